@@ -1,0 +1,45 @@
+# make run: a running Perijove with examples/hello in it.   make test: all that CI runs but lint and types.
+# A fresh machine has Python 3.11 or newer, git and make; everything else is installed into .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: help run test lint bench clean
+help:  ## Say what there is.
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Perijove needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; Ctrl-C stops everything.
+	@exec $(BIN)/perijove launch examples/hello $(if $(HTTP),--http $(HTTP)) $(if $(STATE),--state $(STATE))
+
+test: .venv/installed-dev  ## Run the tests.
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: .venv/installed-dev  ## Style, types, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed-dev $(if $(PEER),.venv-peer/installed)  ## Measure launches, builds and memory; with PEER=1 beside plain JupyterHub (needs npm).
+	$(BIN)/python -m bench $(ARGS)
+
+.venv-peer/installed: .venv/installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peer
+	$(BIN)/uv pip install --quiet --python .venv-peer/bin/python jupyterhub==6.1.1 jupyterlab==4.6.6
+	npm install --silent --prefix .venv-peer configurable-http-proxy@5.3.0
+	@touch $@
+
+clean:  ## Remove what make made here.
+	rm -rf .venv .venv-peer .mypy_cache .ruff_cache .pytest_cache dist

@@ -1,0 +1,164 @@
+"""Our side: a real service on a state directory of its own, launches with their stages, and its processes."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench import machine
+from bench.visitor import NotReady, Visitor, Watch
+from perijove.cli.client import Client
+from perijove.domain.state import State
+from tests.e2e.service import Service, Session, until
+from tests.fakes.git_server import Server as GitServer
+from tests.fakes.git_server import serving
+
+HELLO = Path(__file__).parents[1] / "examples" / "hello"
+QUIET_SETTINGS = "[launching]\nrate_limit = 0\n"
+STAGES = {"Requested": "asked", "Resolved": "resolved", "Fetched": "fetched", "Built": "environment"}
+STAGES |= {"SessionStarted": "sandbox", "Ready": "server"}
+
+
+class Bench:
+    """What every part of the benchmark may use."""
+
+    def __init__(self, root: Path, git: GitServer, visitor: Visitor) -> None:
+        self.root = root
+        self.state = State(root / "state")
+        self.state.root.mkdir(mode=0o711)
+        self.git = git
+        self.visitor = visitor
+        self._config = root / "perijove.toml"
+        self._config.write_text(QUIET_SETTINGS)
+        self.service = Service(self.state, {"CONFIG": str(self._config)})
+        self.hello = str(HELLO)
+        git.author("hello").commit({path.name: path.read_bytes() for path in HELLO.iterdir() if path.is_file()})
+        self.link = git.url("hello")
+
+    # the service
+
+    def up(self) -> float:
+        """Start the service; seconds until it says that it is up."""
+        began = time.monotonic()
+        self.service.up()
+        return time.monotonic() - began
+
+    def configure(self, more: str = "") -> None:
+        """Further settings, read by the running service. Raises TimeoutError when it does not take them."""
+        self._config.write_text(QUIET_SETTINGS + more)
+        assert self.service.process is not None
+        taken = self.service.log.read_text().count("settings reloaded")
+        self.service.process.send_signal(signal.SIGHUP)
+        until(lambda: self.service.log.read_text().count("settings reloaded") > taken)
+
+    def admin(self) -> Client:
+        return Client(self.state)
+
+    # launches
+
+    def launch(self, link: str) -> tuple[Session, Watch]:
+        """A visitor's launch of a Git URL, or the operator's of a folder, until it is ready. Raises NotReady."""
+        watch = Watch()
+        if link.startswith("/"):
+            session = self._launch_folder(link)
+        else:
+            session = self.visitor.clicks(build_url(self.service.url, link))
+        watch.mark("told")
+        return session, watch
+
+    def _launch_folder(self, folder: str) -> Session:
+        client = self.admin()
+        number = client.call("POST", "/launches", {"folder": folder})["number"]
+        last = self.events(number)[-1]["event"]
+        if last["is"] != "Ready":
+            raise NotReady(last["failure"]["cause"])
+        return Session(str(client.call("GET", f"/sessions/{last['session']}")["url"]))
+
+    def events(self, number: int) -> list[dict[str, Any]]:
+        """A launch's events, to its end."""
+        return list(self.admin().events(f"/launches/{number}/events", follow=True))
+
+    def failed(self, folder: str) -> list[dict[str, Any]]:
+        """The events of a launch that is expected to fail, each with `heard`: when we were told, in Unix seconds."""
+        client = self.admin()
+        number = client.call("POST", "/launches", {"folder": folder})["number"]
+        entries = client.events(f"/launches/{number}/events", follow=True)
+        return [entry | {"heard": time.time()} for entry in entries]
+
+    def stages(self, session: Session, began: float) -> dict[str, float]:
+        """Seconds each stage of a session's launch took, by the journal's clock; the first since the click."""
+        number = self.admin().call("GET", f"/sessions/{session.name}")["launch"]
+        took, before = {}, began
+        for entry in self.events(number):
+            if stage := STAGES.get(entry["event"]["is"]):
+                took[stage] = entry["at"] - before
+                before = entry["at"]
+        return took
+
+    def stop(self, session: Session) -> None:
+        """End a session; nothing is left of it then."""
+        self.admin().call("DELETE", f"/sessions/{session.name}")
+
+    # its processes
+
+    def control(self) -> psutil.Process:
+        assert self.service.process is not None
+        return psutil.Process(self.service.process.pid)
+
+    def pad(self) -> psutil.Process:
+        return next(child for child in self.control().children() if "perijove.backends.pad.process" in child.cmdline())
+
+    def sandboxes(self) -> list[list[psutil.Process]]:
+        """The processes of each session."""
+        return [machine.family(child) for child in self.pad().children() if _is_sandbox(child)]
+
+    def own_processes(self) -> Mapping[str, list[psutil.Process]]:
+        """The service's processes without its sessions, by what they are."""
+        control, pad = self.control(), self.pad()
+        beside = [process for child in pad.children() if not _is_sandbox(child) for process in machine.family(child)]
+        others = [child for child in control.children() if child.pid != pad.pid]
+        return {
+            "control plane": [control],
+            "pad": [pad],
+            "egress proxy": beside,
+            "Caddy": [process for child in others for process in machine.family(child)],
+        }
+
+
+def _is_sandbox(process: psutil.Process) -> bool:
+    """Whether a child of the pad is a sandbox's outermost process."""
+    try:
+        return process.cmdline()[:1] == ["bwrap"] or process.name() == "bwrap"
+    except psutil.NoSuchProcess:
+        return False
+
+
+def build_url(service: str, link: str) -> str:
+    """The event stream that a visitor's page follows."""
+    quoted = link.replace("%", "%25").replace(":", "%3A").replace("/", "%2F")
+    return f"{service}build/git/{quoted}/main"
+
+
+@contextmanager
+def prepared(visitor: Visitor) -> Iterator[Bench]:
+    """A bench whose service is up and has built the example's environment; everything is stopped and removed after."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-bench-"))
+    root.chmod(0o711)
+    try:
+        with serving(root / "git") as git:
+            bench = Bench(root, git, visitor)
+            try:
+                yield bench
+            finally:
+                if bench.service.process is not None:
+                    bench.service.stop()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""The last words of uv and pip → the failure they stand for. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Failure
+
+_DISK = re.compile(r"No space left on device|os error 28|Disk quota exceeded|\[Errno 28\]")
+_INDEX = re.compile(
+    r"error sending request|Failed to fetch|[Cc]onnection (?:refused|reset)|dns error|Temporary failure in name"
+    r"|Network is unreachable|HTTP status (?:server|client) error|tunnel error|invalid peer certificate"
+    r"|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|SSLCertVerificationError"
+)
+_UNREADABLE = re.compile(r"Couldn't parse|Unexpected '|Invalid requirement")
+_UNSOLVED = re.compile(r"No solution found|unsatisfiable|conflicting dependencies|ResolutionImpossible")
+_UNKNOWN = re.compile(
+    r"was not found in the (?:package registry|provided)|there (?:is|are) no versions? of"
+    r"|\bonly \S+ (?:is|are) available"
+    r"|no wheels with a matching|No matching distribution found|Could not find a version that satisfies",
+    re.IGNORECASE,
+)
+_UNBUILT = re.compile(
+    r"(?:all versions of )?(?P<name>[A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?(?:[=<>!~]=?\S+)? (?:has|have) no usable wheels"
+    r"|[Ww]heels are required for `(?P<hint>[\w.-]+)`"
+)
+_BECAUSE = re.compile(r"[Bb]ecause (?P<why>.+?),? we can conclude")
+_REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
+
+
+def failure(words: Sequence[str]) -> Failure:
+    """What uv's output, line by line, says went wrong."""
+    flat = _flat(words)
+    evidence = Evidence("uv", "\n".join(words)[-4000:])
+    if _DISK.search(flat):
+        return failures.BUILD_DISK("uv found no space left", evidence)
+    if _INDEX.search(flat):
+        return failures.INDEX_UNREACHABLE("uv could not reach it", evidence)
+    if _UNREADABLE.search(flat):
+        return failures.BAD_FILE("uv cannot read a requirement", evidence)
+    if not _UNSOLVED.search(flat) and not _UNKNOWN.search(flat):
+        return failures.INSTALL_FAILED("uv could not install the packages", evidence)
+    why = _BECAUSE.search(flat)
+    cause = why["why"][:300] if why else "no set of versions satisfies all requirements"
+    missing = "was not found in the" in flat or (_UNKNOWN.search(flat) and not re.search(r"\bdepends? on\b", flat))
+    if missing and not _REQUIRES_PYTHON.search(flat):
+        return failures.NO_SUCH_PACKAGE(cause, evidence)
+    return failures.CONFLICT(cause, evidence)
+
+
+def pip_failure(status: int, words: Sequence[str]) -> Failure:
+    """What pip's output in a sandbox says went wrong; `status` is its exit status."""
+    flat = _flat(words)
+    evidence = Evidence("pip", "\n".join(words[-60:])[-6000:])
+    if _DISK.search(flat):
+        return failures.BUILD_DISK("A package's build found no space left", evidence)
+    if _INDEX.search(flat) and "subprocess" not in flat.lower():
+        return failures.INDEX_UNREACHABLE("pip could not reach it", evidence)
+    if _UNSOLVED.search(flat):
+        return failures.CONFLICT("pip finds no set of versions that satisfies all requirements", evidence)
+    if found := re.search(r"No matching distribution found for (\S+)", flat):
+        return failures.NO_SUCH_PACKAGE(f"{found[1]} is not in the package index", evidence)
+    return failures.BUILD_BROKE(f"pip ended with exit status {status}", evidence)
+
+
+def without_wheels(words: Sequence[str]) -> frozenset[str]:
+    """Names of packages that uv found only as sources."""
+    return frozenset((m["name"] or m["hint"]).lower() for m in _UNBUILT.finditer(_flat(words)))
+
+
+def _flat(words: Sequence[str]) -> str:
+    return " ".join(re.sub(r"^[\s│╰─▶×·]+", "", line) for line in words)

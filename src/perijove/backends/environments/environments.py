@@ -1,0 +1,171 @@
+"""The port Environments on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from perijove.backends.environments import bytecode, kernel, server, store
+from perijove.backends.environments.installing import Installation
+from perijove.backends.environments.interpreters import Interpreter, Interpreters, pick
+from perijove.backends.environments.server import Server, site_packages
+from perijove.backends.environments.store import Note
+from perijove.backends.environments.uv import Uv
+from perijove.backends.environments.wanted import gather
+from perijove.backends.environments.wheels import Wheels
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import (
+    Checkout,
+    Environment,
+    EnvironmentKey,
+    EnvironmentPlan,
+    Mount,
+    PythonSource,
+    PythonWish,
+    StoredEnvironment,
+)
+from perijove.domain.ports import ForeignCode, Tell
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+
+FORMAT = 1
+"""Rises when an environment is made otherwise from the same plan."""
+ANY = PythonWish("", PythonSource.DEFAULT)
+
+
+class UvEnvironments:
+    """Environments made by uv, below `state.environments`."""
+
+    def __init__(self, state: State, settings: BuildSettings, foreign: ForeignCode) -> None:
+        self._state = state
+        self._foreign = foreign
+        self._uv = Uv(state)
+        self._server = Server(state, self._uv)
+        self._cache = asyncio.Lock()
+        self._builds = 0
+        self.apply(settings)
+
+    def apply(self, settings: BuildSettings) -> None:
+        """Other settings from now on; builds under way keep theirs."""
+        self._settings = settings
+        self._interpreters = Interpreters(self._state, settings.pythons)
+        self._wheels = Wheels(self._state, settings, self._foreign, self._uv, self._interpreters)
+
+    async def prepare(self, tell: Tell) -> None:
+        """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
+        await asyncio.to_thread(store.sweep, self._state.environments, self._state.tools, self._state.interpreters)
+        async with self._cache:
+            await self._server.prepare(await self._servers_python(), tell)
+
+    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
+        """The name this plan's environment has here. Raises Fail: `build.python-unavailable`."""
+        interpreter, note = pick(plan.python, await self._interpreters.installed())
+        if note:
+            tell(note)
+        steps = [[type(step).__name__, step.path, getattr(step, "text", "")] for step in plan.steps]
+        parts = [FORMAT, steps, interpreter.version, str(interpreter.executable), self._server.lock_hash]
+        if plan.needs_repository:
+            parts.append(checkout.repo.commit)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    async def find(self, key: EnvironmentKey) -> Environment | None:
+        """The environment if it stands; marks it used now."""
+        path = self._state.environments / key
+        note = store.read(path)
+        if note is None:
+            return None
+        store.use(path)
+        return await self._ready(key, note)
+
+    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+        """Make it: aside, then renamed. Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
+        if (found := await self.find(key)) is not None:
+            return found
+        work = self._state.environments / f".{key}.{os.getpid()}"
+        async with self._cache:
+            self._builds += 1
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await asyncio.to_thread(_empty, work)
+                note = await self._make(work, key, plan, checkout, tell)
+                await asyncio.to_thread(store.write, work / "env", note)
+                (work / "env").rename(self._state.environments / key)
+        except TimeoutError as error:
+            limit = f"{self._settings.timeout:.0f} s"
+            cause = f"It was not done after {limit}"
+            raise Fail(failures.BUILD_TOO_SLOW(cause, Evidence("build.timeout", limit))) from error
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            raise Fail(failures.BUILD_DISK("No space is left", Evidence(str(work), str(error)))) from error
+        finally:
+            self._builds -= 1
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+        return await self._ready(key, note)
+
+    async def stored(self) -> Sequence[StoredEnvironment]:
+        return await asyncio.to_thread(store.stored, self._state.environments)
+
+    async def remove(self, key: EnvironmentKey) -> None:
+        """Forget it, and the packages in uv's cache that only it used. Running sessions are the caller's care."""
+        await asyncio.to_thread(store.remove, self._state.environments, key)
+        async with self._cache:
+            # What a build has fetched is linked by nobody until it is installed.
+            if not self._builds:
+                await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
+
+    async def _make(
+        self, work: Path, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell
+    ) -> Note:
+        interpreter, _ = pick(plan.python, await self._interpreters.installed())
+        wanted = await asyncio.to_thread(gather, plan, checkout.path)
+        await self._server.prepare(await self._servers_python(), tell)
+        installation = Installation(self._uv, self._wheels, work, key[:16], wanted, checkout.path, interpreter, tell)
+        app = await installation.install()
+        packages = site_packages(installation.environment, interpreter)
+        await bytecode.compiled(packages, self._state.uv_cache, interpreter)
+        await asyncio.to_thread(kernel.finish, installation.environment, packages, interpreter)
+        repo = checkout.repo
+        made_from = f"{repo.address.provider}/{repo.address.spec} at {repo.commit[:7]}"
+        return Note(
+            interpreter.version, str(interpreter.executable), str(interpreter.prefix), app, made_from, time.time()
+        )
+
+    async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:
+        """An environment that stands, with all that a sandbox needs to serve it."""
+        path = self._state.environments / key
+        interpreter = Interpreter(note.python, Path(note.executable), Path(note.prefix))
+        servers_python = interpreter if note.app else await self._servers_python()
+        await self._server.prepare(await self._servers_python(), lambda _: None)
+        serving = path if note.app else self._server.environment(servers_python)
+        launcher = self._server.launcher
+        shown = [
+            *(Mount(folder, folder) for folder in dict.fromkeys((path, serving, launcher))),
+            *await self._interpreters.shown(interpreter),
+            *await self._interpreters.shown(servers_python),
+        ]
+        return Environment(
+            key=key,
+            path=path,
+            python=note.python,
+            command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
+            environ=server.environ(path, serving, launcher),
+            mounts=tuple(dict.fromkeys(shown)),
+        )
+
+    async def _servers_python(self) -> Interpreter:
+        return pick(ANY, await self._interpreters.installed())[0]
+
+
+def _empty(folder: Path) -> None:
+    """A new folder, whatever was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o755)

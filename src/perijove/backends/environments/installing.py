@@ -1,0 +1,125 @@
+"""One environment's build: what is wanted, built where it must be, installed into a folder that has no name yet."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perijove.backends.environments import complaints, kernel
+from perijove.backends.environments.interpreters import Interpreter
+from perijove.backends.environments.server import site_packages
+from perijove.backends.environments.uv import Complaint, Uv
+from perijove.backends.environments.wanted import Wanted
+from perijove.backends.environments.wheels import Wheels
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.ports import Tell
+
+ALWAYS = ("ipykernel", "pip")
+"""What every environment holds: a kernel, and what `!pip install` runs."""
+ROUNDS = 8
+"""How often uv may come upon further packages that ship no wheel."""
+
+
+@dataclass(slots=True)
+class Installation:
+    """A build in its own folder `work`: the environment comes to stand at `work/env`."""
+
+    uv: Uv
+    wheels: Wheels
+    work: Path
+    name: str
+    """Names its sandboxes: `[a-z0-9]`, at most 16 characters."""
+    wanted: Wanted
+    checkout: Path
+    interpreter: Interpreter
+    tell: Tell
+    _local: list[str] = field(default_factory=list)
+    """Requirements that name wheels built here."""
+    _named: set[str] = field(default_factory=set)
+    """Packages of the index that were built here."""
+    _runs: int = 0
+
+    @property
+    def environment(self) -> Path:
+        return self.work / "env"
+
+    @property
+    def _packages(self) -> Path:
+        return site_packages(self.environment, self.interpreter)
+
+    async def install(self) -> str:
+        """Everything; the app to serve it with, or `` for Perijove's own server. Raises Fail: `build.*`."""
+        if self.wanted.elsewhere:
+            await self._build_all()
+        else:
+            for source in self.wanted.sources:
+                self.tell(f"Building {source.said} in a sandbox")
+                wheels = await self._build(["--no-deps", *_as_words(source.words)], str(self._runs))
+                self._local += [_requirement(wheel, source.extras) for wheel in wheels]
+        await self._install(())
+        if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
+            return ""
+        missing = sorted({"jupyterlab", "notebook"} - kernel.installed(self._packages))
+        if missing:
+            self.tell(f"The repository brings its own Jupyter server; installed beside it: {', '.join(missing)}")
+            await self._install(missing)
+        return kernel.app(self._packages)
+
+    async def _install(self, further: Sequence[str]) -> None:
+        """uv, into a new environment each time: it must not start an interpreter in one that holds foreign code."""
+        for _ in range(ROUNDS):
+            await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
+            await self.uv.venv(self.environment, self.interpreter.executable, self.tell)
+            try:
+                await self.uv.install(self.environment, await asyncio.to_thread(self._options, further), self.tell)
+            except Complaint as complaint:
+                unbuilt = complaints.without_wheels(complaint.words) - self._named
+                if not unbuilt:
+                    raise Fail(complaints.failure(complaint.words)) from complaint
+            else:
+                return
+            self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
+            self._named |= unbuilt
+            await self._build(["--no-deps", *map(self.wanted.line_for, sorted(unbuilt))], "named")
+        raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
+
+    def _options(self, further: Sequence[str]) -> Sequence[str]:
+        """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""
+        packages = [] if self.wanted.elsewhere else self.wanted.packages
+        requirements, constraints = self.work / "requirements.txt", self.work / "constraints.txt"
+        requirements.write_text("\n".join([*ALWAYS, *further, *packages, *self._local]))
+        constraints.write_text("\n".join(self.wanted.constraints))
+        return [
+            *("-r", str(requirements)),
+            *(("-c", str(constraints)) if self.wanted.constraints else ()),
+            *(("--find-links", str(self.work / "wheels" / "named")) if self._named else ()),
+            *(("--prerelease", "allow") if self.wanted.prereleases else ()),
+        ]
+
+    async def _build_all(self) -> None:
+        """pip alone decides, with the options the files give it; the rest comes from the operator's index."""
+        self.tell("The requirements name other places to install from: all is fetched and built in a sandbox")
+        words = [word for file in self.wanted.elsewhere for word in ("-r", file)]
+        words += [word for source in self.wanted.sources for word in _as_words(source.words + source.extras)]
+        self._local += [_requirement(wheel, "") for wheel in await self._build(words, "all")]
+
+    async def _build(self, words: Sequence[str], folder: str) -> Sequence[Path]:
+        self._runs += 1
+        into = self.work / "wheels" / folder
+        name = f"build-{self.name}-{self._runs}"
+        return await self.wheels.build(name, words, self.checkout, self.interpreter, into, self.tell)
+
+
+def _as_words(source: str) -> Sequence[str]:
+    """One argument for pip that cannot be an option."""
+    return ("--", source) if source.startswith("-") else (source,)
+
+
+def _requirement(wheel: Path, extras: str) -> str:
+    name = re.split("-", wheel.name, maxsplit=1)[0]
+    return f"{name}{extras} @ {wheel.as_uri()}"

@@ -1,0 +1,131 @@
+"""Perijove's own Jupyter server: its environment, its launcher, and how an environment is served by it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from perijove.backends.environments import bytecode, complaints
+from perijove.backends.environments.interpreters import Interpreter
+from perijove.backends.environments.kernel import OWN
+from perijove.backends.environments.uv import Complaint, Uv
+from perijove.domain.failures import Fail
+from perijove.domain.ports import Tell
+from perijove.domain.state import State
+from perijove.launching.start.sandbox import HOME
+
+HERE = Path(__file__).parent
+LOCK = HERE / "server.lock"
+CONFIG = {
+    # JupyterLab asks the network for news otherwise.
+    "labconfig/default_setting_overrides.json": {
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+    },
+}
+"""Jupyter's configuration files, by their path below a folder of `JUPYTER_CONFIG_PATH`."""
+
+OPTIONS = (
+    "--ServerApp.open_browser=False",
+    # A label: the socket is inherited, and nothing is made there.
+    "--ServerApp.sock=/tmp/perijove.sock",
+    "--ServerApp.allow_root=True",
+    "--ServerApp.quit_button=False",
+)
+SHARED = "--ServerApp.jpserver_extensions={'notebook_shim': False, 'jupyter_lsp': False}"
+"""Extensions of ours that nobody needs: 50 ms of a start."""
+
+
+class Server:
+    """The shared server environment in the store's tools, and the launcher beside it."""
+
+    def __init__(self, state: State, uv: Uv) -> None:
+        self._state = state
+        self._uv = uv
+        self._making = asyncio.Lock()
+        self.lock_hash = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+
+    @property
+    def launcher(self) -> Path:
+        """A folder with `serve.py` and its settings, named by their content."""
+        content = (HERE / "serve.py").read_bytes() + json.dumps(CONFIG).encode()
+        return self._state.tools / f"serve-{hashlib.sha256(content).hexdigest()[:16]}"
+
+    def environment(self, interpreter: Interpreter) -> Path:
+        """Where the server environment for this interpreter stands, or will."""
+        stamp = hashlib.sha256(f"{self.lock_hash}\0{interpreter.executable}\0{interpreter.version}".encode())
+        return self._state.tools / f"server-{stamp.hexdigest()[:16]}"
+
+    async def prepare(self, interpreter: Interpreter, tell: Tell) -> None:
+        """Make what is not there yet; whoever comes meanwhile waits. Raises Fail: `build.*`."""
+        async with self._making:
+            if not self.launcher.exists():
+                await asyncio.to_thread(self._write_launcher)
+            if not self.environment(interpreter).exists():
+                tell("Installing Perijove's own Jupyter server")
+                await self._make(self.environment(interpreter), interpreter, tell)
+
+    async def _make(self, path: Path, interpreter: Interpreter, tell: Tell) -> None:
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+        try:
+            await self._uv.venv(aside, interpreter.executable, tell)
+            await self._uv.install(aside, ["--quiet", "--no-deps", "--require-hashes", "-r", str(LOCK)], tell)
+            await bytecode.compiled(site_packages(aside, interpreter), self._state.uv_cache, interpreter)
+            # A repository's kernel is the only one that may be offered.
+            await asyncio.to_thread(shutil.rmtree, aside / "share" / "jupyter" / "kernels", ignore_errors=True)
+            aside.rename(path)
+        except Complaint as complaint:
+            raise Fail(complaints.failure(complaint.words)) from complaint
+        finally:
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+
+    def _write_launcher(self) -> None:
+        aside = self.launcher.with_name(f".{self.launcher.name}.{os.getpid()}")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        (aside / "serve.py").write_bytes((HERE / "serve.py").read_bytes())
+        for name, content in CONFIG.items():
+            (aside / "config" / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / "config" / name).write_text(json.dumps(content, indent=1))
+        for path in (aside, *aside.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        aside.rename(self.launcher)
+
+
+def site_packages(environment: Path, interpreter: Interpreter) -> Path:
+    """Where an environment's packages lie."""
+    return environment / "lib" / f"python{interpreter.minor}" / "site-packages"
+
+
+def command(server: Path, launcher: Path, app: str, *, shared: bool) -> tuple[str, ...]:
+    """Starts the server of an environment; session options are appended."""
+    extensions = (SHARED,) if shared else ()
+    return (str(server / "bin" / "python"), "-I", str(launcher / "serve.py"), app, *OPTIONS, *extensions)
+
+
+def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str, str], ...]:
+    """What a server and its kernels need to find the repository's packages first."""
+    bins = dict.fromkeys(
+        (
+            f"{OWN}/bin",
+            f"{HOME}/.local/bin",
+            f"{environment}/bin",
+            f"{server}/bin",
+            "/usr/local/bin",
+            "/usr/bin",
+            "/bin",
+        )
+    )
+    return (
+        ("PATH", ":".join(bins)),
+        ("SHELL", "/bin/bash"),
+        ("VIRTUAL_ENV", OWN),
+        ("PERIJOVE_ENVIRONMENT", str(environment)),
+        ("JUPYTER_PATH", f"{environment}/share/jupyter"),
+        ("JUPYTER_CONFIG_PATH", str(launcher / "config")),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    )

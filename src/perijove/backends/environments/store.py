@@ -1,0 +1,101 @@
+"""The store's folders: one a key, with a note of what it is. Synchronous; callers keep it off the event loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
+
+NOTE = "perijove.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is written beside an environment, before its folder gets its name."""
+
+    python: str
+    """Its interpreter's version."""
+    executable: str
+    prefix: str
+    """Its interpreter."""
+    app: str
+    """`lab`, `notebook` or `server` when it is served from its own; `` when by Perijove's own server."""
+    made_from: str
+    created_at: float
+    """Unix seconds."""
+
+
+def write(environment: Path, note: Note) -> None:
+    """Into a folder that nobody else sees yet."""
+    (environment / NOTE).write_text(json.dumps(asdict(note), indent=1))
+
+
+def read(environment: Path) -> Note | None:
+    """None where no environment stands."""
+    try:
+        return Note(**json.loads((environment / NOTE).read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def use(environment: Path) -> None:
+    """It was used just now."""
+    os.utime(environment / NOTE)
+
+
+def stored(folder: Path) -> Sequence[StoredEnvironment]:
+    """All environments, the latest used first."""
+    found = []
+    for path in folder.iterdir():
+        note = None if path.name.startswith(".") else read(path)
+        if note is not None:
+            used_at = (path / NOTE).stat().st_mtime
+            found.append(
+                StoredEnvironment(path.name, note.python, note.made_from, own_size(path), note.created_at, used_at)
+            )
+    return sorted(found, key=lambda environment: -environment.used_at)
+
+
+def own_size(path: Path) -> int:
+    """Bytes on disk that go away with a folder: files that only it and uv's cache hold; others count for nobody."""
+    size = 0
+    for folder, _, names in os.walk(path):
+        size += os.lstat(folder).st_blocks * 512
+        for name in names:
+            status = os.lstat(os.path.join(folder, name))
+            if status.st_nlink <= 2:
+                size += status.st_blocks * 512
+    return size
+
+
+def remove(folder: Path, key: EnvironmentKey) -> None:
+    """Gone by its name at once, then from the disk; nothing where it is gone already."""
+    aside = folder / f".removed-{key}-{time.monotonic_ns()}.{os.getpid()}"
+    try:
+        (folder / key).rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside)
+
+
+def drop_unused(cache: Path) -> None:
+    """Remove packages that no environment links from uv's cache; uv fetches them again when they are wanted."""
+    for archive in (path for bucket in cache.glob("archive-v*") for path in bucket.iterdir()):
+        if not any(
+            os.lstat(os.path.join(folder, name)).st_nlink > 1 for folder, _, names in os.walk(archive) for name in names
+        ):
+            shutil.rmtree(archive)
+
+
+def sweep(*folders: Path) -> None:
+    """Remove what interrupted builds, copies and removals of earlier processes left."""
+    for folder in folders:
+        for path in folder.glob(".*"):
+            if not path.name.endswith(f".{os.getpid()}"):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""Wheels of a repository's own code and of packages that ship none: built by pip, in a sandbox.
+
+The sandbox has its own cache and hands back files; uv installs them, and runs nothing of theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from perijove.backends.environments import complaints
+from perijove.backends.environments.interpreters import Interpreter, Interpreters
+from perijove.backends.environments.uv import Complaint, Uv
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import Egress, ForeignRun, Limits, Mount
+from perijove.domain.ports import ForeignCode, Tell
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+from perijove.launching.start.sandbox import HOME
+
+RESULT = ".perijove-wheels"
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
+
+
+class Wheels:
+    """Builds wheels by the port ForeignCode."""
+
+    def __init__(
+        self, state: State, settings: BuildSettings, foreign: ForeignCode, uv: Uv, interpreters: Interpreters
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._foreign = foreign
+        self._uv = uv
+        self._interpreters = interpreters
+        self._making = asyncio.Lock()
+
+    async def build(
+        self, name: str, words: Sequence[str], home: Path | None, interpreter: Interpreter, into: Path, tell: Tell
+    ) -> Sequence[Path]:
+        """`pip wheel <words>` with a copy of `home` as its home; the wheels, in `into`. Raises Fail: `build.*`."""
+        tools = await self._tools(interpreter, tell)
+        python = str(tools / "bin" / "python")
+        run = ForeignRun(
+            name=name,
+            command=(python, "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
+            environ=tuple(environ(os.environ, tools).items()),
+            mounts=(Mount(tools, tools), *await self._interpreters.shown(interpreter)),
+            home_from=home,
+            result=RESULT,
+            limits=Limits(
+                self._settings.memory, float(os.cpu_count() or 1), 1024, self._settings.disk, self._settings.disk
+            ),
+            egress=Egress.PUBLIC,
+            egress_allowed=self._settings.hosts,
+            timeout=self._settings.timeout,
+        )
+        said: list[str] = []
+
+        def heard(line: str) -> None:
+            said.append(line)
+            del said[:-200]
+            tell(line)
+
+        into.mkdir(parents=True, exist_ok=True)
+        status = await self._foreign.run(run, into, heard)
+        if status != 0:
+            raise Fail(complaints.pip_failure(status, said))
+        wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]
+        if not wheels:
+            raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said[-40:]))))
+        return wheels
+
+    async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
+        """An environment that holds pip alone, made once for each interpreter."""
+        stamp = hashlib.sha256(f"{interpreter.executable}\0{interpreter.version}".encode()).hexdigest()[:16]
+        path = self._state.tools / f"pip-{stamp}"
+        async with self._making:
+            if path.exists():
+                return path
+            aside = path.with_name(f".{path.name}.{os.getpid()}")
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            try:
+                await self._uv.venv(aside, interpreter.executable, tell)
+                await self._uv.install(aside, ["--quiet", "pip"], tell)
+                aside.rename(path)
+            except Complaint as complaint:
+                raise Fail(complaints.failure(complaint.words)) from complaint
+            finally:
+                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+        return path
+
+
+def environ(ours: os._Environ[str] | dict[str, str], tools: Path) -> dict[str, str]:
+    """What pip needs to know inside: where the index is, without its password, and whom to trust."""
+    index = next((ours[n] for n in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL") if ours.get(n)), "")
+    shown = {n: ours[n] for n in _CERTIFICATES if ours.get(n, "").startswith(("/etc/ssl/certs", "/usr/"))}
+    return {
+        "HOME": HOME,
+        "PATH": f"{tools}/bin:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_PROGRESS_BAR": "off",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        **({"PIP_INDEX_URL": without_password(index)} if index.startswith(("http://", "https://")) else {}),
+        **shown,
+    }
+
+
+def without_password(url: str) -> str:
+    """An address as foreign code may know it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,10 @@
+"""The port Repositories by the `git` program: which commit does a ref mean, and its files in a shared store.
+
+In: addresses and commits. Out: checkouts. Not pure: runs git, reads names, writes the store.
+`repositories` is the port; `program` runs git; `gate` holds visitors' addresses to public hosts; `checkout`,
+`submodules` and `lfs` make a working tree; `folder` reads a local one; `words` turns git's words into failures.
+"""
+
+from perijove.backends.git.repositories import GitRepositories
+
+__all__ = ["GitRepositories"]

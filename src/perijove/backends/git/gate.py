@@ -1,0 +1,151 @@
+"""May git talk to this host, and by which way? A URL in, a Route out: git's options for calls about it. Not pure.
+
+Where visitors may not name private addresses, git's HTTP goes through a SOCKS proxy of this process, on loopback, that
+looks up each name itself, refuses addresses that are not public, and connects to the very address it judged: this
+holds for redirects, for LFS servers and for names that change their address meanwhile. What the operator's own
+configuration rewrites to another host (`url.*.insteadOf`) is the operator's wish and passes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from perijove.backends.git import words
+from perijove.backends.git.program import Call, git, plain
+from perijove.backends.git.tunnel import Tunnel, addresses
+from perijove.domain.failures import Failure
+from perijove.launching.resolve import giturl
+
+_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
+_FOLLOW = "http.followRedirects=initial"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How git reaches one repository."""
+
+    url: str
+    """What to give to git."""
+    cwd: Path
+    call: Call
+    refused: list[Failure] = field(default_factory=list)
+    """What the proxy refused so far."""
+    own_server: bool = False
+    """Whether LFS may ask no other server than the one that belongs to `url`."""
+    proxy: str = ""
+    """What LFS connects through: our own proxy, which judges, or the operator's; `` for what the environment says."""
+    only_public: bool = False
+    """Whether LFS must itself see to it that it asks public hosts only, since the proxy does not."""
+
+    def failure(self, said: Sequence[str]) -> Failure:
+        """Why a call by this route failed."""
+        return self.refused[-1] if self.refused else words.meant(said)
+
+
+class Gate:
+    """Opens routes. `cwd` is a folder outside any repository; `private` whether all addresses may be reached."""
+
+    def __init__(self, cwd: Path, private: bool) -> None:
+        self._cwd = cwd
+        self._private = private
+
+    @asynccontextmanager
+    async def route(self, url: str) -> AsyncIterator[Route]:
+        """The way to a repository, for as long as the context is open.
+
+        Raises Fail: `resolve.forbidden-address`, `resolve.host-unreachable`.
+        """
+        effective = await self._effective(url)
+        if effective != url and _is_path(effective):
+            yield Route(url, self._cwd, Call(protocols="file"), own_server=True)
+        elif self._private or await self._rewritten(url, effective):
+            call = Call((_FOLLOW,), await self._ssh(""))
+            yield Route(url, self._cwd, call, own_server=not self._private)
+        elif _scheme(effective) in ("https", "http") and (proxy := await self._operators_proxy(effective)):
+            yield await self._by_their_proxy(url, effective, proxy)
+        else:
+            async with Tunnel.opened() as tunnel:
+                yield await self._judged(url, effective, tunnel)
+
+    async def _judged(self, url: str, effective: str, tunnel: Tunnel) -> Route:
+        """HTTP by our proxy; the others to the address that was judged, with our proxy for their LFS servers."""
+        config = (_FOLLOW, f"http.proxy=socks5h://127.0.0.1:{tunnel.port}")
+        proxy = f"socks5://127.0.0.1:{tunnel.port}"
+        environ = {"NO_PROXY": "", "no_proxy": ""}
+        scheme, host = _scheme(effective), _host(effective)
+        if scheme in ("ssh", "git"):
+            address = (await addresses(host, _port(effective)))[0]
+            if scheme == "git":
+                parts = urlsplit(effective)
+                url = parts._replace(netloc=f"{_bracketed(address)}:{_port(effective)}").geturl()
+                environ["GIT_OVERRIDE_VIRTUAL_HOST"] = parts.netloc
+            else:
+                environ |= await self._ssh(f"-oHostName={address} -oHostKeyAlias={shlex.quote(host)}")
+        return Route(url, self._cwd, Call(config, environ), tunnel.refused, proxy=proxy)
+
+    async def _by_their_proxy(self, url: str, effective: str, proxy: str) -> Route:
+        """Their proxy looks names up itself: what can be known from here is held, redirects are not followed."""
+        host, port = _host(effective), _port(effective)
+        found = await addresses(host, port, unknown=True)
+        pins = (f"http.curloptResolve={host}:{port}:{','.join(map(_bracketed, found))}",) if found else ()
+        call = Call(("http.followRedirects=false", *pins))
+        return Route(url, self._cwd, call, own_server=True, proxy=proxy, only_public=True)
+
+    async def _effective(self, url: str) -> str:
+        """What git makes of a URL by the operator's configuration; it may hold the operator's secrets."""
+        ran = await git("ls-remote", "--get-url", "--", url, cwd=self._cwd)
+        return ran.out.decode("utf-8", "replace").strip() if ran.status == 0 else url
+
+    async def _rewritten(self, url: str, effective: str) -> bool:
+        """Whether the operator's configuration leads to another host that it names whole.
+
+        `insteadOf = https://a.org` without its last slash makes `https://a.org.evil.org` a host that nobody named.
+        """
+        host = _host(effective)
+        if host == giturl.host_of(url):
+            return False
+        ran = await git("config", "--null", "--name-only", "--get-regexp", r"^url\..*\.insteadof$", cwd=self._cwd)
+        keys = ran.out.decode("utf-8", "replace").split("\0")
+        return host in {_host(key.removeprefix("url.").rpartition(".")[0]) for key in keys if key}
+
+    async def _operators_proxy(self, url: str) -> str:
+        ran = await git("config", "--get-urlmatch", "http.proxy", url, cwd=self._cwd)
+        if configured := ran.out.decode("utf-8", "replace").strip():
+            return configured if "://" in configured else f"http://{configured}"
+        return next((os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)), "")
+
+    async def _ssh(self, options: str) -> dict[str, str]:
+        """The operator's ssh command, unable to ask questions."""
+        ran = await git("config", "--get", "core.sshCommand", cwd=self._cwd)
+        command = os.environ.get("GIT_SSH_COMMAND") or plain(ran.out) or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
+        return {"GIT_SSH_COMMAND": f"{command} -oBatchMode=yes -oConnectTimeout=10 {options}".rstrip()}
+
+
+def _is_path(url: str) -> bool:
+    return url.startswith("file://") or ("://" not in url and ":" not in url.partition("/")[0])
+
+
+def _scheme(url: str) -> str:
+    return urlsplit(url).scheme if "://" in url else "ssh"
+
+
+def _host(url: str) -> str:
+    """The host of what git makes of a URL, of which `user@host:path` is one."""
+    if "://" in url:
+        return urlsplit(url).hostname or ""
+    return url.partition(":")[0].rpartition("@")[2].lower()
+
+
+def _port(url: str) -> int:
+    return (urlsplit(url).port if "://" in url else None) or _PORTS[_scheme(url)]
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

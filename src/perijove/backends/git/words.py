@@ -1,0 +1,114 @@
+"""What do git's words of error mean? Lines in, a failure out. Pure.
+
+Written for git's untranslated messages (`LC_ALL=C`), those of curl and ssh that it passes on, and of large hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from perijove.domain.failures import (
+    DISK_FULL,
+    FETCH_FAILED,
+    FORBIDDEN_ADDRESS,
+    HOST_UNREACHABLE,
+    REPO_FORBIDDEN,
+    REPO_NOT_FOUND,
+    Evidence,
+    Failure,
+    Kind,
+)
+
+_PRIVATE = (
+    "Check the spelling, and that the repository is public; "
+    "private ones need credentials in the operator's git configuration."
+)
+_TLS = "The operator should look at this machine's clock and CA certificates; the host's certificate may also be wrong."
+
+_ROWS: tuple[tuple[str, Kind, str, str], ...] = (
+    (r"No space left on device|Disk quota exceeded", DISK_FULL, "the disk filled up while git was fetching", ""),
+    (
+        r"could not read (Username|Password)|terminal prompts disabled",
+        REPO_NOT_FOUND,
+        "the host asks for a password, as it does for repositories that are private or do not exist",
+        _PRIVATE,
+    ),
+    (
+        r"Authentication failed|HTTP Basic: Access denied|Permission denied \(|returned error: 401"
+        r"|Host key verification failed",
+        REPO_FORBIDDEN,
+        "the host did not accept our credentials",
+        "",
+    ),
+    (
+        r"returned error: 403|access denied|insufficient permission|not authorized",
+        REPO_FORBIDDEN,
+        "the host denied access",
+        "",
+    ),
+    (
+        r"repository '[^']*' not found|returned error: (404|410)|[Rr]epository not found|not export"
+        r"|does not appear to be a git repository|[Rr]epository .*does not exist|info/refs not valid"
+        r"|project you were looking for could not be found",
+        REPO_NOT_FOUND,
+        "the host has no repository there",
+        _PRIVATE,
+    ),
+    (
+        r"SSL|TLS|certificate|gnutls",
+        HOST_UNREACHABLE,
+        "no trusted connection could be made with the host",
+        _TLS,
+    ),
+    (
+        r"Could not resolve|Name or service not known|Temporary failure in name resolution",
+        HOST_UNREACHABLE,
+        "the host's name has no address",
+        "Check the spelling of the host; the operator should look at this machine's name resolution.",
+    ),
+    (
+        r"Connection (refused|timed out|reset)|Failed to connect|Couldn't connect|unable to connect|No route to host"
+        r"|Network is unreachable|timed out|returned error: (429|5\d\d)|SOCKS",
+        HOST_UNREACHABLE,
+        "no connection with the host could be made, or it was too busy to answer",
+        "",
+    ),
+    (
+        r"transport '[^']*' not allowed|protocol '[^']*' not supported",
+        FORBIDDEN_ADDRESS,
+        "git may not use this protocol",
+        "",
+    ),
+    (
+        r"returned error: 30\d|unable to update url base from redirection",
+        FETCH_FAILED,
+        "the host sends us on to another address, which is not followed through the operator's proxy",
+        "Use the repository's present address.",
+    ),
+)
+_COMPILED = tuple((re.compile(pattern), kind, cause, remedy) for pattern, kind, cause, remedy in _ROWS)
+_REFUSED_COMMIT = re.compile(
+    r"not our ref|Server does not allow request for unadvertised|couldn't find remote ref|unadvertised object"
+    r"|did not send all necessary objects|remote error: upload-pack: not our ref"
+)
+
+
+def meant(said: Sequence[str], otherwise: str = "git could not fetch it") -> Failure:
+    """The failure that git's last words tell of; `otherwise` is the cause where they tell nothing known."""
+    text = "\n".join(said)
+    seen = tuple(Evidence("git", line) for line in said[-5:]) or (Evidence("git", "(it said nothing)"),)
+    for pattern, kind, cause, remedy in _COMPILED:
+        if pattern.search(text):
+            return kind(cause, *seen, remedy=remedy)
+    return FETCH_FAILED(otherwise, *seen)
+
+
+def commit_refused(said: Sequence[str]) -> bool:
+    """Whether the host has no such commit, or does not give out commits by name."""
+    return _REFUSED_COMMIT.search("\n".join(said)) is not None
+
+
+def other_hash(said: Sequence[str]) -> bool:
+    """Whether the repository names its commits by the other hash function, so that no commit has the name asked for."""
+    return "mismatched algorithms" in "\n".join(said)

@@ -1,0 +1,372 @@
+"""One sandbox from its making to its last trace: folder, home, socket, control group, processes, log.
+
+In: an order and the ground it stands on; out: a `Box` that runs, can be asked, killed, and cleared away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+from perijove.backends.pad import bare, home, processes, quota
+from perijove.backends.pad.cgroups import Group
+from perijove.backends.pad.footing import Footing, kernel
+from perijove.backends.pad.lines import Lines
+from perijove.backends.pad.netns import listener_inside
+from perijove.backends.pad.sandbox import FILES, PROXY_ENVIRON, PROXY_PORT, Descriptors, arguments
+from perijove.backends.pad.seccomp import program
+from perijove.backends.pad.spawning import ended, in_child, readable
+from perijove.backends.pad.wire import Order
+from perijove.domain.failures import SANDBOX_FAILED, START_DISK, STATE_UNUSABLE, Evidence, Fail
+from perijove.domain.nouns import Egress
+
+SETUP_LIMIT = 10.0
+"""Seconds that bubblewrap may take until the command runs."""
+SOCKET_PATH_LIMIT = 107
+OPEN_FILES = 16384
+LOG_LINES = 5000
+"""Lines that are told of one sandbox; beyond them only the last ones."""
+
+
+class Box:
+    """A sandbox that is being made, runs, or has just ended."""
+
+    def __init__(self, order: Order, footing: Footing, folder: Path, socket_path: Path) -> None:
+        self.order = order
+        self.started_at = time.time()
+        self.home = folder / "home"
+        self.quota: quota.Disk | None = None
+        """The disk that the home is, where it is one of its own."""
+        self.uid: int | None = None
+        self.group: Group | None = None
+        self.gate: socket.socket | None = None
+        """The egress proxy's listening socket inside the sandbox's network."""
+        self.disk = 0
+        """Bytes in the home when it was last measured."""
+        self.root = 0
+        """Process id of the sandbox's first process, as the host sees it."""
+        self.server = 0
+        """Process id of the command itself."""
+        self.lines: Lines | None = None
+        self._footing = footing
+        self._folder = folder
+        self._socket_path = socket_path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rootfd = -1
+        self._ours = False
+
+    async def open(self, tell: Callable[[str], None]) -> None:
+        """Make it and start its command. Raises Fail: `start.*`, `platform.*`, and has cleared up then."""
+        try:
+            await self._open(tell)
+        except TimeoutError as error:
+            where = Evidence("bwrap", f"not ready after {SETUP_LIMIT:.0f} s")
+            await self.clear()
+            raise Fail(SANDBOX_FAILED("bubblewrap did not become ready", where)) from error
+        except OSError as error:
+            await self.clear()
+            kind = START_DISK if error.errno in {ENOSPC, EDQUOT} else SANDBOX_FAILED
+            where = Evidence(str(error.filename or "system call"), str(error.strerror or error))
+            raise Fail(kind("the system refused a part of it", where)) from error
+        except BaseException:
+            await self.clear()
+            raise
+
+    async def _open(self, tell: Callable[[str], None]) -> None:
+        try:
+            self._folder.mkdir(mode=0o700)
+        except FileExistsError as error:
+            where = Evidence(str(self._folder), "exists")
+            raise Fail(SANDBOX_FAILED("a sandbox of this name is there already", where)) from error
+        self._ours = True
+        self.uid = self._footing.take_uid()
+        await self._make_home()
+        if self.uid is not None:
+            os.chown(self._folder, self.uid, self.uid)
+        if self._footing.groups is not None:
+            self.group = self._footing.groups.make(self.order.name, self.order.limits)
+        listener = self._listen() if self.order.listens else None
+        output, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            if self.uid is not None:  # so that the sandbox may open /dev/stderr anew
+                os.fchown(theirs, self.uid, self.uid)
+            self.lines = Lines(output, tell, LOG_LINES)
+            if self._footing.sandboxed:
+                await self._start_sandboxed(theirs, listener)
+            else:
+                self._start_bare(theirs, listener)
+        finally:
+            os.close(theirs)
+            if listener is not None:  # held by the sandbox alone, so that a dead server refuses connections
+                listener.close()
+
+    async def _make_home(self) -> None:
+        if self._footing.disks is not None:
+            self.quota = await self._footing.disks.made(self.order.limits.disk, self.home, self.uid)
+        try:
+            await home.make_home(self.order.home_from, self.home, self.uid, self._footing.master)
+        except Fail as error:
+            if self.quota is not None and error.failure.kind is START_DISK and self.order.home_from is not None:
+                raise await self._too_large(error, self.order.home_from) from error
+            raise
+        if self.quota is not None:
+            self.quota.hold()
+
+    async def _too_large(self, error: Fail, home_from: Path) -> Fail:
+        """A refused copy, told with the size of what was copied and of the room that it had."""
+        setting = "session.disk" if self.order.listens else "build.disk"
+        sizes = (
+            Evidence("repository", f"{await home.usage(home_from)} bytes"),
+            Evidence(setting, f"{self.order.limits.disk} bytes"),
+        )
+        return Fail(START_DISK(error.failure.cause, *error.failure.evidence, *sizes))
+
+    def _listen(self) -> socket.socket:
+        path = str(self._socket_path)
+        if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+            cause = f"the path of a session's socket is longer than {SOCKET_PATH_LIMIT} bytes"
+            raise Fail(STATE_UNUSABLE(cause, Evidence(path, f"{len(os.fsencode(path))} bytes")))
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        self._footing.master.give(self._socket_path)
+        listener.listen(512)
+        return listener
+
+    async def _start_sandboxed(self, output: int, listener: socket.socket | None) -> None:
+        with contextlib.ExitStack() as files:
+
+            def given(data: bytes) -> int:
+                fd = os.memfd_create("perijove")
+                files.callback(os.close, fd)
+                os.write(fd, data)
+                os.lseek(fd, 0, os.SEEK_SET)
+                return fd
+
+            info, info_theirs = os.pipe2(os.O_CLOEXEC)
+            block_theirs, block = os.pipe2(os.O_CLOEXEC)
+            status = given(b"")  # no pipe, whose end would end bubblewrap
+            for fd in (info, block):
+                files.callback(os.close, fd)
+            etc = tuple((path, given(text.encode())) for path, text in FILES.items())
+            fds = Descriptors(given(program()), etc, info_theirs, status, block_theirs)
+            given_args = given(arguments(self.order, self.home, fds, self._environ(listener)))
+            passed = [given_args, fds.seccomp, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
+            passed += [listener.fileno()] if listener is not None else []
+            argv = ["bwrap", "--args", f"{given_args}", "--", *self.order.command]
+            try:
+                self._process = self._spawn(argv, {}, passed, output, None)
+            finally:
+                for fd in (info_theirs, block_theirs):
+                    os.close(fd)
+            async with asyncio.timeout(SETUP_LIMIT):
+                await self._meet(info)
+                await self._join_group()
+                self._limit_processes()
+                if self.order.egress is not Egress.NONE or self.order.egress_allowed:
+                    self.gate = listener_inside(self.root, PROXY_PORT)
+                os.write(block, b"x")
+                await self._wait_for_command(status)
+
+    def _environ(self, listener: socket.socket | None) -> list[tuple[str, str]]:
+        environ = list(self.order.environ)
+        if listener is not None:
+            environ.append(("PERIJOVE_SOCKET_FD", f"{listener.fileno()}"))
+        if self._footing.sandboxed and (self.order.egress is not Egress.NONE or self.order.egress_allowed):
+            environ += PROXY_ENVIRON
+        return environ
+
+    def _start_bare(self, output: int, listener: socket.socket | None) -> None:
+        argv, environ = bare.translated(self.order, self.home, self._environ(listener))
+        passed = [listener.fileno()] if listener is not None else []
+        self._process = self._spawn(argv, environ, passed, output, self.home)
+        self.root = self.server = self._process.pid
+        self._rootfd = os.pidfd_open(self.root)
+
+    def _spawn(
+        self, argv: list[str], environ: dict[str, str], passed: list[int], output: int, folder: Path | None
+    ) -> subprocess.Popen[bytes]:
+        bare_group = None if self._footing.sandboxed else self.group
+        joins = bare_group.join_files() if bare_group is not None else []
+        try:
+            return subprocess.Popen(
+                argv,
+                executable=self._footing.bwrap,  # by another name, since PID 1 shows its command line inside
+                env=environ,
+                cwd=folder or "/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=passed,
+                start_new_session=True,
+                preexec_fn=lambda: self._become(joins),  # noqa: PLW1509 - the pad has one thread only
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Fail(
+                SANDBOX_FAILED(
+                    "its program cannot be started", Evidence(str(self._footing.bwrap or argv[0]), str(error))
+                )
+            ) from error
+        finally:
+            for fd in joins:
+                os.close(fd)
+
+    def _become(self, joins: list[int]) -> None:
+        """Between fork and exec: limits first, while we may still set them, then the uid."""
+        for fd in joins:
+            os.write(fd, b"0")
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        files = min(most, OPEN_FILES) if most != resource.RLIM_INFINITY else OPEN_FILES
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.order.limits.disk, self.order.limits.disk))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if not self._footing.sandboxed:
+            bare.die_with_parent()
+        if self.uid is not None:
+            os.setgroups([])
+            os.setresgid(self.uid, self.uid, self.uid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        os.umask(0o022)
+
+    async def _meet(self, info: int) -> None:
+        """Read from bubblewrap which process is the sandbox's first; it writes in pieces."""
+        text = b""
+        while b"}" not in text:
+            await readable(info)
+            piece = os.read(info, 4096)
+            if not piece:
+                raise self._refused()
+            text += piece
+        self.root = int(json.loads(text)["child-pid"])
+        self._rootfd = os.pidfd_open(self.root)
+
+    async def _join_group(self) -> None:
+        """Put the sandbox's first process, which has no children yet, into the control group.
+
+        The kernel makes whoever asks for it wait some milliseconds in each hierarchy, so others ask for us, at once.
+        """
+        if self.group is not None:
+            files = self.group.join_files()
+            try:
+                pid = f"{self.root}".encode()
+                await asyncio.gather(*(in_child(functools.partial(os.write, fd, pid)) for fd in files))
+            finally:
+                for fd in files:
+                    os.close(fd)
+
+    def _limit_processes(self) -> None:
+        """Without a control group: by rlimit, which kernels since 5.14 count per user namespace, thus per sandbox."""
+        if self.group is None and (self.uid is not None or kernel() >= (5, 14)):
+            most = self.order.limits.processes
+            resource.prlimit(self.root, resource.RLIMIT_NPROC, (most, most))
+
+    async def _wait_for_command(self, status: int) -> None:
+        """Until bubblewrap has set everything up and the command has taken its place: some milliseconds."""
+        while True:
+            over = self._process is None or self._process.poll() is not None
+            below = processes.children(self.root)
+            if below and processes.program(below[0]) not in {None, processes.program(self.root)}:
+                self.server = below[0]
+                return
+            if over:  # it tells an exit code only where the command could be run
+                if b"exit-code" not in os.pread(status, 65536, 0):
+                    raise self._refused()
+                return
+            await asyncio.sleep(0.002)
+
+    def _refused(self) -> Fail:
+        if self._process is not None:
+            self._process.wait(5)
+        words = self._last_words()
+        return Fail(SANDBOX_FAILED("bubblewrap could not set it up", Evidence("bwrap", words or "it said nothing")))
+
+    def _last_words(self) -> str:
+        if self.lines is None:
+            return ""
+        self.lines.finish()
+        words = "\n".join(self.lines.tail)
+        self.lines = None
+        return words
+
+    async def ended(self) -> int:
+        """Wait for the end of the command; its exit status, negative for a signal. Its last lines are told by then."""
+        assert self._process is not None
+        code = await ended(self._process)
+        if self.lines is not None:
+            self.lines.finish()
+            self.lines = None
+        return 128 - code if self._footing.sandboxed and code > 128 else code
+
+    def family(self, age: float = 0.4) -> list[processes.Process]:
+        """Its processes at most `age` seconds ago, the first one first."""
+        return processes.family(self.root, processes.recent(age)) if self.root else []
+
+    def kill(self) -> None:
+        """End all its processes at once; nothing where they are gone."""
+        if self._rootfd >= 0:
+            if not self._footing.sandboxed:  # there is no namespace that ends with its first process
+                processes.kill(processes.family(self.root, processes.snapshot()))
+                for pid in bare.marked(self._folder):
+                    processes.kill_one(pid)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._rootfd, signal.SIGKILL)
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+    def hang_up(self) -> None:
+        """Take its socket away, so that nobody dials it any more."""
+        self._socket_path.unlink(missing_ok=True)
+
+    async def clear(self) -> None:
+        """Remove every trace: processes, socket, control group, files, uid."""
+        if not self._ours:
+            return
+        self.kill()
+        if self._process is not None:
+            await ended(self._process)
+        if self.lines is not None:
+            self._last_words()
+        self.hang_up()
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None
+        await self._clear_group()
+        if self._rootfd >= 0:
+            os.close(self._rootfd)
+            self._rootfd = -1
+        await self._clear_disk()
+        await home.remove(self._folder)
+        self._footing.give_back(self.uid)
+        self.uid = None
+
+    async def _clear_disk(self) -> None:
+        if self.quota is None:
+            return
+        try:
+            await self.quota.close()
+        except OSError as error:  # the pad's end takes it away
+            print(f"{self.quota.folder} cannot be unmounted: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        self.quota = None
+
+    async def _clear_group(self) -> None:
+        if self.group is None:
+            return
+        for _ in range(500):
+            for pid in self.group.processes():
+                processes.kill_one(pid)
+            if self.group.remove():
+                break
+            await asyncio.sleep(0.01)
+        self.group = None

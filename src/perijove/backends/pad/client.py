@@ -1,0 +1,391 @@
+"""The ports `Sessions` and `ForeignCode` on this machine: a client of the pad, which it starts when there is none.
+
+In: specs; out: what the pad answers and what happens to sessions. Many readers may follow what happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from perijove.backends.pad import asking
+from perijove.backends.pad.spawning import ended
+from perijove.backends.pad.wire import (
+    LINE_LIMIT,
+    Message,
+    checked,
+    order_of,
+    pack,
+    read_event,
+    read_failure,
+    unpack,
+    write_order,
+)
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
+from perijove.domain.failures import PAD_DOWN, Evidence, Fail
+from perijove.domain.nouns import (
+    EndReason,
+    ForeignRun,
+    Isolation,
+    Room,
+    RunningSandbox,
+    SandboxSpec,
+    ServerStatus,
+    SessionName,
+)
+from perijove.domain.ports import Tell
+from perijove.domain.state import State
+
+START_LIMIT = 15.0
+"""Seconds a new pad may take to its first answer."""
+RETURN_LIMIT = 5.0
+"""Seconds in which a service manager has a pad running again that ended."""
+QUIT_LIMIT = 30.0
+"""Seconds the pad may take to end all sessions and itself."""
+ASK_LIMIT = 120.0
+"""Seconds the pad may take for an answer that is not a foreign run's."""
+UNREAD = 10_000
+"""Events a slow reader may leave; beyond them log lines are left out, never ends."""
+
+
+ALREADY_UP = 3
+"""Exit status of a pad that found another one holding the state directory."""
+_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Pads that outlive their clients on purpose; kept, since a dropped Popen of a running process warns."""
+
+
+async def _reaped(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a pad that was told to end, so that it leaves no zombie."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            await ended(process)
+
+
+def _fetch(handed: Path, into: Path) -> None:
+    """Copy what the pad hands over; it writes nowhere else for us, as it may have more rights than we."""
+    pending = [handed] if handed.exists() else []
+    while pending:
+        folder = pending.pop()
+        there = into / folder.relative_to(handed)
+        there.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.is_dir():
+                pending.append(path)
+            else:
+                shutil.copyfile(path, there / path.name)
+
+
+class Happenings:
+    """One reader's view of what happens, from its making on."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
+
+    def put(self, event: SessionEvent) -> None:
+        if not isinstance(event, SessionLogged) or self._queue.qsize() < UNREAD:
+            self._queue.put_nowait(event)
+
+    def __aiter__(self) -> AsyncIterator[SessionEvent]:
+        return self
+
+    async def __anext__(self) -> SessionEvent:
+        return await self._queue.get()
+
+
+class Pad:
+    """A connection to the pad that is made anew whenever it breaks."""
+
+    def __init__(self, state: State, isolation: str = "sandbox", python: str = sys.executable) -> None:
+        """`isolation` is `sandbox` or `none`; `python` runs a pad that has to be started."""
+        self._state = state
+        self._isolation = isolation
+        self._python = python
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._pad = ""
+        self._is_child = False
+        self._sessions: set[SessionName] = set()
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._tells: dict[int, Tell] = {}
+        self._readers: weakref.WeakSet[Happenings] = weakref.WeakSet()
+        self._unread: list[tuple[int, SessionEvent]] = []
+        """What no reader has heard yet, with the pad's number for it; 0 for what the client itself saw."""
+        self._connecting = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def ensure(self) -> None:
+        """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-down`."""
+        async with self._connecting:
+            if self._reading is not None and not self._reading.done():
+                return
+            if await self._connect():
+                return
+            if self._belongs_to_another():
+                await self._wait_for_its_return()
+                return
+            if self._process is None or self._process.poll() is not None:
+                self._spawn()
+            try:
+                async with asyncio.timeout(START_LIMIT):
+                    while not await self._connect():
+                        if self._process is not None and self._process.poll() not in {None, ALREADY_UP}:
+                            raise self._down("the pad ended as soon as it started")
+                        await asyncio.sleep(0.02)
+            except TimeoutError as error:
+                raise self._down(f"the pad did not answer within {START_LIMIT:.0f} s") from error
+
+    def _belongs_to_another(self) -> bool:
+        """Whether another user's pad, root's, holds our sandboxes: one of our own could not take its place."""
+        try:
+            return self._state.sessions.stat().st_uid != os.geteuid()
+        except FileNotFoundError:
+            return False
+
+    async def _wait_for_its_return(self) -> None:
+        try:
+            async with asyncio.timeout(RETURN_LIMIT):
+                while not await self._connect():  # noqa: ASYNC110 - a service manager's doing, untold
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            where = Evidence(str(self._state.pad_socket), f"nobody answers within {RETURN_LIMIT:.0f} s")
+            remedy = "Start it: `systemctl start perijove-pad`; its words: `journalctl -u perijove-pad`."
+            raise Fail(PAD_DOWN("it is another user's to start", where, remedy=remedy)) from error
+
+    def _spawn(self) -> None:
+        self._state.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv = [self._python, "-Pm", "perijove.backends.pad.process", "--state", str(self._state.root)]
+        argv += ["--isolation", self._isolation, "--child"]
+        with (self._state.logs / "pad.log").open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+                )
+            except OSError as error:
+                raise self._down(f"the pad cannot be started: {error.strerror}") from error
+
+    def _down(self, cause: str) -> Fail:
+        try:
+            words = (self._state.logs / "pad.log").read_text(errors="replace")[-2000:]
+        except OSError:
+            words = ""
+        return Fail(PAD_DOWN(cause, Evidence(str(self._state.logs / "pad.log"), words or "nothing is written there")))
+
+    async def _connect(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
+            hello = unpack(await reader.readline() or b"{}")
+        except (OSError, ValueError):
+            return False
+        if "hello" not in hello:  # it is just about to end
+            writer.close()
+            return False
+        if hello["sandboxed"] != (self._isolation == "sandbox"):
+            await self._replace(hello, reader, writer)
+            return False
+        self._writer, self._is_child = writer, hello["child"]
+        was, self._pad = self._pad, hello["hello"]
+        before, self._sessions = self._sessions, set(hello["sessions"])
+        if was and was != self._pad:
+            self._unread = [(0, event) for _, event in self._unread]  # the new pad has numbers of its own
+            for session in sorted(before):
+                detail = "the process that holds the sandboxes ended"
+                self._tell(SessionEnded(session, EndReason.PAD_LOST, detail, None), 0)
+        self._lost.clear()
+        self._reading = asyncio.create_task(self._read(reader), name="pad connection")
+        return True
+
+    async def _replace(self, hello: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A pad of another isolation must not serve us: its sessions would not be what the settings promise."""
+        try:
+            if not hello["child"]:
+                raise self._down(f"the pad that runs was not started with --isolation {self._isolation}")
+            writer.write(pack({"id": 0, "ask": "quit"}))
+            async with asyncio.timeout(QUIT_LIMIT):
+                while await reader.readline():
+                    continue
+        except (ConnectionError, ValueError):
+            return  # gone, as it was to be
+        except TimeoutError as error:
+            raise self._down("the pad of another isolation does not end") from error
+        finally:
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while line := await reader.readline():
+                self._take(unpack(line))
+        except ConnectionError:
+            pass
+        finally:
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(self._down("the connection to the pad broke"))
+            self._answers.clear()
+            self._tells.clear()
+            if self._writer is not None:
+                self._writer.close()
+            self._lost.set()
+
+    def _take(self, message: Message) -> None:
+        if "event" in message:
+            event = read_event(message["event"])
+            if isinstance(event, SessionEnded):
+                self._sessions.discard(event.session)
+            self._tell(event, message["number"])
+        elif "line" in message:
+            tell = self._tells.get(message["id"])
+            if tell is not None:
+                tell(message["line"])
+        else:
+            answer = self._answers.pop(message["id"], None)
+            if answer is not None and not answer.done():
+                if "fail" in message:
+                    answer.set_exception(Fail(read_failure(message["fail"])))
+                else:
+                    answer.set_result(message["ok"])
+
+    def _tell(self, event: SessionEvent, number: int) -> None:
+        readers = list(self._readers)
+        for reader in readers:
+            reader.put(event)
+        if readers:
+            self._seen(number, event)
+        elif not number or all(number != other for other, _ in self._unread):
+            self._unread = [*self._unread, (number, event)][-UNREAD:]
+
+    def _seen(self, number: int, event: SessionEvent) -> None:
+        """Let the pad forget it. What nobody has heard stays with the pad, for the client after us."""
+        if number and not isinstance(event, SessionLogged):
+            self._send({"seen": number})
+
+    def _send(self, message: Message) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(pack(message))
+
+    async def _ask(
+        self,
+        ask: str,
+        limit: float = ASK_LIMIT,
+        tell: Tell | None = None,
+        then: Callable[[Any], Awaitable[object]] | None = None,
+        **words: object,
+    ) -> Any:
+        """`then` is done with the answer before the pad forgets what belongs to it."""
+        await self.ensure()
+        self._number += 1
+        number = self._number
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        if tell is not None:
+            self._tells[number] = tell
+        self._send({"id": number, "ask": ask, **words})
+        try:
+            async with asyncio.timeout(limit):
+                value = await answer
+                if then is not None:
+                    await then(value)
+                return value
+        except TimeoutError as error:
+            raise self._down(f"the pad did not answer `{ask}` within {limit:.0f} s") from error
+        finally:
+            self._answers.pop(number, None)
+            self._tells.pop(number, None)
+            if then is not None or answer.cancelled():  # nobody waits for it any more
+                self._send({"forget": number})
+
+    async def supervise(self) -> None:
+        """Keep a pad running for ever. Sessions that went with one are told as ended by PAD_LOST."""
+        delay = 0.1
+        while True:
+            try:
+                await self.ensure()
+            except Fail:
+                delay = min(delay * 2, 10.0)
+                await asyncio.sleep(delay)
+                continue
+            delay = 0.1
+            await self._lost.wait()
+
+    async def close(self, stop: bool) -> bool:
+        """Let go of the pad. `stop` ends every session and the pad too, unless a service manager started it.
+
+        Whether the sessions ended.
+        """
+        if stop and self._is_child and self._reading is not None and not self._reading.done():
+            with contextlib.suppress(Fail):  # its end may be quicker than its answer
+                await self._ask("quit", QUIT_LIMIT)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(QUIT_LIMIT):
+                    await self._lost.wait()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        if self._writer is not None:
+            self._writer.close()
+        if stop and self._process is not None:
+            await _reaped(self._process)
+        elif self._process is not None:
+            _LEFT_RUNNING.append(self._process)
+        return stop and self._is_child
+
+    def happenings(self) -> AsyncIterator[SessionEvent]:
+        """What happens from this call on; the first reader also gets what ended while nobody read."""
+        reader = Happenings()
+        for number, event in self._unread:
+            reader.put(event)
+            self._seen(number, event)
+        self._unread = []
+        self._readers.add(reader)
+        return reader
+
+    async def start(self, spec: SandboxSpec) -> None:
+        """Raises Fail: `start.*`, `platform.*`."""
+        await self._ask("start", order=write_order(checked(order_of(spec))))
+        self._sessions.add(spec.session)
+
+    async def stop(self, session: SessionName, reason: EndReason) -> None:
+        """End it and wait until nothing is left of it."""
+        await self._ask("stop", session=session, reason=reason)
+
+    async def running(self) -> Sequence[RunningSandbox]:
+        return [RunningSandbox(**sandbox) for sandbox in await self._ask("running")]
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        """Waits in the socket's backlog until the server answers. Raises TimeoutError, ConnectionError."""
+        async with asyncio.timeout(limit):
+            return await asking.status(self._state.session_sockets / f"{session}.sock", base_url, token)
+
+    async def looks(self, session: SessionName) -> tuple[float, str]:
+        cpu, doing = await self._ask("looks", session=session)
+        return cpu, doing
+
+    async def room(self) -> Room:
+        return Room(**await self._ask("room"))
+
+    async def isolation(self) -> Isolation:
+        """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing`, `platform.tool-missing`."""
+        return Isolation(**await self._ask("isolation"))
+
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+        """Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,disk-full}`, `platform.*`."""
+        order = write_order(checked(order_of(run)))
+        status, _ = await self._ask(
+            "run",
+            run.timeout + ASK_LIMIT,
+            tell,
+            lambda answer: asyncio.to_thread(_fetch, self._state.handed / answer[1], into),
+            order=order,
+            result=run.result,
+            timeout=run.timeout,
+        )
+        return int(status)

@@ -1,0 +1,271 @@
+"""All sandboxes of this pad: sessions that come and go, and foreign runs that return. Lives in the pad process.
+
+In: orders; out: events of sessions through `tell`, answers to questions. One task sees each sandbox to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+
+from perijove.backends.pad import bare, cgroups, ground, home, processes
+from perijove.backends.pad.box import Box
+from perijove.backends.pad.footing import Footing
+from perijove.backends.pad.gate import Gate
+from perijove.backends.pad.watch import Watch, size
+from perijove.backends.pad.wire import Order
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
+from perijove.domain.failures import (
+    BUILD_DISK,
+    BUILD_MEMORY,
+    BUILD_TOO_SLOW,
+    SANDBOX_FAILED,
+    SESSION_DISK,
+    Evidence,
+    Fail,
+    Failure,
+)
+from perijove.domain.nouns import EndReason, Room, RunningSandbox
+from perijove.domain.state import State
+
+IN_WORDS = {
+    EndReason.STOPPED: "it was stopped",
+    EndReason.IDLE: "nobody used it",
+    EndReason.OLD: "it reached its greatest age",
+    EndReason.FAILED_START: "its server did not start",
+    EndReason.SERVICE_STOPPED: "the service was stopped",
+}
+
+
+class Holder:
+    """The sandboxes of one pad."""
+
+    def __init__(self, state: State, footing: Footing, tell: Callable[[SessionEvent], None]) -> None:
+        self._state = state
+        self._footing = footing
+        self._tell = tell
+        self._boxes: dict[str, Box] = {}
+        self._stops: dict[str, EndReason] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._runs: set[Box] = set()
+        self._numbers = count(1)
+        self._gate = Gate(footing)
+        self._tried = False
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._boxes)
+
+    @property
+    def sandboxed(self) -> bool:
+        return self._footing.sandboxed
+
+    @property
+    def idle(self) -> bool:
+        return not self._tasks and not self._runs
+
+    async def footing(self) -> Footing:
+        """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing` where there can be no sandbox."""
+        if not self._tried:
+            await ground.try_out(self._footing)
+            self._tried = True
+        return self._footing
+
+    async def start(self, order: Order) -> None:
+        """Raises Fail: `start.*`, `platform.*`."""
+        await self.footing()
+        if order.name in self._tasks:
+            raise Fail(SANDBOX_FAILED("a session of this name runs already", Evidence("session", order.name)))
+        box = self._box(order)
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks[order.name] = asyncio.create_task(self._tend(box, started), name=f"session {order.name}")
+        await started
+
+    def _box(self, order: Order) -> Box:
+        sockets = self._state.session_sockets / f"{order.name}.sock"
+        return Box(order, self._footing, self._state.sessions / order.name, sockets)
+
+    async def _tend(self, box: Box, started: asyncio.Future[None]) -> None:
+        name = box.order.name
+        try:
+            try:
+                await box.open(lambda line: self._tell(SessionLogged(name, line)))
+                await self._gate.add(box)
+            except Exception as error:  # noqa: BLE001 - whoever asked for the start gets it
+                await box.clear()
+                started.set_exception(error)
+                return
+            self._boxes[name] = box
+            started.set_result(None)
+            if name in self._stops:
+                box.kill()
+            await self._see_to_its_end(box)
+        finally:
+            self._tasks.pop(name, None)
+            self._stops.pop(name, None)
+
+    async def _see_to_its_end(self, box: Box) -> None:
+        name = box.order.name
+        watch = Watch(box, lambda failure: self._tell(SessionTroubled(name, failure)))
+        code = await self._watched(box, watch)
+        self._boxes.pop(name, None)
+        reason, detail = self._why(box, watch, code)
+        exited = code if reason in {EndReason.EXITED, EndReason.MEMORY} else None
+        box.hang_up()
+        self._tell(SessionEnded(name, reason, detail, exited))
+        self._gate.remove(box)
+        await box.clear()
+
+    async def _watched(self, box: Box, watch: Watch) -> int:
+        watching = asyncio.create_task(watch.run(), name=f"watch of {box.order.name}")
+        try:
+            code = await box.ended()
+            watch.look_at_quota()  # what filled its disk may have been its end
+            return code
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            if not watching.cancelled() and (error := watching.exception()) is not None:
+                traceback.print_exception(error)  # to the pad's log; the session's end must be told all the same
+
+    def _why(self, box: Box, watch: Watch, code: int) -> tuple[EndReason, str]:
+        asked = self._stops.get(box.order.name)
+        if asked is not None:
+            return asked, IN_WORDS.get(asked, asked.value)
+        if watch.doom is not None:
+            return watch.doom
+        if code == -9 and watch.unseen_kills():
+            return (
+                EndReason.MEMORY,
+                f"its server was killed when the session reached its {size(box.order.limits.memory)} of memory",
+            )
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return EndReason.EXITED, f"its server {how}"
+
+    async def stop(self, name: str, reason: EndReason) -> None:
+        """End it and wait until nothing is left of it."""
+        task = self._tasks.get(name)
+        if task is None:
+            return
+        self._stops.setdefault(name, reason)
+        if name in self._boxes:
+            self._boxes[name].kill()
+        await asyncio.wait([task])
+
+    async def stop_all(self, reason: EndReason) -> None:
+        for box in self._runs:
+            box.kill()
+        await asyncio.gather(*(self.stop(name, reason) for name in list(self._tasks)))
+        await self._gate.close()
+
+    def running(self) -> list[RunningSandbox]:
+        found = []
+        for number, (name, box) in enumerate(self._boxes.items()):
+            family = box.family(0.4 if number else 0)
+            memory = box.group.memory() if box.group is not None else processes.proportional(family)
+            found.append(RunningSandbox(name, box.started_at, memory, box.disk, len(family)))
+        return found
+
+    def looks(self, name: str) -> tuple[float, str]:
+        """CPU seconds used by all its processes, and what its server waits for."""
+        box = self._boxes.get(name)
+        if box is None:
+            return 0.0, "gone"
+        return sum(process.cpu for process in box.family(0.2)), processes.waiting_for(box.server)
+
+    def room(self) -> Room:
+        memory = _available()
+        left = cgroups.headroom()
+        disk = os.statvfs(self._state.root)
+        return Room(min(memory, left) if left is not None else memory, disk.f_bavail * disk.f_frsize, disk.f_favail)
+
+    @contextlib.asynccontextmanager
+    async def ran(
+        self, order: Order, result: str, timeout: float, line: Callable[[str], None]
+    ) -> AsyncIterator[tuple[int, str]]:
+        """Run foreign code to its end: its exit status, and the folder of `state.handed` with its result meanwhile.
+
+        Raises Fail as `ForeignCode.run` says.
+        """
+        handed = self._state.handed / f"{order.name}.{next(self._numbers)}"
+        try:
+            yield await self._run(order, result, handed, timeout, line), handed.name
+        finally:
+            await asyncio.shield(home.remove(handed))
+
+    async def _run(self, order: Order, result: str, handed: Path, timeout: float, line: Callable[[str], None]) -> int:
+        await self.footing()
+        box = self._box(order)
+        troubles: list[Failure] = []
+        self._runs.add(box)
+        try:
+            await box.open(line)
+            await self._gate.add(box)
+            watch = Watch(box, troubles.append)
+            try:
+                async with asyncio.timeout(timeout):
+                    code = await self._watched(box, watch)
+            except TimeoutError as error:
+                where = Evidence(" ".join(order.command)[:500], f"still ran after {timeout:.0f} s")
+                raise Fail(BUILD_TOO_SLOW("a package's own build did not end", where)) from error
+            _judge(box, watch, code, troubles)
+            box.kill()
+            await _written(box)
+            await home.take_out(box.home, result, handed, order.limits.disk, self._footing.master)
+            return code
+        finally:
+            self._runs.discard(box)
+            self._gate.remove(box)
+            await asyncio.shield(box.clear())
+
+    async def sweep(self) -> None:
+        """Remove what an earlier pad left: its sandboxes died with it, their traces did not."""
+        if self._footing.groups is not None:
+            self._footing.groups.sweep()
+        if not self._footing.sandboxed:
+            for pid in bare.marked(self._state.sessions):
+                processes.kill_one(pid)
+        for path in self._state.session_sockets.iterdir():
+            path.unlink()
+        for path in (*self._state.sessions.iterdir(), *self._state.handed.iterdir()):
+            await home.remove(path)
+
+    async def close(self) -> None:
+        """Once all has ended: take away what the pad itself made."""
+        if self._footing.groups is not None:
+            self._footing.groups.remove()
+
+
+async def _written(box: Box) -> None:
+    """Lest a result that the disk below its own did not take has holes. Raises Fail: `build.disk-full`."""
+    if box.quota is None:
+        return
+    try:
+        await box.quota.written()
+    except OSError as error:
+        where = Evidence(str(box.quota.folder), str(error))
+        raise Fail(BUILD_DISK("the disk of the state directory had no room for it", where)) from error
+
+
+def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
+    limits = box.order.limits
+    memory = [failure for failure in troubles if failure.kind.code == "session.kernel-out-of-memory"]
+    if code != 0 and (memory or watch.unseen_kills() or (watch.doom and watch.doom[0] is EndReason.MEMORY)):
+        evidence = memory[0].evidence if memory else (Evidence("build.memory", f"{limits.memory} bytes"),)
+        raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", *evidence))
+    disk = [failure for failure in troubles if failure.kind is SESSION_DISK]
+    if (watch.doom and watch.doom[0] is EndReason.DISK) or (code != 0 and disk):
+        evidence = disk[0].evidence if disk else (Evidence("build.disk", f"{limits.disk} bytes"),)
+        raise Fail(BUILD_DISK(f"it wrote more than {size(limits.disk)}", *evidence))
+
+
+def _available() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,116 @@
+"""How a sandbox looks from inside: an order becomes bubblewrap's arguments. Pure but for `system()`.
+
+All goes to bubblewrap by file descriptor: its command line and environment, which PID 1 shows inside, say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from perijove.backends.pad.wire import Order
+from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+
+HOME = "/home/jovyan"
+UID = 1000
+PROXY_PORT = 3128
+PASSWD = (
+    f"root:x:0:0:root:/root:/usr/sbin/nologin\njovyan:x:{UID}:{UID}:jovyan:{HOME}:/bin/bash\nnobody:x:65534:65534::/:\n"
+)
+GROUP = f"root:x:0:\njovyan:x:{UID}:\nnogroup:x:65534:\n"
+HOSTS = "127.0.0.1 localhost perijove\n::1 localhost\n"
+NSSWITCH = "passwd: files\ngroup: files\nhosts: files\n"
+FILES = {
+    "/etc/passwd": PASSWD,
+    "/etc/group": GROUP,
+    "/etc/hosts": HOSTS,
+    "/etc/nsswitch.conf": NSSWITCH,
+    "/etc/resolv.conf": "",
+}
+SHOWN = (
+    "/etc/ld.so.cache",
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/ca-certificates",
+    "/etc/alternatives",
+    "/etc/localtime",
+    "/etc/fonts",
+    "/etc/mime.types",
+    "/etc/bash.bashrc",
+    "/etc/profile",
+)
+"""Parts of the host's /etc that programs need and that hold no secrets."""
+PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+PROXY_ENVIRON = tuple((name, PROXY) for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")) + tuple(
+    (name, "localhost,127.0.0.1,::1") for name in ("no_proxy", "NO_PROXY")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """How the host's system folders are shown: bound, or as the symlinks they are."""
+
+    binds: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    """(target, path)"""
+
+
+@cache
+def system() -> System:
+    """Look at this host's root folder."""
+    binds, links = ["/usr"], []
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            links.append((str(path.readlink()), str(path)))
+        elif path.is_dir():
+            binds.append(str(path))
+    binds += [path for path in ("/nix/store", "/gnu/store") if Path(path).is_dir()]
+    return System(tuple(binds), tuple(links))
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Numbers of the open files that bubblewrap reads."""
+
+    seccomp: int
+    files: tuple[tuple[str, int], ...]
+    """(path inside, descriptor) of the files of `FILES`."""
+    info: int
+    status: int
+    block: int
+
+
+def arguments(order: Order, home: Path, fds: Descriptors, environ: Sequence[tuple[str, str]]) -> bytes:
+    """What `bwrap --args FD` reads, NUL after each. Raises Fail: `start.sandbox-failed` for a text with a NUL in it."""
+    limits = order.limits
+    host = system()
+    args = ["--unshare-all", "--unshare-user", "--uid", f"{UID}", "--gid", f"{UID}", "--disable-userns"]
+    args += ["--die-with-parent", "--new-session", "--hostname", "perijove", "--cap-drop", "ALL"]
+    for path in host.binds:
+        args += ["--ro-bind", path, path]
+    for target, path in host.links:
+        args += ["--symlink", target, path]
+    args += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/root", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
+    for path in ("/dev/shm", "/tmp"):  # noqa: S108
+        args += ["--perms", "1777", "--size", f"{limits.tmp}", "--tmpfs", path]
+    for path in SHOWN:
+        args += ["--ro-bind-try", path, path]
+    for path, fd in fds.files:
+        args += ["--perms", "0644", "--file", f"{fd}", path]
+    args += ["--bind", str(home), HOME]
+    for mount in order.mounts:
+        args += ["--ro-bind", str(mount.source), str(mount.target)]
+    args += ["--remount-ro", "/", "--chdir", HOME, "--clearenv"]
+    for name, value in environ:
+        args += ["--setenv", name, value]
+    args += ["--seccomp", f"{fds.seccomp}", "--info-fd", f"{fds.info}", "--json-status-fd", f"{fds.status}"]
+    args += ["--block-fd", f"{fds.block}"]
+    for text in (*args, *order.command):
+        if "\0" in text:
+            saw = text.replace("\0", "\\0")[:200]
+            raise Fail(SANDBOX_FAILED("an argument of the sandbox holds a NUL", Evidence("sandbox arguments", saw)))
+    return b"".join(text.encode() + b"\0" for text in args)

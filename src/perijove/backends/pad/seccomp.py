@@ -1,0 +1,129 @@
+"""Which system calls a sandbox may make: all but those that reach beyond it. In: nothing; out: a BPF program.
+
+Allowed by default, since repositories run anything; denied is what has no use inside and a history of holes.
+Numbers are compared whole or by their low 32 bits, as the kernel reads them, so that high bits do not slip past.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT
+from functools import cache
+from socket import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX
+
+from perijove.domain.failures import SECCOMP_MISSING, Evidence, Fail
+
+DENIED = (
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "move_mount",
+    "open_tree",
+    "open_tree_attr",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "unshare",
+    "setns",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "kcmp",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "syslog",
+    "iopl",
+    "ioperm",
+    "modify_ldt",
+    "vm86",
+    "vm86old",
+    "uselib",
+    "ustat",
+    "sysfs",
+    "lookup_dcookie",
+    "nfsservctl",
+    "open_by_handle_at",
+    "fanotify_init",
+    "clock_settime",
+    "clock_adjtime",
+    "settimeofday",
+    "adjtimex",
+    "stime",
+    "sethostname",
+    "setdomainname",
+    "vhangup",
+)
+YOUNG = {"quotactl_fd": 443, "mount_setattr": 442, "open_tree_attr": 467, "pidfd_getfd": 438, "clone3": 435}
+"""Calls that an old libseccomp may not know by name; their numbers are the same on every architecture."""
+
+NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
+"""clone's flags CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET; NEWTIME is unshare's and clone3's alone."""
+LOW = 0xFFFFFFFF
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+HIGHEST_PROTOCOL = 17
+"""UDP; above it SCTP, DCCP and others load modules into the host's kernel (ICMPv6 needs privilege anyhow)."""
+
+
+@cache
+def program() -> bytes:
+    """The filter as `bwrap --seccomp` reads it. Raises Fail: `platform.seccomp-missing`."""
+    try:
+        import pyseccomp as sc  # noqa: PLC0415 - loads libseccomp, which may be missing
+    except (RuntimeError, OSError, AttributeError) as error:
+        raise Fail(SECCOMP_MISSING("libseccomp cannot be loaded", Evidence("import pyseccomp", str(error)))) from error
+
+    rules = sc.SyscallFilter(sc.ALLOW)
+
+    def deny(name: str, error: int, *conditions: object) -> None:
+        number = sc.resolve_syscall(sc.Arch.NATIVE, name)
+        number = YOUNG.get(name, -1) if number < 0 else number
+        if number >= 0:
+            rules.add_rule(sc.ERRNO(error), number, *conditions)
+
+    for name in DENIED:
+        deny(name, EPERM)
+    deny("clone3", ENOSYS)  # its flags lie in memory where no filter can look; libc then uses clone
+    for flag in NEW_NAMESPACES:
+        deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, flag, flag))
+    for request in (TIOCSTI, TIOCLINUX):
+        deny("ioctl", EPERM, sc.Arg(1, sc.MASKED_EQ, LOW, request))
+    deny("socket", EAFNOSUPPORT, sc.Arg(0, sc.GT, AF_NETLINK))
+    for family in set(range(AF_NETLINK)) - {AF_UNIX, AF_INET, AF_INET6}:
+        deny("socket", EAFNOSUPPORT, sc.Arg(0, sc.EQ, family))
+    deny("socket", EPROTONOSUPPORT, sc.Arg(0, sc.EQ, AF_NETLINK), sc.Arg(2, sc.NE, 0))  # only routes
+    for family in (AF_INET, AF_INET6):
+        deny("socket", EPROTONOSUPPORT, sc.Arg(0, sc.EQ, family), sc.Arg(2, sc.GT, HIGHEST_PROTOCOL))
+    deny("socketpair", EAFNOSUPPORT, sc.Arg(0, sc.NE, AF_UNIX))
+    return _exported(rules)
+
+
+def _exported(rules: object) -> bytes:
+    fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    with os.fdopen(fd, "w+b") as file:
+        rules.export_bpf(file)  # type: ignore[attr-defined]
+        file.seek(0)
+        return file.read()

@@ -1,0 +1,157 @@
+"""What a sandbox does to its limits while it runs: memory and disk, looked at again and again.
+
+In: a box; out: failures told while it goes on, and a doom (reason, detail) when it must end. Kills, but never clears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from perijove.backends.pad import home, processes
+from perijove.backends.pad.box import Box
+from perijove.domain.failures import KERNEL_MEMORY, SESSION_DISK, Evidence, Failure
+from perijove.domain.nouns import EndReason
+
+TICK = 0.5
+"""Seconds between two looks at the memory."""
+DISK_TICK = 1.0
+OVERRUN = 64 * 1024 * 1024
+"""Bytes beyond the disk's limit that a session may grow before it is ended."""
+NEARLY_FULL = 8 * 1024 * 1024
+EXPENDABLE = 500
+"""oom_score_adj of all but the server, so that the kernel kills these first."""
+
+
+def size(number: int) -> str:
+    """In words: `1.5 GB`."""
+    for unit, scale in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}".replace(".0 ", " ")
+    return f"{number} bytes"
+
+
+class Watch:
+    """Looks after one box until it is cancelled or the box is doomed."""
+
+    def __init__(self, box: Box, trouble: Callable[[Failure], None]) -> None:
+        self.doom: tuple[EndReason, str] | None = None
+        self._box = box
+        self._trouble = trouble
+        self._killed = self._noticed = 0
+        self._expendable: set[int] = set()
+        self._disk_told = False
+
+    async def run(self) -> None:
+        """Never returns by itself."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._memory(), name=f"memory of {self._box.order.name}")
+            tasks.create_task(self._disk(), name=f"disk of {self._box.order.name}")
+
+    async def _memory(self) -> None:
+        while True:
+            if self._box.group is not None:
+                self._look_at_group()
+            else:
+                self._look_at_processes()
+            await asyncio.sleep(TICK)
+
+    def unseen_kills(self) -> bool:
+        """Whether the kernel has killed for memory since that was last told."""
+        return self._box.group is not None and self._box.group.killed() > self._killed
+
+    def _look_at_group(self) -> None:
+        group = self._box.group
+        assert group is not None
+        killed = group.killed()
+        server = processes.look(self._box.server)
+        # One that is being killed has given up its memory; one that shall be may not know yet: it is looked at twice.
+        if killed > self._killed and server is not None and server.state != "Z" and server.resident:
+            if killed == self._noticed:
+                self._killed = killed
+                self._tell_kill("the kernel", Evidence(group.killed_where(), f"{killed}"))
+            self._noticed = killed
+        spared = {self._box.root, self._box.server}
+        for pid in set(group.processes()) - spared - self._expendable:
+            self._expendable.add(pid)
+            _make_expendable(pid)
+
+    def _look_at_processes(self) -> None:
+        limit = self._box.order.limits.memory
+        family = self._box.family()
+        if sum(process.resident for process in family) <= limit:
+            return
+        used = processes.proportional(family)
+        if used <= limit:
+            return
+        victims = [process for process in family if process.pid not in {self._box.root, self._box.server}]
+        if not victims:
+            self.doom = (EndReason.MEMORY, f"its server used {size(used)} of memory; {size(limit)} are allowed")
+            self._box.kill()
+            return
+        largest = max(victims, key=lambda process: process.resident)
+        processes.kill([largest])
+        self._tell_kill(
+            "Perijove", Evidence("/proc/*/smaps_rollup", f"{used} bytes in all, {largest.name} the largest")
+        )
+
+    def _tell_kill(self, who: str, seen: Evidence) -> None:
+        limit = self._box.order.limits.memory
+        allowed = Evidence("session.memory", f"{limit} bytes")
+        self._trouble(
+            KERNEL_MEMORY(f"the session reached its {size(limit)} and {who} ended a process of it", allowed, seen)
+        )
+
+    async def _disk(self) -> None:
+        while True:
+            began = time.monotonic()
+            if self._box.quota is not None:
+                self.look_at_quota()
+            else:
+                self._box.disk = await home.usage(self._box.home)
+                self._judge_disk()
+            took = time.monotonic() - began
+            await asyncio.sleep(max(DISK_TICK, 10 * took))
+
+    def _judge_disk(self) -> None:
+        """Where nothing but us holds the home to its limit."""
+        limit, used = self._box.order.limits.disk, self._box.disk
+        if used > limit + OVERRUN:
+            self.doom = (EndReason.DISK, f"its files grew to {size(used)}; {size(limit)} are allowed")
+            self._box.kill()
+            return
+        free = home.free(self._box.home)
+        if used < limit and free > NEARLY_FULL:
+            self._disk_told = self._disk_told and used > limit * 0.9
+            return
+        self._tell_disk(free, f"its files take {size(used)} of {size(limit)}")
+
+    def look_at_quota(self) -> None:
+        """Where the home has a disk of its own, which holds no more than its limit."""
+        if self._box.quota is None:
+            return
+        limit, look = self._box.order.limits.disk, self._box.quota.look()
+        self._box.disk = look.used
+        if not look.full and look.below > NEARLY_FULL:
+            self._disk_told = self._disk_told and look.used > limit * 0.9
+            return
+        full = f"its files take {size(look.used)} of {size(limit)}"
+        self._tell_disk(look.below, full if look.files else "it has as many files as its disk can hold")
+
+    def _tell_disk(self, free: int, full: str) -> None:
+        if self._disk_told:
+            return
+        self._disk_told = True
+        used, limit = self._box.disk, self._box.order.limits.disk
+        cause = full if free > NEARLY_FULL else f"{size(free)} are left on the disk that holds them"
+        where = Evidence("home", f"{used} bytes used, {limit} allowed, {free} free on the disk")
+        self._trouble(SESSION_DISK(cause, where))
+
+
+def _make_expendable(pid: int) -> None:
+    try:
+        Path(f"/proc/{pid}/oom_score_adj").write_text(f"{EXPENDABLE}")
+    except OSError:  # gone, or not ours to change: the kernel then picks the largest
+        return

@@ -1,0 +1,143 @@
+"""How the client and the pad write nouns, events and failures to one another: one JSON object a line. Pure.
+
+Requests are `{"id", "ask", …}`; answers `{"id", "ok"}`, `{"id", "fail"}` or, while foreign code runs, `{"id", "line"}`.
+What happens to sessions comes unasked as `{"number", "event"}`; a client that has told it answers `{"seen"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
+from perijove.domain.failures import BUG, CATALOGUE, SANDBOX_FAILED, Evidence, Fail, Failure
+from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, SandboxSpec
+
+LINE_LIMIT = 8 * 1024 * 1024
+"""Bytes that one message may have."""
+
+Message = dict[str, Any]
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sandbox to make: what a session and a foreign run have in common."""
+
+    name: str
+    command: tuple[str, ...]
+    environ: tuple[tuple[str, str], ...]
+    mounts: tuple[Mount, ...]
+    home_from: Path | None
+    limits: Limits
+    egress: Egress
+    egress_allowed: tuple[str, ...]
+    listens: bool
+    """Whether it gets a listening socket."""
+
+
+def pack(message: Message) -> bytes:
+    """One line, with its newline."""
+    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def unpack(line: bytes) -> Message:
+    """Raises ValueError for anything but an object."""
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("not an object")
+    return message
+
+
+def order_of(thing: SandboxSpec | ForeignRun) -> Order:
+    """The sandbox that a session or a foreign run needs."""
+    session = isinstance(thing, SandboxSpec)
+    return Order(
+        name=thing.session if isinstance(thing, SandboxSpec) else thing.name,
+        command=thing.command,
+        environ=thing.environ,
+        mounts=thing.mounts,
+        home_from=thing.home_from,
+        limits=thing.limits,
+        egress=thing.egress,
+        egress_allowed=thing.egress_allowed,
+        listens=session,
+    )
+
+
+def checked(order: Order) -> Order:
+    """A name becomes part of paths. Raises Fail: `start.sandbox-failed`."""
+    if not _NAME.fullmatch(order.name):
+        raise Fail(SANDBOX_FAILED("its name may not be part of a path", Evidence("name", order.name[:100])))
+    return order
+
+
+def write_order(order: Order) -> Message:
+    return asdict(order)
+
+
+def read_order(message: Message) -> Order:
+    """Checked: whoever wrote it may be another user. Raises Fail: `start.sandbox-failed`."""
+    limits = message["limits"]
+    order = Order(
+        name=message["name"],
+        command=tuple(message["command"]),
+        environ=tuple((key, value) for key, value in message["environ"]),
+        mounts=tuple(Mount(Path(mount["source"]), Path(mount["target"])) for mount in message["mounts"]),
+        home_from=Path(message["home_from"]) if message["home_from"] is not None else None,
+        limits=Limits(
+            int(limits["memory"]),
+            float(limits["cpus"]),
+            int(limits["processes"]),
+            int(limits["disk"]),
+            int(limits["tmp"]),
+        ),
+        egress=Egress(message["egress"]),
+        egress_allowed=tuple(message["egress_allowed"]),
+        listens=bool(message["listens"]),
+    )
+    return checked(order)
+
+
+def write_failure(failure: Failure) -> Message:
+    return {
+        "code": failure.kind.code,
+        "cause": failure.cause,
+        "evidence": [[item.where, item.saw] for item in failure.evidence],
+        "remedy": failure.remedy,
+        "after": failure.after,
+    }
+
+
+def read_failure(message: Message) -> Failure:
+    kind = CATALOGUE.get(message["code"], BUG)
+    evidence = tuple(Evidence(where, saw) for where, saw in message["evidence"])
+    return Failure(kind, message["cause"], evidence, message["remedy"], message["after"])
+
+
+def write_event(event: SessionEvent) -> Message:
+    match event:
+        case SessionLogged(session, line):
+            return {"kind": "logged", "session": session, "line": line}
+        case SessionTroubled(session, failure):
+            return {"kind": "troubled", "session": session, "failure": write_failure(failure)}
+        case SessionEnded(session, reason, detail, code):
+            return {"kind": "ended", "session": session, "reason": reason, "detail": detail, "code": code}
+        case _:
+            raise TypeError(f"the pad does not tell {type(event).__name__}")
+
+
+def read_event(message: Message) -> SessionEvent:
+    match message["kind"]:
+        case "logged":
+            return SessionLogged(message["session"], message["line"])
+        case "troubled":
+            return SessionTroubled(message["session"], read_failure(message["failure"]))
+        case "ended":
+            reason = EndReason(message["reason"])
+            return SessionEnded(message["session"], reason, message["detail"], message["code"])
+        case other:
+            raise ValueError(f"unknown event {other!r}")

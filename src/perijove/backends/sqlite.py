@@ -1,0 +1,110 @@
+"""The ledger in SQLite: one table of events, append-only, and the index of launches read from it.
+
+Writes are synchronous on purpose: one takes some 30 µs, and an event that a reader saw must not be lost when the
+process is killed (write-ahead log, `synchronous=NORMAL`: a power cut may lose the last moments, never the order).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from perijove.domain import wire
+from perijove.domain.events import Entry, Event, Failed, Logged, Ready, SessionEnded, SessionLogged
+from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
+
+_SCHEMA = """
+create table if not exists events (
+  seq integer primary key autoincrement, subject text not null, at real not null,
+  weight integer not null, body text not null) strict;
+create index if not exists events_by_subject on events (subject, seq);
+create index if not exists events_ends on events (subject, weight) where weight > 0;
+create table if not exists numbers (number integer primary key autoincrement) strict;
+create table if not exists subjects (subject text primary key, seq integer not null) strict;
+"""
+
+LINE, STEP, END = 0, 1, 2
+"""How much an event weighs: a log line, a step of its way, the end of it."""
+
+
+def _weight(event: Event) -> int:
+    if isinstance(event, (Logged, SessionLogged)):
+        return LINE
+    return END if isinstance(event, (Ready, Failed, SessionEnded)) else STEP
+
+
+class SqliteLedger:
+    """Implements the port `Ledger`. One writer: the control plane."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise Fail(STATE_UNUSABLE("the journal cannot be opened", Evidence(str(path), str(error)))) from error
+
+    def close(self) -> None:
+        """Write all out."""
+        self._db.close()
+
+    def append(self, subject: str, at: float, event: Event) -> Entry:
+        body = json.dumps(wire.encode(event), ensure_ascii=False, separators=(",", ":"))
+        try:
+            self._db.execute("begin immediate")
+            cursor = self._db.execute(
+                "insert into events (subject, at, weight, body) values (?, ?, ?, ?)",
+                (subject, at, _weight(event), body),
+            )
+            seq = int(cursor.lastrowid or 0)
+            self._db.execute("insert or ignore into subjects values (?, ?)", (subject, seq))
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise Fail(
+                DISK_FULL("an event could not be written down", Evidence(str(self._path), str(error)))
+            ) from error
+        return Entry(seq, at, subject, event)
+
+    def read(self, subject: str, after: int, limit: int) -> Sequence[Entry]:
+        return self._entries("subject = ? and seq > ? order by seq limit ?", (subject, after, limit))
+
+    def steps(self, subject: str) -> Sequence[Entry]:
+        return self._entries(f"subject = ? and weight > {LINE} order by seq", (subject,))
+
+    def at(self, seq: int) -> Entry | None:
+        found = self._entries("seq = ?", (seq,))
+        return found[0] if found else None
+
+    def subjects(self, prefix: str, limit: int) -> Sequence[str]:
+        rows = self._db.execute(
+            "select subject from subjects where subject >= ? and subject < ? order by seq desc limit ?",
+            (prefix, prefix + "\uffff", limit),
+        )
+        return [row[0] for row in rows]
+
+    def next_number(self) -> int:
+        try:
+            return int(self._db.execute("insert into numbers default values").lastrowid or 0)
+        except sqlite3.Error as error:
+            raise Fail(DISK_FULL("no launch can be written down", Evidence(str(self._path), str(error)))) from error
+
+    def unfinished(self, prefix: str) -> Sequence[str]:
+        rows = self._db.execute(
+            "select subject from subjects s where subject >= ? and subject < ? and not exists"
+            " (select 1 from events e where e.subject = s.subject and e.weight = ?) order by seq",
+            (prefix, prefix + "\uffff", END),
+        )
+        return [row[0] for row in rows]
+
+    def _entries(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+        rows = self._db.execute(f"select seq, at, subject, body from events where {where}", values)  # noqa: S608
+        return [Entry(seq, at, subject, wire.decode_event(json.loads(body))) for seq, at, subject, body in rows]

@@ -1,0 +1,127 @@
+"""The state directory: made, checked, locked. In: a State. Out: the same, ready for use, and its secret."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import secrets
+import stat
+from pathlib import Path
+
+from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Evidence, Fail
+from perijove.domain.keys import Keys
+from perijove.domain.state import State
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes, unix(7); a session's socket has the longest name."""
+
+
+def prepare(state: State) -> None:
+    """Make the folders with their modes, but those of a pad that another user runs for us.
+
+    Raises Fail: `platform.state-unusable`.
+    """
+    longest = str(state.session_sockets / ("x" * 40 + ".sock"))
+    if len(os.fsencode(longest)) > LONGEST_SOCKET_PATH:
+        seen = Evidence(
+            longest, f"{len(os.fsencode(longest))} bytes, and a socket's path may have {LONGEST_SOCKET_PATH}"
+        )
+        raise Fail(STATE_UNUSABLE("its path is too long for the sockets in it", seen))
+    try:
+        state.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        ours = state.root.stat().st_uid == os.geteuid()
+        folders = {**state.of_pad, **state.of_master} if ours else {}
+        for folder, mode in folders.items():
+            _folder(folder, mode)
+        for folder in state.of_master:
+            _check_owner(folder, state)
+        for folder, mode in state.in_store.items():
+            _folder(folder, mode)
+        if os.geteuid() == 0 or not ours:
+            _check_passable(state.root)
+    except OSError as error:
+        raise Fail(
+            STATE_UNUSABLE(error.strerror or str(error), Evidence(str(error.filename or state.root), str(error)))
+        ) from error
+
+
+def _folder(path: Path, mode: int) -> None:
+    path.mkdir(mode=mode, exist_ok=True)
+    if path.stat().st_uid == os.geteuid():  # else it is whom it was made for that says
+        path.chmod(mode)
+
+
+def _check_owner(folder: Path, state: State) -> None:
+    """Where the pad is another user's, it makes our folders; and nobody writes in those of another."""
+    try:
+        owner = folder.stat().st_uid
+    except FileNotFoundError:
+        root = _user(state.root.stat().st_uid)
+        seen = Evidence(str(folder), f"is not there, and only {root} can make it in {state.root}")
+        cause = f"it belongs to {root}, whose pad has made no folders for us"
+    else:
+        if owner == os.geteuid():
+            return
+        seen, cause = Evidence(str(folder), f"it is {_user(owner)}'s"), f"the service here is {_user(owner)}'s"
+    remedy = "Choose another with --state, or have that user run the service: `systemctl start perijove`."
+    if os.geteuid() != 0:
+        pad = f"perijove pad --state {state.root} --for {os.geteuid()}"
+        remedy = f"Choose another with --state, or have root hold the sandboxes: `{pad}` (perijove-pad.service)."
+    raise Fail(STATE_UNUSABLE(cause, seen, remedy=remedy))
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _check_passable(root: Path) -> None:
+    """Sessions have uids of their own and must get to what they mount."""
+    for parent in (root, *root.resolve().parents):
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            seen = Evidence(str(parent), f"mode {stat.S_IMODE(parent.stat().st_mode):o}")
+            remedy = f"Run `chmod o+x {parent}`, or choose another directory with --state."
+            raise Fail(
+                STATE_UNUSABLE("sessions, which run as users of their own, cannot pass to it", seen, remedy=remedy)
+            )
+
+
+def lock(state: State) -> int:
+    """Hold the directory for one service; the lock goes with the process. Raises Fail: `platform.already-up`."""
+    path = state.run / "up.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise Fail(
+            ALREADY_UP(f"process {holder or 'unknown'} holds {state.root}", Evidence(str(path), holder))
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def keys(state: State) -> Keys:
+    """The keys of this state directory; made on first use. Raises Fail: `platform.state-unusable`."""
+    if not state.secret.exists():
+        aside = state.secret.with_name(f".secret.{os.getpid()}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(state.secret)
+    secret = state.secret.read_bytes()
+    if len(secret) != 32:
+        seen = Evidence(str(state.secret), f"{len(secret)} bytes where 32 belong")
+        raise Fail(
+            STATE_UNUSABLE(
+                "its secret is damaged", seen, remedy="Remove that file; running sessions' links end with it."
+            )
+        )
+    return Keys(secret)

@@ -1,0 +1,61 @@
+"""Speaks to the running service over its admin socket. In: a path. Out: JSON values, or Fail."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from perijove.domain import wire
+from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
+from perijove.domain.state import State
+
+
+class Client:
+    """One service's admin API."""
+
+    def __init__(self, state: State) -> None:
+        self._socket = state.admin_socket
+        # No TLS on this socket: a context without authorities spares the 30 ms of reading them.
+        transport = httpx.HTTPTransport(uds=str(state.admin_socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._http = httpx.Client(transport=transport, base_url="http://perijove", timeout=60)
+
+    def is_up(self) -> bool:
+        """Whether a service answers, be it that something of it is down."""
+        try:
+            self.call("GET", "/status")
+        except Fail as error:
+            return error.failure.kind is not NOT_UP
+        return True
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One request's JSON answer. Raises Fail: `platform.not-up`, and what the service answers."""
+        try:
+            answer = self._http.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise Fail(self._not_up(error)) from error
+        told = answer.json()
+        if answer.is_error:
+            raise Fail(wire.decode(Failure, told["failure"]))
+        return told
+
+    def events(self, path: str, *, follow: bool) -> Iterator[dict[str, Any]]:
+        """A subject's events, each with `seq`, `at` and `event`; those to come as well with `follow`."""
+        timeout = httpx.Timeout(60, read=None)
+        try:
+            with self._http.stream("GET", path, params={"follow": "1" if follow else "0"}, timeout=timeout) as answer:
+                if answer.is_error:
+                    raise Fail(wire.decode(Failure, json.loads(answer.read())["failure"]))
+                for line in answer.iter_lines():
+                    yield json.loads(line)
+        except httpx.TransportError as error:
+            raise Fail(self._not_up(error)) from error
+
+    def _not_up(self, error: Exception) -> Failure:
+        return NOT_UP(
+            "nothing answers at its admin socket", Evidence(str(Path(self._socket)), str(error) or repr(error))
+        )

@@ -1,0 +1,139 @@
+"""`perijove launch`: begin a launch and show it as it happens."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from collections import deque
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from perijove.cli import printing
+from perijove.cli.client import Client
+from perijove.domain import wire
+from perijove.domain.events import (
+    BuildStarted,
+    Built,
+    Event,
+    Failed,
+    Fetched,
+    Logged,
+    Queued,
+    Ready,
+    Requested,
+    Resolved,
+    Retrying,
+    SessionStarted,
+)
+from perijove.domain.failures import BUG, Fail
+
+LOG_SHOWN = 30
+"""Lines of the log that are shown when a launch fails."""
+
+
+def is_folder(link: str) -> bool:
+    """Whether a link means a folder of this machine rather than a repository elsewhere."""
+    return (link.startswith(("./", "../", "/", "~")) and not link.startswith("/v2/")) or Path(link).is_dir()
+
+
+def run(client: Client, link: str, *, as_json: bool, browser: bool) -> bool:
+    """Launch `link` and tell its events; whether it got ready."""
+    body = {"folder": str(Path(link).expanduser().resolve())} if is_folder(link) else {"link": link}
+    begun = client.call("POST", "/launches", body)
+    told = _Json() if as_json else _Terminal(begun["number"])
+    with told:
+        for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
+            event = wire.decode_event(entry["event"])
+            url = _url(client, event, begun["urlpath"]) if isinstance(event, Ready) else ""
+            told.tell(entry, event, url)
+            if isinstance(event, Ready):
+                if browser:
+                    webbrowser.open(url)
+                return True
+            if isinstance(event, Failed):
+                return False
+    raise Fail(BUG("the launch's events ended without Ready or Failed"))
+
+
+class _Json(AbstractContextManager["_Json"]):
+    """One event a line, for programs."""
+
+    def tell(self, entry: dict[str, Any], event: Event, url: str) -> None:
+        line = entry | ({"url": url} if url else {})
+        printing.out.print(json.dumps(line, ensure_ascii=False), markup=False, soft_wrap=True)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Terminal:
+    """Steps as lines; the log in one line that moves, or whole where nothing can move."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._log: deque[str] = deque(maxlen=LOG_SHOWN)
+        self._moving = printing.out.status("") if printing.out.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._moving:
+            self._moving.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._moving:
+            self._moving.stop()
+
+    def tell(self, entry: dict[str, Any], event: Event, url: str) -> None:
+        if isinstance(event, Logged) and self._moving:
+            self._log.append(event.line)
+            self._moving.update(Text(event.line[: printing.out.width - 4], "dim"))
+            return
+        if isinstance(event, Failed) and self._moving:
+            for line in self._log:
+                printing.out.print(Text(f"    {line}", "dim"))
+        printing.out.print(_line(event, url, self._number))
+
+
+def _url(client: Client, event: Ready, urlpath: str) -> str:
+    """The session's address with its token, opened at the place the link named."""
+    session = client.call("GET", f"/sessions/{event.session}")
+    base, _, token = str(session["url"]).partition("?")
+    return f"{base}{urlpath}{'&' if '?' in urlpath else '?'}{token}"
+
+
+def _line(event: Event, url: str, number: int) -> RenderableType:
+    """One event, for people."""
+    done = ("✓ ", "green")
+    match event:
+        case Requested(address):
+            return Text.assemble(
+                ("Launch ", "bold"),
+                (str(number), "bold"),
+                f"  {address.url} {f'at {address.ref}' if address.ref else 'as it stands'}",
+            )
+        case Resolved(repo):
+            return Text.assemble(done, "commit ", repo.commit[:10])
+        case Fetched():
+            return Text.assemble(done, "files fetched")
+        case Logged(_, line):
+            return Text(f"    {line}", "dim")
+        case BuildStarted(_, shared):
+            return Text("… joining a build under way" if shared else "… building the environment")
+        case Built(key, found, seconds):
+            words = "found" if found else f"built in {seconds:.1f} s"
+            return Text.assemble(done, f"environment {key[:10]} {words}")
+        case Queued(position, why):
+            return Text(f"… waiting for room, number {position} in the queue: {why}", "yellow")
+        case SessionStarted(session):
+            return Text.assemble(done, f"sandbox of {session} started")
+        case Retrying(failure, delay):
+            return Text(f"… {failure.message} Trying again in {delay:.0f} s.", "yellow")
+        case Ready():
+            return Text.assemble(done, ("ready: ", "bold"), (url, f"link {url} underline"))
+        case Failed(failure):
+            return printing.failure(failure)
+    return Text("")

@@ -1,0 +1,165 @@
+"""What happens, in the past tense: a closed union for launches and one for sessions. Pure.
+
+A launch ends in exactly one of `Ready` or `Failed`. Each event is appended once to the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from perijove.domain.failures import Failure
+from perijove.domain.nouns import EndReason, EnvironmentKey, RepoAddress, ResolvedRepo, Session, SessionName
+
+
+class Phase(StrEnum):
+    """Which part of a launch a log line belongs to."""
+
+    FETCHING = "fetching"
+    BUILDING = "building"
+    LAUNCHING = "launching"
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Somebody asked for a launch; always the first event."""
+
+    address: RepoAddress
+    client: str
+    """The visitor's address, or `local` for the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The commit is known."""
+
+    repo: ResolvedRepo
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """There is no room yet; told again whenever the position changes. 1 is next."""
+
+    position: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The files are here."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line of what git, uv, a package's build or the session's server said, without its newline."""
+
+    phase: Phase
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStarted:
+    """The environment has to be made; `shared` when another launch is already making it."""
+
+    environment: EnvironmentKey
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The environment stands; `found` when it stood already."""
+
+    environment: EnvironmentKey
+    found: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """The sandbox runs; its server does not answer yet."""
+
+    session: SessionName
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A failure that trying again can help; the whole way runs once more after `delay` seconds."""
+
+    failure: Failure
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The session's server answered. Terminal."""
+
+    session: SessionName
+    path: str
+    """`/user/<name>/`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The launch is over. Terminal."""
+
+    failure: Failure
+
+
+LaunchEvent = (
+    Requested | Resolved | Queued | Fetched | Logged | BuildStarted | Built | SessionStarted | Retrying | Ready | Failed
+)
+Terminal = Ready | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """A session was made; always the first event of its subject."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLogged:
+    """A line of a session's server."""
+
+    session: SessionName
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTroubled:
+    """Something happened to a session that goes on: a kernel killed for memory, a disk nearly full."""
+
+    session: SessionName
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session is over. Terminal for the session."""
+
+    session: SessionName
+    reason: EndReason
+    detail: str
+    """In words, for people: `its server ended with exit code 1`."""
+    exit_code: int | None
+    """Negative for a signal; None where nobody could see."""
+
+
+SessionEvent = SessionOpened | SessionLogged | SessionTroubled | SessionEnded
+Event = LaunchEvent | SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it stands in the journal."""
+
+    seq: int
+    """Rises over the whole journal; the event stream's `id`."""
+    at: float
+    """Unix seconds."""
+    subject: str
+    """`launch/<number>` or `session/<name>`."""
+    event: Event

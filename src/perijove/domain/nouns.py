@@ -1,0 +1,316 @@
+"""The things a launch passes from hand to hand, each a frozen value. Pure.
+
+`RepoAddress → ResolvedRepo → Checkout → EnvironmentPlan → Environment → SandboxSpec → Session`.
+What is not yet known is another type, never a None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class RepoAddress:
+    """Which repository, and which of its refs, as a person asked for it."""
+
+    provider: str
+    """The row of the provider table: `gh`, `gl`, `gist`, `git` or `local`."""
+    spec: str
+    """The provider's part of a launch link, percent-encoded, ending in the ref: `owner/repo/HEAD`."""
+    url: str
+    """What git fetches from; for `local`, the folder's absolute path."""
+    ref: str
+    """Branch, tag, full or short commit, or `HEAD`; not resolved."""
+    name: str
+    """A short name for people and session names: `repo`."""
+
+    @property
+    def path(self) -> str:
+        """The link's path below the service: `v2/gh/owner/repo/HEAD`."""
+        return f"v2/{self.provider}/{self.spec}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRepo:
+    """A repository at one commit."""
+
+    address: RepoAddress
+    commit: str
+    """40 or 64 hex digits; for `local`, the hash of the folder's content."""
+    ref_name: str
+    """The full name the ref had (`refs/heads/main`), or `` when a commit was asked for."""
+
+    @property
+    def persistent_spec(self) -> str:
+        """The spec with the commit in the ref's place, for a link that always means the same."""
+        ref = quoted_ref(self.address.ref)
+        return self.address.spec.removesuffix(ref) + self.commit if ref else self.commit
+
+
+def quoted_ref(ref: str) -> str:
+    """A ref as it stands at the end of a spec: percent-encoded, its slashes kept."""
+    return quote(ref, safe="/@+=,!$&'();~")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The files of one commit on this machine; nobody writes into it once it stands."""
+
+    repo: ResolvedRepo
+    path: Path
+
+
+class PythonSource(StrEnum):
+    """Where the wish for a Python version was found."""
+
+    DEFAULT = "default"
+    RUNTIME_TXT = "runtime.txt"
+    PYTHON_VERSION = ".python-version"
+    REQUIRES_PYTHON = "requires-python"
+
+
+@dataclass(frozen=True, slots=True)
+class PythonWish:
+    """The version a repository wants: a PEP 440 specifier (`==3.12.*`, `>=3.10`, `` for any), and who said so."""
+
+    specifier: str
+    source: PythonSource
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequirements:
+    """Install a requirements file. `path` is relative to the repository; `text` is what it says."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstallProject:
+    """Install the repository itself, as `pip install .` does. `path` is relative to the repository."""
+
+    path: str
+
+
+Step = InstallRequirements | InstallProject
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPlan:
+    """What has to be done, in this order, to make a repository's environment."""
+
+    python: PythonWish
+    steps: tuple[Step, ...]
+    needs_repository: bool
+    """Whether a step reads other files of the repository, so that the commit is part of the environment's name."""
+
+
+EnvironmentKey = str
+"""A hash of all that goes into an environment, 32 hex digits: its name, its lock and its cache key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path shown read-only in a sandbox at `target`."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A built environment, ready to be served from."""
+
+    key: EnvironmentKey
+    path: Path
+    python: str
+    """Version of its interpreter: `3.12.1`."""
+    command: tuple[str, ...]
+    """Starts its Jupyter server; server options are appended. Paths as seen in the sandbox."""
+    environ: tuple[tuple[str, str], ...]
+    """Variables its server and kernels need (`PATH`, `JUPYTER_PATH`, …). Paths as seen in the sandbox."""
+    mounts: tuple[Mount, ...]
+    """Everything the sandbox must show for it: interpreter, environment, server environment, launcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEnvironment:
+    """An environment as the store lists it."""
+
+    key: EnvironmentKey
+    python: str
+    made_from: str
+    """What it was built for, in words: `gh/owner/repo/HEAD at 1a2b3c4`."""
+    size: int
+    """Bytes that removing it would free (hardlinked files count for nobody)."""
+    created_at: float
+    used_at: float
+    """Unix seconds."""
+
+
+class Egress(StrEnum):
+    """What a sandbox may reach."""
+
+    NONE = "none"
+    PUBLIC = "public"
+    """Web ports of public addresses, through the egress proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one sandbox may use."""
+
+    memory: int
+    """Bytes."""
+    cpus: float
+    processes: int
+    disk: int
+    """Bytes in its home."""
+    tmp: int
+    """Bytes in `/tmp` and `/dev/shm`, each."""
+
+
+SessionName = str
+"""`[a-z0-9-]{1,40}`, as it stands in `/user/<name>/`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """One session's sandbox, in full: nothing is left to whoever runs it."""
+
+    session: SessionName
+    command: tuple[str, ...]
+    """argv inside. The session's listening socket is file descriptor `$PERIJOVE_SOCKET_FD`."""
+    environ: tuple[tuple[str, str], ...]
+    """The whole environment inside; may hold secrets, so it never stands on a command line."""
+    mounts: tuple[Mount, ...]
+    home_from: Path
+    """The checkout that is copied as the session's home, `/home/jovyan`."""
+    limits: Limits
+    egress: Egress
+    egress_allowed: tuple[str, ...] = ()
+    """`host:port` or `address/prefix:port` the operator opens beside the rule of `egress`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRun:
+    """A command that runs a repository's own code at build time, in the same sandbox as a session's."""
+
+    name: str
+    """Unique; `[a-z0-9-]{1,40}`."""
+    command: tuple[str, ...]
+    environ: tuple[tuple[str, str], ...]
+    mounts: tuple[Mount, ...]
+    home_from: Path | None
+    """Copied as the run's home, or None for an empty home."""
+    result: str
+    """A folder's name below the home; its regular files are handed back afterwards (never links, never devices)."""
+    limits: Limits
+    egress: Egress
+    egress_allowed: tuple[str, ...]
+    timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A Jupyter server that people can reach; its token is `Keys.session_token(name)`."""
+
+    name: SessionName
+    launch: int
+    """The number of the launch that made it."""
+    repo: ResolvedRepo
+    environment: EnvironmentKey
+    started_at: float
+    """Unix seconds."""
+
+    @property
+    def path(self) -> str:
+        """Its path below the service, with both slashes."""
+        return f"/user/{self.name}/"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """What the pad says about one session that runs."""
+
+    session: SessionName
+    started_at: float
+    memory: int
+    """Bytes in use now."""
+    disk: int
+    """Bytes in its home."""
+    processes: int
+
+
+class EndReason(StrEnum):
+    """Why a session is over."""
+
+    STOPPED = "stopped"
+    """Somebody asked for it."""
+    IDLE = "idle"
+    OLD = "old"
+    EXITED = "exited"
+    """Its server ended by itself."""
+    MEMORY = "memory"
+    """Its server was killed for memory."""
+    DISK = "disk"
+    """Its home outgrew its limit."""
+    FAILED_START = "failed-start"
+    SERVICE_STOPPED = "service-stopped"
+    PAD_LOST = "pad-lost"
+    """The process that holds the sandboxes ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What a session's Jupyter server says of itself at `api/status`."""
+
+    last_activity: float
+    """Unix seconds."""
+    connections: int
+    kernels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What this machine has left."""
+
+    memory: int
+    """Bytes that could be given out now."""
+    disk: int
+    """Bytes free where sessions live."""
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What the ground under the sandboxes gives: which limits are real here."""
+
+    sandboxed: bool
+    """False only with `isolation = none`."""
+    own_uid: bool
+    """Each session has a uid of its own."""
+    cgroups: str
+    """`v1`, `v2` or `` when limits are watched instead."""
+    disk: str
+    """`quota` or `watched`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneTable:
+    """What the web server in front should do. Sessions are not listed: each listens at `sessions/<name>.sock`."""
+
+    listen: str
+    """`address:port`"""
+    control: Path
+    """The socket of the public application."""
+    sessions: Path
+    """The folder of the sessions' sockets."""
+    assets: Path
+    """The folder of static files, served below `/-/<assets_version>/`."""
+    assets_version: str
+    """A hash of them."""

@@ -1,0 +1,179 @@
+"""What the ways need of the world: Protocols of one to a few methods, their failures named. Pure.
+
+A backend implements a port; one contract test in `tests/contracts/` runs against every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from perijove.domain.events import Entry, Event, SessionEvent
+from perijove.domain.nouns import (
+    Checkout,
+    DataPlaneTable,
+    EndReason,
+    Environment,
+    EnvironmentKey,
+    EnvironmentPlan,
+    ForeignRun,
+    Isolation,
+    RepoAddress,
+    ResolvedRepo,
+    Room,
+    RunningSandbox,
+    SandboxSpec,
+    ServerStatus,
+    SessionName,
+    StoredEnvironment,
+)
+
+Tell = Callable[[str], None]
+"""Takes one line of a log, without its newline. Must be called on the event loop's thread."""
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Repositories(Protocol):
+    """Git repositories, wherever they live."""
+
+    async def resolve(self, address: RepoAddress) -> ResolvedRepo:
+        """Which commit the ref means. Raises Fail: `resolve.*`."""
+        ...
+
+    async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
+        """That commit's files, from the shared store where they are already. Raises Fail: `resolve.*`."""
+        ...
+
+    def prune(self, keep: Collection[ResolvedRepo]) -> int:
+        """Remove all checkouts from the store but these; how many went. They can be fetched again."""
+        ...
+
+
+class Environments(Protocol):
+    """Built environments in a content-addressed store."""
+
+    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
+        """The name this plan's environment has here. Raises Fail: `build.python-unavailable`."""
+        ...
+
+    async def find(self, key: EnvironmentKey) -> Environment | None:
+        """The environment if it stands; marks it used now."""
+        ...
+
+    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+        """Make it: aside, then renamed. Raises Fail: `build.*`. The caller builds a key once at a time."""
+        ...
+
+    async def stored(self) -> Sequence[StoredEnvironment]: ...
+
+    async def remove(self, key: EnvironmentKey) -> None:
+        """Forget it. Running sessions that use it are the caller's care."""
+        ...
+
+
+class ForeignCode(Protocol):
+    """Runs a repository's own code in a sandbox, for builds."""
+
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+        """Run to its end, telling its output; copy the result folder's regular files into `into`; its exit status.
+
+        Raises Fail: `start.sandbox-failed`, `build.too-slow`, `build.out-of-memory`, `build.disk-full`, `platform.*`.
+        """
+        ...
+
+
+class Sessions(Protocol):
+    """Sandboxes that hold Jupyter servers."""
+
+    async def start(self, spec: SandboxSpec) -> None:
+        """Start it; return as soon as its process runs and its socket listens. Raises Fail: `start.*`, `platform.*`."""
+        ...
+
+    async def stop(self, session: SessionName, reason: EndReason) -> None:
+        """End it and remove what it left; nothing where it is gone already."""
+        ...
+
+    async def running(self) -> Sequence[RunningSandbox]:
+        """What runs, asked afresh."""
+        ...
+
+    def happenings(self) -> AsyncIterator[SessionEvent]:
+        """What happens to sessions from now on, for as long as the iterator is read.
+
+        Each session that ends is told exactly once, after its last log line.
+        """
+        ...
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        """Ask its server at `<base_url>api/status`, at most `limit` seconds. Raises TimeoutError, ConnectionError."""
+        ...
+
+    async def looks(self, session: SessionName) -> tuple[float, str]:
+        """CPU seconds used so far by all its processes, and a word on what its server waits for."""
+        ...
+
+    async def room(self) -> Room: ...
+
+    async def isolation(self) -> Isolation: ...
+
+
+class Ledger(Protocol):
+    """The journal's table: append-only."""
+
+    def append(self, subject: str, at: float, event: Event) -> Entry:
+        """Raises Fail: `platform.disk-full`."""
+        ...
+
+    def read(self, subject: str, after: int, limit: int) -> Sequence[Entry]:
+        """Entries of a subject with a higher seq, in order."""
+        ...
+
+    def subjects(self, prefix: str, limit: int) -> Sequence[str]:
+        """Subjects that begin so, the newest first."""
+        ...
+
+    def next_number(self) -> int:
+        """A launch number that nobody had, ascending from 1."""
+        ...
+
+    def at(self, seq: int) -> Entry | None:
+        """The entry with this seq."""
+        ...
+
+    def steps(self, subject: str) -> Sequence[Entry]:
+        """All of a subject's entries but its log lines, in order."""
+        ...
+
+    def unfinished(self, prefix: str) -> Sequence[str]:
+        """Subjects that begin so and have no terminal event, the oldest first."""
+        ...
+
+
+class DataPlane(Protocol):
+    """The web server in front, a process of its own."""
+
+    async def ensure(self, table: DataPlaneTable) -> None:
+        """Have it run and do what the table says; nothing where it does so already.
+
+        Raises Fail: `platform.port-taken`, `platform.port-forbidden`, `platform.data-plane-down`,
+        `platform.tool-missing`, `platform.bad-settings`.
+        """
+        ...
+
+    async def ended(self) -> None:
+        """Return as soon as it does not run."""
+        ...
+
+    async def close(self) -> None:
+        """Stop it; without this it goes on when we end."""
+        ...

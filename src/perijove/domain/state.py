@@ -1,0 +1,144 @@
+"""Where everything lies in the state directory, and whose it is. Pure: names and modes only.
+
+The root folder is the pad's; what the service writes lies in folders of the service's user, the pad's *master*. Often
+both are one user. The folders on the way to what sessions mount are 0711: a session's own uid can pass but not look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The layout of one state directory."""
+
+    root: Path
+
+    @property
+    def of_pad(self) -> dict[Path, int]:
+        """The pad's folders and their modes, the root first; the group of the last two is the master's."""
+        return {
+            self.root: 0o711,
+            self.sessions: 0o711,
+            self.pad: 0o755,
+            self.session_sockets: 0o710,
+            self.handed: 0o710,
+        }
+
+    @property
+    def of_master(self) -> dict[Path, int]:
+        """The folders in the root where the service writes, and their modes. Whoever owns `run` is the master."""
+        return {self.run: 0o711, self.store: 0o711, self.control: 0o700, self.logs: 0o700}
+
+    @property
+    def in_store(self) -> dict[Path, int]:
+        """The folders that the service makes in its store, and their modes."""
+        private = dict.fromkeys((self.checkouts, self.uv_cache), 0o700)
+        return private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
+
+    @property
+    def pad_socket(self) -> Path:
+        """The pad's requests; 0600 and the master's."""
+        return self.root / "pad.sock"
+
+    @property
+    def pad_lock(self) -> Path:
+        """Held by the one pad; 0600."""
+        return self.root / "pad.lock"
+
+    @property
+    def pad(self) -> Path:
+        """Programs that the pad runs as sessions' uids, and the empty disks it copies; 0755."""
+        return self.root / "pad"
+
+    @property
+    def session_sockets(self) -> Path:
+        """One `<session>.sock` each, 0600 and the master's; only the pad writes here; 0710."""
+        return self.root / "s"
+
+    @property
+    def sessions(self) -> Path:
+        """One folder a session, 0700 and its uid's; this one 0711."""
+        return self.root / "sessions"
+
+    @property
+    def handed(self) -> Path:
+        """One folder a foreign run whose result waits to be fetched by the master; 0710."""
+        return self.root / "handed"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and the lock of the service; 0711."""
+        return self.root / "run"
+
+    @property
+    def control_socket(self) -> Path:
+        """The public application, behind Caddy."""
+        return self.run / "control.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """The operator's commands; 0600."""
+        return self.run / "admin.sock"
+
+    @property
+    def caddy_socket(self) -> Path:
+        """Caddy's admin API; 0600."""
+        return self.run / "caddy.sock"
+
+    @property
+    def store(self) -> Path:
+        """What is kept and shared; 0711."""
+        return self.root / "store"
+
+    @property
+    def checkouts(self) -> Path:
+        """One folder a commit; 0700: sessions' homes are copied from here."""
+        return self.store / "checkouts"
+
+    @property
+    def environments(self) -> Path:
+        """One folder a key; 0755."""
+        return self.store / "environments"
+
+    @property
+    def uv_cache(self) -> Path:
+        """On the environments' file system, so that files are hardlinked; 0700."""
+        return self.store / "uv-cache"
+
+    @property
+    def interpreters(self) -> Path:
+        """Interpreters that sessions could not reach where they are installed; 0755."""
+        return self.store / "interpreters"
+
+    @property
+    def tools(self) -> Path:
+        """Programs and files of ours that sandboxes need; 0755."""
+        return self.store / "tools"
+
+    @property
+    def control(self) -> Path:
+        """What is to be kept for ever; 0700."""
+        return self.root / "control"
+
+    @property
+    def database(self) -> Path:
+        """The journal; 0600."""
+        return self.control / "perijove.db"
+
+    @property
+    def secret(self) -> Path:
+        """What all keys are made from; 0600."""
+        return self.control / "secret"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the pad and of Caddy; 0700."""
+        return self.root / "log"
+
+    @property
+    def caddy(self) -> Path:
+        """Caddy's own files; 0700."""
+        return self.control / "caddy"

@@ -1,0 +1,69 @@
+"""Values of this package as JSON and back, by their types alone. Pure.
+
+A value of a union (an event) carries its class's name under `is`; a failure's kind is its code.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from perijove.domain import events
+from perijove.domain.failures import BUG, CATALOGUE, Kind
+
+_EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
+
+
+def encode(value: Any) -> Any:
+    """A JSON value. Mappings, tuples, enums, paths and dataclasses of this package are understood."""
+    if isinstance(value, Kind):
+        return value.code
+    if is_dataclass(value) and not isinstance(value, type):
+        told = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        return {"is": type(value).__name__, **told} if type(value).__name__ in _EVENTS else told
+    if isinstance(value, (tuple, list)):
+        return [encode(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): encode(part) for key, part in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
+
+
+def decode_event(data: dict[str, Any]) -> events.Event:
+    """The event that `encode` made. Raises ValueError, TypeError or KeyError for anything else."""
+    made: events.Event = decode(_EVENTS[data["is"]], data)
+    return made
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def decode(hint: Any, data: Any) -> Any:
+    """A value of the type `hint` from what `encode` made of it. Unknown keys are left out, so that old data is read."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return decode(args[0], data)
+    if origin in (Union, types.UnionType):
+        chosen = next((arg for arg in args if arg is not type(None)), None)
+        return None if data is None else decode(chosen, data)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(decode(args[0], part) for part in data)
+        return tuple(decode(arg, part) for arg, part in zip(args, data, strict=True))
+    if hint is Kind:
+        return CATALOGUE.get(data, BUG)
+    if is_dataclass(hint) and isinstance(hint, type):
+        hints = _hints(hint)
+        return hint(
+            **{field.name: decode(hints[field.name], data[field.name]) for field in fields(hint) if field.name in data}
+        )
+    if isinstance(hint, type) and issubclass(hint, (Enum, Path)):
+        return hint(data)
+    return data

@@ -1,0 +1,118 @@
+"""A checkout → its environment, found or built, told as events.
+
+Two launches that need the same environment share one build; a build goes on when those who watch it leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from perijove.domain import failures
+from perijove.domain.events import BuildStarted, Built, Logged, Phase
+from perijove.domain.failures import Fail, Failure
+from perijove.domain.nouns import Checkout, EnvironmentKey, EnvironmentPlan
+from perijove.domain.ports import Environments
+from perijove.launching.build.reading import detected
+from perijove.launching.telling import logged
+
+LONGEST = 20_000
+"""Lines of a build's log that are told; more are counted."""
+
+
+class Builds:
+    """The builds in progress, at most `concurrent` at once; their tasks belong to `group`."""
+
+    def __init__(self, environments: Environments, concurrent: int, group: asyncio.TaskGroup) -> None:
+        self._environments = environments
+        self._group = group
+        self._room = asyncio.Semaphore(concurrent)
+        self._running: dict[EnvironmentKey, _Build] = {}
+
+    async def built(self, checkout: Checkout) -> AsyncIterator[BuildStarted | Logged | Built]:
+        """The environment of a checkout; the last event is Built, after which the port's `find` knows it.
+
+        Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`; whoever shares a build is told the same failure.
+        """
+        found = await asyncio.to_thread(detected, checkout.path)
+        lines = list(found.notes)
+        key = await self._environments.key(found.plan, checkout, lines.append)
+        for line in lines:
+            yield logged(Phase.BUILDING, line)
+        build = self._running.get(key)
+        if build is None and await self._environments.find(key) is not None:
+            yield Built(key, found=True, seconds=0.0)
+            return
+        shared = (build := self._running.get(key)) is not None
+        build = build or self._begin(key, found.plan, checkout)
+        yield BuildStarted(key, shared)
+        async for line in build.log():
+            yield logged(Phase.BUILDING, line)
+        yield Built(key, found=False, seconds=build.seconds)
+
+    def _begin(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> _Build:
+        build = self._running[key] = _Build()
+        self._group.create_task(self._run(build, key, plan, checkout), name=f"build {key}")
+        return build
+
+    async def _run(self, build: _Build, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> None:
+        clock = asyncio.get_running_loop().time
+        try:
+            if self._room.locked():
+                build.tell("Waiting for other builds to end")
+            async with self._room:
+                began = clock()
+                await self._environments.build(key, plan, checkout, build.tell)
+            build.end(None, clock() - began)
+        except Exception as error:  # noqa: BLE001 - told to everybody who follows; the group must outlive it
+            build.end(failures.of(error), 0.0)
+        finally:
+            del self._running[key]
+            if not build.over:
+                build.end(failures.INTERRUPTED("The service stopped while the environment was built"), 0.0)
+
+
+class _Build:
+    """One build's log and outcome, for any number of followers."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self.seconds = 0.0
+        self._failure: Failure | None = None
+        self._lines: list[str] = []
+        self._untold = 0
+        self._more = asyncio.Event()
+
+    def tell(self, line: str) -> None:
+        """A line of the log, for followers now and later."""
+        if len(self._lines) < LONGEST:
+            self._lines.append(line)
+            self._wake()
+        else:
+            self._untold += 1
+
+    def end(self, failure: Failure | None, seconds: float) -> None:
+        """The build is over."""
+        if self._untold:
+            self._lines.append(f"… and {self._untold} more lines")
+        self._failure, self.seconds, self.over = failure, seconds, True
+        self._wake()
+
+    async def log(self) -> AsyncIterator[str]:
+        """The log so far and the rest, to the build's end. Raises Fail: what the build failed of."""
+        told = 0
+        while True:
+            more, over = self._more, self.over
+            while told < len(self._lines):
+                yield self._lines[told]
+                told += 1
+            if over:
+                break
+            # The build itself has a limit (build.timeout), so this wait has one.
+            await more.wait()
+        if self._failure is not None:
+            raise Fail(self._failure)
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = asyncio.Event()

@@ -1,0 +1,178 @@
+"""Files → EnvironmentPlan: which steps, in which order, on which Python. Pure.
+
+In: the names of a repository's files at its root and in `binder/` or `.binder/`, and the text of those in `READ`.
+Raises Fail: `build.bad-file`, `build.unsupported-file`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import (
+    EnvironmentPlan,
+    InstallProject,
+    InstallRequirements,
+    PythonSource,
+    PythonWish,
+    Step,
+)
+from perijove.launching.build.requirements import needs_repository
+
+FOLDERS = ("binder", ".binder")
+"""Either replaces the root for all files that describe the environment."""
+READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml")
+"""Names whose text `detect` looks at."""
+
+UNSUPPORTED = (
+    *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
+    *("renv.lock", "environment.yml", "environment.yaml", "conda-lock.yml", "pixi.toml", "pixi.lock"),
+    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt", "postBuild", "start"),
+)
+"""Files that would change the environment and are not understood yet."""
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The plan, and what the repository's author should know about how it was read: lines for the log."""
+
+    plan: EnvironmentPlan
+    notes: tuple[str, ...]
+
+
+def detect(names: frozenset[str], texts: Mapping[str, str]) -> Detected:
+    """`names`: paths of all files at the root and in the folders; `texts`: those of `READ`, by the same paths."""
+    folder = _folder(names)
+    for name in UNSUPPORTED:
+        if folder + name in names:
+            raise Fail(failures.UNSUPPORTED_FILE(f"{folder}{name} is not supported", Evidence(folder + name, "exists")))
+    notes = [f"{name} is not followed: versions are chosen afresh" for name in _LOCKS if folder + name in names]
+    steps: list[Step] = []
+    requirements = folder + "requirements.txt"
+    if requirements in names:
+        steps.append(InstallRequirements(requirements, texts[requirements]))
+    requires_python = ""
+    if not folder:
+        project, requires_python = _project(names, texts, notes)
+        steps += project
+    elif names & {"pyproject.toml", "setup.py"}:
+        notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
+    needs = any(isinstance(s, InstallProject) or needs_repository(s.path, s.text) for s in steps)
+    wish = _wish(folder, texts, requires_python, notes)
+    return Detected(EnvironmentPlan(wish, tuple(steps), needs), tuple(notes))
+
+
+def _folder(names: frozenset[str]) -> str:
+    """`binder/`, `.binder/`, or `` for the root."""
+    there = [f"{folder}/" for folder in FOLDERS if any(name.startswith(f"{folder}/") for name in names)]
+    if len(there) > 1:
+        cause = "Both binder/ and .binder/ describe the environment; only one of them may"
+        raise Fail(failures.BAD_FILE(cause, *(Evidence(folder, "exists") for folder in there)))
+    return there[0] if there else ""
+
+
+def _project(names: frozenset[str], texts: Mapping[str, str], notes: list[str]) -> tuple[list[Step], str]:
+    """The step for the repository's own package, if it is one, and its `requires-python`."""
+    table = _toml("pyproject.toml", texts["pyproject.toml"]) if "pyproject.toml" in names else {}
+    project = _table(table, "project")
+    requires_python = project.get("requires-python", "")
+    try:
+        SpecifierSet(requires_python)
+    except (InvalidSpecifier, AttributeError, TypeError):
+        raise _bad("pyproject.toml", "requires-python is no version specifier", repr(requires_python)) from None
+    if "setup.py" in names or "build-system" in table:
+        return [InstallProject(".")], requires_python
+    if not project:
+        return [], requires_python
+    if "dependencies" in project.get("dynamic", ()):
+        return [InstallProject(".")], requires_python
+    dependencies = project.get("dependencies", [])
+    if not isinstance(dependencies, list) or not all(isinstance(d, str) and "\n" not in d for d in dependencies):
+        raise _bad("pyproject.toml", "project.dependencies is not a list of requirements", repr(dependencies))
+    notes.append("pyproject.toml has no [build-system]: its dependencies are installed, the project itself is not")
+    return [InstallRequirements("pyproject.toml", "\n".join(dependencies))], requires_python
+
+
+def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: list[str]) -> PythonWish:
+    """runtime.txt beats .python-version beats requires-python; they may not contradict the last."""
+    wish = None
+    if (path := folder + "runtime.txt") in texts:
+        wish = PythonWish(_runtime(path, texts[path], notes), PythonSource.RUNTIME_TXT)
+    elif (path := folder + ".python-version") in texts and (version := _python_version(path, texts[path], notes)):
+        wish = PythonWish(version, PythonSource.PYTHON_VERSION)
+    if wish is None:
+        source = PythonSource.REQUIRES_PYTHON if requires_python else PythonSource.DEFAULT
+        return PythonWish(requires_python, source)
+    if not _agree(wish.specifier, requires_python):
+        asked = wish.specifier.removeprefix("==").removesuffix(".*")
+        raise Fail(
+            failures.BAD_FILE(
+                f"{path} asks for Python {asked}, but pyproject.toml requires {requires_python}",
+                Evidence(path, texts[path].strip()[:200]),
+                Evidence("pyproject.toml", f"requires-python = {requires_python!r}"),
+            )
+        )
+    return wish
+
+
+def _runtime(path: str, text: str, notes: list[str]) -> str:
+    """`python-3.12`, `python-3.12.1`, either with `-YYYY-MM-DD` → `==3.12.*`, `==3.12.1`."""
+    content = text.strip()
+    found = re.fullmatch(r"([A-Za-z]+)(?:-(\d+(?:\.\d+){0,2}))?(-\d{4}-\d{2}-\d{2})?", content)
+    if found is None or not (found[2] or found[3]):
+        raise _bad(path, "it does not say a version like python-3.12", content)
+    if found[1] != "python":
+        raise Fail(failures.UNSUPPORTED_FILE(f"{path} asks for {found[1]}", Evidence(path, content[:200])))
+    if found[3]:
+        notes.append(f"{path}: the date {found[3][1:]} is not followed")
+    return _exactly(found[2]) if found[2] else ""
+
+
+def _python_version(path: str, text: str, notes: list[str]) -> str:
+    """The first line that says something: `3.12`, `3.12.1`, `cpython@3.12`, `python-3.12`."""
+    said = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    if not said:
+        return ""
+    found = re.fullmatch(r"(?:(?:cpython|python)[@-]?)?(\d+(?:\.\d+){0,2})", said[0])
+    if found is None:
+        notes.append(f"{path} says {said[0][:60]!r}, which is no version of CPython: it is not followed")
+        return ""
+    return _exactly(found[1])
+
+
+def _exactly(version: str) -> str:
+    return f"=={version}" if version.count(".") == 2 else f"=={version}.*"
+
+
+def _agree(specifier: str, requires_python: str) -> bool:
+    """Whether some version satisfies both."""
+    both = SpecifierSet(specifier) & SpecifierSet(requires_python)
+    return any(
+        both.contains(f"{major}.{minor}.{patch}") for major in (2, 3) for minor in range(40) for patch in range(40)
+    )
+
+
+def _toml(path: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _bad(path, "it is not TOML", str(error)) from error
+
+
+def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+    found = table.get(name, {})
+    if not isinstance(found, dict):
+        raise _bad("pyproject.toml", f"{name} is not a table", repr(found))
+    return found
+
+
+def _bad(path: str, why: str, saw: str) -> Fail:
+    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))

@@ -1,0 +1,144 @@
+"""What each line of a requirements file asks for. Pure: text in, lines with their numbers out.
+
+Understands pip's format as far as it matters here: continuations, comments, options, local and remote references.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+
+
+class Asks(StrEnum):
+    """What a line is."""
+
+    PACKAGE = "package"
+    """A name with specifiers, from the operator's index."""
+    LOCAL = "local"
+    """A folder or file of the repository, to be built."""
+    REMOTE = "remote"
+    """A URL or a version control address."""
+    INCLUDE = "include"
+    """`-r`: another file of the repository."""
+    CONSTRAIN = "constrain"
+    """`-c`: another file of the repository."""
+    ELSEWHERE = "elsewhere"
+    """An option that names another index, another place to find packages in, or another way to build them."""
+    FLAG = "flag"
+    """An option without bearing on where things come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One logical line: its first physical line's number, what it is, what it names, and its text without comments.
+
+    What LOCAL and REMOTE lines name may end in extras: `./sub[dev]`.
+    """
+
+    number: int
+    asks: Asks
+    value: str
+    text: str
+
+
+_VALUED = {
+    "-r": Asks.INCLUDE,
+    "--requirement": Asks.INCLUDE,
+    "-c": Asks.CONSTRAIN,
+    "--constraint": Asks.CONSTRAIN,
+    "-e": Asks.LOCAL,
+    "--editable": Asks.LOCAL,
+    "-i": Asks.ELSEWHERE,
+    "--index-url": Asks.ELSEWHERE,
+    "--extra-index-url": Asks.ELSEWHERE,
+    "-f": Asks.ELSEWHERE,
+    "--find-links": Asks.ELSEWHERE,
+    "--no-index": Asks.ELSEWHERE,
+    "--no-binary": Asks.ELSEWHERE,
+    "--use-feature": Asks.ELSEWHERE,
+    "--config-settings": Asks.ELSEWHERE,
+}
+_FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--only-binary", "--trusted-host"}
+_REMOTE = re.compile(r"(?:git|hg|svn|bzr)\+\S+|https?://\S+", re.IGNORECASE)
+_NAMED = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?P<extras>\[[^\]]*\])?\s*@\s*(?P<url>\S+)")
+
+
+def lines(path: str, text: str) -> Iterator[Line]:
+    """The file's lines that ask for something, in order. Raises Fail: `build.bad-file` with the line's number."""
+    for number, content in _logical(text):
+        line = _line(number, content)
+        if line is None:
+            raise Fail(
+                failures.BAD_FILE(
+                    f"{path}, line {number} is no requirement that can be installed here",
+                    Evidence(f"{path}:{number}", content[:300]),
+                )
+            )
+        yield line
+
+
+def needs_repository(path: str, text: str) -> bool:
+    """Whether a line refers to other files of the repository. Raises Fail: `build.bad-file`."""
+    return any(line.asks in {Asks.LOCAL, Asks.INCLUDE, Asks.CONSTRAIN} for line in lines(path, text))
+
+
+def _logical(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with their continuations joined and comments gone; blank ones left out."""
+    held, first = "", 0
+    for number, physical in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        first = first if held else number
+        content = re.sub(r"(^|\s)#.*$", "", physical)
+        if content.endswith("\\"):
+            held += content[:-1] + " "
+            continue
+        whole, held = (held + content).strip(), ""
+        if whole:
+            yield first, whole
+    if held.strip():
+        yield first, held.strip()
+
+
+def _line(number: int, content: str) -> Line | None:
+    if content.startswith("-"):
+        return _option(number, content)
+    if _REMOTE.match(content):
+        return Line(number, Asks.REMOTE, content.split(maxsplit=1)[0], content)
+    if named := _NAMED.match(content):
+        url = named["url"]
+        asks = Asks.LOCAL if url.lower().startswith("file:") or "://" not in url else Asks.REMOTE
+        return Line(number, asks, url + (named["extras"] or ""), content)
+    if content.lower().startswith("file:") or re.match(r"\.{1,2}(/|\[|\s|;|$)|/|\S+/\S*", content):
+        return Line(number, Asks.LOCAL, re.split(r"\s|;", content, maxsplit=1)[0], content)
+    if re.match(r"\S+\.(whl|tar\.gz|zip|tar\.bz2)(\s|$)", content):
+        return Line(number, Asks.LOCAL, content.split(maxsplit=1)[0], content)
+    try:
+        requirement = Requirement(re.split(r"\s--(?:hash|config-settings|global-option)\b", content)[0].strip())
+    except InvalidRequirement:
+        return None
+    return Line(number, Asks.PACKAGE, requirement.name, content)
+
+
+def _option(number: int, content: str) -> Line | None:
+    short = re.match(r"-[recif](?!-)", content)
+    name = short[0] if short else re.split(r"[\s=]", content)[0]
+    try:
+        words = shlex.split(content[len(name) :].lstrip(" \t="))
+    except ValueError:
+        return None
+    value = words[0] if words else ""
+    if name in _FLAGS:
+        return Line(number, Asks.FLAG, value, content)
+    asks = _VALUED.get(name)
+    if asks is None or (not value and name != "--no-index"):
+        return None
+    if asks is Asks.LOCAL and _REMOTE.match(value):
+        asks = Asks.REMOTE
+    return Line(number, asks, value, content)

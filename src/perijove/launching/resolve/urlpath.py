@@ -1,0 +1,53 @@
+"""What should a session open? A link's query in, a path relative to the session out. Pure.
+
+Never an absolute address: a link must not carry a visitor, with the session's token, to another site.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+_LONGEST = 4000
+# What JavaScript's encodeURI leaves alone in a path; the incumbent's pages write paths with it.
+_PLAIN = ";,/:@&=+$-_.!~*'()"
+
+
+def relative_urlpath(query: Mapping[str, str]) -> str:
+    """The path a session opens, relative to its base: `labpath` before `filepath` before `urlpath`.
+
+    `` where there is none, and where it would lead out of the session.
+    """
+    if labpath := query.get("labpath", ""):
+        return opened_file("doc/tree", labpath)
+    if filepath := query.get("filepath", ""):
+        return opened_file("tree", filepath)
+    return _inside(query.get("urlpath", ""))
+
+
+def opened_file(view: str, path: str) -> str:
+    """The relative path that shows a repository's file or folder in `view` (`doc/tree`, `lab/tree`, `tree`); or ``."""
+    inside = path.strip("/ ")
+    return f"{view}/{quote(inside, safe=_PLAIN)}" if inside and _harmless(inside) else ""
+
+
+def _inside(path: str) -> str:
+    relative = path.lstrip("/ ").rstrip(" ")
+    place = re.split(r"[?#]", relative, maxsplit=1)[0]
+    decoded = unquote(place)
+    if not _harmless(place) or not _harmless(decoded) or _CONTROL.search(relative):
+        return ""
+    return "" if len(relative) > _LONGEST or _SCHEME.match(decoded) else relative
+
+
+def _harmless(path: str) -> bool:
+    """Whether a path stays below where it starts, however it is read."""
+    depth = 0
+    for part in path.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            return False
+    return not (len(path) > _LONGEST or "\\" in path or _CONTROL.search(path) or path.startswith("/"))

@@ -1,0 +1,68 @@
+"""What a session's sandbox is, from the settings, the environment and the repository. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from perijove.domain.nouns import Checkout, Environment, Limits, ResolvedRepo, SandboxSpec, SessionName
+from perijove.domain.settings import Settings, own_url
+
+HOME = "/home/jovyan"
+
+
+def session_name(repo_name: str, suffix: str) -> SessionName:
+    """`<slug>-<suffix>`, at most 40 characters of `[a-z0-9-]`."""
+    slug = re.sub(r"[^a-z0-9]+", "-", repo_name.lower()).strip("-")[: 39 - len(suffix)].strip("-")
+    return f"{slug or 'session'}-{suffix}"
+
+
+def limits(settings: Settings) -> Limits:
+    """What one session may use."""
+    session = settings.session
+    return Limits(session.memory, session.cpus, session.processes, session.disk, session.tmp)
+
+
+def sandbox(
+    name: SessionName, token: str, checkout: Checkout, environment: Environment, settings: Settings
+) -> SandboxSpec:
+    """A session's sandbox, in full."""
+    options = [
+        f"--ServerApp.base_url=/user/{name}/",
+        "--ServerApp.allow_remote_access=True",
+        "--ServerApp.trust_xheaders=True",
+        f"--ServerApp.root_dir={HOME}",
+    ]
+    if settings.service.cors_allow_origin:
+        options.append(f"--ServerApp.allow_origin={settings.service.cors_allow_origin}")
+    environ = {
+        "HOME": HOME,
+        "USER": "jovyan",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **dict(environment.environ),
+        **binder_variables(checkout.repo, own_url(settings)),
+        "JUPYTER_TOKEN": token,
+    }
+    return SandboxSpec(
+        session=name,
+        command=(*environment.command, *options),
+        environ=tuple(environ.items()),
+        mounts=environment.mounts,
+        home_from=checkout.path,
+        limits=limits(settings),
+        egress=settings.session.egress,
+        egress_allowed=settings.session.egress_allowed,
+    )
+
+
+def binder_variables(repo: ResolvedRepo, launch_host: str) -> dict[str, str]:
+    """The variables by which a repository sees where it was launched from (binder-protocol, 1.8)."""
+    address = repo.address
+    return {
+        "BINDER_LAUNCH_HOST": launch_host,
+        "BINDER_REPO_URL": address.url,
+        "BINDER_REF_URL": address.url,
+        "BINDER_REQUEST": address.path,
+        "BINDER_PERSISTENT_REQUEST": f"v2/{address.provider}/{repo.persistent_spec}",
+    }

@@ -1,0 +1,240 @@
+"""The operator's commands over HTTP, on a unix socket that only the operator can open. JSON in and out.
+
+Events are told as one JSON object a line, as they happen. A failure is an object with `failure`, and status 4xx or 5xx.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from perijove.domain import failures, wire
+from perijove.domain.events import Entry, SessionOpened
+from perijove.domain.failures import BAD_LINK, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.keys import Keys
+from perijove.domain.nouns import EndReason, Session, StoredEnvironment
+from perijove.domain.ports import Clock, Environments, Repositories, Sessions
+from perijove.domain.settings import Settings, names
+from perijove.journal import Journal
+from perijove.launching.build.cleaning import to_remove
+from perijove.launching.launches import Launch, Launches
+from perijove.launching.resolve.address import local_folder
+from perijove.launching.resolve.pasted import pasted
+from perijove.launching.start.sessions import SessionKeeper, subject
+
+LISTED = 200
+"""Launches and ended sessions that a list shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """What the operator's commands act on."""
+
+    launches: Launches
+    sessions: SessionKeeper
+    sandboxes: Sessions
+    repositories: Repositories
+    environments: Environments
+    journal: Journal
+    keys: Keys
+    clock: Clock
+    settings: Callable[[], tuple[Settings, Mapping[str, str]]]
+    url: Callable[[], str]
+
+    # launches
+
+    async def begin(self, request: Request) -> Response:
+        asked = await request.json()
+        urlpath = ""
+        if "folder" in asked:
+            folder = Path(asked["folder"])
+            if not folder.is_dir():
+                raise Fail(BAD_LINK("there is no such folder", Evidence("this machine", str(folder)[:300])))
+            address = local_folder(folder)
+        else:
+            link = pasted(str(asked.get("link", "")))
+            address, urlpath = link.address, link.urlpath
+        number = self.launches.begin(address, "local")
+        return _json({"number": number, "page": f"{self.url()}launch/{number}", "urlpath": urlpath})
+
+    async def list_launches(self, request: Request) -> Response:
+        return _json([launch_row(launch) for launch in self.launches.list(LISTED)])
+
+    async def get_launch(self, request: Request) -> Response:
+        return _json(launch_row(self._launch(request)))
+
+    async def launch_events(self, request: Request) -> Response:
+        return self._events(request, f"launch/{self._launch(request).number}")
+
+    def _launch(self, request: Request) -> Launch:
+        name = request.path_params["name"]
+        launch = self.launches.get(int(name)) if name.isascii() and name.isdigit() else None
+        if launch is None:
+            raise Fail(NO_SUCH_OBJECT(f"there is no launch {name[:40]}"))
+        return launch
+
+    # sessions
+
+    async def list_sessions(self, request: Request) -> Response:
+        return _json([await self._session_row(session) for session in self.sessions.live])
+
+    async def get_session(self, request: Request) -> Response:
+        return _json(await self._session_row(self._session(request)))
+
+    async def session_events(self, request: Request) -> Response:
+        return self._events(request, subject(self._session(request).name))
+
+    async def stop_session(self, request: Request) -> Response:
+        session = self._session(request)
+        await self.sessions.stop(session.name, EndReason.STOPPED)
+        return _json({"stopped": session.name})
+
+    def _session(self, request: Request) -> Session:
+        name = request.path_params["name"]
+        for session in self.sessions.live:
+            if session.name == name:
+                return session
+        first = self.journal.read(subject(name), 0, 1)
+        if first and isinstance(first[0].event, SessionOpened):
+            return first[0].event.session
+        raise Fail(NO_SUCH_OBJECT(f"there is no session {name[:40]}"))
+
+    async def _session_row(self, session: Session) -> dict[str, Any]:
+        used = (await self.sessions.running()).get(session.name)
+        row = {
+            "name": session.name,
+            "state": "running" if used else "over",
+            "repo": session.repo.address.path,
+            "commit": session.repo.commit,
+            "environment": session.environment,
+            "launch": session.launch,
+            "started_at": session.started_at,
+            "last_activity": self.sessions.last_activity(session.name),
+        }
+        if used:
+            token = self.keys.session_token(session.name)
+            row |= {"memory": used.memory, "disk": used.disk, "processes": used.processes}
+            row["url"] = f"{self.url()}{session.path.lstrip('/')}?token={token}"
+        return row
+
+    # environments
+
+    async def list_environments(self, request: Request) -> Response:
+        return _json([wire.encode(environment) for environment in await self.environments.stored()])
+
+    async def get_environment(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        for environment in await self.environments.stored():
+            if name and environment.key.startswith(name):
+                return _json(wire.encode(environment))
+        raise Fail(NO_SUCH_OBJECT(f"there is no environment {name[:40]}"))
+
+    async def clean(self, request: Request) -> Response:
+        asked = await request.json()
+        in_hand = self.launches.in_hand()
+        in_use = {session.environment for session in self.sessions.live} | {launch.environment for launch in in_hand}
+        room = await self.sandboxes.room()
+        settings, _ = self.settings()
+        chosen = to_remove(await self.environments.stored(), in_use, room.disk, settings.build.keep_free)
+        checkouts = 0
+        if not asked.get("dry_run"):
+            for environment in chosen:
+                await self.environments.remove(environment.key)
+            if room.disk < settings.build.keep_free:
+                checkouts = self.repositories.prune([launch.repo for launch in in_hand if launch.repo])
+        told = {"free": room.disk, "keep_free": settings.build.keep_free, "removed": _rows(chosen)}
+        return _json(told | {"checkouts": checkouts})
+
+    # the service
+
+    async def status(self, request: Request) -> Response:
+        isolation = wire.encode(await self.sandboxes.isolation())
+        return _json({"url": self.url(), "launches": self.launches.in_progress, "isolation": isolation})
+
+    async def show_settings(self, request: Request) -> Response:
+        settings, sources = self.settings()
+        values = wire.encode(settings)
+        return _json(
+            [
+                {
+                    "name": name,
+                    "value": values[name.partition(".")[0]][name.partition(".")[2]],
+                    "source": sources.get(name, "default"),
+                }
+                for name in names()
+            ]
+        )
+
+    def _events(self, request: Request, of: str) -> Response:
+        """A subject's events, a line each; those to come as well with `follow=1`."""
+        after = int(request.query_params.get("after", "0"))
+
+        async def lines() -> AsyncIterator[bytes]:
+            if request.query_params.get("follow") == "1":
+                async for entry in self.journal.follow(of, after):
+                    yield line(entry)
+                return
+            seen = after
+            while entries := self.journal.read(of, seen):
+                for entry in entries:
+                    seen = entry.seq
+                    yield line(entry)
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    def app(self) -> Starlette:
+        """The application; its socket is its only guard."""
+        rows: list[tuple[str, str, Callable[[Request], Any]]] = [
+            ("GET", "/status", self.status),
+            ("GET", "/settings", self.show_settings),
+            ("POST", "/launches", self.begin),
+            ("GET", "/launches", self.list_launches),
+            ("GET", "/launches/{name}", self.get_launch),
+            ("GET", "/launches/{name}/events", self.launch_events),
+            ("GET", "/sessions", self.list_sessions),
+            ("GET", "/sessions/{name}", self.get_session),
+            ("DELETE", "/sessions/{name}", self.stop_session),
+            ("GET", "/sessions/{name}/events", self.session_events),
+            ("GET", "/environments", self.list_environments),
+            ("GET", "/environments/{name}", self.get_environment),
+            ("POST", "/clean", self.clean),
+        ]
+        return Starlette(
+            routes=[Route(path, handler, methods=[method]) for method, path, handler in rows],
+            exception_handlers={Fail: _told, Exception: _told},
+        )
+
+
+def line(entry: Entry) -> bytes:
+    """An entry as one line of JSON."""
+    told = {"seq": entry.seq, "at": entry.at, "event": wire.encode(entry.event)}
+    return json.dumps(told, ensure_ascii=False).encode() + b"\n"
+
+
+def launch_row(launch: Launch) -> dict[str, Any]:
+    """A launch for people and programs."""
+    row: dict[str, Any] = wire.encode(launch)
+    return row | {"link": launch.address.path, "commit": launch.repo.commit if launch.repo else ""}
+
+
+def _rows(environments: Any) -> list[dict[str, Any]]:
+    chosen: list[StoredEnvironment] = list(environments)
+    return [wire.encode(environment) for environment in chosen]
+
+
+def _json(value: Any) -> Response:
+    return JSONResponse(value)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    failure = failures.of(error)
+    status = 404 if failure.kind is NO_SUCH_OBJECT else 500 if failure.kind is failures.BUG else 409
+    return JSONResponse({"failure": wire.encode(failure)}, status)

@@ -1,0 +1,46 @@
+"""How is a failure told over HTTP? In: a Failure and its reader. Out: a page, JSON, or a stream of one event."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from perijove.domain.failures import Failure, Retry
+from perijove.web import pages, stream
+from perijove.web.following import EVENT_STREAM
+from perijove.web.public import Public
+from perijove.web.statuses import status
+
+
+class Form(Enum):
+    """How a row of the URL map tells its failures."""
+
+    PAGE = "page"
+    """A page to a browser, JSON to anything else."""
+    JSON = "json"
+    STREAM = "stream"
+    """HTTP 200 and one event, always: the Binder protocol's clients see nothing else."""
+
+
+def refused(request: Request, failure: Failure, form: Form, public: Public) -> Response:
+    """The whole answer to a request that failed."""
+    if form is Form.STREAM:
+        return Response(stream.refusal(failure), media_type="text/event-stream", headers=EVENT_STREAM)
+    code = status(failure)
+    headers = {"Retry-After": f"{max(1, failure.after):.0f}"} if failure.kind.retry is Retry.AFTER else {}
+    if form is Form.PAGE and reads_pages(request):
+        return pages.problem(public, failure, code, headers)
+    return json_failure(failure, code, headers)
+
+
+def json_failure(failure: Failure, code: int, headers: dict[str, str] | None = None) -> Response:
+    """`message` stands at the top, where Jupyter's own pages look for it."""
+    body = {"status": code, "message": failure.message, "failure": stream.failure_told(failure)}
+    return JSONResponse(body, code, headers)
+
+
+def reads_pages(request: Request) -> bool:
+    """Whether this is a person's browser rather than a program."""
+    return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,126 @@
+"""The Binder protocol, as its clients rely on it: /build, /health, /versions, /api/repoproviders, badges, /repo.
+
+In: requests that a guard let through. Out: answers; launches are begun and followed, never run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from urllib.parse import quote
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail
+from perijove.launching.resolve.address import PROVIDERS, from_launch_path
+from perijove.web import stream
+from perijove.web.following import follow
+from perijove.web.guard import client, raw_spec
+from perijove.web.pages import STATIC
+from perijove.web.public import Public
+
+HEALTH_LIMIT = 3.0
+"""Seconds a part may take to say that it is well."""
+SPOKEN = "0.2.0"
+"""The version of the incumbent whose protocol this is."""
+
+
+class Binder:
+    """The protocol's handlers."""
+
+    def __init__(self, public: Public) -> None:
+        self.public = public
+
+    async def build(self, request: Request) -> Response:
+        """Begin a launch and tell it; or go on telling the one this client began before."""
+        if resumed := self.public.gate.resumption(request):
+            return follow(self.public, request, resumed.number, resumed.after)
+        if request.headers.get("last-event-id", "") == stream.REFUSED_ID:
+            return Response(status_code=204)
+        _streams_only(request)
+        if request.query_params.get("build_only", "").lower() == "true":
+            raise Fail(failures.BAD_REQUEST("build_only is not served here: what is built is launched"))
+        address = from_launch_path(raw_spec(request))
+        number = self.public.launches.begin(address, client(request))
+        return follow(self.public, request, number, 0, key=self.public.keys.launch_key(number))
+
+    async def health(self, request: Request) -> Response:
+        """Whether launches can work, part by part; 503 when one is ill."""
+        sessions, sandboxes = await self._sandboxes()
+        checks = [sandboxes, await self._room(), self._quota(sessions)]
+        well = all(check["ok"] or check.get("_ignore_failure") for check in checks)
+        return JSONResponse({"ok": well, "checks": checks}, 200 if well else 503, {"Cache-Control": "no-store"})
+
+    async def _sandboxes(self) -> tuple[int, dict[str, object]]:
+        """How many run, and whether whoever holds them answers."""
+        try:
+            async with asyncio.timeout(HEALTH_LIMIT):
+                return len(await self.public.sandboxes.running()), {"service": "Sandboxes", "ok": True}
+        except TimeoutError:
+            message = f"no answer within {HEALTH_LIMIT:g} s"
+        except Fail as fail:
+            message = fail.failure.message
+        return 0, {"service": "Sandboxes", "ok": False, "message": message}
+
+    async def _room(self) -> dict[str, object]:
+        settings = self.public.settings()
+        try:
+            async with asyncio.timeout(HEALTH_LIMIT):
+                room = await self.public.sandboxes.room()
+        except (TimeoutError, Fail):
+            return {"service": "Room", "ok": False, "message": "unknown: the sandboxes do not answer"}
+        fits = room.memory - settings.launching.keep_memory >= settings.session.memory_reserved
+        ok = fits and room.disk >= settings.launching.keep_disk
+        return {"service": "Room", "ok": ok, "memory": room.memory, "disk": room.disk, "_ignore_failure": True}
+
+    def _quota(self, users: int) -> dict[str, object]:
+        """As the federation's redirector reads it."""
+        builds = self.public.metrics.building
+        quota = self.public.settings().launching.total_quota or None
+        told = {"total_pods": users + builds, "build_pods": builds, "user_pods": users, "quota": quota}
+        ok = quota is None or users < quota
+        return {"service": "Pod quota", **told, "ok": ok, "_ignore_failure": True}
+
+    async def versions(self, request: Request) -> Response:
+        """What runs here, for anybody."""
+        ours = version("perijove")
+        told = {"binderhub": f"{SPOKEN}+perijove.{ours}", "perijove": ours, "builder_info": {"perijove": ours}}
+        allowed = {} if self.public.settings().service.cors_allow_origin else {"Access-Control-Allow-Origin": "*"}
+        return JSONResponse(told, headers=allowed)
+
+    async def metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        sessions, _ = await self._sandboxes()
+        self.public.metrics.sessions_run(sessions)
+        return Response(self.public.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def providers(self, request: Request) -> Response:
+        """The kinds of links served here, as forms elsewhere show them."""
+        return JSONResponse([dict(provider.display) for provider in PROVIDERS.values()])
+
+    async def badge(self, request: Request) -> Response:
+        """The picture for READMEs; both names it is known by show the same."""
+        return FileResponse(STATIC / "badge.svg", headers={"Cache-Control": "public, max-age=86400"})
+
+    async def icon(self, request: Request) -> Response:
+        """For pages that name none, a session's API among them."""
+        return FileResponse(STATIC / "idle.svg", headers={"Cache-Control": "public, max-age=86400"})
+
+    async def repo(self, request: Request) -> Response:
+        """`/repo/owner/name/path`, an old form of links."""
+        owner, name = (quote(request.path_params[part], safe="") for part in ("owner", "name"))
+        path = request.path_params.get("path", "")
+        return RedirectResponse(
+            f"/v2/gh/{owner}/{name}/HEAD" + (f"?urlpath={quote(path, safe='')}" if path else ""), 302
+        )
+
+
+def _streams_only(request: Request) -> None:
+    """Raises Fail unless the client says that it reads event streams."""
+    accept = request.headers.get("accept", "")
+    if not any(part.partition(";")[0].strip().lower() == "text/event-stream" for part in accept.split(",")):
+        seen = Evidence("the request's Accept", accept[:200] or "(missing)")
+        raise Fail(failures.BAD_REQUEST("Missing Accept header: text/event-stream", seen))

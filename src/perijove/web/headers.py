@@ -1,0 +1,49 @@
+"""Headers that every answer carries: what pages may do, and whose pages may ask. In and out: ASGI messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+ASKED_WITH = "Authorization, Cache-Control, Content-Type, Last-Event-ID, X-XSRFToken"
+
+
+class EdgeHeaders:
+    """Adds them, to errors too, and answers preflights."""
+
+    def __init__(self, app: ASGIApp, cors: Callable[[], str]) -> None:
+        self._app = app
+        self._cors = cors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._add(MutableHeaders(raw=message.setdefault("headers", [])))
+            await send(message)
+
+        if scope["method"] == "OPTIONS":
+            await with_headers({"type": "http.response.start", "status": 204, "headers": []})
+            await with_headers({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, receive, with_headers)
+
+    def _add(self, headers: MutableHeaders) -> None:
+        headers["Content-Security-Policy"] = POLICY
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["Access-Control-Allow-Headers"] = ASKED_WITH
+        headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+        if origin := self._cors():
+            headers["Access-Control-Allow-Origin"] = origin
+            if origin != "*":
+                headers.add_vary_header("Origin")

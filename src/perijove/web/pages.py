@@ -1,0 +1,238 @@
+"""What people see: form, launch page, failure page, the page of a session that is gone.
+
+In: requests that a guard let through, and values. Out: HTML by the templates beside this file. Every page works
+without JavaScript; where there is some, it only shows sooner what a reload would show anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from perijove.domain.events import Entry
+from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure, Owner
+from perijove.domain.nouns import RepoAddress
+from perijove.launching.launches import Launch, subject
+from perijove.launching.resolve.address import from_launch_path, launch_link
+from perijove.launching.resolve.urlpath import relative_urlpath
+from perijove.web import stream
+from perijove.web.guard import client, origin, raw_spec
+from perijove.web.lives import Life, known_launch, life
+from perijove.web.public import Public
+from perijove.web.wishes import wished
+
+STATIC = Path(__file__).parent / "static"
+SESSION = re.compile("[a-z0-9-]{1,40}")
+"""What a session can be called."""
+TOKEN_LIFETIME = 600.0
+"""Seconds for which a page of ours may begin its launch without being counted."""
+SHOWN_LINES = 5000
+"""Log lines on a page; the rest stands in the plain log."""
+OWNERS = {
+    Owner.VISITOR: "You can put this right",
+    Owner.AUTHOR: "The repository's author can put this right",
+    Owner.OPERATOR: "Whoever runs this service can put this right",
+    Owner.UPSTREAM: "Somebody else's service is in trouble",
+    Owner.US: "This is a mistake in Perijove",
+}
+STAGES = {"resolving": 0, "fetching": 0, "building": 1, "waiting": 2, "launching": 2, "ready": 3, "failed": 3}
+
+
+def _version() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.iterdir()):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+ASSETS_VERSION = _version()
+"""Stands in the address of every static file; changes when one of them does."""
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(
+    public: Public, template: str, code: int = 200, headers: dict[str, str] | None = None, **values: Any
+) -> HTMLResponse:
+    """A page by its template; never kept by anybody on the way, since it may hold keys."""
+    given = {"service": public.settings().service.title, "assets": f"/-/{ASSETS_VERSION}", "owners": OWNERS}
+    html = _TEMPLATES.get_template(template).render(**given, **values)
+    return HTMLResponse(html, code, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def problem(public: Public, failure: Failure, code: int, headers: dict[str, str]) -> Response:
+    """A failure that is not a launch's: a bad link, a page that does not exist."""
+    return page(public, "problem.html", code, headers, failure=failure)
+
+
+class Pages:
+    """The handlers."""
+
+    def __init__(self, public: Public) -> None:
+        self.public = public
+
+    async def form(self, request: Request) -> Response:
+        """Paste a link. With `?link=` and no JavaScript: on to its launch, or what is wrong with it."""
+        query = request.query_params
+        values: dict[str, Any] = {name: query.get(name, "")[:2000] for name in ("link", "ref", "file")}
+        if not values["link"]:
+            return page(self.public, "form.html", failure=None, **values)
+        try:
+            wish = wished(values["link"], values["ref"], values["file"])
+        except Fail as fail:
+            return page(self.public, "form.html", 400, failure=fail.failure, **values)
+        return RedirectResponse(launch_link("/", wish.address.path, wish.urlpath), 303)
+
+    async def link(self, request: Request) -> Response:
+        """A launch link, opened. The page begins the launch; merely fetching it, as robots do, begins nothing."""
+        spec = raw_spec(request)
+        address = from_launch_path(spec)
+        urlpath = relative_urlpath(request.query_params)
+        now = self.public.clock.now()
+        if self.public.keys.build_token_holds(request.query_params.get("begin", ""), spec, now):
+            number = self.public.launches.begin(address, client(request))
+            query = {"key": self.public.keys.launch_key(number), **({"urlpath": urlpath} if urlpath else {})}
+            return RedirectResponse(f"/launch/{number}?{urlencode(query)}", 303)
+        token = self.public.keys.build_token(spec, now, TOKEN_LIFETIME)
+        return page(
+            self.public,
+            "launch.html",
+            title=_shown(address),
+            spec=_shown(address),
+            launch=None,
+            lines=(),
+            left_out=0,
+            life=None,
+            here="",
+            again="",
+            stage=0,
+            after=0,
+            begin=token,
+            events=f"/build/{spec}?build_token={quote(token)}",
+            urlpath=urlpath,
+        )
+
+    async def launch(self, request: Request) -> Response:
+        """A launch and its log, for ever."""
+        launch = known_launch(self.public, request)
+        lines, after = _log(self.public, launch, origin(request))
+        session = life(self.public.journal, launch.session) if launch.session else None
+        urlpath = relative_urlpath(request.query_params)
+        key = self.public.gate.key_given(request, launch.number)
+        query = urlencode({"after": after, **({"key": key} if key else {})})
+        return page(
+            self.public,
+            "launch.html",
+            title=f"Launch {launch.number}: {_shown(launch.address)}",
+            spec=_shown(launch.address),
+            launch=launch,
+            lines=lines[-SHOWN_LINES:],
+            left_out=max(0, len(lines) - SHOWN_LINES),
+            life=session,
+            here=self._here(launch, session, urlpath) if key else "",
+            again=_again(launch, urlpath),
+            stage=STAGES.get(launch.state, 0),
+            after=after,
+            begin="",
+            events=f"/api/launches/{launch.number}/events?{query}",
+            urlpath=urlpath,
+        )
+
+    async def log(self, request: Request) -> Response:
+        """A launch's whole log as plain text."""
+        launch = known_launch(self.public, request)
+        lines, _ = _log(self.public, launch, origin(request))
+        text = "".join(f"{phase:<10} {line}\n" for phase, line in lines)
+        return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
+
+    async def gone(self, request: Request) -> Response:
+        """A session's address at which nobody listens: 424, why it ended, and a way to launch it again."""
+        name = request.path_params["session"]
+        if not SESSION.fullmatch(name):
+            seen = Evidence("the address", name[:100])
+            raise Fail(NO_SUCH_OBJECT("no session can have this name", seen, remedy="Begin at the front page."))
+        known = life(self.public.journal, name)
+        still_open = known is not None and known.end is None
+        code, headers = (503, {"Retry-After": "3"}) if still_open else (424, {})
+        address = known.session.repo.address if known else None
+        told: dict[str, Any] = {
+            "says": _fate(known),
+            "again": "" if address is None or address.provider == "local" else f"/{address.path}",
+        }
+        if "text/html" not in request.headers.get("accept", ""):
+            log = f"/launch/{known.session.launch}" if known else None
+            body = {"status": code, "message": told["says"], "session": known.told if known else None, "log": log}
+            return JSONResponse({**body, "launch_again": told["again"] or None}, code, headers)
+        if told["again"] and (urlpath := _place_in_session(request)):
+            told["again"] += f"?urlpath={quote(urlpath, safe='')}"
+        told |= {"name": name, "life": known, "still_open": still_open, "spec": _shown(address) if address else ""}
+        return page(self.public, "gone.html", code, headers, **told)
+
+    def _here(self, launch: Launch, session: Life | None, urlpath: str) -> str:
+        """Where the launch's session is opened, with its token; `` where it is not open."""
+        if launch.state != "ready" or session is None or session.end is not None:
+            return ""
+        path = session.session.path + urlpath
+        token = self.public.keys.session_token(session.session.name)
+        return f"{path}{'&' if '?' in path else '?'}token={token}"
+
+
+def _log(public: Public, launch: Launch, base: str) -> tuple[list[tuple[str, str]], int]:
+    """The lines of a launch's log and of what became of its session, each with its phase; the launch's last event."""
+    reader = stream.Reader(base, launch.number, "", public.keys.session_token)
+    lines: list[tuple[str, str]] = []
+    known, after = stream.Known(), 0
+
+    def tell(entries: Sequence[Entry]) -> None:
+        nonlocal known
+        for entry in entries:
+            known = stream.learn(known, entry.event)
+            told = stream.message(entry.event, known, reader)
+            lines.append((told["phase"], told["message"].rstrip("\n")))
+
+    while entries := public.journal.read(subject(launch.number), after):
+        tell(entries)
+        after = entries[-1].seq
+    if launch.session:
+        tell(public.journal.ledger.steps(f"session/{launch.session}")[1:])
+    return lines, after
+
+
+def _shown(address: RepoAddress) -> str:
+    """`provider/spec` for people to read."""
+    return f"{address.provider}/{unquote(address.spec)}"
+
+
+def _again(launch: Launch, urlpath: str) -> str:
+    return "" if launch.address.provider == "local" else launch_link("/", launch.address.path, urlpath)
+
+
+def _fate(known: Life | None) -> str:
+    if known is None:
+        return "Nothing is known here of a session with this name."
+    if known.end is None:
+        return "The session runs, but it does not answer at this moment."
+    return f"The session is over: {known.end.detail}."
+
+
+def _place_in_session(request: Request) -> str:
+    """What the visitor had open, as a urlpath without the old token; `` where it was not a page."""
+    raw = bytes(request.scope.get("raw_path") or b"").decode("ascii", "replace").partition("?")[0]
+    path = re.sub(r"^/user/[^/]+/?", "", raw)
+    if path.startswith(("api/", "files/", "static/")):
+        return ""
+    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "token"])
+    return relative_urlpath({"urlpath": path + (f"?{query}" if query else "")})

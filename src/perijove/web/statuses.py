@@ -1,0 +1,45 @@
+"""Which HTTP status does a failure have? The one table that says so. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain import failures as f
+from perijove.domain.failures import Failure, Owner
+
+BY_KIND: dict[str, int] = {
+    f.BAD_LINK.code: 400,
+    f.UNKNOWN_PROVIDER.code: 404,
+    f.FORBIDDEN_ADDRESS.code: 403,
+    f.REPO_NOT_FOUND.code: 404,
+    f.REF_NOT_FOUND.code: 404,
+    f.REPO_FORBIDDEN.code: 403,
+    f.TOO_LARGE.code: 413,
+    f.NOT_ALLOWED.code: 403,
+    f.CLIENT_BANNED.code: 403,
+    f.RATE_LIMITED.code: 429,
+    f.WRONG_HOST.code: 421,
+    f.BAD_REQUEST.code: 400,
+    f.QUEUE_FULL.code: 503,
+    f.WAITED_TOO_LONG.code: 503,
+    f.DRAINING.code: 503,
+    f.INTERRUPTED.code: 503,
+    f.DATA_PLANE_DOWN.code: 503,
+    f.PAD_DOWN.code: 503,
+    f.NO_SUCH_OBJECT.code: 404,
+    f.BUILD_TOO_SLOW.code: 504,
+    f.TOO_SLOW.code: 504,
+    f.SERVER_TOO_SLOW.code: 504,
+}
+"""Kinds whose status is not their owner's."""
+
+BY_OWNER: dict[Owner, int] = {
+    Owner.VISITOR: 400,
+    Owner.AUTHOR: 422,
+    Owner.OPERATOR: 500,
+    Owner.UPSTREAM: 502,
+    Owner.US: 500,
+}
+
+
+def status(failure: Failure) -> int:
+    """400 to 599."""
+    return BY_KIND.get(failure.kind.code, BY_OWNER[failure.kind.owner])

@@ -1,0 +1,282 @@
+"""Who is who: settings → live objects → one TaskGroup of named tasks. The only module that knows everybody.
+
+In: settings, a state directory, someone to tell. Out: a service that runs until it is asked to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from perijove.backends import statedir
+from perijove.backends.caddy import Caddy
+from perijove.backends.environments import UvEnvironments
+from perijove.backends.git import GitRepositories
+from perijove.backends.pad.client import Pad
+from perijove.backends.sqlite import SqliteLedger
+from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail, Failure
+from perijove.domain.nouns import DataPlaneTable, Isolation
+from perijove.domain.ports import Tell
+from perijove.domain.settings import PrivateAddresses, Settings, listening_url, loopback_only, own_url
+from perijove.domain.state import State
+from perijove.journal import Journal
+from perijove.launching.build.builder import Builds
+from perijove.launching.launches import Launches
+from perijove.launching.start.queue import Queue
+from perijove.launching.start.sessions import SessionKeeper
+from perijove.launching.way import LaunchWay
+from perijove.routing.reconcile import keep
+from perijove.routing.table import table
+from perijove.web.admin import Admin
+from perijove.web.front import public_app
+from perijove.web.pages import ASSETS_VERSION, STATIC
+from perijove.web.public import Public
+
+log = structlog.get_logger()
+Load = Callable[[], tuple[Settings, Mapping[str, str]]]
+ANSWERS_WITHIN = 15.0
+"""Seconds in which our own address must answer after everything has started."""
+
+
+class SystemClock:
+    """The port `Clock`, as it is."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own ideas about signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The live objects of a service."""
+
+    clock: SystemClock
+    ledger: SqliteLedger
+    pad: Pad
+    caddy: Caddy
+    repositories: GitRepositories
+    environments: UvEnvironments
+    sessions: SessionKeeper
+    launches: Launches
+    admin: Admin
+    public: Public
+
+
+class Service:
+    """Everything that runs for one state directory."""
+
+    def __init__(self, state: State, load: Load) -> None:
+        self.state = state
+        self._load = load
+        self._settings = load()
+        self.changed = asyncio.Event()
+        self._reloaded: list[Callable[[Settings], None]] = []
+        self.stopping = asyncio.Event()
+        self._starting: asyncio.Task[object] | None = None
+        self.trouble: Failure | None = None
+
+    def settings(self) -> Settings:
+        """The settings as they are now."""
+        return self._settings[0]
+
+    def url(self) -> str:
+        """The service's own address."""
+        return own_url(self.settings())
+
+    def stop(self) -> None:
+        """Drain and stop; a service that is still starting stops at once."""
+        self.stopping.set()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    def reload(self) -> None:
+        """Read the settings again; bad ones are told and the old ones stay."""
+        try:
+            self._settings = self._load()
+        except Fail as error:
+            log.warning("settings not reloaded, the old ones stay", message=error.failure.message)
+            return
+        for apply in self._reloaded:
+            apply(self.settings())
+        log.info("settings reloaded")
+        self.changed.set()
+
+    async def run(self, tell: Tell, up: Callable[[str], object]) -> None:
+        """Start everything, call `up` with the address once it answers, run until `stopping` is set, then stop all.
+
+        Raises Fail: `platform.*` for what keeps the service from starting.
+        """
+        statedir.prepare(self.state)
+        lock = statedir.lock(self.state)
+        self._starting = asyncio.current_task()
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._live(group, tell, up)
+        except BaseExceptionGroup as error:
+            raise _first(error) from error
+        finally:
+            os.close(lock)
+
+    def _joined(self, group: asyncio.TaskGroup) -> Parts:
+        """All objects, each given what it needs."""
+        state, clock, settings = self.state, SystemClock(), self.settings()
+        keys = statedir.keys(state)
+        ledger = SqliteLedger(state.database)
+        journal = Journal(ledger, clock)
+        pad = Pad(state, settings.session.isolation)
+        repositories = GitRepositories(state, settings.repositories, private_addresses=_private(settings))
+        self._reloaded.append(lambda new: repositories.apply(new.repositories, _private(new)))
+        environments = UvEnvironments(state, settings.build, pad)
+        self._reloaded.append(lambda new: environments.apply(new.build))
+        builds = Builds(environments, settings.build.concurrent, group)
+        sessions = SessionKeeper(pad, journal, keys, clock, self.settings)
+        queue = Queue(sessions, self.settings)
+        way = LaunchWay(repositories, environments, builds, queue, sessions, keys, clock, self.settings)
+        launches = Launches(way, journal, group)
+        admin = Admin(
+            launches, sessions, pad, repositories, environments, journal, keys, clock, lambda: self._settings, self.url
+        )
+        public = Public(launches, sessions, pad, journal, keys, clock, self.settings)
+        return Parts(clock, ledger, pad, Caddy(state), repositories, environments, sessions, launches, admin, public)
+
+    async def _live(self, group: asyncio.TaskGroup, tell: Tell, up: Callable[[str], object]) -> None:
+        parts = self._joined(group)
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await parts.pad.ensure()
+            tell(_ground(await parts.pad.isolation()))
+            tasks.append(group.create_task(parts.pad.supervise(), name="pad, supervised"))
+            tasks.append(group.create_task(parts.sessions.watch(), name="sessions, heard"))
+            await parts.sessions.recover()
+            await parts.environments.prepare(tell)
+            parts.repositories.sweep()
+            parts.launches.recover()
+            tasks.append(group.create_task(parts.sessions.cull(), name="sessions, culled"))
+            public = _serving(public_app(parts.public), self.state.control_socket)
+            async with public, _serving(parts.admin.app(), self.state.admin_socket):
+                await parts.caddy.ensure(self._table())
+                keeping = keep(parts.caddy, self._table, self.changed, parts.clock, self._tell_trouble)
+                tasks.append(group.create_task(keeping, name="data plane, kept"))
+                await self._answers()
+                self._starting = None
+                up(self.url())
+                await self.stopping.wait()
+                await self._wind_down(parts, tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            if await parts.pad.close(stop=self.stopping.is_set()):
+                parts.sessions.told_stopped()
+            parts.ledger.close()
+
+    async def _wind_down(self, parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
+        """Let launches end, then the data plane."""
+        log.info("stopping", launches=parts.launches.in_progress)
+        await parts.launches.drain(self.settings().service.drain)
+        for task in tasks:
+            task.cancel()
+        await parts.caddy.close()
+
+    def _table(self) -> DataPlaneTable:
+        return table(self.settings(), self.state, STATIC, ASSETS_VERSION)
+
+    def _tell_trouble(self, failure: Failure | None) -> None:
+        if failure is not None and failure != self.trouble:
+            log.error("data plane", code=failure.kind.code, message=failure.message)
+        self.trouble = failure
+
+    async def _answers(self) -> None:
+        """Until our own address really answers, through Caddy. Raises Fail: `platform.data-plane-down`."""
+        said, settings = "nothing", self.settings()
+        address = listening_url(settings) + "health"
+        headers = {"Host": settings.service.hosts[0]} if settings.service.hosts else {}
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+            deadline = time.monotonic() + ANSWERS_WITHIN
+            while time.monotonic() < deadline:
+                try:
+                    answer = await client.get(address, headers=headers)
+                except httpx.HTTPError as error:
+                    said = repr(error)
+                else:
+                    said = f"{answer.status_code} {answer.text[:200]}"
+                    if answer.status_code == 200:
+                        return
+                await asyncio.sleep(0.05)
+        raise Fail(DATA_PLANE_DOWN("our own address does not answer", Evidence(address, said)))
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: Starlette, path: Path) -> AsyncIterator[None]:
+    """Serve an application on a unix socket that only we can open."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(1024)
+    listener.setblocking(False)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"serving {path.name}")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait({serving}, timeout=5)
+        listener.close()
+        path.unlink(missing_ok=True)
+
+
+def _ground(isolation: Isolation) -> str:
+    """What holds strangers' code here, in words."""
+    if not isolation.sandboxed:
+        return "Sessions run without a sandbox"
+    uid = "a user each" if isolation.own_uid else "one user for all"
+    limits = f"limits by cgroup {isolation.cgroups}" if isolation.cgroups else "limits watched, no cgroups here"
+    return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}"
+
+
+def _private(settings: Settings) -> bool:
+    """Whether visitors may name private addresses."""
+    wish = settings.repositories.private_addresses
+    return loopback_only(settings) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong, out of its wrappings."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def on_signals(service: Service) -> None:
+    """SIGTERM and SIGINT stop the service, SIGHUP reloads its settings."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    loop.add_signal_handler(signal.SIGHUP, service.reload)

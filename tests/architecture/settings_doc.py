@@ -1,0 +1,129 @@
+"""docs/settings.md, made from the settings' own docstrings. `python -m tests.architecture.settings_doc` writes it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from enum import StrEnum
+from typing import Annotated, Any, get_args, get_origin
+
+from perijove.domain import settings as source
+from tests.architecture.sources import ROOT
+
+PATH = ROOT / "docs" / "settings.md"
+OPENING = """# Settings
+
+Values come in layers, and the later wins: the defaults below, then `perijove.toml` (`/etc/perijove/perijove.toml` for
+root and the systemd unit, else `$XDG_CONFIG_HOME/perijove/perijove.toml`, or the file that `--config` or
+`PERIJOVE_CONFIG` names), then environment variables, then the command line's flags. `perijove settings` shows every
+value and where it came from.
+
+- A size is a number of bytes, or has a unit of 1024: `512M`, `2G`, `1.5T`.
+- A time is a number of seconds, or has a unit: `30s`, `10m`, `6h`, `2d`.
+- In an environment variable a list is separated by commas, and a table is `key=value,key=value`.
+
+A setting that does not exist, or a value that cannot be read, keeps the service from starting
+(`platform.bad-settings`). SIGHUP reads everything again; bad settings are then logged and the old ones stay.
+They take effect at once, for launches and sessions that begin afterwards; `build.concurrent` and `session.isolation`
+need a restart.
+
+This page is made from `src/perijove/domain/settings.py`: `python -m tests.architecture.settings_doc` writes it, and a
+test holds it to what the program does.
+"""
+EXAMPLES: Mapping[str, tuple[str, str]] = {
+    "service.http": ('"0.0.0.0:80"', "0.0.0.0:80"),
+    "service.hosts": ('["binder.example.org"]', "binder.example.org"),
+    "service.cors_allow_origin": ('"https://book.example.org"', "https://book.example.org"),
+    "service.title": ('"Binder of the Institute"', "Binder of the Institute"),
+    "build.hosts": ('["packages.example.org:443"]', "packages.example.org:443"),
+    "build.pythons": ('["/opt/python3.10/bin/python3.10"]', "/opt/python3.10/bin/python3.10"),
+    "launching.banned": ("['gh/spammer/.*']", "gh/spammer/.*"),
+    "launching.allowed": ("['gh/our-university/.*', 'gl/.*']", "gh/our-university/.*,gl/.*"),
+    "launching.banned_networks": ('{ "192.0.2.0/24" = "the example lab" }', "192.0.2.0/24=the example lab"),
+    "session.egress_allowed": ('["mirror.example.org:443", "192.0.2.0/24:5432"]', "mirror.example.org:443"),
+}
+"""As TOML and as a variable; the others follow from their type."""
+UNITS = {"size": ("T", "G", "M", "K"), "seconds": ("d", "h", "m", "s")}
+FACTORS = {"T": 1024**4, "G": 1024**3, "M": 1024**2, "K": 1024, "d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def docstrings(of: type) -> dict[str, str]:
+    """The text below each field of a class, and below each member of an enumeration."""
+    found = {}
+    (definition,) = ast.parse(inspect.getsource(of)).body
+    assert isinstance(definition, ast.ClassDef)
+    for node, text in zip(definition.body, definition.body[1:], strict=False):
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
+        if isinstance(target, ast.Name) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def shown(hint: Any, value: Any) -> str:
+    """A value as it stands in the file."""
+    if get_origin(hint) is Annotated and value:
+        unit = next(unit for unit in UNITS[get_args(hint)[1]] if value % FACTORS[unit] == 0)
+        return f'"{value / FACTORS[unit]:g}{unit}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{one}"' for one in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f'"{key}" = "{one}"' for key, one in value.items()) + " }" if value else "{}"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
+def example(name: str, hint: Any, default: Any) -> tuple[str, str]:
+    """A value that is not the default, as TOML and as a variable."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]
+    if isinstance(default, StrEnum):
+        other = list(type(default))[-1 if default is not list(type(default))[-1] else 0]
+        return f'"{other}"', str(other)
+    told = shown(hint, default * 2 if default else 4)
+    return told, told.strip('"')
+
+
+def choices(hint: Any) -> list[str]:
+    """What each choice of an enumeration means, where it says so."""
+    if not (isinstance(hint, type) and issubclass(hint, StrEnum)):
+        return []
+    told = docstrings(hint)
+    return [f"- `{one}`" + (f": {told[one.name]}" if one.name in told else "") for one in hint]
+
+
+def section(name: str, table: type, field: str, hint: Any) -> str:
+    """One setting."""
+    declared = next(one for one in fields(table) if one.name == field)
+    default = declared.default_factory() if declared.default_factory is not MISSING else declared.default
+    toml, variable = example(name, hint, default)
+    lines = [f"### {name}", "", docstrings(table)[field], ""]
+    lines += [*told, ""] if (told := choices(hint)) else []
+    lines += ["| default | in the file | in the environment |", "|---|---|---|"]
+    key = f"[{name.partition('.')[0]}] {field}"
+    lines += [
+        f"| `{shown(hint, default)}` | `{key} = {toml}` | `PERIJOVE_{name.replace('.', '_').upper()}='{variable}'` |"
+    ]
+    return "\n".join(lines)
+
+
+def text() -> str:
+    """The whole document."""
+    parts, before = [OPENING], ""
+    for name, (table, field, hint) in source.names().items():
+        if (head := name.partition(".")[0]) != before:
+            parts.append(f"## [{head}]\n")
+            before = head
+        parts.append(section(name, table, field, hint) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PATH.parent.mkdir(exist_ok=True)
+    PATH.write_text(text())

@@ -1,0 +1,83 @@
+"""Every row of the catalogue is explained, raised and provoked."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from perijove.domain import failures
+from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
+from tests.architecture.sources import ROOT, document, modules, tree
+
+NAMES = {kind.code: name for name, kind in vars(failures).items() if isinstance(kind, Kind)}
+OWNERS = {
+    Owner.VISITOR: "the visitor",
+    Owner.AUTHOR: "the repository's author",
+    Owner.OPERATOR: "the operator",
+    Owner.UPSTREAM: "somebody else's service",
+    Owner.US: "Perijove's makers",
+}
+RETRIES = {Retry.NEVER: "no", Retry.BACKOFF: "yes, after a pause", Retry.AFTER: "after the time it names"}
+AREAS = ("resolve", "build", "start", "session", "platform", "internal")
+
+
+def used(path_names: tuple[str, ...]) -> set[str]:
+    """Names and texts that stand in the code below these folders, the catalogue itself left out."""
+    found: set[str] = set()
+    for folder in path_names:
+        for path in modules(ROOT / folder):
+            if path.match("domain/failures.py") or path.match("tests/architecture/*"):
+                continue
+            for node in ast.walk(tree(path)):
+                match node:
+                    case ast.Name(id=name) | ast.Attribute(attr=name):
+                        found.add(name)
+                    case ast.Constant(value=str() as text):
+                        found.add(text)
+    return found
+
+
+def raised() -> set[str]:
+    """Names of rows that are called, which is how a failure is made, or stand in a table from which one is."""
+    found = {"BUG"}
+    for path in modules():
+        if path.match("domain/failures.py") or path.match("web/statuses.py"):
+            continue
+        for node in ast.walk(tree(path)):
+            inside = [node.func] if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+            for one in inside:
+                found |= (
+                    {one.id} if isinstance(one, ast.Name) else {one.attr} if isinstance(one, ast.Attribute) else set()
+                )
+    return found
+
+
+def test_every_row_has_a_name_and_a_known_area() -> None:
+    assert set(NAMES) == set(CATALOGUE)
+    assert not [code for code in CATALOGUE if not re.fullmatch(rf"({'|'.join(AREAS)})\.[a-z-]+", code)]
+
+
+def test_the_document_has_a_heading_a_row_and_no_other() -> None:
+    headings = re.findall(r"^### (\S+)$", document("failures.md"), re.MULTILINE)
+    assert headings == list(CATALOGUE)
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_the_document_says_what_the_row_says(code: str) -> None:
+    section = document("failures.md").partition(f"### {code}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
+    kind = CATALOGUE[code]
+    line = f"*{kind.title}.* Can be put right by {OWNERS[kind.owner]}. Tried again by itself: {RETRIES[kind.retry]}."
+    opening, _, rest = section.strip().partition("\n\n")
+    assert " ".join(opening.split()) == line
+    assert len(rest.split()) >= 15, "it explains more than its title"
+
+
+def test_every_row_is_raised_somewhere() -> None:
+    assert sorted(code for code, name in NAMES.items() if name not in raised()) == []
+
+
+def test_every_row_is_named_by_a_test() -> None:
+    seen = used(("tests",))
+    assert sorted(code for code, name in NAMES.items() if code not in seen and name not in seen) == []

@@ -1,0 +1,53 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from perijove.domain.state import State
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where NO_SKIPPED_E2E is set, an end-to-end test that skips fails: a skipped proof is none."""
+    report = yield
+    if report.skipped and os.environ.get("NO_SKIPPED_E2E") and item.get_closest_marker("e2e"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where no test may skip: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def state() -> Iterator[State]:
+    """A fresh state directory that a session's own uid can pass through, which pytest's own folders forbid."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-"))
+    root.chmod(0o711)
+    state = State(root)
+    for folder, mode in (state.of_pad | state.of_master | state.in_store).items():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+    yield state
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def module_state() -> Iterator[State]:
+    """As `state`, for all tests of a module; a service makes the folders itself."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-"))
+    root.chmod(0o711)
+    yield State(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def uv_cache() -> Iterator[Path]:
+    """uv's cache for a whole test run: link a state's own to it, so that packages are fetched and compiled once."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
+    yield root
+    shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,191 @@
+"""The port `Environments`: the same questions to every implementation, and those only a real one can answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments import UvEnvironments
+from perijove.domain import failures
+from perijove.domain.failures import Fail, Kind
+from perijove.domain.nouns import (
+    Checkout,
+    EnvironmentPlan,
+    InstallProject,
+    InstallRequirements,
+    PythonSource,
+    PythonWish,
+    RepoAddress,
+    ResolvedRepo,
+)
+from perijove.domain.ports import Environments
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+from tests.fakes.foreign import UnconfinedForeignCode
+from tests.fakes.world import FakeEnvironments
+
+REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
+ANY = PythonWish("", PythonSource.DEFAULT)
+NOTHING = EnvironmentPlan(ANY, (), needs_repository=False)
+
+
+def requiring(text: str) -> EnvironmentPlan:
+    return EnvironmentPlan(ANY, (InstallRequirements("requirements.txt", text),), needs_repository=False)
+
+
+@pytest.fixture
+def foreign() -> UnconfinedForeignCode:
+    return UnconfinedForeignCode()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(REPO, tmp_path)
+
+
+@pytest.fixture
+def real(state: State, uv_cache: Path, foreign: UnconfinedForeignCode) -> UvEnvironments:
+    state.uv_cache.rmdir()
+    state.uv_cache.symlink_to(uv_cache)
+    return UvEnvironments(state, BuildSettings(), foreign)
+
+
+@pytest.fixture(params=["fake", "uv"])
+def environments(request: pytest.FixtureRequest) -> Environments:
+    if request.param == "fake":
+        return FakeEnvironments()
+    found: UvEnvironments = request.getfixturevalue("real")
+    return found
+
+
+async def test_what_is_built_is_found_listed_and_forgotten(environments: Environments, checkout: Checkout) -> None:
+    lines: list[str] = []
+    key = await environments.key(NOTHING, checkout, lines.append)
+    assert len(key) == 32
+    assert await environments.find(key) is None
+    built = await environments.build(key, NOTHING, checkout, lines.append)
+    assert built.key == key
+    assert lines
+    assert await environments.find(key) == built
+    assert [stored.key for stored in await environments.stored()] == [key]
+    await environments.remove(key)
+    await environments.remove(key)
+    assert await environments.find(key) is None
+    assert await environments.stored() == []
+
+
+async def test_a_name_is_a_function_of_what_goes_in(real: UvEnvironments, checkout: Checkout) -> None:
+    async def key(plan: EnvironmentPlan, commit: str = "a" * 40) -> str:
+        other = Checkout(replace(REPO, commit=commit), checkout.path)
+        return await real.key(plan, other, lambda _: None)
+
+    six = requiring("six")
+    assert await key(six) == await key(six)
+    assert await key(six) == await key(six, "b" * 40)
+    assert await key(six) != await key(requiring("six==1.16"))
+    reading = replace(six, needs_repository=True)
+    assert await key(reading) != await key(reading, "b" * 40)
+
+
+async def test_a_wish_that_is_bent_is_told(real: UvEnvironments, checkout: Checkout) -> None:
+    lines: list[str] = []
+    wish = PythonWish("==3.99.*", PythonSource.RUNTIME_TXT)
+    await real.key(EnvironmentPlan(wish, (), needs_repository=False), checkout, lines.append)
+    assert "Python 3.99" in lines[0]
+
+
+async def test_its_files_are_shared_with_the_cache_and_compiled(
+    real: UvEnvironments, checkout: Checkout, state: State
+) -> None:
+    plan = requiring("six==1.17.0")
+    key = await real.key(plan, checkout, lambda _: None)
+    await real.build(key, plan, checkout, lambda _: None)
+    (six,) = (state.environments / key).glob("lib/python*/site-packages/six.py")
+    assert six.stat().st_nlink > 1
+    (bytecode,) = six.parent.glob("__pycache__/six.*.pyc")
+    assert bytecode.stat().st_nlink > 1
+    (stored,) = await real.stored()
+    assert six.stat().st_size < stored.size < 100 * 1024**2
+    assert stored.made_from == "gh/o/r/HEAD at aaaaaaa"
+    await real.remove(key)
+    other = requiring("six==1.17.0 # once more")
+    key = await real.key(other, checkout, lambda _: None)
+    await real.build(key, other, checkout, lambda _: None)
+    assert (state.environments / key / bytecode.relative_to(bytecode.parents[4])).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        pytest.param("nosuch-qzx", failures.NO_SUCH_PACKAGE, "nosuch-qzx", id="no such package"),
+        pytest.param("six==99.1", failures.NO_SUCH_PACKAGE, "six==99.1", id="no such version"),
+        pytest.param("six==1.16.0\nsix==1.17.0", failures.CONFLICT, "six==1.16.0", id="conflict"),
+        pytest.param("six\nnumpy 1.2", failures.BAD_FILE, "requirements.txt, line 2", id="no requirement"),
+        pytest.param("nosuch @ file:./nowhere", failures.BAD_FILE, "does not exist", id="no such folder"),
+    ],
+)
+async def test_what_cannot_be_installed_is_told_as_its_kind_and_leaves_nothing(
+    real: UvEnvironments, checkout: Checkout, state: State, text: str, kind: Kind, says: str
+) -> None:
+    plan = requiring(text)
+    key = await real.key(plan, checkout, lambda _: None)
+    with pytest.raises(Fail) as caught:
+        await real.build(key, plan, checkout, lambda _: None)
+    assert caught.value.failure.kind is kind
+    assert says in caught.value.failure.cause
+    assert list(state.environments.iterdir()) == []
+
+
+async def test_an_index_that_does_not_answer_is_told_as_such(
+    real: UvEnvironments, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    with pytest.raises(Fail) as caught:
+        await real.build("k" * 32, requiring("six"), checkout, lambda _: None)
+    assert caught.value.failure.kind is failures.INDEX_UNREACHABLE
+
+
+async def test_a_package_whose_build_breaks_is_told_with_its_last_words(
+    real: UvEnvironments, checkout: Checkout, foreign: UnconfinedForeignCode
+) -> None:
+    (checkout.path / "setup.py").write_text("raise SystemExit('the build of this one is broken')")
+    plan = EnvironmentPlan(ANY, (InstallProject("."),), needs_repository=True)
+    key = await real.key(plan, checkout, lambda _: None)
+    with pytest.raises(Fail) as caught:
+        await real.build(key, plan, checkout, lambda _: None)
+    assert caught.value.failure.kind is failures.BUILD_BROKE
+    assert "the build of this one is broken" in caught.value.failure.evidence[0].saw
+    (run,) = foreign.runs
+    assert run.egress_allowed == BuildSettings().hosts
+
+
+async def test_a_build_that_takes_too_long_ends_and_leaves_nothing(
+    state: State, checkout: Checkout, foreign: UnconfinedForeignCode
+) -> None:
+    slow = UvEnvironments(state, BuildSettings(timeout=0.05), foreign)
+    with pytest.raises(Fail) as caught:
+        await slow.build("k" * 32, requiring("six"), checkout, lambda _: None)
+    assert caught.value.failure.kind is failures.BUILD_TOO_SLOW
+    assert list(state.environments.iterdir()) == []
+
+
+async def test_a_cancelled_build_leaves_nothing(real: UvEnvironments, checkout: Checkout, state: State) -> None:
+    began = asyncio.Event()
+    task = asyncio.create_task(real.build("k" * 32, requiring("six"), checkout, lambda _: began.set()), name="build")
+    async with asyncio.timeout(60):
+        await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert list(state.environments.iterdir()) == []
+
+
+async def test_what_an_interrupted_build_left_is_swept(real: UvEnvironments, state: State) -> None:
+    (state.environments / f".{'k' * 32}.1" / "env").mkdir(parents=True)
+    (state.tools / ".server-0.1").mkdir()
+    await real.prepare(lambda _: None)
+    assert list(state.environments.iterdir()) == []
+    assert not list(state.tools.glob(".*"))

@@ -1,0 +1,217 @@
+"""A real service for tests: `perijove up` as a process of its own, its links followed as a client would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import connect
+
+from perijove.domain.state import State
+
+STARTS_WITHIN = 120.0
+_PAUSE = threading.Event()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
+    """What the condition returns as soon as it is true. Raises TimeoutError."""
+    deadline = time.monotonic() + limit
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still not after {limit:.0f} s")
+        _PAUSE.wait(0.02)
+    return value
+
+
+@dataclass
+class Service:
+    """One `perijove up` on one state directory; stopped at the end, whatever happened."""
+
+    state: State
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    python: str = sys.executable
+    uid: int | None = None
+    """Whom it runs as; None: as us."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def config(self) -> Path:
+        """Its settings file, used where there is one."""
+        return self.state.root / "perijove.toml"
+
+    @property
+    def log(self) -> Path:
+        return self.state.root / "up.log"
+
+    def up(self) -> Service:
+        """Start it; returns once it says that it is up."""
+        environ = {**os.environ, **{f"PERIJOVE_{name}": value for name, value in self.settings.items()}}
+        become: dict[str, Any] = {}
+        if self.uid is not None:
+            become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}
+            environ |= {"HOME": str(self.state.control), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
+        command = [self.python, "-m", "perijove", "up", "--state", str(self.state.root)]
+        command += ["--http", f"127.0.0.1:{self.port}"]
+        command += ["--config", str(self.config)] if self.config.exists() else []
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ, **become)
+        process = self.process
+        until(lambda: b"Perijove is up at" in self.log.read_bytes() or process.poll() is not None, STARTS_WITHIN)
+        assert b"Perijove is up at" in self.log.read_bytes(), self.log.read_text()
+        return self
+
+    def kill(self) -> None:
+        """kill -9 the control plane, and nothing else."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        assert self.process is not None
+        self.process.terminate()
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def cli(self, *words: str, status: int = 0) -> str:
+        """A command's standard output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "perijove", *words, "--state", str(self.state.root)],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def launch(self, link: str, status: int = 0) -> list[dict[str, Any]]:
+        """The events of `perijove launch --json`."""
+        return [json.loads(line) for line in self.cli("launch", link, "--json", status=status).splitlines()]
+
+    def session(self, link: str) -> Session:
+        """A launch that got ready."""
+        return Session(str(self.launch(link)[-1]["url"]))
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as a browser would use it: its address with the token."""
+
+    link: str
+
+    @property
+    def base(self) -> str:
+        return self.link.partition("?")[0]
+
+    @property
+    def name(self) -> str:
+        return self.base.rstrip("/").rpartition("/")[2]
+
+    @property
+    def token(self) -> str:
+        return self.link.partition("token=")[2]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"token {self.token}"}
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.base + path, headers=self.headers, timeout=20, trust_env=False)
+
+    def answers(self) -> bool:
+        """Whether its server says 200."""
+        try:
+            return self.get("api/status").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kernel(self) -> str:
+        """A new kernel's id."""
+        answer = httpx.post(
+            self.base + "api/kernels", headers=self.headers, json={"name": "python3"}, timeout=30, trust_env=False
+        )
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def execute(self, code: str, kernel: str = "", limit: float = 60) -> str:
+        """What the code prints and results in, run by a kernel over its websocket."""
+        return asyncio.run(self._execute(code, kernel or self.kernel(), limit))
+
+    async def _execute(self, code: str, kernel: str, limit: float) -> str:
+        address = f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
+        said: list[str] = []
+        dialled = connect(address, proxy=None, max_size=None, additional_headers=self.headers)
+        async with asyncio.timeout(limit), dialled as channel:
+            asked = uuid.uuid4().hex
+            header = {"msg_id": asked, "username": "", "session": uuid.uuid4().hex, "msg_type": "execute_request"}
+            content = {
+                "code": code,
+                "silent": False,
+                "store_history": False,
+                "allow_stdin": False,
+                "stop_on_error": True,
+            }
+            await channel.send(
+                json.dumps(
+                    {
+                        "header": {**header, "version": "5.3", "date": ""},
+                        "parent_header": {},
+                        "metadata": {},
+                        "channel": "shell",
+                        "buffers": [],
+                        "content": {**content, "user_expressions": {}},
+                    }
+                )
+            )
+            while True:
+                message = json.loads(await channel.recv())
+                if message["parent_header"].get("msg_id") != asked:
+                    continue
+                content, kind = message["content"], message["msg_type"]
+                if kind == "stream":
+                    said.append(content["text"])
+                elif kind == "execute_result":
+                    said.append(content["data"]["text/plain"])
+                elif kind == "error":
+                    said.append(f"{content['ename']}: {content['evalue']}")
+                elif kind == "status" and content["execution_state"] == "idle":
+                    return "".join(said)
+
+
+def running(state: State, **settings: str) -> Iterator[Service]:
+    """A service for a fixture; everything it started is gone afterwards."""
+    service = Service(state, settings).up()
+    try:
+        yield service
+    finally:
+        service.stop()

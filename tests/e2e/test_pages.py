@@ -1,0 +1,365 @@
+"""The pages in a browser: Chromium before a real Caddy and the public application, over launches in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from perijove.backends.caddy import Caddy
+from perijove.domain import failures
+from perijove.domain.events import SessionTroubled
+from perijove.domain.nouns import DataPlaneTable, EndReason, SandboxSpec, SessionName
+from perijove.domain.ports import Tell
+from perijove.domain.state import State
+from perijove.routing.table import table
+from perijove.web.front import public_app
+from perijove.web.pages import ASSETS_VERSION, STATIC
+from perijove.web.public import Public
+from tests.fakes.upstream import bound, echo, free_port, served
+from tests.fakes.world import FakeClock, FakeRepositories, FakeSessions
+from tests.ways.conftest import ADDRESS, World
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LINK = "/v2/gh/owner/repo/HEAD"
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"{CHROMIUM} is not installed"),
+]
+
+
+class WallClock(FakeClock):
+    """Time as it is, since browsers have it too."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class SpeakingRepositories(FakeRepositories):
+    """Says what it is told to say before it goes on."""
+
+    says: tuple[str, ...] = ()
+
+    async def fetch(self, repo: Any, tell: Tell) -> Any:
+        for line in self.says:
+            tell(line)
+        return await super().fetch(repo, tell)
+
+
+class ServedSessions(FakeSessions):
+    """Sessions with a server that says what it was asked."""
+
+    def __init__(self, sockets: Path) -> None:
+        super().__init__()
+        self._sockets = sockets
+        self._servers: dict[SessionName, AsyncExitStack] = {}
+
+    async def start(self, spec: SandboxSpec) -> None:
+        listener = bound(self._sockets / f"{spec.session}.sock")
+        stack = self._servers[spec.session] = AsyncExitStack()
+        await stack.enter_async_context(served(echo(spec.session), listener))
+        await super().start(spec)
+
+    async def stop(self, session: SessionName, reason: EndReason) -> None:
+        if stack := self._servers.pop(session, None):
+            await stack.aclose()
+        await super().stop(session, reason)
+
+    async def close(self) -> None:
+        for name in list(self._servers):
+            await self.stop(name, EndReason.STOPPED)
+
+
+@dataclass
+class Site:
+    """A service as a browser sees it."""
+
+    state: State
+    world: World
+    sandboxes: ServedSessions
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """The control plane begins to answer."""
+        w = self.world
+        public = Public(w.launches, w.sessions, w.sandboxes, w.journal, w.keys, w.clock, lambda: w.settings)
+        await self._stack.enter_async_context(served(public_app(public), bound(self.state.control_socket)))
+
+    async def stop(self) -> None:
+        """The control plane answers no more; Caddy does."""
+        await self._stack.aclose()
+
+    async def goto(self, path: str) -> None:
+        await self.page.goto(self.url + path)
+
+    async def in_session(self) -> tuple[str, dict[str, list[str]], dict[str, Any]]:
+        """Where the browser ended up: path, query, and what the session's server was asked."""
+        await self.page.wait_for_url(re.compile("/user/"))
+        parts = urlsplit(self.page.url)
+        assert parts.netloc == urlsplit(self.url).netloc
+        return parts.path, parse_qs(parts.query), json.loads(await self.page.inner_text("body"))
+
+    def launches(self) -> list[int]:
+        return [launch.number for launch in self.world.launches.list(100)]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        await self.world.until(condition)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def browsing(browser: Browser) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A fresh page, and everything it complained about."""
+    complaints: list[str] = []
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        yield page, complaints
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(state: State, browser: Browser) -> AsyncIterator[Site]:
+    world = World(state.root, clock=WallClock())
+    world.repositories = SpeakingRepositories(world.repositories.folder)
+    sandboxes = world.sandboxes = ServedSessions(state.session_sockets)
+    world.set(service__http=f"127.0.0.1:{free_port()}")
+    caddy = Caddy(state)
+    plan: DataPlaneTable = table(world.settings, state, STATIC, ASSETS_VERSION)
+    async with browsing(browser) as (page, complaints), world.up():
+        site = Site(state, world, sandboxes, page, f"http://{plan.listen}", complaints)
+        await site.start()
+        await caddy.ensure(plan)
+        try:
+            yield site
+        finally:
+            await sandboxes.close()
+            await site.stop()
+            await caddy.close()
+
+
+async def test_from_a_pasted_link_to_the_session(site: Site) -> None:
+    await site.goto("/")
+    await site.page.get_by_label("Link to a repository").fill("https://github.com/owner/repo")
+    await site.page.get_by_label("File to open").fill("index.ipynb")
+    share = f"{site.url}{LINK}?urlpath=doc%2Ftree%2Findex.ipynb"
+    await expect(site.page.get_by_test_id("launch-url")).to_have_value(share)
+    await expect(site.page.get_by_label("Badge for a README")).to_have_value(
+        f"[![Binder]({site.url}/badge_logo.svg)]({share})"
+    )
+    await site.page.keyboard.press("Enter")
+    path, query, asked = await site.in_session()
+    session = path.split("/")[2]
+    assert path == f"/user/{session}/doc/tree/index.ipynb"
+    assert query == {"token": [site.world.keys.session_token(session)]}
+    assert asked["who"] == session
+    assert site.complaints == []
+
+
+async def test_a_wrong_link_is_told_while_it_is_typed(site: Site) -> None:
+    await site.goto("/")
+    await site.page.get_by_label("Link to a repository").fill("gh/owner")
+    await expect(site.page.locator("#link-error")).to_contain_text("a GitHub link is")
+    await expect(site.page.locator("#share")).to_be_hidden()
+
+
+async def test_the_log_is_shown_as_it_grows_and_is_only_text(site: Site) -> None:
+    evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    repositories = site.world.repositories
+    assert isinstance(repositories, SpeakingRepositories)
+    repositories.says, repositories.gate = (evil,), asyncio.Event()
+    await site.goto(LINK)
+    await expect(site.page.locator("#log")).to_contain_text(evil)
+    assert await site.page.locator("#log img, #log script").count() == 0
+    await expect(site.page).to_have_title("… gh/owner/repo/HEAD · Perijove")
+    await expect(site.page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("working.svg"))
+    await expect(site.page.locator(".stages [aria-current]")).to_have_text("Find the commit")
+    assert await site.page.get_by_text("This launch's own page").get_attribute("href") == "/launch/1"
+    repositories.gate.set()
+    await site.in_session()
+    assert site.complaints == []
+
+
+async def test_a_reload_resumes_and_starts_nothing(site: Site) -> None:
+    site.world.repositories.gate = asyncio.Event()
+    await site.goto(LINK)
+    await expect(site.page.locator("#log")).to_contain_text("Launch 1")
+    await site.page.reload()
+    await expect(site.page.locator("#log")).to_contain_text("Launch 1")
+    site.world.repositories.gate.set()
+    path, _, _ = await site.in_session()
+    assert site.launches() == [1]
+    await site.goto(LINK)
+    again, _, _ = await site.in_session()
+    assert again == path
+    assert site.launches() == [1]
+
+
+async def test_a_launch_link_opened_after_its_session_ended_launches_anew(site: Site) -> None:
+    await site.goto(LINK)
+    path, _, _ = await site.in_session()
+    await site.sandboxes.stop(path.split("/")[2], EndReason.IDLE)
+    await site.until(lambda: not site.world.sessions.live)
+    await site.goto(LINK)
+    again, _, _ = await site.in_session()
+    assert again != path
+    assert site.launches() == [2, 1]
+
+
+HOSTILE = [
+    pytest.param("http://evil.test/x", "", id="another site"),
+    pytest.param("//evil.test/x", "evil.test/x", id="another site without a scheme"),
+    pytest.param("javascript:alert(1)", "", id="a script"),
+    pytest.param("..%2f..%2fapi/repoproviders", "", id="out of the session"),
+    pytest.param("%5c%5cevil.test", "", id="backslashes"),
+    pytest.param("git-pull?repo=https%3A%2F%2Fx%2Fy&branch=main", "git-pull", id="a query of its own"),
+]
+
+
+@pytest.mark.parametrize(("urlpath", "opens"), HOSTILE)
+async def test_a_link_opens_nothing_but_its_session(site: Site, urlpath: str, opens: str) -> None:
+    await site.goto(f"{LINK}?urlpath={urlpath.replace('?', '%3F').replace('&', '%26')}")
+    path, query, _ = await site.in_session()
+    session = path.split("/")[2]
+    assert path == f"/user/{session}/{opens}"
+    assert query["token"] == [site.world.keys.session_token(session)]
+
+
+async def test_a_failure_says_why_and_what_to_do_and_can_be_tried_again(site: Site) -> None:
+    seen = failures.Evidence("git ls-remote", "<b>fatal</b>: could not read Username")
+    site.world.repositories.fails = [failures.REPO_FORBIDDEN("GitHub asked for a password", seen)]
+    await site.goto(LINK)
+    box = site.page.locator(".failure")
+    await expect(box.get_by_role("heading", level=2)).to_have_text("The repository's host refused us")
+    await expect(box).to_contain_text("GitHub asked for a password.")
+    await expect(box).to_contain_text("You can put this right. Make the repository public")
+    await expect(box).to_contain_text("<b>fatal</b>: could not read Username")
+    await expect(site.page).to_have_title("✗ gh/owner/repo/HEAD · Perijove")
+    await expect(site.page.locator(".stages .broken")).to_have_text("Find the commit")
+    await site.page.get_by_role("link", name="Launch again").click()
+    await site.in_session()
+    assert site.launches() == [2, 1]
+    assert site.complaints == []
+
+
+async def test_the_own_page_of_a_launch_is_live_for_anybody_and_leads_nobody_in(site: Site) -> None:
+    site.world.repositories.gate = asyncio.Event()
+    number = site.world.launches.begin(ADDRESS, "somebody else")
+    await site.goto(f"/launch/{number}")
+    await expect(site.page.get_by_role("heading", level=1)).to_contain_text(f"Launch {number}")
+    site.world.repositories.gate.set()
+    await expect(site.page.get_by_role("status")).to_have_text("It is ready, for whoever began it")
+    await expect(site.page.get_by_text("Open the session")).to_be_hidden()
+    assert "/user/" not in site.page.url
+    assert (await site.page.locator("#log div").all_inner_texts())[-1] == "The server runs"
+    assert site.complaints == []
+
+
+async def test_what_happens_to_a_session_is_told_on_its_launch_s_page(site: Site) -> None:
+    await site.goto(LINK)
+    path, _, _ = await site.in_session()
+    session = path.split("/")[2]
+    await site.goto("/launch/1")
+    oom = failures.KERNEL_MEMORY("a kernel used more than 2 GB")
+    site.world.journal.append(f"session/{session}", SessionTroubled(session, oom))
+    fate = site.page.locator("#fate")
+    await expect(fate).to_contain_text("a kernel used more than 2 GB", timeout=15_000)
+    await site.sandboxes.stop(session, EndReason.IDLE)
+    await expect(fate).to_contain_text("The session is over: it was stopped (idle).", timeout=15_000)
+    await expect(site.page.get_by_role("link", name="Launch again")).to_be_visible()
+
+
+async def test_a_control_plane_that_comes_back_is_found_again(site: Site) -> None:
+    site.world.repositories.gate = asyncio.Event()
+    await site.goto(LINK)
+    await expect(site.page.locator("#log")).to_contain_text("Launch 1")
+    await site.stop()
+    await expect(site.page.get_by_role("status")).to_contain_text("Nothing is lost")
+    await site.start()
+    site.world.repositories.gate.set()
+    await site.in_session()
+    assert site.launches() == [1]
+
+
+async def test_an_event_source_left_alone_starts_one_launch_and_stops(site: Site) -> None:
+    """As thebe does it: nobody closes it, and a browser comes back by itself until it is told 204."""
+    await site.goto("/")
+    phases = await site.page.evaluate(
+        """path => new Promise(resolve => {
+            const phases = [], source = new EventSource(path);
+            source.onmessage = message => phases.push(JSON.parse(message.data).phase);
+            source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve(phases); };
+        })""",
+        "/build/gh/owner/repo/HEAD",
+    )
+    assert phases[-1] == "ready"
+    assert phases.count("ready") == 1
+    assert site.launches() == [1]
+
+
+async def test_a_dead_session_s_page_leads_to_a_new_one_at_the_same_place(site: Site) -> None:
+    await site.goto(f"{LINK}?urlpath=lab/tree/x.ipynb")
+    path, _, _ = await site.in_session()
+    session = path.split("/")[2]
+    await site.sandboxes.stop(session, EndReason.IDLE)
+    await site.until(lambda: not site.world.sessions.live)
+    await site.page.reload()
+    await expect(site.page.get_by_role("heading", level=1)).to_have_text("This session is over")
+    await site.page.get_by_role("link", name="Launch again").click()
+    await site.page.wait_for_url(lambda url: "/user/" in url and session not in url)
+    assert urlsplit(site.page.url).path.endswith("/lab/tree/x.ipynb")
+
+
+@pytest.mark.parametrize("path", ["/", LINK, "/nosuch", "/user/never-was/"])
+async def test_every_page_can_be_used_by_keyboard_and_read_aloud(site: Site, path: str) -> None:
+    site.world.repositories.gate = asyncio.Event()
+    await site.goto(path)
+    unnamed = await site.page.evaluate(
+        """() => [...document.querySelectorAll("input:not([type=hidden]), textarea, button, a, img")]
+            .filter(e => e.checkVisibility())
+            .filter(e => !(e.labels?.length || e.textContent.trim() || e.getAttribute("aria-label")
+                           || e.hasAttribute("alt"))).map(e => e.outerHTML)"""
+    )
+    assert unnamed == []
+    assert await site.page.locator("h1").count() == 1
+    assert await site.page.evaluate("document.documentElement.lang") == "en"
+    await site.page.keyboard.press("Tab")
+    assert await site.page.evaluate("document.activeElement !== document.body")

@@ -1,0 +1,106 @@
+"""Every repository below `tests/repos/` and `examples/` is built, then verified from inside a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from perijove.backends import statedir
+from perijove.backends.environments import UvEnvironments
+from perijove.backends.pad.client import Pad
+from perijove.domain.nouns import Checkout, Egress, Environment, ForeignRun, Limits, RepoAddress, ResolvedRepo
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+from perijove.launching.build.reading import detected
+from perijove.launching.start.sandbox import HOME
+
+ROOT = Path(__file__).parents[2]
+CASES = sorted(path.parent for path in (ROOT / "tests" / "repos").glob("*/verify"))
+GB = 1024**3
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def pad(module_state: State, uv_cache: Path) -> AsyncIterator[Pad]:
+    statedir.prepare(module_state)
+    if not module_state.uv_cache.is_symlink():
+        module_state.uv_cache.rmdir()
+        module_state.uv_cache.symlink_to(uv_cache)
+    pad = Pad(module_state)
+    await pad.ensure()
+    yield pad
+    await pad.close(stop=True)
+
+
+async def built(pad: Pad, state: State, repository: Path) -> tuple[Checkout, Environment]:
+    repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
+    checkout = Checkout(repo, repository)
+    environments = UvEnvironments(state, BuildSettings(), pad)
+    plan = detected(repository).plan
+    key = await environments.key(plan, checkout, print)
+    return checkout, await environments.build(key, plan, checkout, print)
+
+
+async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
+    """A command in the sandbox that a session would have, with a copy of the repository as its home."""
+    lines: list[str] = []
+    told = {
+        "HOME": HOME,
+        "LANG": "C.UTF-8",
+        "PERIJOVE_SERVED_BY": str(Path(environment.command[0]).parents[1]),
+        "PERIJOVE_SERVE": " ".join(environment.command[:3]),
+    }
+    status = await pad.run(
+        ForeignRun(
+            name="verify",
+            command=command,
+            environ=(*environment.environ, *told.items()),
+            mounts=environment.mounts,
+            home_from=checkout.path,
+            result="none",
+            limits=Limits(2 * GB, 2.0, 256, GB, GB),
+            egress=Egress.NONE,
+            egress_allowed=(),
+            timeout=120,
+        ),
+        into,
+        lines.append,
+    )
+    return status, "\n".join(lines)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
+async def test_the_environment_is_what_the_repository_asks_for(
+    pad: Pad, module_state: State, case: Path, tmp_path: Path
+) -> None:
+    checkout, environment = await built(pad, module_state, case)
+    status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "verify")
+    assert status == 0, said
+
+
+@pytest.mark.parametrize(
+    ("example", "code"),
+    [
+        ("hello", "import ipykernel"),
+        ("requirements", "import numpy, pandas, matplotlib.pyplot; pandas.read_csv('planets.csv')"),
+        ("project", "import orbits; print(orbits.Orbit(75_600e3, 8_100_000e3).period(orbits.JUPITER))"),
+    ],
+    ids=["hello", "requirements", "project"],
+)
+async def test_the_examples_work(pad: Pad, module_state: State, example: str, code: str, tmp_path: Path) -> None:
+    checkout, environment = await built(pad, module_state, ROOT / "examples" / example)
+    python = str(environment.path / "bin/python")
+    status, said = await run(pad, checkout, environment, tmp_path, python, "-c", code)
+    assert status == 0, said
+
+
+async def test_scripts_of_an_environment_run_where_it_was_moved_to(
+    pad: Pad, module_state: State, tmp_path: Path
+) -> None:
+    checkout, environment = await built(pad, module_state, ROOT / "examples" / "hello")
+    status, said = await run(pad, checkout, environment, tmp_path, "/bin/sh", "-c", "pip --version && jupyter --paths")
+    assert status == 0, said
+    assert str(environment.path) in said

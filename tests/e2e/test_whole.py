@@ -1,0 +1,113 @@
+"""The whole way with real parts: `perijove up`, a link, a sandbox, Jupyter, a kernel over its websocket."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from perijove.domain.state import State
+from tests.e2e.service import Service, running, until
+
+pytestmark = pytest.mark.e2e
+HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
+
+
+@pytest.fixture(scope="module")
+def service(module_state: State) -> Iterator[Service]:
+    (module_state.root / "perijove.toml").write_text('[service]\ntitle = "Orbit"\n')
+    yield from running(module_state)
+
+
+def test_from_a_link_to_a_kernel_that_answers(service: Service) -> None:
+    session = service.session(HELLO)
+    assert session.execute("1+1") == "2"
+    names = {entry["name"] for entry in session.get("api/contents/").json()["content"]}
+    assert names >= {path.name for path in Path(HELLO).iterdir() if not path.name.startswith(".")}
+
+
+def test_a_session_s_token_is_needed(service: Service) -> None:
+    session = service.session(HELLO)
+    assert httpx.get(session.base + "api/contents", timeout=20, trust_env=False).status_code == 403
+
+
+def test_the_commands_show_what_runs_and_stop_it(service: Service) -> None:
+    session = service.session(HELLO)
+    rows = json.loads(service.cli("get", "sessions", "-o", "json"))
+    row = next(row for row in rows if row["name"] == session.name)
+    assert row["memory"] > 10 * 1024**2
+    assert session.name in service.cli("get", "sessions", "-o", "wide")
+    assert session.name in service.cli("describe", "session", session.name)
+    assert "Jupyter Server" in service.cli("logs", "session", session.name)
+    launches = json.loads(service.cli("get", "launches", "-o", "json"))
+    assert launches[0]["session"] == session.name
+    assert launches[0]["state"] == "ready"
+    environments = json.loads(service.cli("get", "environments", "-o", "json"))
+    assert row["environment"] in {environment["key"] for environment in environments}
+    service.cli("stop", session.name)
+    gone = session.get("lab")
+    assert gone.status_code == 424
+    assert "launch" in gone.text.lower()
+    assert session.name not in service.cli("get", "sessions")
+
+
+def test_what_is_not_there_is_said_and_fails(service: Service) -> None:
+    service.cli("stop", "nobody-1", status=1)
+    service.cli("describe", "launch", "99999", status=1)
+    service.cli("get", "session", "nobody-1", status=1)
+
+
+def test_a_launch_that_fails_says_why_and_exits_with_one(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    events = service.launch(str(tmp_path), status=1)
+    failure = events[-1]["event"]["failure"]
+    assert failure["kind"] == "build.unsupported-file"
+    assert "environment.yml" in failure["cause"]
+
+
+def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(service: Service) -> None:
+    assert service.process is not None
+    service.config.write_text('[service]\ntitle = "Orbit"\n[launching]\nbanned = ["gh/bad/.*"]\n')
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: "gh/bad" in service.cli("settings"))
+    assert str(service.config) in service.cli("settings")
+    failure = service.launch("gh/bad/repo/HEAD", status=1)[-1]["event"]["failure"]
+    assert failure["kind"] == "start.not-allowed"
+    service.config.write_text("[service]\ntitle = 5\n[session]\nmemory = 'much'\n")
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: b"settings not reloaded" in service.log.read_bytes())
+    assert "gh/bad" in service.cli("settings")
+    assert service.session(HELLO).answers()
+
+
+def test_twenty_launches_at_once_all_get_ready(service: Service) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        sessions = list(pool.map(service.session, [HELLO] * 20))
+    assert len({session.name for session in sessions}) == 20
+    assert all(session.answers() for session in sessions)
+    for session in sessions:
+        service.cli("stop", session.name)
+    until(lambda: not any(session.answers() for session in sessions))
+
+
+def test_cleaning_removes_what_nobody_uses_and_keeps_what_runs(service: Service, tmp_path: Path) -> None:
+    assert service.process is not None
+    service.config.write_text('[build]\nkeep_free = "100T"\n')
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: str(100 * 1024**4) in service.cli("settings"))
+    in_use = service.session(HELLO)
+    (tmp_path / "requirements.txt").write_text("six\n")
+    service.cli("stop", service.session(str(tmp_path)).name)
+    before = json.loads(service.cli("get", "environments", "-o", "json"))
+    assert "would be removed" in service.cli("clean", "--dry-run")
+    assert len(json.loads(service.cli("get", "environments", "-o", "json"))) == len(before)
+    assert "removed" in service.cli("clean")
+    left = [row["key"] for row in json.loads(service.cli("get", "environments", "-o", "json"))]
+    assert left == [json.loads(service.cli("get", "session", in_use.name, "-o", "json"))["environment"]]
+    assert in_use.execute("1+1") == "2"
+    assert service.session(str(tmp_path)).answers()

@@ -1,0 +1,44 @@
+"""The port ForeignCode without a sandbox: only for code of our own, in tests of what comes before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from perijove.domain.nouns import ForeignRun
+from perijove.domain.ports import Tell
+from perijove.launching.start.sandbox import HOME
+
+
+class UnconfinedForeignCode:
+    """Runs the command with a folder below /tmp for its home; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.runs: list[ForeignRun] = []
+
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+        self.runs.append(run)
+        home = Path(tempfile.mkdtemp(prefix="perijove-foreign-"))
+        moved: Callable[[str], str] = lambda text: text.replace(HOME, str(home))  # noqa: E731
+        try:
+            if run.home_from is not None:
+                shutil.copytree(run.home_from, home, symlinks=True, dirs_exist_ok=True)
+            process = await asyncio.create_subprocess_exec(
+                *map(moved, run.command),
+                env={name: moved(value) for name, value in run.environ},
+                cwd=home,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            assert process.stdout is not None
+            async for line in process.stdout:
+                tell(line.decode().rstrip())
+            for file in (home / run.result).glob("*"):
+                shutil.copyfile(file, into / file.name)
+            return await process.wait()
+        finally:
+            shutil.rmtree(home)

@@ -1,0 +1,193 @@
+"""A world in memory that obeys the ports, with personas for what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
+from perijove.domain.failures import Fail, Failure
+from perijove.domain.nouns import (
+    Checkout,
+    EndReason,
+    Environment,
+    EnvironmentKey,
+    EnvironmentPlan,
+    Isolation,
+    RepoAddress,
+    ResolvedRepo,
+    Room,
+    RunningSandbox,
+    SandboxSpec,
+    ServerStatus,
+    SessionName,
+    StoredEnvironment,
+)
+from perijove.domain.ports import Tell
+
+COMMIT = "1" * 40
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps; a sleep lets everybody else run first."""
+
+    time: float = 1_000_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeRepositories:
+    """Every repository exists; `fails` are raised one after the other first."""
+
+    folder: Path
+    fails: list[Failure] = field(default_factory=list)
+    fetch_fails: list[Failure] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def resolve(self, address: RepoAddress) -> ResolvedRepo:
+        if self.fails:
+            raise Fail(self.fails.pop(0))
+        return ResolvedRepo(address, COMMIT, "refs/heads/main")
+
+    async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
+        tell("fetching")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fetch_fails:
+            raise Fail(self.fetch_fails.pop(0))
+        return Checkout(repo, self.folder)
+
+    def prune(self, keep: Collection[ResolvedRepo]) -> int:
+        return 0
+
+
+@dataclass
+class FakeEnvironments:
+    """Builds at once, unless `gate` is closed or `fails` has something."""
+
+    fails: list[Failure] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    built: dict[str, Environment] = field(default_factory=dict)
+    builds: int = 0
+
+    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
+        return "k" * 32
+
+    async def find(self, key: EnvironmentKey) -> Environment | None:
+        return self.built.get(key)
+
+    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+        self.builds += 1
+        tell("building")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            raise Fail(self.fails.pop(0))
+        self.built[key] = Environment(key, Path("/env"), "3.12.1", ("python", "serve.py"), (("PATH", "/env/bin"),), ())
+        return self.built[key]
+
+    async def stored(self) -> Sequence[StoredEnvironment]:
+        return [StoredEnvironment(key, "3.12.1", "somebody", 1000, 1.0, 1.0) for key in self.built]
+
+    async def remove(self, key: EnvironmentKey) -> None:
+        self.built.pop(key, None)
+
+
+class FakeSessions:
+    """Sandboxes that answer at once. Subclasses are the personas."""
+
+    def __init__(self, room: Room | None = None) -> None:
+        self.specs: dict[SessionName, SandboxSpec] = {}
+        self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000)
+        self.stopped: list[tuple[SessionName, EndReason]] = []
+        self.activity = 1_000_000.0
+        self.connections = 0
+        self.missed: list[SessionEvent] = []
+        """What happened while nobody listened; the next reader is told it first."""
+        self._readers: list[asyncio.Queue[SessionEvent]] = []
+
+    async def start(self, spec: SandboxSpec) -> None:
+        self.specs[spec.session] = spec
+
+    async def stop(self, session: SessionName, reason: EndReason) -> None:
+        if self.specs.pop(session, None) is not None:
+            self.stopped.append((session, reason))
+            self.tell(SessionEnded(session, reason, f"it was stopped ({reason})", -15))
+
+    async def running(self) -> Sequence[RunningSandbox]:
+        return [RunningSandbox(name, 0.0, 1, 1, 1) for name in self.specs]
+
+    async def happenings(self) -> AsyncIterator[SessionEvent]:
+        queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
+        while self.missed:
+            queue.put_nowait(self.missed.pop(0))
+        self._readers.append(queue)
+        while True:
+            yield await queue.get()
+
+    def tell(self, event: SessionEvent) -> None:
+        for queue in self._readers:
+            queue.put_nowait(event)
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        return ServerStatus(self.activity, self.connections, 0)
+
+    async def looks(self, session: SessionName) -> tuple[float, str]:
+        return 0.0, "do_epoll_wait"
+
+    async def room(self) -> Room:
+        await asyncio.sleep(0)  # the real one asks another process
+        return self.left
+
+    async def isolation(self) -> Isolation:
+        return Isolation(True, True, "v2", "quota")
+
+
+class CrashingSessions(FakeSessions):
+    """Every server says something and ends."""
+
+    words: tuple[str, ...] = ("Traceback (most recent call last):", "ModuleNotFoundError: No module named 'jupyterlab'")
+    reason = EndReason.EXITED
+
+    async def start(self, spec: SandboxSpec) -> None:
+        await super().start(spec)
+        for line in self.words:
+            self.tell(SessionLogged(spec.session, line))
+        del self.specs[spec.session]
+        self.tell(SessionEnded(spec.session, self.reason, "its server ended with exit code 1", 1))
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        raise ConnectionRefusedError("refused")
+
+
+class FullDiskSessions(CrashingSessions):
+    words = ("OSError: [Errno 28] No space left on device", "shutting down")
+
+
+class OutgrownSessions(CrashingSessions):
+    words = ("copying data",)
+    reason = EndReason.DISK
+
+
+class StarvedSessions(CrashingSessions):
+    words = ()
+    reason = EndReason.MEMORY
+
+
+class SilentSessions(FakeSessions):
+    """Servers that never answer."""
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        await asyncio.sleep(limit)
+        raise TimeoutError

@@ -1,0 +1,135 @@
+import pytest
+
+from perijove.backends.environments.complaints import failure, pip_failure, without_wheels
+from perijove.domain import failures
+from perijove.domain.failures import Kind
+
+UNSOLVED = "error: No solution found when resolving dependencies"
+END = "we can conclude that your requirements are unsatisfiable."
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "says"),
+    [
+        pytest.param(
+            [
+                UNSOLVED,
+                f"  cause: Because nosuch-qzx was not found in the package registry and you require nosuch-qzx, {END}",
+            ],
+            failures.NO_SUCH_PACKAGE,
+            "nosuch-qzx was not found in the package registry",
+            id="no such name",
+        ),
+        pytest.param(
+            [UNSOLVED, f"  cause: Because there is no version of numpy==99.1 and you require numpy==99.1, {END}"],
+            failures.NO_SUCH_PACKAGE,
+            "there is no version of numpy==99.1",
+            id="no such version",
+        ),
+        pytest.param(
+            [UNSOLVED, f"  cause: Because only dash[extra]<3 is available and you require dash[extra]>=3, {END}"],
+            failures.NO_SUCH_PACKAGE,
+            "only dash[extra]<3 is available",
+            id="no version so new",
+        ),
+        pytest.param(
+            [
+                UNSOLVED,
+                "  cause: Because tensorflow==1.15.0 has no wheels with a matching Python ABI tag (e.g., `cp312`) and"
+                f" you require tensorflow==1.15, {END}",
+            ],
+            failures.NO_SUCH_PACKAGE,
+            "no wheels with a matching Python ABI tag",
+            id="neither a wheel nor sources",
+        ),
+        pytest.param(
+            [UNSOLVED, f"  cause: Because you require six==1.16 and six==1.15, {END}"],
+            failures.CONFLICT,
+            "you require six==1.16 and six==1.15",
+            id="two versions of one",
+        ),
+        pytest.param(
+            [
+                "  × No solution found when resolving dependencies:",
+                "  ╰─▶ Because only pandas<=3 is available and foo depends on pandas>3, we can conclude that foo",
+                f"      cannot be used. And because you require foo, {END}",
+            ],
+            failures.CONFLICT,
+            "only pandas<=3 is available and foo depends on pandas>3",
+            id="a dependency nobody can meet",
+        ),
+        pytest.param(
+            [
+                "error: Request failed after 3 retries in 9.2s",
+                "  cause: Failed to fetch: http://127.0.0.1:9/simple/attrs/",
+                "  cause: Connection refused (os error 111)",
+            ],
+            failures.INDEX_UNREACHABLE,
+            "could not reach",
+            id="index refuses",
+        ),
+        pytest.param(
+            ["error: Failed to fetch: `http://h/simple/a/`", "  cause: HTTP status server error (503 Unavailable)"],
+            failures.INDEX_UNREACHABLE,
+            "could not reach",
+            id="index is ill",
+        ),
+        pytest.param(
+            ["error: failed to write `x`", "  cause: No space left on device (os error 28)"],
+            failures.BUILD_DISK,
+            "no space",
+            id="disk full",
+        ),
+        pytest.param(
+            ["error: Couldn't parse requirement in `r.txt` at position 0", "numpy 1.2"],
+            failures.BAD_FILE,
+            "cannot read",
+            id="unreadable",
+        ),
+        pytest.param(["error: something new"], failures.INSTALL_FAILED, "could not install", id="anything else"),
+        pytest.param([], failures.INSTALL_FAILED, "could not install", id="nothing said"),
+    ],
+)
+def test_what_uv_says_is_told_as_its_kind(words: list[str], kind: Kind, says: str) -> None:
+    found = failure(words)
+    assert found.kind is kind
+    assert says in found.cause
+    assert found.evidence[0].saw == "\n".join(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        pytest.param(
+            [UNSOLVED, f"  cause: Because all versions of docopt have no usable wheels and you require docopt, {END}"],
+            {"docopt"},
+            id="no version has one",
+        ),
+        pytest.param(
+            [
+                UNSOLVED,
+                f"  cause: Because wget>=1.0 has no usable wheels and you require wget>=1, {END}",
+                "hint: Wheels are required for `wget` because building from source is disabled for all packages",
+            ],
+            {"wget"},
+            id="and a hint",
+        ),
+        pytest.param([UNSOLVED, f"  cause: Because you require six==1 and six==2, {END}"], set(), id="another trouble"),
+    ],
+)
+def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -> None:
+    assert without_wheels(words) == names
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        pytest.param(["ERROR: No matching distribution found for nosuch"], failures.NO_SUCH_PACKAGE, id="no such name"),
+        pytest.param(["ERROR: ResolutionImpossible: for help visit"], failures.CONFLICT, id="conflict"),
+        pytest.param(["NewConnectionError: Failed to establish"], failures.INDEX_UNREACHABLE, id="no network"),
+        pytest.param(["OSError: [Errno 28] No space left on device"], failures.BUILD_DISK, id="disk full"),
+        pytest.param(["error: command 'gcc' failed"], failures.BUILD_BROKE, id="the build itself"),
+    ],
+)
+def test_what_pip_says_is_told_as_its_kind(words: list[str], kind: Kind) -> None:
+    assert pip_failure(1, words).kind is kind

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments.interpreters import Interpreter, Interpreters, pick
+from perijove.domain import failures
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import PythonSource, PythonWish
+from perijove.domain.state import State
+
+DEFAULT, RUNTIME, VERSION, REQUIRES = PythonSource
+
+
+def installed(*versions: str) -> list[Interpreter]:
+    return [Interpreter(v, Path(f"/py/{v}/bin/python3"), Path(f"/py/{v}")) for v in versions]
+
+
+ALL = ("3.9.18", "3.10.13", "3.11.2", "3.11.7", "3.12.1", "3.13.0")
+
+
+@pytest.mark.parametrize(
+    ("wish", "here", "version", "told"),
+    [
+        pytest.param(PythonWish("", DEFAULT), ALL, "3.12.1", "", id="nobody asks"),
+        pytest.param(PythonWish("", DEFAULT), ("3.11.2", "3.13.0"), "3.11.2", "", id="nobody asks, no 3.12"),
+        pytest.param(PythonWish("", DEFAULT), ("3.10.1", "3.13.0"), "3.13.0", "", id="nobody asks, neither"),
+        pytest.param(PythonWish("==3.11.*", RUNTIME), ALL, "3.11.7", "", id="the newest patch"),
+        pytest.param(PythonWish("==3.11.2", RUNTIME), ALL, "3.11.2", "", id="an exact one"),
+        pytest.param(PythonWish("==3.*", RUNTIME), ALL, "3.12.1", "", id="any 3"),
+        pytest.param(PythonWish("==3.11.4", RUNTIME), ALL, "3.11.7", "3.11.7", id="another patch"),
+        pytest.param(PythonWish("==3.14.*", RUNTIME), ALL, "3.13.0", "3.13.0", id="one that is too new"),
+        pytest.param(PythonWish("==3.8.*", VERSION), ALL, "3.9.18", "3.9.18", id="one that is too old"),
+        pytest.param(PythonWish("==3.11.*", VERSION), ("3.10.1", "3.12.1"), "3.12.1", "3.12.1", id="newer of two"),
+        pytest.param(PythonWish(">=3.9", REQUIRES), ALL, "3.12.1", "", id="the preferred one where it fits"),
+        pytest.param(PythonWish(">=3.13", REQUIRES), ALL, "3.13.0", "", id="a lower bound"),
+        pytest.param(PythonWish("<3.11", REQUIRES), ALL, "3.10.13", "", id="an upper bound"),
+    ],
+)
+def test_which_interpreter_a_wish_means(wish: PythonWish, here: tuple[str, ...], version: str, told: str) -> None:
+    found, note = pick(wish, installed(*here))
+    assert found.version == version
+    assert told in note
+    assert bool(note) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("wish", "here"),
+    [
+        pytest.param(PythonWish("==2.7.*", RUNTIME), ALL, id="Python 2"),
+        pytest.param(PythonWish("==3.6.*", VERSION), ALL, id="too old for any wheel"),
+        pytest.param(PythonWish(">=3.14", REQUIRES), ALL, id="a bound that nothing meets"),
+        pytest.param(PythonWish("==3.12.4", REQUIRES), ALL, id="an exact requires-python"),
+        pytest.param(PythonWish("", DEFAULT), (), id="no interpreter at all"),
+    ],
+)
+def test_a_version_that_cannot_be_had_fails_with_those_that_can(wish: PythonWish, here: tuple[str, ...]) -> None:
+    with pytest.raises(Fail) as caught:
+        pick(wish, installed(*here))
+    assert caught.value.failure.kind is failures.PYTHON_UNAVAILABLE
+    assert ", ".join(here) in caught.value.failure.cause
+
+
+async def test_this_machine_has_an_interpreter_and_each_is_asked_once(state: State) -> None:
+    interpreters = Interpreters(state, ())
+    found = await interpreters.installed()
+    assert found
+    assert all(i.executable.exists() and i.prefix in i.executable.parents for i in found)
+    assert await interpreters.installed() == found
+
+
+async def test_what_is_no_interpreter_is_passed_over(state: State, tmp_path: Path) -> None:
+    broken = tmp_path / "python3.12"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    without = await Interpreters(state, ()).installed()
+    assert await Interpreters(state, (str(broken), "/nowhere/python3")).installed() == without
+
+
+async def test_what_lies_below_usr_needs_no_mount(state: State) -> None:
+    system = Interpreter("3.11.2", Path("/usr/bin/python3.11"), Path("/usr"))
+    assert await Interpreters(state, ()).shown(system) == ()

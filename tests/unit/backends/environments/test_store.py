@@ -1,0 +1,74 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments import store
+from perijove.backends.environments.store import Note
+
+NOTE = Note("3.12.1", "/usr/bin/python3.12", "/usr", "", "gh/o/r/HEAD at 1a2b3c4", 5.0)
+
+
+def archived(cache: Path, name: str) -> Path:
+    """A package of two files in a cache that looks like uv's."""
+    archive = cache / "archive-v0" / name
+    archive.mkdir(parents=True)
+    for file in ("module.py", "METADATA"):
+        (archive / file).write_bytes(b"x" * 10_000)
+    return archive
+
+
+def installed(environment: Path, *archives: Path) -> None:
+    environment.mkdir(parents=True)
+    for archive in archives:
+        for file in archive.iterdir():
+            os.link(file, environment / f"{archive.name}-{file.name}")
+    store.write(environment, NOTE)
+
+
+def test_an_environment_counts_only_what_no_other_uses(tmp_path: Path) -> None:
+    alone, shared = archived(tmp_path / "cache", "alone"), archived(tmp_path / "cache", "shared")
+    environments = tmp_path / "environments"
+    installed(environments / "a", alone, shared)
+    installed(environments / "b", shared)
+    sizes = {found.key: found.size for found in store.stored(environments)}
+    assert sizes["a"] - sizes["b"] == 2 * (alone / "METADATA").stat().st_blocks * 512
+
+
+def test_packages_that_nobody_uses_leave_the_cache_with_their_last_environment(tmp_path: Path) -> None:
+    alone, shared = archived(tmp_path / "cache", "alone"), archived(tmp_path / "cache", "shared")
+    environments = tmp_path / "environments"
+    installed(environments / "a", alone, shared)
+    installed(environments / "b", shared)
+    store.remove(environments, "a")
+    store.drop_unused(tmp_path / "cache")
+    assert not alone.exists()
+    assert shared.exists()
+    assert [found.key for found in store.stored(environments)] == ["b"]
+
+
+def test_the_latest_used_comes_first(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        installed(tmp_path / name)
+        os.utime(tmp_path / name / store.NOTE, (1, 1))
+    store.use(tmp_path / "b")
+    found = store.stored(tmp_path)
+    assert [environment.key for environment in found] == ["b", "a"]
+    assert found[1].used_at == 1
+    assert found[1].created_at == NOTE.created_at
+
+
+def test_a_folder_without_a_note_is_no_environment(tmp_path: Path) -> None:
+    (tmp_path / "half").mkdir()
+    assert store.read(tmp_path / "half") is None
+    assert store.read(tmp_path / "nowhere") is None
+    assert store.stored(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [".key.1", ".removed-key-12345.1", ".server-0.1"])
+def test_leftovers_of_other_processes_are_swept_and_our_own_are_not(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "deep").mkdir(parents=True)
+    ours = tmp_path / f".key.{os.getpid()}"
+    ours.mkdir()
+    store.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [ours]

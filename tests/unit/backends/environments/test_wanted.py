@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments.wanted import Source, gather
+from perijove.backends.environments.wheels import environ, without_password
+from perijove.domain import failures
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
+
+ANY = PythonWish("", PythonSource.DEFAULT)
+
+
+def plan(text: str, path: str = "requirements.txt") -> EnvironmentPlan:
+    return EnvironmentPlan(ANY, (InstallRequirements(path, text),), needs_repository=True)
+
+
+def test_included_files_and_constraints_are_read_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "binder/sub").mkdir(parents=True)
+    (tmp_path / "binder/sub/more.txt").write_text("attrs\n-r ../last.txt\n")
+    (tmp_path / "binder/last.txt").write_text("idna\n")
+    (tmp_path / "limits.txt").write_text("idna<4\n")
+    wanted = gather(plan("six\n-r sub/more.txt\n-c ../limits.txt", "binder/requirements.txt"), tmp_path)
+    assert wanted.packages == ["six", "attrs", "idna"]
+    assert wanted.constraints == ["idna<4"]
+    assert wanted.sources == []
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        pytest.param(".", Source(".", "", "."), id="the repository"),
+        pytest.param("-e .[dev]", Source(".", "[dev]", "-e .[dev]"), id="editable with an extra"),
+        pytest.param("./sub", Source("./sub", "", "./sub"), id="a folder"),
+        pytest.param("p[x] @ file:sub", Source("./sub", "[x]", "p[x] @ file:sub"), id="named"),
+        pytest.param("git+https://h/r@v1", Source("git+https://h/r@v1", "", "git+https://h/r@v1"), id="git"),
+        pytest.param(
+            "p[x] @ https://h/p.zip", Source("https://h/p.zip", "[x]", "p[x] @ https://h/p.zip"), id="named address"
+        ),
+    ],
+)
+def test_what_has_to_be_built_is_set_apart(tmp_path: Path, line: str, source: Source) -> None:
+    (tmp_path / "sub").mkdir()
+    wanted = gather(plan(f"six\n{line}"), tmp_path)
+    assert wanted.packages == ["six"]
+    assert wanted.sources == [source]
+
+
+def test_the_repository_itself_is_a_source(tmp_path: Path) -> None:
+    wanted = gather(EnvironmentPlan(ANY, (InstallProject("."),), needs_repository=True), tmp_path)
+    assert [source.words for source in wanted.sources] == ["."]
+
+
+def test_a_file_with_another_index_is_left_to_pip_in_a_sandbox(tmp_path: Path) -> None:
+    wanted = gather(plan("--extra-index-url https://h/simple\ntorch"), tmp_path)
+    assert wanted.elsewhere == ["requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("six\n-r ../more.txt", "line 2 refers to something outside", id="a file above"),
+        pytest.param("-r /etc/passwd", "outside", id="an absolute file"),
+        pytest.param("-r https://h/r.txt", "outside", id="a remote file"),
+        pytest.param("-e ../other", "outside", id="a folder above"),
+        pytest.param("p @ file:///srv/p", "outside", id="an absolute folder"),
+        pytest.param("-r missing.txt", "no such file", id="a file that is not there"),
+        pytest.param("./missing", "does not exist", id="a folder that is not there"),
+        pytest.param("-r requirements.txt", "includes itself", id="itself"),
+        pytest.param("-r link.txt", "outside of the repository", id="a link to somewhere else"),
+    ],
+)
+def test_references_out_of_the_repository_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "secret").write_text("root:x:0")
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "link.txt").symlink_to("../secret")
+    (root / "requirements.txt").write_text(text)
+    with pytest.raises(Fail) as caught:
+        gather(plan(text), root)
+    assert caught.value.failure.kind is failures.BAD_FILE
+    assert says in caught.value.failure.message
+
+
+def test_foreign_code_learns_where_the_index_is_but_not_its_password() -> None:
+    ours = {
+        "UV_DEFAULT_INDEX": "https://me:hunter2@index.example/simple",
+        "SECRET": "x",
+        "SSL_CERT_FILE": "/root/ca.pem",
+    }
+    shown = environ(ours, Path("/tools"))
+    assert shown["PIP_INDEX_URL"] == "https://index.example/simple"
+    assert "hunter2" not in str(shown)
+    assert not shown.keys() & {"SECRET", "SSL_CERT_FILE"}
+
+
+def test_an_address_without_a_password_stays_as_it_is() -> None:
+    assert without_password("https://index.example:8443/simple?a=b") == "https://index.example:8443/simple?a=b"

@@ -1,0 +1,186 @@
+"""The state directory: made with the right rights, held by one, its secret kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perijove.backends import statedir
+from perijove.backends.pad.master import Master, settle
+from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Fail, Failure
+from perijove.domain.state import State
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only as root do sessions have uids of their own")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that everybody may pass through; the state directory in it is not made yet."""
+    folder = Path(tempfile.mkdtemp(prefix="perijove-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def refused(state: State) -> Failure:
+    with pytest.raises(Fail) as caught:
+        statedir.prepare(state)
+    assert caught.value.failure.kind is STATE_UNUSABLE
+    return caught.value.failure
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_it_is_made_so_that_sessions_can_pass_but_not_look(place: Path) -> None:
+    state = State(place / "perijove")
+    before = os.umask(0o077)
+    try:
+        statedir.prepare(state)
+    finally:
+        os.umask(before)
+    modes = {path.name: f"{mode(path):o}" for path in state.root.rglob("*")}
+    assert modes == {
+        "sessions": "711", "pad": "755", "s": "710", "handed": "710",
+        "run": "711", "store": "711", "control": "700", "log": "700",
+        "checkouts": "700", "uv-cache": "700", "environments": "755", "interpreters": "755", "tools": "755",
+    }  # fmt: skip
+
+
+def test_preparing_it_again_repairs_rights_and_keeps_what_is_there(place: Path) -> None:
+    state = State(place)
+    statedir.prepare(state)
+    (state.environments / "kept").touch()
+    state.session_sockets.chmod(0o777)
+    statedir.prepare(state)
+    assert mode(state.session_sockets) == 0o710
+    assert (state.environments / "kept").exists()
+
+
+@pytest.mark.parametrize("length", [pytest.param(59, id="fits"), pytest.param(60, id="a byte too long")])
+def test_its_path_must_leave_room_for_the_names_of_sockets(place: Path, length: int) -> None:
+    name = "x" * (length - len(os.fsencode(place)) - 1)
+    state = State(place / name)
+    assert len(os.fsencode(state.root)) == length
+    if length == 59:
+        statedir.prepare(state)
+    else:
+        failure = refused(state)
+        assert "too long" in failure.cause
+        assert "108 bytes" in failure.evidence[0].saw
+
+
+def test_a_file_in_its_place_is_named(place: Path) -> None:
+    (place / "perijove").write_text("a file")
+    assert refused(State(place / "perijove")).evidence[0].where == str(place / "perijove")
+
+
+def test_a_folder_nobody_may_write_to_is_named() -> None:
+    """Not even root makes a folder in /proc."""
+    assert "/proc" in refused(State(Path("/proc/perijove"))).evidence[0].where
+
+
+@needs_root
+def test_a_folder_on_the_way_that_sessions_cannot_pass_is_named_with_the_command_that_opens_it(place: Path) -> None:
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    failure = refused(State(closed / "perijove"))
+    assert failure.evidence[0].where == str(closed)
+    assert f"chmod o+x {closed}" in failure.remedy
+    closed.chmod(0o701)
+    statedir.prepare(State(closed / "perijove"))
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from perijove.backends import statedir
+from perijove.domain.state import State
+statedir.lock(State(Path(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_service_holds_it_and_the_next_is_told_which(state: State) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(state.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Fail) as caught:
+            statedir.lock(state)
+        assert caught.value.failure.kind is ALREADY_UP
+        assert str(holder.pid) in caught.value.failure.cause
+    finally:
+        holder.kill()
+        holder.communicate()
+    os.close(statedir.lock(state))
+
+
+def test_its_secret_is_made_once_and_only_its_owner_may_read_it(state: State) -> None:
+    token = statedir.keys(state).session_token("repo-1")
+    assert mode(state.secret) == 0o600
+    assert statedir.keys(state).session_token("repo-1") == token
+    assert not [path for path in state.control.iterdir() if path.name.startswith(".secret")]
+
+
+def test_another_directory_has_another_secret(state: State, place: Path) -> None:
+    other = State(place)
+    statedir.prepare(other)
+    assert statedir.keys(state).secret != statedir.keys(other).secret
+
+
+@pytest.mark.parametrize("content", [pytest.param(b"", id="empty"), pytest.param(b"x" * 31, id="a byte short")])
+def test_a_damaged_secret_is_not_used(state: State, content: bytes) -> None:
+    state.secret.write_bytes(content)
+    with pytest.raises(Fail) as caught:
+        statedir.keys(state)
+    failure = caught.value.failure
+    assert failure.kind is STATE_UNUSABLE
+    assert failure.evidence[0].where == str(state.secret)
+    assert f"{len(content)} bytes" in failure.evidence[0].saw
+
+
+@needs_root
+def test_below_roots_pad_its_master_makes_what_is_its_own(place: Path) -> None:
+    state, master = State(place / "perijove"), Master(4000, 4000)
+    settle(state, master)
+    with master.rights():
+        statedir.prepare(state)
+        os.close(statedir.lock(state))
+        statedir.keys(state)
+    assert {path.stat().st_uid for path in [*state.in_store, state.secret]} == {4000}
+    assert {path.stat().st_uid for path in state.of_pad} == {0}
+
+
+@needs_root
+def test_who_has_no_folders_below_roots_learns_how_to_get_them(place: Path) -> None:
+    state = State(place / "perijove")
+    state.root.mkdir(mode=0o711)
+    with Master(4000, 4000).rights():
+        failure = refused(state)
+    assert failure.evidence[0].where == str(state.run)
+    assert f"perijove pad --state {state.root} --for 4000" in failure.remedy
+
+
+@needs_root
+@pytest.mark.parametrize("uid", [0, 4001])
+def test_the_folders_of_another_master_are_left_alone(place: Path, uid: int) -> None:
+    state = State(place / "perijove")
+    settle(state, Master(4000, 4000))
+    with Master(uid, uid).rights():
+        failure = refused(state)
+    assert "uid 4000" in failure.cause
+    assert not list(state.store.iterdir())

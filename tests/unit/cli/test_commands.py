@@ -1,0 +1,166 @@
+"""The command as a program: what it prints, where, and what it leaves as exit status. No service runs here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perijove.domain.settings import names
+from perijove.domain.state import State
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="perijove-home-") as folder:
+        yield Path(folder)
+
+
+def perijove(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with nothing in its environment but what is given."""
+    environ = {"HOME": str(home), "PATH": os.environ["PATH"], "PERIJOVE_STATE": str(home / "state"), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "perijove", *words],
+        capture_output=True, text=True, env=environ, cwd=home, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def settings_file(home: Path, text: str) -> str:
+    path = home / "perijove.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("get", "sessions"), id="get"),
+        pytest.param(("get", "launches", "-o", "json"), id="get as JSON"),
+        pytest.param(("describe", "launch", "1"), id="describe"),
+        pytest.param(("logs", "launch", "1"), id="logs"),
+        pytest.param(("stop", "repo-1"), id="stop"),
+        pytest.param(("clean",), id="clean"),
+    ],
+)
+def test_without_a_service_it_says_so_and_fails(home: Path, words: tuple[str, ...]) -> None:
+    ran = perijove(home, *words)
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert "platform.not-up" in ran.stderr
+    assert str(State(home / "state").admin_socket) in ran.stderr
+    assert "perijove up" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param(("get", "pods"), "pods is none of", id="an unknown kind"),
+        pytest.param(("logs", "environment", "x"), "environment is none of", id="a kind without logs"),
+        pytest.param(("get", "sessions", "-o", "yaml"), "yaml", id="an unknown form"),
+        pytest.param(("up", "--port", "80"), "--port", id="an unknown flag"),
+        pytest.param(("fly",), "fly", id="an unknown command"),
+        pytest.param(("launch",), "Missing argument", id="no link"),
+        pytest.param((), "Usage", id="nothing"),
+    ],
+)
+def test_what_is_not_understood_leaves_status_2(home: Path, words: tuple[str, ...], says: str) -> None:
+    ran = perijove(home, *words)
+    assert ran.returncode == 2
+    assert says in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "launch", "get", "describe", "logs", "stop", "clean", "settings"])
+def test_every_command_explains_itself(home: Path, command: str) -> None:
+    ran = perijove(home, command, "--help")
+    assert ran.returncode == 0
+    assert f"perijove {command}" in ran.stdout
+
+
+def test_settings_are_told_with_where_they_came_from(home: Path) -> None:
+    config = settings_file(home, '[session]\nmemory = "1G"\nidle_timeout = "5m"\n')
+    ran = perijove(home, "settings", "--json", "--config", config, PERIJOVE_SESSION_IDLE_TIMEOUT="10m")
+    assert ran.returncode == 0, ran.stderr
+    rows = {row["name"]: row for row in json.loads(ran.stdout)}
+    assert set(rows) == set(names())
+    assert rows["session.memory"] == {"name": "session.memory", "value": 1024**3, "source": config}
+    assert rows["session.idle_timeout"]["value"] == 600.0
+    assert rows["session.idle_timeout"]["source"] == "PERIJOVE_SESSION_IDLE_TIMEOUT"
+    assert rows["service.http"] == {"name": "service.http", "value": "127.0.0.1:8000", "source": "default"}
+
+
+def test_settings_are_a_table_for_people(home: Path) -> None:
+    ran = perijove(home, "settings")
+    lines = ran.stdout.splitlines()
+    assert lines[0].split() == ["SETTING", "VALUE", "FROM"]
+    assert [line.split()[0] for line in lines[1:]] == list(names())
+
+
+def test_settings_and_state_are_root_s_or_the_user_s(home: Path) -> None:
+    """Said by the program itself, since root's places belong to this machine."""
+    words = "from perijove.cli import service as s; print(s.default_config(), s.default_state())"
+    environ = {"HOME": str(home), "XDG_STATE_HOME": str(home / "states"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env=environ, check=True)
+    theirs = [f"{home}/.config/perijove/perijove.toml", f"{home}/states/perijove"]
+    roots = ["/etc/perijove/perijove.toml", "/var/lib/perijove"]
+    assert ran.stdout.split() == (roots if os.geteuid() == 0 else theirs)
+    unit = {**environ, "CONFIGURATION_DIRECTORY": "/etc/perijove"}
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env=unit, check=True)
+    assert ran.stdout.split()[0] == "/etc/perijove/perijove.toml", "whoever the unit runs as"
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "says"),
+    [
+        pytest.param("[session\n", {}, "cannot be read", id="no TOML"),
+        pytest.param("memory = 1\n", {}, "there is no setting memory", id="outside of a table"),
+        pytest.param("[session]\nmemroy = 1\n", {}, "there is no setting session.memroy", id="misspelt"),
+        pytest.param('[session]\nmemory = "much"\n', {}, "session.memory must be a number", id="no size"),
+        pytest.param("", {"PERIJOVE_SESSION_CPU": "2"}, "there is no setting PERIJOVE_SESSION_CPU", id="variable"),
+        pytest.param("", {"PERIJOVE_SERVICE_HTTP": "8000"}, "ADDRESS:PORT", id="no address"),
+    ],
+)
+def test_bad_settings_are_named_with_their_source(home: Path, text: str, variables: dict[str, str], says: str) -> None:
+    config = settings_file(home, text)
+    ran = perijove(home, "settings", "--config", config, **variables)
+    assert ran.returncode == 1
+    assert "platform.bad-settings" in ran.stderr
+    assert says in ran.stderr
+    assert (next(iter(variables)) if variables else config) in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", [("up",), ("launch", "gh/owner/repo/HEAD")], ids=["up", "launch"])
+def test_with_bad_settings_nothing_is_begun(home: Path, words: tuple[str, ...]) -> None:
+    ran = perijove(home, *words, PERIJOVE_SESSION_CPU="2")
+    assert ran.returncode == 1
+    assert "platform.bad-settings" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (home / "state").exists()
+
+
+def test_a_settings_file_that_is_not_there_is_said(home: Path) -> None:
+    ran = perijove(home, "up", "--config", str(home / "none.toml"))
+    assert ran.returncode == 1
+    assert "platform.bad-settings" in ran.stderr
+    assert "none.toml" in ran.stderr
+
+
+def test_no_isolation_beyond_loopback_does_not_start(home: Path) -> None:
+    ran = perijove(home, "up", "--http", "0.0.0.0:0", PERIJOVE_SESSION_ISOLATION="none")
+    assert ran.returncode == 1
+    assert "platform.not-isolated" in ran.stderr
+
+
+def test_a_state_directory_that_cannot_be_used_is_named(home: Path) -> None:
+    (home / "state").write_text("a file")
+    ran = perijove(home, "up", "--http", "127.0.0.1:0")
+    assert ran.returncode == 1
+    assert "platform.state-unusable" in ran.stderr
+    assert str(home / "state") in ran.stderr

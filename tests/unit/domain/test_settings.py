@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Egress
+from perijove.domain.settings import Layer, environment_layers, listening_url, loopback_only, merged, own_url
+
+
+def layer(**values: Any) -> Layer:
+    return Layer("perijove.toml", {name.replace("__", "."): value for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        pytest.param("session.memory", "512M", 512 * 1024**2, id="megabytes"),
+        pytest.param("session.memory", "1.5G", 1536 * 1024**2, id="fraction of gigabytes"),
+        pytest.param("session.memory", "2GiB", 2 * 1024**3, id="long unit"),
+        pytest.param("session.memory", 4096, 4096, id="plain number"),
+        pytest.param("session.idle_timeout", "10m", 600.0, id="minutes"),
+        pytest.param("session.idle_timeout", 45, 45.0, id="seconds"),
+        pytest.param("session.egress", "none", Egress.NONE, id="choice"),
+        pytest.param("session.cpus", "0.5", 0.5, id="float from text"),
+        pytest.param("launching.banned", "gh/spam/.*, gh/evil", ("gh/spam/.*", "gh/evil"), id="list from text"),
+        pytest.param("launching.banned", ["gh/a b"], ("gh/a b",), id="list"),
+        pytest.param("launching.banned_networks", "192.0.2.0/24=lab", {"192.0.2.0/24": "lab"}, id="table from text"),
+    ],
+)
+def test_a_value_is_read_as_its_field_means_it(name: str, raw: Any, value: Any) -> None:
+    settings, sources = merged([Layer("perijove.toml", {name: raw})])
+    table, _, field = name.partition(".")
+    assert getattr(getattr(settings, table), field) == value
+    assert sources == {name: "perijove.toml"}
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "words"),
+    [
+        pytest.param("session.memory", "2 apples", "512M", id="no size"),
+        pytest.param("session.memory", "5d", "512M", id="a time where a size belongs"),
+        pytest.param("session.idle_timeout", "5G", "10m", id="a size where a time belongs"),
+        pytest.param("session.egress", "all", "none, public", id="no such choice"),
+        pytest.param("session.processes", "many", "number", id="no number"),
+        pytest.param("session.processes", -1, "negative", id="negative"),
+        pytest.param("session.processes", True, "number", id="a truth"),
+        pytest.param("session.nothing", "1", "no setting session.nothing", id="unknown"),
+        pytest.param("service.http", "8000", "ADDRESS:PORT", id="no address"),
+        pytest.param("service.http", "example.org:80", "IP address", id="a name"),
+        pytest.param("launching.banned", "(", "regular expression", id="bad pattern"),
+        pytest.param("launching.banned_networks", {"here": "x"}, "192.0.2.0/24", id="bad network"),
+        pytest.param("build.concurrent", 0, "at least 1", id="no builds at all"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_name_and_what_stood_there(name: str, raw: Any, words: str) -> None:
+    with pytest.raises(Fail) as caught:
+        merged([Layer("perijove.toml", {name: raw})])
+    failure = caught.value.failure
+    assert failure.kind.code == "platform.bad-settings"
+    assert words in failure.cause
+    assert failure.evidence[0].where == "perijove.toml"
+
+
+def test_later_layers_win_and_say_who_they_are() -> None:
+    environment = environment_layers({"PERIJOVE_SESSION_MEMORY": "1G", "HOME": "/root"})
+    flags = Layer("--http", {"service.http": "127.0.0.1:9000"})
+    settings, sources = merged([layer(session__memory="4G", service__http="127.0.0.1:1"), *environment, flags])
+    assert settings.session.memory == 1024**3
+    assert settings.service.http == "127.0.0.1:9000"
+    assert sources == {"session.memory": "PERIJOVE_SESSION_MEMORY", "service.http": "--http"}
+
+
+def test_an_unknown_variable_is_not_ignored() -> None:
+    with pytest.raises(Fail, match="PERIJOVE_SESION_MEMORY"):
+        environment_layers({"PERIJOVE_SESION_MEMORY": "1G"})
+
+
+@pytest.mark.parametrize(
+    ("http", "alone"),
+    [("127.0.0.1:8000", True), ("[::1]:80", True), ("localhost:80", True), ("0.0.0.0:80", False), (":80", False)],
+)
+def test_loopback_is_known(http: str, *, alone: bool) -> None:
+    settings, _ = merged([layer(service__http=http)])
+    assert loopback_only(settings) is alone
+
+
+def test_no_isolation_beyond_loopback_is_refused() -> None:
+    with pytest.raises(Fail) as caught:
+        merged([layer(session__isolation="none", service__http="0.0.0.0:80")])
+    assert caught.value.failure.kind.code == "platform.not-isolated"
+    merged([layer(session__isolation="none")])
+
+
+@pytest.mark.parametrize(
+    ("http", "hosts", "own", "listening"),
+    [
+        pytest.param("127.0.0.1:8000", (), "http://127.0.0.1:8000/", "http://127.0.0.1:8000/", id="loopback"),
+        pytest.param("0.0.0.0:80", ("b.example",), "http://b.example/", "http://127.0.0.1/", id="a name, port 80"),
+        pytest.param("[::]:8080", ("b.example",), "http://b.example:8080/", "http://[::1]:8080/", id="a name, IPv6"),
+        pytest.param(":8080", (), "http://127.0.0.1:8080/", "http://127.0.0.1:8080/", id="every address"),
+        pytest.param("[2001:db8::1]:80", (), "http://[2001:db8::1]/", "http://[2001:db8::1]/", id="IPv6 address"),
+    ],
+)
+def test_the_service_knows_its_addresses(http: str, hosts: tuple[str, ...], own: str, listening: str) -> None:
+    settings, _ = merged([layer(service__http=http, service__hosts=hosts)])
+    assert (own_url(settings), listening_url(settings)) == (own, listening)

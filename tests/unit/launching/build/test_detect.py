@@ -1,0 +1,180 @@
+from collections.abc import Mapping
+
+import pytest
+
+from perijove.domain import failures
+from perijove.domain.failures import Fail, Kind
+from perijove.domain.nouns import InstallProject, InstallRequirements, PythonSource, PythonWish, Step
+from perijove.launching.build.detect import UNSUPPORTED, Detected, detect
+
+PACKAGE = '[build-system]\nrequires = []\n[project]\nname = "p"\nversion = "1"\n'
+SIX = InstallRequirements("requirements.txt", "six")
+PROJECT = InstallProject(".")
+
+
+def of(files: Mapping[str, str]) -> Detected:
+    return detect(frozenset(files), files)
+
+
+@pytest.mark.parametrize(
+    ("files", "steps", "needs"),
+    [
+        pytest.param({}, (), False, id="nothing"),
+        pytest.param({"README.md": "", "a.ipynb": ""}, (), False, id="nothing that describes an environment"),
+        pytest.param({"requirements.txt": "six"}, (SIX,), False, id="requirements"),
+        pytest.param({"setup.py": ""}, (PROJECT,), True, id="setup.py"),
+        pytest.param({"pyproject.toml": PACKAGE}, (PROJECT,), True, id="a package"),
+        pytest.param({"pyproject.toml": PACKAGE, "requirements.txt": "six"}, (SIX, PROJECT), True, id="package last"),
+        pytest.param({"pyproject.toml": "[tool.ruff]\nline-length = 1"}, (), False, id="tool tables only"),
+        pytest.param({"pyproject.toml": '[build-system]\nrequires = ["poetry-core"]'}, (PROJECT,), True, id="poetry"),
+        pytest.param(
+            {"pyproject.toml": '[project]\nname = "p"\ndependencies = ["six", "attrs"]'},
+            (InstallRequirements("pyproject.toml", "six\nattrs"),),
+            False,
+            id="a project without a build system",
+        ),
+        pytest.param(
+            {"pyproject.toml": '[project]\nname = "p"\ndynamic = ["dependencies"]'},
+            (PROJECT,),
+            True,
+            id="dependencies only a build knows",
+        ),
+        pytest.param(
+            {"binder/requirements.txt": "attrs", "requirements.txt": "six", "setup.py": "", "Dockerfile": ""},
+            (InstallRequirements("binder/requirements.txt", "attrs"),),
+            False,
+            id="binder/ replaces the root",
+        ),
+        pytest.param({".binder/notes.md": "", "requirements.txt": "six"}, (), False, id=".binder/ with nothing in it"),
+        pytest.param(
+            {"requirements.txt": "-r more.txt"},
+            (InstallRequirements("requirements.txt", "-r more.txt"),),
+            True,
+            id="requirements that read another file",
+        ),
+    ],
+)
+def test_files_become_steps_in_their_order(files: dict[str, str], steps: tuple[Step, ...], needs: bool) -> None:
+    plan = of(files).plan
+    assert plan.steps == steps
+    assert plan.needs_repository is needs
+
+
+@pytest.mark.parametrize(
+    ("files", "wish"),
+    [
+        pytest.param({}, PythonWish("", PythonSource.DEFAULT), id="nobody asks"),
+        pytest.param({"runtime.txt": "python-3.12\n"}, PythonWish("==3.12.*", PythonSource.RUNTIME_TXT), id="minor"),
+        pytest.param({"runtime.txt": "python-3.12.1"}, PythonWish("==3.12.1", PythonSource.RUNTIME_TXT), id="exact"),
+        pytest.param({"runtime.txt": "python-3"}, PythonWish("==3.*", PythonSource.RUNTIME_TXT), id="major"),
+        pytest.param(
+            {"runtime.txt": "python-3.10-2024-01-31"},
+            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            id="with a date",
+        ),
+        pytest.param({"runtime.txt": "python-2024-01-31"}, PythonWish("", PythonSource.RUNTIME_TXT), id="a date only"),
+        pytest.param({".python-version": "3.11\n"}, PythonWish("==3.11.*", PythonSource.PYTHON_VERSION), id="uv"),
+        pytest.param(
+            {".python-version": "# pyenv\n3.11.4\n3.9.1\n"},
+            PythonWish("==3.11.4", PythonSource.PYTHON_VERSION),
+            id="pyenv, the first line",
+        ),
+        pytest.param(
+            {".python-version": "cpython@3.12"}, PythonWish("==3.12.*", PythonSource.PYTHON_VERSION), id="cpython@"
+        ),
+        pytest.param({".python-version": "my-venv"}, PythonWish("", PythonSource.DEFAULT), id="a pyenv environment"),
+        pytest.param(
+            {"runtime.txt": "python-3.10", ".python-version": "3.12"},
+            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            id="runtime.txt beats .python-version",
+        ),
+        pytest.param(
+            {"pyproject.toml": PACKAGE + 'requires-python = ">=3.10"'},
+            PythonWish(">=3.10", PythonSource.REQUIRES_PYTHON),
+            id="requires-python",
+        ),
+        pytest.param(
+            {".python-version": "3.12", "pyproject.toml": PACKAGE + 'requires-python = ">=3.10"'},
+            PythonWish("==3.12.*", PythonSource.PYTHON_VERSION),
+            id=".python-version beats requires-python",
+        ),
+        pytest.param(
+            {"binder/runtime.txt": "python-3.10", "runtime.txt": "python-3.12"},
+            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            id="in binder/",
+        ),
+    ],
+)
+def test_the_python_version_wished_for(files: dict[str, str], wish: PythonWish) -> None:
+    assert of(files).plan.python == wish
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_a_file_that_is_not_understood_is_named(name: str) -> None:
+    for path in (name, f"binder/{name}"):
+        failure = failed({path: "", "requirements.txt": "six"}, failures.UNSUPPORTED_FILE)
+        assert path in failure.cause
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "says"),
+    [
+        pytest.param({"binder/a": "", ".binder/b": ""}, failures.BAD_FILE, ".binder/", id="two folders"),
+        pytest.param({"runtime.txt": "3.12"}, failures.BAD_FILE, "python-3.12", id="runtime.txt without a name"),
+        pytest.param({"runtime.txt": ""}, failures.BAD_FILE, "runtime.txt", id="runtime.txt empty"),
+        pytest.param({"runtime.txt": "r-4.2-2024-01-01"}, failures.UNSUPPORTED_FILE, "asks for r", id="R"),
+        pytest.param({"pyproject.toml": "[project"}, failures.BAD_FILE, "TOML", id="broken TOML"),
+        pytest.param({"pyproject.toml": "project = 1"}, failures.BAD_FILE, "table", id="project is no table"),
+        pytest.param(
+            {"pyproject.toml": PACKAGE + 'requires-python = "three"'},
+            failures.BAD_FILE,
+            "requires-python",
+            id="no spec",
+        ),
+        pytest.param(
+            {"pyproject.toml": PACKAGE + "requires-python = 3.1"}, failures.BAD_FILE, "requires-python", id="a number"
+        ),
+        pytest.param(
+            {"pyproject.toml": '[project]\nname = "p"\ndependencies = "six"'},
+            failures.BAD_FILE,
+            "dependencies",
+            id="dependencies are no list",
+        ),
+        pytest.param(
+            {"runtime.txt": "python-3.9", "pyproject.toml": PACKAGE + 'requires-python = ">=3.11"'},
+            failures.BAD_FILE,
+            "runtime.txt asks for Python 3.9, but pyproject.toml requires >=3.11",
+            id="runtime.txt against requires-python",
+        ),
+        pytest.param(
+            {".python-version": "3.9.2", "pyproject.toml": PACKAGE + 'requires-python = "<3.9"'},
+            failures.BAD_FILE,
+            ".python-version asks for Python 3.9.2, but pyproject.toml requires <3.9",
+            id=".python-version against requires-python",
+        ),
+    ],
+)
+def test_what_contradicts_itself_or_cannot_be_read_is_told(files: dict[str, str], kind: Kind, says: str) -> None:
+    assert says in failed(files, kind).message
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param({"uv.lock": "", "pyproject.toml": PACKAGE}, "uv.lock is not followed", id="a lock"),
+        pytest.param({"binder/runtime.txt": "python-3.12", "setup.py": ""}, "binder/ replaces", id="package left out"),
+        pytest.param(
+            {".python-version": "pypy3.10"}, "'pypy3.10', which is no version of CPython", id="another Python"
+        ),
+        pytest.param({"runtime.txt": "python-3.12-2024-01-31"}, "the date 2024-01-31 is not", id="a date"),
+    ],
+)
+def test_what_is_not_followed_is_told(files: dict[str, str], says: str) -> None:
+    assert says in "\n".join(of(files).notes)
+
+
+def failed(files: Mapping[str, str], kind: Kind) -> failures.Failure:
+    with pytest.raises(Fail) as caught:
+        of(files)
+    assert caught.value.failure.kind is kind
+    return caught.value.failure

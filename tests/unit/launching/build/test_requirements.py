@@ -1,0 +1,74 @@
+import pytest
+
+from perijove.domain import failures
+from perijove.domain.failures import Fail
+from perijove.launching.build.requirements import Asks, lines, needs_repository
+
+
+@pytest.mark.parametrize(
+    ("text", "asks", "value"),
+    [
+        pytest.param("numpy", Asks.PACKAGE, "numpy", id="a bare name"),
+        pytest.param("numpy >=1.2,<3 # why", Asks.PACKAGE, "numpy", id="specifiers and a comment"),
+        pytest.param("pkg[a,b]==1; python_version < '3.9'", Asks.PACKAGE, "pkg", id="extras and a marker"),
+        pytest.param("six==1.16 --hash=sha256:00", Asks.PACKAGE, "six", id="a hash"),
+        pytest.param("six==1.16 \\\n  --hash=sha256:00", Asks.PACKAGE, "six", id="a hash on the next line"),
+        pytest.param("-r more.txt", Asks.INCLUDE, "more.txt", id="an included file"),
+        pytest.param("-rmore.txt", Asks.INCLUDE, "more.txt", id="an included file without a space"),
+        pytest.param("--requirement=more.txt", Asks.INCLUDE, "more.txt", id="an included file, long"),
+        pytest.param("-c limits.txt", Asks.CONSTRAIN, "limits.txt", id="constraints"),
+        pytest.param("-e .", Asks.LOCAL, ".", id="the repository itself, editable"),
+        pytest.param("--editable ./sub", Asks.LOCAL, "./sub", id="a folder, editable"),
+        pytest.param(".", Asks.LOCAL, ".", id="the repository itself"),
+        pytest.param(".[dev]", Asks.LOCAL, ".[dev]", id="the repository itself with an extra"),
+        pytest.param("./sub", Asks.LOCAL, "./sub", id="a folder"),
+        pytest.param("sub/pkg", Asks.LOCAL, "sub/pkg", id="a folder without a dot"),
+        pytest.param("pkg-1.0-py3-none-any.whl", Asks.LOCAL, "pkg-1.0-py3-none-any.whl", id="a wheel"),
+        pytest.param("file:./sub", Asks.LOCAL, "file:./sub", id="a file address"),
+        pytest.param("pkg @ file:///srv/pkg", Asks.LOCAL, "file:///srv/pkg", id="a named file address"),
+        pytest.param("git+https://h/o/r@v1", Asks.REMOTE, "git+https://h/o/r@v1", id="a git address"),
+        pytest.param("-e git+https://h/o/r#egg=r", Asks.REMOTE, "git+https://h/o/r#egg=r", id="git, editable"),
+        pytest.param("pkg @ https://h/p.whl", Asks.REMOTE, "https://h/p.whl", id="a named address"),
+        pytest.param("https://h/p.tar.gz", Asks.REMOTE, "https://h/p.tar.gz", id="an address"),
+        pytest.param("--extra-index-url https://h/simple", Asks.ELSEWHERE, "https://h/simple", id="another index"),
+        pytest.param("-f ./wheels", Asks.ELSEWHERE, "./wheels", id="a folder of wheels"),
+        pytest.param("--no-index", Asks.ELSEWHERE, "", id="no index"),
+        pytest.param("--no-binary numpy", Asks.ELSEWHERE, "numpy", id="from sources"),
+        pytest.param("--pre", Asks.FLAG, "", id="a flag"),
+    ],
+)
+def test_each_kind_of_line_is_told_apart(text: str, asks: Asks, value: str) -> None:
+    (line,) = lines("requirements.txt", text)
+    assert (line.asks, line.value, line.number) == (asks, value, 1)
+
+
+def test_blank_lines_comments_and_a_byte_order_mark_ask_for_nothing() -> None:
+    assert list(lines("requirements.txt", "\ufeff# all\n\n   \n  # more\n")) == []
+
+
+def test_a_line_is_known_by_the_number_it_begins_at() -> None:
+    found = list(lines("requirements.txt", "six\n\nnumpy \\\n  >=1\nattrs\n"))
+    assert [(line.number, line.value) for line in found] == [(1, "six"), (3, "numpy"), (5, "attrs")]
+
+
+@pytest.mark.parametrize("bad", ["numpy 1.2", "name = value", "--frobnicate", "-r", "six == == 1", "-e 'x"])
+def test_a_line_that_cannot_be_read_is_told_with_its_number(bad: str) -> None:
+    with pytest.raises(Fail) as caught:
+        list(lines("binder/requirements.txt", f"six\n{bad}\n"))
+    failure = caught.value.failure
+    assert failure.kind is failures.BAD_FILE
+    assert failure.evidence[0].where == "binder/requirements.txt:2"
+    assert failure.evidence[0].saw == bad
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        pytest.param("numpy\npandas>=2", False, id="names only"),
+        pytest.param("git+https://h/o/r", False, id="an address elsewhere"),
+        pytest.param("six\n-r more.txt", True, id="an included file"),
+        pytest.param("-e .", True, id="the repository itself"),
+    ],
+)
+def test_only_references_into_the_repository_need_it(text: str, needs: bool) -> None:
+    assert needs_repository("requirements.txt", text) is needs

@@ -1,0 +1,121 @@
+"""Who may launch, and whether there is room: pure tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perijove.domain.nouns import RepoAddress, Room
+from perijove.domain.settings import LaunchingSettings, SessionSettings
+from perijove.launching.start.admission import Load, refusal, shortage
+
+MB = 1024**2
+GB = 1024**3
+URL = "https://github.com/owner/repo"
+ROOMY = Room(memory=8 * GB, disk=100 * GB, inodes=1_000_000)
+LAUNCHING = LaunchingSettings(keep_memory=512 * MB, keep_disk=1 * GB)
+SESSION = SessionSettings(memory_reserved=256 * MB)
+EMPTY = Load((), 0)
+
+
+def address(provider: str, spec: str) -> RepoAddress:
+    return RepoAddress(provider, spec, URL, "HEAD", "repo")
+
+
+@pytest.mark.parametrize(
+    ("banned", "allowed", "link", "evidence"),
+    [
+        pytest.param((), (), "gh/owner/repo/HEAD", "", id="no lists, everything"),
+        pytest.param(("gh/spam/.*",), (), "gh/owner/repo/HEAD", "", id="another is banned"),
+        pytest.param(("gh/spam/.*",), (), "gh/spam/repo/HEAD", "launching.banned", id="banned"),
+        pytest.param(("gh/spam/",), (), "gh/Spam/repo/HEAD", "launching.banned", id="banned however it is written"),
+        pytest.param(("spam",), (), "gh/spam/repo/HEAD", "", id="a pattern matches at the start only"),
+        pytest.param(
+            (".*spam",), (), "gl/group%2Fspam/HEAD", "launching.banned", id="a pattern that begins with anything"
+        ),
+        pytest.param((), ("gh/ours/.*",), "gh/ours/repo/HEAD", "", id="allowed"),
+        pytest.param((), ("gh/ours/.*", "gl/"), "gl/any%2Fthing/HEAD", "", id="allowed by the second"),
+        pytest.param((), ("gh/ours/.*",), "gh/owner/repo/HEAD", "launching.allowed", id="not allowed"),
+        pytest.param(
+            ("gh/ours/bad/",), ("gh/ours/",), "gh/ours/bad/HEAD", "launching.banned", id="a ban beats permission"
+        ),
+        pytest.param((".*",), ("gh/ours/",), "local/folder", "", id="the operator's own folder"),
+    ],
+)
+def test_the_operators_lists_decide_which_repositories_may_be_launched(
+    banned: tuple[str, ...], allowed: tuple[str, ...], link: str, evidence: str
+) -> None:
+    provider, _, spec = link.partition("/")
+    refused = refusal(address(provider, spec), replace(LAUNCHING, banned=banned, allowed=allowed))
+    assert (refused.evidence[0].where if refused else "") == evidence
+    assert refused is None or refused.kind.code == "start.not-allowed"
+
+
+def test_a_ban_shows_the_pattern_that_matched() -> None:
+    refused = refusal(address("gh", "spam/repo/HEAD"), replace(LAUNCHING, banned=("gh/other/", "gh/spam/")))
+    assert refused is not None
+    assert refused.evidence[0].saw == "gh/spam/"
+
+
+@pytest.mark.parametrize(
+    ("load", "room", "launching", "missing"),
+    [
+        pytest.param(EMPTY, ROOMY, LAUNCHING, "", id="nothing runs"),
+        pytest.param(Load([URL] * 50, 0), ROOMY, LAUNCHING, "", id="no quota, only the machine counts"),
+        pytest.param(Load(["a", "b"], 0), ROOMY, replace(LAUNCHING, total_quota=3), "", id="below the total quota"),
+        pytest.param(
+            Load(["a", "b", "c"], 0),
+            ROOMY,
+            replace(LAUNCHING, total_quota=3),
+            "3 sessions run",
+            id="at the total quota",
+        ),
+        pytest.param(
+            Load(["a", "b", "c"], 3),
+            ROOMY,
+            replace(LAUNCHING, total_quota=3),
+            "3 sessions run",
+            id="those that start count",
+        ),
+        pytest.param(
+            Load([URL, "other", "other"], 0),
+            ROOMY,
+            replace(LAUNCHING, per_repo_quota=2),
+            "",
+            id="another repository's sessions",
+        ),
+        pytest.param(
+            Load([URL, URL], 0),
+            ROOMY,
+            replace(LAUNCHING, per_repo_quota=2),
+            "2 sessions of this repository",
+            id="at the repository's quota",
+        ),
+        pytest.param(EMPTY, replace(ROOMY, memory=768 * MB), LAUNCHING, "", id="just enough memory"),
+        pytest.param(
+            EMPTY, replace(ROOMY, memory=768 * MB - 1), LAUNCHING, "767 MB of memory", id="a byte of memory short"
+        ),
+        pytest.param(
+            Load([], 1),
+            replace(ROOMY, memory=1024 * MB - 1),
+            LAUNCHING,
+            "767 MB of memory",
+            id="memory is promised to one that starts",
+        ),
+        pytest.param(Load([], 1), replace(ROOMY, memory=1024 * MB), LAUNCHING, "", id="enough for it and for one more"),
+        pytest.param(
+            Load([], 9), replace(ROOMY, memory=100 * MB), LAUNCHING, "0 MB of memory", id="more promised than there is"
+        ),
+        pytest.param(EMPTY, replace(ROOMY, disk=1 * GB), LAUNCHING, "", id="just enough disk"),
+        pytest.param(EMPTY, replace(ROOMY, disk=1 * GB - 1), LAUNCHING, "1,023 MB of disk", id="a byte of disk short"),
+        pytest.param(EMPTY, replace(ROOMY, inodes=10_000), LAUNCHING, "", id="just enough inodes"),
+        pytest.param(EMPTY, replace(ROOMY, inodes=9_999), LAUNCHING, "9999 inodes", id="too few inodes"),
+        pytest.param(EMPTY, replace(ROOMY, inodes=0), LAUNCHING, "", id="a file system that does not count inodes"),
+    ],
+)
+def test_there_is_room_or_it_is_said_what_is_missing(
+    load: Load, room: Room, launching: LaunchingSettings, missing: str
+) -> None:
+    said = shortage(URL, load, room, launching, SESSION)
+    assert (missing in said) if missing else said == ""

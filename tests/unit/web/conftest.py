@@ -1,0 +1,74 @@
+"""The public application over a service in memory, and a client that stands where Caddy does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from perijove.web.front import public_app
+from perijove.web.public import Public
+from tests.ways.conftest import World
+
+STREAMS = {"Accept": "text/event-stream"}
+PAGES = {"Accept": "text/html"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One server-sent event."""
+
+    id: str
+    data: dict[str, Any]
+
+
+def frames(text: str) -> list[Frame]:
+    """The events of a stream."""
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":"))
+        if "data" in fields:
+            found.append(Frame(fields.get("id", ""), json.loads(fields["data"])))
+    return found
+
+
+@dataclass
+class Web:
+    """A service whose pages can be asked for."""
+
+    world: World
+    public: Public = field(init=False)
+    client: httpx.AsyncClient = field(init=False)
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Web]:
+        async with self.world.up() as w:
+            self.public = Public(w.launches, w.sessions, w.sandboxes, w.journal, w.keys, w.clock, lambda: w.settings)
+            transport = httpx.ASGITransport(public_app(self.public))
+            headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://hub.test", headers=headers
+            ) as self.client:
+                yield self
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    async def build(self, path: str = "gh/owner/repo/HEAD", **headers: str) -> list[Frame]:
+        """Everything that `/build` tells."""
+        answer = await self.get(f"/build/{path}", **{"Accept": "text/event-stream", **headers})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return frames(answer.text)
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> AsyncIterator[Web]:
+    async with Web(World(tmp_path)).up() as web:
+        yield web

@@ -1,0 +1,229 @@
+"""The pages without JavaScript, and what lies behind them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from perijove.domain import failures
+from perijove.domain.events import Logged, Phase, SessionTroubled
+from perijove.domain.nouns import EndReason
+from tests.unit.web.conftest import Web, frames
+from tests.ways.conftest import ADDRESS
+
+LINK = "/v2/gh/owner/repo/HEAD"
+
+
+async def page(web: Web, path: str, status: int = 200) -> str:
+    answer = await web.get(path, Accept="text/html,*/*")
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<script>" not in answer.text
+    assert not re.search(r"\son\w+=|style=", answer.text)
+    return answer.text
+
+
+async def launched(web: Web) -> tuple[int, str]:
+    """A finished launch: its number and its session's name."""
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    launch = web.public.launches.get(number)
+    assert launch is not None
+    return number, launch.session or ""
+
+
+async def test_the_form_asks_for_a_link(web: Web) -> None:
+    text = await page(web, "/")
+    for field in ("link", "ref", "file"):
+        assert f'<label for="{field}"' in text
+        assert f'name="{field}"' in text
+
+
+FORMS = [
+    pytest.param("link=https://github.com/owner/repo", LINK, id="an address"),
+    pytest.param("link=gh/owner/repo/HEAD&ref=dev", "/v2/gh/owner/repo/dev", id="a ref"),
+    pytest.param("link=https://github.com/owner/repo&ref=fix%2F%2312", "/v2/gh/owner/repo/fix/%2312", id="an odd ref"),
+    pytest.param(
+        "link=https://github.com/owner/repo&file=x/a b.ipynb",
+        f"{LINK}?urlpath=doc%2Ftree%2Fx%2Fa%2520b.ipynb",
+        id="a file",
+    ),
+    pytest.param("link=gh/owner/repo/HEAD&file=/lab/tree/x", f"{LINK}?urlpath=lab%2Ftree%2Fx", id="an address inside"),
+    pytest.param("link=gh/owner/repo/HEAD&file=//evil.test/x", f"{LINK}?urlpath=evil.test%2Fx", id="never outside"),
+    pytest.param("link=gh/owner/repo/HEAD&file=/https://evil.test/", LINK, id="never elsewhere"),
+]
+
+
+@pytest.mark.parametrize(("query", "to"), FORMS)
+async def test_the_form_leads_to_the_launch_link(web: Web, query: str, to: str) -> None:
+    answer = await web.get(f"/?{query}", Accept="text/html")
+    assert (answer.status_code, answer.headers["location"]) == (303, to)
+
+
+async def test_the_form_says_what_is_wrong_with_a_link_and_keeps_it(web: Web) -> None:
+    text = await page(web, "/?link=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", 400)
+    assert "resolve." in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+async def test_what_a_link_means_is_told_while_it_is_typed(web: Web) -> None:
+    told = (await web.get("/api/link?link=https://github.com/owner/repo&file=index.ipynb")).json()
+    assert told["path"] == f"{LINK}?urlpath=doc%2Ftree%2Findex.ipynb"
+    assert told["link"] == f"https://hub.test{told['path']}"
+    assert told["markdown"] == f"[![Binder](https://hub.test/badge_logo.svg)]({told['link']})"
+    wrong = await web.get("/api/link?link=gh/owner")
+    assert wrong.status_code == 400
+    assert wrong.json()["failure"]["code"] == "resolve.bad-link"
+
+
+async def test_opening_a_launch_link_begins_nothing_by_itself(web: Web) -> None:
+    text = await page(web, LINK)
+    assert "/build/gh/owner/repo/HEAD?build_token=" in text
+    assert web.public.launches.list(10) == []
+
+
+async def test_a_launch_link_works_without_javascript(web: Web) -> None:
+    text = await page(web, f"{LINK}?urlpath=lab/tree/x.ipynb")
+    begin = re.search(r'name="begin" value="([^"]+)"', text)
+    assert begin is not None
+    answer = await web.get(f"{LINK}?begin={begin[1]}&urlpath=lab/tree/x.ipynb", Accept="text/html")
+    assert answer.status_code == 303
+    assert (await page(web, answer.headers["location"])).count('http-equiv="refresh"') == 1
+    await web.world.events(1)
+    text = await page(web, answer.headers["location"])
+    session = web.public.launches.list(1)[0].session
+    token = web.world.keys.session_token(session or "")
+    assert f'href="/user/{session}/lab/tree/x.ipynb?token={token}"' in text
+    assert 'http-equiv="refresh"' not in text
+
+
+async def test_nobody_else_s_page_can_begin_a_launch(web: Web) -> None:
+    await page(web, f"{LINK}?begin=9999999999.{'0' * 32}")
+    assert web.public.launches.list(10) == []
+
+
+BAD_LINKS = [
+    pytest.param("/v2/gh/owner/repo", 400, "Did you mean", id="no ref"),
+    pytest.param("/v2/zz/owner/repo/HEAD", 404, "This kind of link is not served here", id="no such provider"),
+]
+
+
+@pytest.mark.parametrize(("path", "status", "says"), BAD_LINKS)
+async def test_a_bad_launch_link_says_what_is_wrong(web: Web, path: str, status: int, says: str) -> None:
+    assert says in await page(web, path, status)
+
+
+async def test_a_launch_s_page_shows_its_log_to_anybody_but_no_token(web: Web) -> None:
+    number, session = await launched(web)
+    text = await page(web, f"/launch/{number}")
+    assert "Launching server..." in text
+    assert web.world.keys.session_token(session) not in text
+    told = (await web.get(f"/api/launches/{number}")).json()
+    assert (told["state"], told["session"]["state"]) == ("ready", "open")
+    assert "token" not in told
+    assert "192.0.2" not in str(told)
+
+
+async def test_whoever_holds_the_key_is_shown_the_way_in(web: Web) -> None:
+    number, session = await launched(web)
+    key = web.world.keys.launch_key(number)
+    token = web.world.keys.session_token(session)
+    assert f'href="/user/{session}/?token={token}"' in await page(web, f"/launch/{number}?key={key}")
+    told = (await web.get(f"/api/launches/{number}?key={key}")).json()
+    assert (told["url"], told["token"]) == (f"https://hub.test/user/{session}/", token)
+    events = frames((await web.get(f"/api/launches/{number}/events?key={key}")).text)
+    assert events[-1].data["token"] == token
+    assert events[-1].id.endswith(f".{key}")
+
+
+async def test_a_launch_s_events_are_replayed_from_where_the_reader_was(web: Web) -> None:
+    number, _ = await launched(web)
+    address = f"/api/launches/{number}/events"
+    everything = frames((await web.get(address)).text)
+    assert everything[-1].data["phase"] == "ready"
+    assert "token" not in everything[-1].data
+    assert frames((await web.get(address, Last_Event_ID=everything[2].id)).text) == everything[3:]
+    assert frames((await web.get(f"{address}?after={everything[2].id}")).text) == everything[3:]
+    assert (await web.get(address, Last_Event_ID=everything[-1].id)).status_code == 204
+
+
+async def test_log_lines_are_text_whatever_they_say(web: Web) -> None:
+    number, _ = await launched(web)
+    evil = '<img src=x onerror="alert(1)">'
+    web.world.journal.append(f"launch/{number}", Logged(Phase.BUILDING, evil))
+    answer = await web.get(f"/launch/{number}", Accept="text/html")
+    assert "&lt;img src=x" in answer.text
+    assert "<img src=x" not in answer.text
+    plain = await web.get(f"/launch/{number}/log")
+    assert evil in plain.text
+    assert plain.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_failed_launch_s_page_says_why_and_what_to_do(web: Web) -> None:
+    seen = failures.Evidence("<git>", "fatal: <nothing>")
+    web.world.repositories.fails = [failures.REF_NOT_FOUND("there is no branch dev", seen)]
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    text = await page(web, f"/launch/{number}")
+    for says in (
+        "The branch, tag or commit was not found",
+        "There is no branch dev.",
+        "You can put this right",
+        "HEAD is always the default branch",
+        "&lt;git&gt;",
+        "fatal: &lt;nothing&gt;",
+        f'href="{LINK}"',
+        "resolve.ref-not-found",
+    ):
+        assert says in text
+
+
+@pytest.mark.parametrize("path", ["/launch/99", "/api/launches/99", f"/launch/{'9' * 40}"])
+async def test_a_launch_that_never_was_is_404(web: Web, path: str) -> None:
+    answer = await web.get(path, Accept="text/html" if path.startswith("/launch") else "application/json")
+    assert answer.status_code == 404
+
+
+async def test_a_dead_session_says_why_it_ended_and_offers_to_launch_again(web: Web) -> None:
+    number, session = await launched(web)
+    oom = failures.KERNEL_MEMORY("a kernel used more than 2 GB")
+    web.world.journal.append(f"session/{session}", SessionTroubled(session, oom))
+    await web.world.sandboxes.stop(session, EndReason.IDLE)
+    await web.world.until(lambda: not web.world.sessions.live)
+    text = await page(web, f"/user/{session}/lab/tree/x.ipynb?token=old&reset", 424)
+    assert "It was stopped (idle)." in text
+    assert oom.message in text
+    assert f'href="{LINK}?urlpath=lab%2Ftree%2Fx.ipynb%3Freset%3D"' in text
+    assert f'href="/launch/{number}"' in text
+    assert "old" not in text.partition("Launch again")[0].partition("urlpath")[2]
+    log = (await web.get(f"/launch/{number}/log")).text
+    assert f"session    {oom.message}\nsession    The session is over: it was stopped (idle)\n" in log
+    answer = await web.get(f"/user/{session}/api/kernels", Accept="*/*")
+    assert answer.status_code == 424
+    assert answer.json()["launch_again"] == LINK
+    assert answer.json()["session"]["reason"] == "idle"
+    posted = await web.client.post(f"/user/{session}/api/kernels", content=b"{}")
+    assert posted.status_code == 424
+
+
+async def test_a_session_nobody_knows_is_424_too(web: Web) -> None:
+    assert "Nothing is known here" in await page(web, "/user/never-was/", 424)
+    assert (await web.get("/user/never-was/", Accept="application/json")).json()["launch_again"] is None
+
+
+async def test_a_session_that_runs_but_does_not_answer_is_not_called_over(web: Web) -> None:
+    _, session = await launched(web)
+    answer = await web.get(f"/user/{session}/lab", Accept="text/html")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+    assert "over" not in answer.text.partition("<main")[2].partition("</main")[0]
+
+
+async def test_a_session_that_ended_is_no_longer_offered(web: Web) -> None:
+    number, session = await launched(web)
+    await web.world.sandboxes.stop(session, EndReason.OLD)
+    await web.world.until(lambda: not web.world.sessions.live)
+    text = await page(web, f"/launch/{number}?key={web.world.keys.launch_key(number)}")
+    assert "token=" not in text
+    assert "The session is over" in text
+    assert f'href="{LINK}"' in text

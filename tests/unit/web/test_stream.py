@@ -1,0 +1,124 @@
+"""Events as frames."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+
+from perijove.domain import events, failures
+from perijove.domain.events import (
+    BuildStarted,
+    Built,
+    Entry,
+    Event,
+    Failed,
+    Fetched,
+    Logged,
+    Phase,
+    Queued,
+    Ready,
+    Requested,
+    Resolved,
+    Retrying,
+    SessionEnded,
+    SessionLogged,
+    SessionOpened,
+    SessionStarted,
+    SessionTroubled,
+)
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
+from perijove.web.statuses import status
+from perijove.web.stream import Known, Reader, frame, learn, message, ref_url
+
+ADDRESS = RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r")
+REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
+OOM = failures.KERNEL_MEMORY("the kernel used 2 GB")
+HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}")
+STRANGER = Reader("https://hub.test", 7, "", HOLDER.token)
+
+TOLD = [
+    pytest.param(Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),
+    pytest.param(Resolved(REPO), "fetching", f"main is main, commit {'a' * 40}", id="resolved"),
+    pytest.param(Queued(3, "no memory"), "waiting", "Waiting for room, number 3 in the queue: no memory", id="queued"),
+    pytest.param(Fetched("b" * 40), "fetching", "The files of bbbbbbbbbbbb are here", id="fetched"),
+    pytest.param(Logged(Phase.BUILDING, "Collecting x"), "building", "Collecting x", id="logged"),
+    pytest.param(BuildStarted("k" * 32, False), "building", "Building environment kkkkkkkkkkkk", id="building"),
+    pytest.param(
+        BuildStarted("k" * 32, True),
+        "building",
+        "Another launch is building this environment already; following it",
+        id="building together",
+    ),
+    pytest.param(Built("k" * 32, False, 1.26), "built", "Built the environment in 1.3 s, launching...", id="built"),
+    pytest.param(Built("k" * 32, True, 0), "built", "Found the environment built, launching...", id="found"),
+    pytest.param(SessionStarted("s"), "launching", "Launching server...", id="started"),
+    pytest.param(Retrying(OOM, 2), "waiting", f"{OOM.message} Trying again in 2 s.", id="retrying"),
+    pytest.param(Ready("s", "/user/s/"), "ready", "server running at https://hub.test/user/s/", id="ready"),
+    pytest.param(Failed(OOM), "failed", OOM.message, id="failed"),
+    pytest.param(SessionOpened(Session("s", 7, REPO, "k", 0)), "session", "Session s opened", id="opened"),
+    pytest.param(SessionLogged("s", "words"), "session", "words", id="session logged"),
+    pytest.param(SessionTroubled("s", OOM), "session", OOM.message, id="troubled"),
+    pytest.param(
+        SessionEnded("s", EndReason.IDLE, "nobody used it", 0),
+        "session",
+        "The session is over: nobody used it",
+        id="ended",
+    ),
+]
+
+
+def test_the_table_knows_every_event() -> None:
+    assert {type(case.values[0]) for case in TOLD} == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize(("event", "phase", "says"), TOLD)
+def test_an_event_is_told_in_words_and_by_phase(event: Event, phase: str, says: str) -> None:
+    told = message(event, Known(), HOLDER)
+    assert (told["phase"], told["message"]) == (phase, f"{says}\n")
+    json.dumps(told)
+
+
+def test_a_stranger_is_not_told_where_the_session_is() -> None:
+    text = frame(Entry(3, 1.5, "launch/7", Ready("s", "/user/s/")), Known(), STRANGER).decode()
+    assert text.startswith("id: 3\ndata: ")
+    assert "token" not in text
+    assert "/user/s/" not in text
+
+
+def test_a_frame_is_one_line_of_data_whatever_the_log_says() -> None:
+    entry = Entry(9, 2.0, "launch/7", Logged(Phase.BUILDING, "a\nid: 1\n\ndata: {}\r\u2028</script>\x00"))
+    text = frame(entry, Known(), HOLDER)
+    assert text.count(b"\n") == 3
+    assert text.endswith(b"\n\n")
+    assert b"\r" not in text
+    assert text.startswith(b"id: 9.key\ndata: ")
+
+
+def test_what_was_told_before_is_repeated_at_the_end() -> None:
+    known = Known()
+    for event in (Requested(ADDRESS, "x"), Resolved(REPO), Built("k" * 32, True, 0)):
+        known = learn(known, event)
+    ready = message(Ready("s", "/user/s/"), known, HOLDER)
+    assert ready["image"] == "k" * 32
+    assert ready["binder_persistent_request"] == f"v2/gh/o/r/{'a' * 40}"
+    assert ready["token"] == "token of s"
+
+
+URLS = [
+    pytest.param("gh", "https://github.com/o/r", "https://github.com/o/r/tree/C", id="GitHub"),
+    pytest.param("gl", "https://gitlab.com/g/p.git", "https://gitlab.com/g/p/-/tree/C", id="GitLab"),
+    pytest.param("gist", "https://gist.github.com/u/1.git", "https://gist.github.com/u/1/C", id="a gist"),
+    pytest.param("git", "https://git.test/r.git", "https://git.test/r.git", id="any other"),
+]
+
+
+@pytest.mark.parametrize(("provider", "url", "page"), URLS)
+def test_the_commit_s_page_is_named(provider: str, url: str, page: str) -> None:
+    assert ref_url(ResolvedRepo(RepoAddress(provider, "s/main", url, "main", "r"), "C", "")) == page
+
+
+@pytest.mark.parametrize("kind", failures.CATALOGUE.values(), ids=lambda kind: kind.code)
+def test_every_failure_has_a_status(kind: failures.Kind) -> None:
+    assert 400 <= status(kind("because")) < 600
