@@ -48,7 +48,7 @@ def run(client: Client, link: str, *, as_json: bool, browser: bool) -> bool:
     with told:
         for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
             event = wire.decode_event(entry["event"])
-            url = _url(client, event, begun["urlpath"]) if isinstance(event, Ready) else ""
+            url = _at_place(entry.pop("url"), begun["urlpath"]) if isinstance(event, Ready) else ""
             told.tell(entry, event, url)
             if isinstance(event, Ready):
                 if browser:
@@ -98,10 +98,9 @@ class _Terminal:
         printing.out.print(_line(event, url, self._number))
 
 
-def _url(client: Client, event: Ready, urlpath: str) -> str:
-    """The session's address with its token, opened at the place the link named."""
-    session = client.call("GET", f"/sessions/{event.session}")
-    base, _, token = str(session["url"]).partition("?")
+def _at_place(url: str, urlpath: str) -> str:
+    """The session's link, opened at the place that the launch's link named."""
+    base, _, token = url.partition("?")
     return f"{base}{urlpath}{'&' if '?' in urlpath else '?'}{token}"
 
 

@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from perijove.domain import failures, wire
-from perijove.domain.events import Entry, SessionOpened
+from perijove.domain.events import Entry, Ready, SessionOpened
 from perijove.domain.failures import BAD_LINK, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.keys import Keys
-from perijove.domain.nouns import EndReason, Session, StoredEnvironment
+from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment
 from perijove.domain.ports import Clock, Environments, Repositories, Sessions
 from perijove.domain.settings import Settings, names
 from perijove.journal import Journal
@@ -120,10 +120,13 @@ class Admin:
             "last_activity": self.sessions.last_activity(session.name),
         }
         if used:
-            token = self.keys.session_token(session.name)
             row |= {"memory": used.memory, "disk": used.disk, "processes": used.processes}
-            row["url"] = f"{self.url()}{session.path.lstrip('/')}?token={token}"
+            row["url"] = self._link(session.name, session.path)
         return row
+
+    def _link(self, name: SessionName, path: str) -> str:
+        """A session's address with its token."""
+        return f"{self.url()}{path.lstrip('/')}?token={self.keys.session_token(name)}"
 
     # environments
 
@@ -180,15 +183,22 @@ class Admin:
         async def lines() -> AsyncIterator[bytes]:
             if request.query_params.get("follow") == "1":
                 async for entry in self.journal.follow(of, after):
-                    yield line(entry)
+                    yield self._line(entry)
                 return
             seen = after
             while entries := self.journal.read(of, seen):
                 for entry in entries:
                     seen = entry.seq
-                    yield line(entry)
+                    yield self._line(entry)
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    def _line(self, entry: Entry) -> bytes:
+        """An entry as one line of JSON; a session that got ready with its link, which the journal must not hold."""
+        told = {"seq": entry.seq, "at": entry.at, "event": wire.encode(entry.event)}
+        if isinstance(entry.event, Ready):
+            told["url"] = self._link(entry.event.session, entry.event.path)
+        return json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
     def app(self) -> Starlette:
         """The application; its socket is its only guard."""
@@ -211,12 +221,6 @@ class Admin:
             routes=[Route(path, handler, methods=[method]) for method, path, handler in rows],
             exception_handlers={Fail: _told, Exception: _told},
         )
-
-
-def line(entry: Entry) -> bytes:
-    """An entry as one line of JSON."""
-    told = {"seq": entry.seq, "at": entry.at, "event": wire.encode(entry.event)}
-    return json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
 
 def launch_row(launch: Launch) -> dict[str, Any]:
