@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from perijove.domain.events import Entry, Event, Failed, Ready, SessionEnded
+from perijove.domain.events import Entry, Event, Failed, Terminal
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock, Ledger
 
@@ -20,7 +20,7 @@ BATCH = 500
 
 def ends(event: Event) -> bool:
     """Whether nothing follows this event in its subject."""
-    return isinstance(event, (Ready, Failed, SessionEnded))
+    return isinstance(event, Terminal)
 
 
 class Journal:

@@ -27,9 +27,10 @@ from perijove.backends.git import GitRepositories
 from perijove.backends.pad.client import Pad
 from perijove.backends.sqlite import SqliteLedger
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail, Failure
+from perijove.domain.listening import listening_url, loopback_only, own_url
 from perijove.domain.nouns import DataPlaneTable, Isolation
 from perijove.domain.ports import Tell
-from perijove.domain.settings import PrivateAddresses, Settings, listening_url, loopback_only, own_url
+from perijove.domain.settings import PrivateAddresses, Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
 from perijove.launching.build.builder import Builds
@@ -103,7 +104,7 @@ class Service:
 
     def url(self) -> str:
         """The service's own address."""
-        return own_url(self.settings())
+        return own_url(self.settings().service)
 
     def stop(self) -> None:
         """Drain and stop; a service that is still starting stops at once."""
@@ -210,7 +211,7 @@ class Service:
     async def _answers(self) -> None:
         """Until our own address really answers, through Caddy. Raises Fail: `platform.data-plane-down`."""
         said, settings = "nothing", self.settings()
-        address = listening_url(settings) + "health"
+        address = listening_url(settings.service) + "health"
         headers = {"Host": settings.service.hosts[0]} if settings.service.hosts else {}
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
             deadline = time.monotonic() + ANSWERS_WITHIN
@@ -265,7 +266,7 @@ def _ground(isolation: Isolation) -> str:
 def _private(settings: Settings) -> bool:
     """Whether visitors may name private addresses."""
     wish = settings.repositories.private_addresses
-    return loopback_only(settings) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
+    return loopback_only(settings.service) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perijove.domain import wire
-from perijove.domain.events import Entry, Event, Failed, Logged, Ready, SessionEnded, SessionLogged
+from perijove.domain.events import Entry, Event, Logged, SessionLogged, Terminal
 from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
 
 _SCHEMA = """
@@ -33,7 +33,7 @@ LINE, STEP, END = 0, 1, 2
 def _weight(event: Event) -> int:
     if isinstance(event, (Logged, SessionLogged)):
         return LINE
-    return END if isinstance(event, (Ready, Failed, SessionEnded)) else STEP
+    return END if isinstance(event, Terminal) else STEP
 
 
 class SqliteLedger:

@@ -1,4 +1,4 @@
-"""What happens, in the past tense: a closed union for launches and one for sessions. Pure.
+"""What happens, in the past tense: a closed union for launches, one for sessions, one for certificates. Pure.
 
 A launch ends in exactly one of `Ready` or `Failed`. Each event is appended once to the journal.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perijove.domain.certificate_events import CertificateEvent, Certified
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import EndReason, EnvironmentKey, RepoAddress, ResolvedRepo, Session, SessionName
 
@@ -102,7 +103,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The launch is over. Terminal."""
+    """The launch, or the attempt to get a certificate, is over. Terminal."""
 
     failure: Failure
 
@@ -110,7 +111,6 @@ class Failed:
 LaunchEvent = (
     Requested | Resolved | Queued | Fetched | Logged | BuildStarted | Built | SessionStarted | Retrying | Ready | Failed
 )
-Terminal = Ready | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,8 @@ class SessionEnded:
 
 
 SessionEvent = SessionOpened | SessionLogged | SessionTroubled | SessionEnded
-Event = LaunchEvent | SessionEvent
+Event = LaunchEvent | SessionEvent | CertificateEvent
+Terminal = Ready | Failed | SessionEnded | Certified
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +162,5 @@ class Entry:
     at: float
     """Unix seconds."""
     subject: str
-    """`launch/<number>` or `session/<name>`."""
+    """`launch/<number>`, `session/<name>`, `order/<host>-<number>` or `certificate/<host>`."""
     event: Event

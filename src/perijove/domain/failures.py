@@ -84,299 +84,300 @@ CATALOGUE: dict[str, Kind] = {}
 """Every kind by its code."""
 
 
-def _row(code: str, title: str, owner: Owner, retry: Retry, remedy: str) -> Kind:
+def row(code: str, title: str, owner: Owner, retry: Retry, remedy: str) -> Kind:
+    """A new kind, entered in the catalogue."""
     kind = Kind(code, title, owner, retry, remedy)
     CATALOGUE[code] = kind
     return kind
 
 
 # resolve: which commit is this?
-BAD_LINK = _row(
+BAD_LINK = row(
     "resolve.bad-link", "This link names no repository",
     Owner.VISITOR, Retry.NEVER,
     "Write it as gh/owner/repo/ref, or paste the repository's web address.",
 )  # fmt: skip
-UNKNOWN_PROVIDER = _row(
+UNKNOWN_PROVIDER = row(
     "resolve.unknown-provider", "This kind of link is not served here",
     Owner.VISITOR, Retry.NEVER,
     "Use one of gh, gl, gist or git.",
 )  # fmt: skip
-FORBIDDEN_ADDRESS = _row(
+FORBIDDEN_ADDRESS = row(
     "resolve.forbidden-address", "This address may not be fetched from",
     Owner.VISITOR, Retry.NEVER,
     "Use a public https address; the operator can allow private ones with repositories.private_addresses.",
 )  # fmt: skip
-REPO_NOT_FOUND = _row(
+REPO_NOT_FOUND = row(
     "resolve.repo-not-found", "The repository was not found",
     Owner.VISITOR, Retry.NEVER,
     "Check the spelling, and that the repository is public.",
 )  # fmt: skip
-REF_NOT_FOUND = _row(
+REF_NOT_FOUND = row(
     "resolve.ref-not-found", "The branch, tag or commit was not found",
     Owner.VISITOR, Retry.NEVER,
     "Check its spelling; HEAD is always the default branch.",
 )  # fmt: skip
-HOST_UNREACHABLE = _row(
+HOST_UNREACHABLE = row(
     "resolve.host-unreachable", "The repository's host does not answer",
     Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's DNS, proxy and firewall.",
 )  # fmt: skip
-REPO_FORBIDDEN = _row(
+REPO_FORBIDDEN = row(
     "resolve.access-denied", "The repository's host refused us",
     Owner.VISITOR, Retry.NEVER,
     "Make the repository public, or ask the operator to add credentials to git's configuration.",
 )  # fmt: skip
-FETCH_FAILED = _row(
+FETCH_FAILED = row(
     "resolve.fetch-failed", "The repository could not be fetched",
     Owner.UPSTREAM, Retry.BACKOFF,
     "Read git's words below; try again if its host was busy.",
 )  # fmt: skip
-TOO_LARGE = _row(
+TOO_LARGE = row(
     "resolve.too-large", "The repository is too large",
     Owner.AUTHOR, Retry.NEVER,
     "Move large data out of the repository, or ask the operator to raise repositories.max_size.",
 )  # fmt: skip
-TOO_SLOW = _row(
+TOO_SLOW = row(
     "resolve.too-slow", "Fetching the repository took too long",
     Owner.UPSTREAM, Retry.AFTER,
     "Try again; the operator can raise repositories.fetch_timeout.",
 )  # fmt: skip
-LFS_MISSING = _row(
+LFS_MISSING = row(
     "resolve.lfs-missing", "A file that the repository keeps in Git LFS cannot be had",
     Owner.AUTHOR, Retry.NEVER,
     "Bring it to the server with `git lfs push --all`, or remove it from the repository.",
 )  # fmt: skip
-SUBMODULE_FAILED = _row(
+SUBMODULE_FAILED = row(
     "resolve.submodule-failed", "A submodule could not be fetched",
     Owner.AUTHOR, Retry.NEVER,
     "Point the submodule at a public https address and at a commit that exists there.",
 )  # fmt: skip
 
 # build: which environment is that?
-UNSUPPORTED_FILE = _row(
+UNSUPPORTED_FILE = row(
     "build.unsupported-file", "The repository describes its environment in a way not supported yet",
     Owner.AUTHOR, Retry.NEVER,
     "Describe the environment with requirements.txt or pyproject.toml.",
 )  # fmt: skip
-BAD_FILE = _row(
+BAD_FILE = row(
     "build.bad-file", "A file that describes the environment cannot be read",
     Owner.AUTHOR, Retry.NEVER,
     "Correct the file and push.",
 )  # fmt: skip
-PYTHON_UNAVAILABLE = _row(
+PYTHON_UNAVAILABLE = row(
     "build.python-unavailable", "The Python version asked for cannot be had here",
     Owner.AUTHOR, Retry.NEVER,
     "Ask for one of the versions listed, or have the operator install it.",
 )  # fmt: skip
-NO_SUCH_PACKAGE = _row(
+NO_SUCH_PACKAGE = row(
     "build.no-such-package", "A package cannot be found",
     Owner.AUTHOR, Retry.NEVER,
     "Check its spelling and version in the requirements.",
 )  # fmt: skip
-CONFLICT = _row(
+CONFLICT = row(
     "build.conflict", "The requirements contradict one another",
     Owner.AUTHOR, Retry.NEVER,
     "Loosen one of the versions named below.",
 )  # fmt: skip
-BUILD_BROKE = _row(
+BUILD_BROKE = row(
     "build.package-broke", "A package's own build failed",
     Owner.AUTHOR, Retry.NEVER,
     "Read the last lines of its log; a version that ships wheels avoids the build.",
 )  # fmt: skip
-INDEX_UNREACHABLE = _row(
+INDEX_UNREACHABLE = row(
     "build.index-unreachable", "The package index does not answer",
     Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's network and uv's index settings.",
 )  # fmt: skip
-INSTALL_FAILED = _row(
+INSTALL_FAILED = row(
     "build.install-failed", "The environment could not be installed",
     Owner.AUTHOR, Retry.NEVER,
     "Read uv's words below.",
 )  # fmt: skip
-BUILD_TOO_SLOW = _row(
+BUILD_TOO_SLOW = row(
     "build.too-slow", "Building the environment took too long",
     Owner.AUTHOR, Retry.NEVER,
     "Ask for fewer packages, or ones that ship wheels; the operator can raise build.timeout.",
 )  # fmt: skip
-BUILD_MEMORY = _row(
+BUILD_MEMORY = row(
     "build.out-of-memory", "Building the environment needed more memory than allowed",
     Owner.AUTHOR, Retry.NEVER,
     "Use packages that ship wheels, or ask the operator to raise build.memory.",
 )  # fmt: skip
-BUILD_DISK = _row(
+BUILD_DISK = row(
     "build.disk-full", "The disk filled up while building",
     Owner.OPERATOR, Retry.AFTER,
     "Free space: `perijove clean` removes environments nobody used lately.",
 )  # fmt: skip
 
 # start: may it run, and where?
-NOT_ALLOWED = _row(
+NOT_ALLOWED = row(
     "start.not-allowed", "This repository may not be launched here",
     Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: launching.banned and launching.allowed decide.",
 )  # fmt: skip
-CLIENT_BANNED = _row(
+CLIENT_BANNED = row(
     "start.client-banned", "Your network may not launch here",
     Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: launching.banned_networks decides.",
 )  # fmt: skip
-RATE_LIMITED = _row(
+RATE_LIMITED = row(
     "start.rate-limited", "Too many launches from your address",
     Owner.VISITOR, Retry.AFTER,
     "Wait, or launch from this service's own page.",
 )  # fmt: skip
-WRONG_HOST = _row(
+WRONG_HOST = row(
     "start.wrong-host", "This service is not reached by this name",
     Owner.VISITOR, Retry.NEVER,
     "Use one of its own names; the operator lists them in service.hosts.",
 )  # fmt: skip
-BAD_REQUEST = _row(
+BAD_REQUEST = row(
     "start.bad-request", "This request cannot be answered",
     Owner.VISITOR, Retry.NEVER,
     "Correct the client that sent it.",
 )  # fmt: skip
-QUEUE_FULL = _row(
+QUEUE_FULL = row(
     "start.queue-full", "There is no room and the queue is full",
     Owner.OPERATOR, Retry.AFTER,
     "Try again in a few minutes.",
 )  # fmt: skip
-WAITED_TOO_LONG = _row(
+WAITED_TOO_LONG = row(
     "start.no-room", "No room came free in time",
     Owner.OPERATOR, Retry.AFTER,
     "Try again later; the operator can raise the quota, or stop idle sessions sooner with session.idle_timeout.",
 )  # fmt: skip
-SERVER_CRASHED = _row(
+SERVER_CRASHED = row(
     "start.server-crashed", "The Jupyter server ended as soon as it started",
     Owner.AUTHOR, Retry.NEVER,
     "Read its last words below.",
 )  # fmt: skip
-SERVER_HANGS = _row(
+SERVER_HANGS = row(
     "start.server-hangs", "The Jupyter server started but does nothing",
     Owner.AUTHOR, Retry.NEVER,
     "Read its last words below: it waits for something that does not come.",
 )  # fmt: skip
-SERVER_TOO_SLOW = _row(
+SERVER_TOO_SLOW = row(
     "start.too-slow", "The Jupyter server did not answer in time",
     Owner.OPERATOR, Retry.NEVER,
     "The machine may be overloaded; the operator can raise session.start_timeout.",
 )  # fmt: skip
-START_MEMORY = _row(
+START_MEMORY = row(
     "start.out-of-memory", "The Jupyter server was killed for memory as it started",
     Owner.OPERATOR, Retry.NEVER,
     "Ask the operator to raise session.memory.",
 )  # fmt: skip
-START_DISK = _row(
+START_DISK = row(
     "start.disk-full", "The disk is full",
     Owner.OPERATOR, Retry.NEVER,
     "Raise session.disk, or free space: `perijove clean` removes environments nobody used lately.",
 )  # fmt: skip
-SANDBOX_FAILED = _row(
+SANDBOX_FAILED = row(
     "start.sandbox-failed", "The sandbox could not be made",
     Owner.OPERATOR, Retry.NEVER,
     "Read bubblewrap's words below.",
 )  # fmt: skip
 
 # session: what happens to one that runs
-KERNEL_MEMORY = _row(
+KERNEL_MEMORY = row(
     "session.kernel-out-of-memory", "A process was killed for memory",
     Owner.VISITOR, Retry.NEVER,
     "Your files are safe; restart the kernel and work on less data at once.",
 )  # fmt: skip
-SESSION_MEMORY = _row(
+SESSION_MEMORY = row(
     "session.out-of-memory", "The session was killed for memory",
     Owner.VISITOR, Retry.NEVER,
     "Launch again and work on less data at once.",
 )  # fmt: skip
-SESSION_DISK = _row(
+SESSION_DISK = row(
     "session.disk-full", "The session's disk is full",
     Owner.VISITOR, Retry.NEVER,
     "Launch again and write less; the operator can raise session.disk.",
 )  # fmt: skip
-SESSION_CRASHED = _row(
+SESSION_CRASHED = row(
     "session.server-died", "The session's Jupyter server ended",
     Owner.AUTHOR, Retry.NEVER,
     "Launch again; its last words stand below.",
 )  # fmt: skip
 
 # platform: the ground we stand on
-NAMESPACES_FORBIDDEN = _row(
+NAMESPACES_FORBIDDEN = row(
     "platform.namespaces-forbidden", "This machine forbids the namespaces that a sandbox needs",
     Owner.OPERATOR, Retry.NEVER,
     "Allow unprivileged user namespaces for bubblewrap.",
 )  # fmt: skip
-SECCOMP_MISSING = _row(
+SECCOMP_MISSING = row(
     "platform.seccomp-missing", "libseccomp is not installed",
     Owner.OPERATOR, Retry.NEVER,
     "Install it: `apt-get install libseccomp2` or `dnf install libseccomp`.",
 )  # fmt: skip
-TOOL_MISSING = _row(
+TOOL_MISSING = row(
     "platform.tool-missing", "A program that Perijove needs is missing",
     Owner.OPERATOR, Retry.NEVER,
     "Install it.",
 )  # fmt: skip
-PORT_TAKEN = _row(
+PORT_TAKEN = row(
     "platform.port-taken", "The address is in use by another program",
     Owner.OPERATOR, Retry.NEVER,
     "Stop that program, or choose another address with --http.",
 )  # fmt: skip
-PORT_FORBIDDEN = _row(
+PORT_FORBIDDEN = row(
     "platform.port-forbidden", "This address may not be listened on",
     Owner.OPERATOR, Retry.NEVER,
     "Choose a port of 1024 or above with --http, or run as root.",
 )  # fmt: skip
-STATE_UNUSABLE = _row(
+STATE_UNUSABLE = row(
     "platform.state-unusable", "The state directory cannot be used",
     Owner.OPERATOR, Retry.NEVER,
     "Choose another with --state, or repair its permissions.",
 )  # fmt: skip
-ALREADY_UP = _row(
+ALREADY_UP = row(
     "platform.already-up", "Perijove already runs on this state directory",
     Owner.OPERATOR, Retry.NEVER,
     "Stop it first, or choose another state directory with --state.",
 )  # fmt: skip
-NOT_UP = _row("platform.not-up", "Perijove does not run", Owner.OPERATOR, Retry.NEVER, "Start it with `perijove up`.")
-BAD_SETTINGS = _row(
+NOT_UP = row("platform.not-up", "Perijove does not run", Owner.OPERATOR, Retry.NEVER, "Start it with `perijove up`.")
+BAD_SETTINGS = row(
     "platform.bad-settings", "The settings cannot be read",
     Owner.OPERATOR, Retry.NEVER,
     "Correct the setting named.",
 )  # fmt: skip
-NOT_ISOLATED = _row(
+NOT_ISOLATED = row(
     "platform.not-isolated", "isolation = none is for a service on loopback only",
     Owner.OPERATOR, Retry.NEVER,
     'Remove session.isolation = "none", or listen on 127.0.0.1.',
 )  # fmt: skip
-DISK_FULL = _row(
+DISK_FULL = row(
     "platform.disk-full", "The disk of the state directory is full",
     Owner.OPERATOR, Retry.AFTER,
     "Free space: `perijove clean` removes environments nobody used lately.",
 )  # fmt: skip
-DATA_PLANE_DOWN = _row(
+DATA_PLANE_DOWN = row(
     "platform.data-plane-down", "Caddy does not run",
     Owner.OPERATOR, Retry.BACKOFF,
     "Read its last words below.",
 )  # fmt: skip
-PAD_DOWN = _row(
+PAD_DOWN = row(
     "platform.pad-down", "The pad, which holds the sandboxes, does not run",
     Owner.OPERATOR, Retry.BACKOFF,
     "It is started again by itself; if it is not, read its last words below.",
 )  # fmt: skip
-INTERRUPTED = _row(
+INTERRUPTED = row(
     "platform.interrupted", "The service was restarted during this launch",
     Owner.OPERATOR, Retry.BACKOFF,
     "Launch again; what was built is kept.",
 )  # fmt: skip
-DRAINING = _row(
+DRAINING = row(
     "platform.draining", "The service is about to stop",
     Owner.OPERATOR, Retry.BACKOFF,
     "Launch again in a minute.",
 )  # fmt: skip
-NO_SUCH_OBJECT = _row(
+NO_SUCH_OBJECT = row(
     "platform.no-such-object", "There is no such thing here",
     Owner.VISITOR, Retry.NEVER,
     "`perijove get` lists what there is.",
 )  # fmt: skip
 
-BUG = _row("internal.bug", "Perijove made a mistake", Owner.US, Retry.NEVER, "Please report it with the lines below.")
+BUG = row("internal.bug", "Perijove made a mistake", Owner.US, Retry.NEVER, "Please report it with the lines below.")
 
 
 def of(error: BaseException) -> Failure:

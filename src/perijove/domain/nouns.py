@@ -301,11 +301,35 @@ class Isolation:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """A certificate that the web server in front shows for a name."""
+
+    host: str
+    chain: Path
+    key: Path
+    """Both in PEM, in a folder of their own revision: a new certificate has new paths."""
+    hsts: bool
+    """Whether browsers are told to come back by https only; never for one that they do not trust."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataPlaneTable:
     """What the web server in front should do. Sessions are not listed: each listens at `sessions/<name>.sock`."""
 
-    listen: str
-    """`address:port`"""
+    http: tuple[str, ...]
+    """`address:port`s"""
+    https: tuple[str, ...]
+    """`address:port`s"""
+    certificates: tuple[ServedCertificate, ...]
+    """Handshakes for other names are refused."""
+    redirects: bool
+    """Whether http leads to https, for names with a certificate; the challenge's path never does."""
+    alpn_hosts: tuple[str, ...]
+    """Names for which answers to tls-alpn-01 may be filed."""
+    alpn_directories: tuple[str, ...]
+    """ACME directories (URLs) whose answers are looked for."""
+    proxies: tuple[str, ...]
+    """Addresses and networks whose X-Forwarded-* is believed."""
     control: Path
     """The socket of the public application."""
     sessions: Path

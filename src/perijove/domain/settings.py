@@ -7,14 +7,17 @@ A field `session.memory` is `[session] memory = "2G"` in the file and `PERIJOVE_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from ipaddress import ip_network
+from typing import Annotated, Any, get_type_hints
 
+from perijove.domain.certificates import ChallengeType
 from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail
+from perijove.domain.listening import http_listeners, https_listeners, loopback_only
 from perijove.domain.nouns import Egress
+from perijove.domain.parsing import parsed, split_address
 
 Size = Annotated[int, "size"]
 """Bytes; written as a number or with a unit: `512M`, `2G`, `1.5T` (powers of 1024)."""
@@ -41,16 +44,93 @@ class PrivateAddresses(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    http: str = "127.0.0.1:8000"
-    """Address and port that the service listens on."""
+    http: tuple[str, ...] = ()
+    """Addresses and ports for http. Empty: `127.0.0.1:8000`, or `0.0.0.0:80` and `[::]:80` when there are `hosts`."""
+    https: tuple[str, ...] = ()
+    """Addresses and ports for https, or `off`. Empty: `127.0.0.1:8443`, or port 443 of everywhere with `hosts`."""
     hosts: tuple[str, ...] = ()
-    """Names the service is reached by; others are refused. Empty: any name."""
+    """Names the service is reached by, each with a certificate of its own; others are refused. Empty: any name."""
+    behind: tuple[str, ...] = ()
+    """Addresses or networks of the web server in front; what it says in X-Forwarded-* is believed, others' is not."""
     drain: Seconds = 10
     """How long launches in progress may go on after SIGTERM."""
     cors_allow_origin: str = ""
     """Origin whose pages may launch and talk to sessions (thebe): `*` or `https://book.example.org`. Empty: none."""
     title: str = "Perijove"
     """The service's name on its pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    directory: str = ""
+    """URL of an ACME directory."""
+    staging: str = ""
+    """URL of its rehearsal's directory, asked first for a new host."""
+    ca_file: str = ""
+    """Roots that its own TLS is judged by, in PEM."""
+    email: str = ""
+    """Whom the CA writes to; `certificates.email` where empty."""
+    profile: str = ""
+    """A certificate profile of that CA: `tlsserver`, `shortlived`."""
+    eab_kid: str = ""
+    """Key identifier of the external account binding."""
+    eab_key_file: str = ""
+    """File with its MAC key, base64url; 0600."""
+    chain: str = ""
+    """The operator's own certificate with its chain, in PEM; watched."""
+    key: str = ""
+    """Its private key; watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    issuers: tuple[str, ...] = ()
+    """As `certificates.issuers`, for this host."""
+    challenges: tuple[ChallengeType, ...] = ()
+    """As `certificates.challenges`, for this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesSettings:
+    email: str = ""
+    """Whom CAs write to."""
+    issuers: tuple[str, ...] = ()
+    """Who signs, in order; the next where one cannot. Known by name: `letsencrypt`, `letsencrypt-staging`, `zerossl`,
+    `local` (the embedded CA); or a directory's URL, or a name of `certificates.issuer`. Empty: `letsencrypt`, and
+    `local` for names of this machine."""
+    acme_ca: str = ""
+    """File with the roots that an issuer given by its URL is judged by."""
+    profile: str = ""
+    """Certificate profile, for issuers without one of their own."""
+    eab_kid: str = ""
+    """External account binding for issuers given by their URL: its key identifier."""
+    eab_key_file: str = ""
+    """File with its MAC key."""
+    challenges: tuple[ChallengeType, ...] = ()
+    """How names are shown to be ours, in the order of preference. Empty: whatever is open, http-01 first."""
+    rehearse: bool = True
+    """Whether a new host asks the CA's staging first, where it has one."""
+    issuer: Mapping[str, IssuerSettings] = field(default_factory=dict)
+    """Issuers of the operator's own: `[certificates.issuer.campus]`."""
+    host: Mapping[str, HostSettings] = field(default_factory=dict)
+    """What differs for one host: `[certificates.host."wiki.example.org"]`."""
+    dns: str = ""
+    """Who writes records for dns-01: `rfc2136`, a provider of dns-lexicon (`cloudflare`), or `hook:/path/to/it`."""
+    dns_options: Mapping[str, str] = field(default_factory=dict)
+    """What it needs: `server`, `key_name`, `key_file`, `algorithm`, `zone` for rfc2136; a provider's own options, each
+    also as `<option>_file`, for secrets."""
+    on_renewed: tuple[str, ...] = ()
+    """Commands run after each new certificate, with PERIJOVE_HOST, PERIJOVE_CHAIN and PERIJOVE_KEY."""
+    resolvers: tuple[str, ...] = ()
+    """Name servers to look with, `ADDRESS` or `ADDRESS:PORT`. Empty: this machine's."""
+    public_addresses: tuple[str, ...] = ()
+    """Addresses that the names should lead to, where this machine does not have them itself (NAT)."""
+    public_roots: str = ""
+    """File with the roots that visitors' browsers trust. Empty: Mozilla's."""
+    http_port: int = 80
+    """The port at which the CA asks for http-01; another for a private CA only."""
+    tls_port: int = 443
+    """The port at which the CA asks for tls-alpn-01; another for a private CA only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +226,7 @@ class Settings:
     """All settings, by table."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    certificates: CertificatesSettings = field(default_factory=CertificatesSettings)
     repositories: RepositoriesSettings = field(default_factory=RepositoriesSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
     launching: LaunchingSettings = field(default_factory=LaunchingSettings)
@@ -203,119 +284,38 @@ def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
     return settings, sources
 
 
-_UNITS = {"size": {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}}
-_UNITS["seconds"] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parsed(hint: Any, raw: Any) -> Any:
-    """A raw value as the type of its field. Raises ValueError with words that follow the setting's name."""
-    origin = get_origin(hint)
-    if origin is Annotated:
-        base, unit = get_args(hint)
-        return _quantity(base, unit, raw)
-    if origin is tuple:
-        if isinstance(raw, str):
-            raw = [part for part in re.split(r"[,\s]+", raw) if part]
-        if not isinstance(raw, (list, tuple)) or not all(isinstance(part, str) for part in raw):
-            raise ValueError("must be a list of texts")
-        return tuple(raw)
-    if origin is not None and issubclass(origin, Mapping):
-        if isinstance(raw, str):
-            raw = dict(part.split("=", 1) for part in raw.split(",") if "=" in part)
-        if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
-            raise ValueError("must be a table of texts")
-        return raw
-    if issubclass(hint, StrEnum):
-        if raw not in list(hint):
-            raise ValueError(f"must be one of {', '.join(hint)}")
-        return hint(raw)
-    return _scalar(hint, raw)
-
-
-def _quantity(base: type, unit: str, raw: Any) -> Any:
-    """A number with a unit."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]?)", str(raw).strip().removesuffix("B").removesuffix("i"))
-    letter = (match[2].upper() if unit == "size" else match[2].lower()) if match else "?"
-    if match is None or letter not in _UNITS[unit]:
-        example = "512M" if unit == "size" else "10m"
-        raise ValueError(f"must be a number, perhaps with a unit of {' '.join(filter(None, _UNITS[unit]))}: {example}")
-    return base(float(match[1]) * _UNITS[unit][letter])
-
-
-def _scalar(hint: type, raw: Any) -> Any:
-    """A plain text or number."""
-    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
-        raise ValueError(f"must be a {'text' if hint is str else 'number'}")
-    if hint is str:
-        return str(raw)
-    try:
-        value = hint(raw)
-    except ValueError:
-        raise ValueError("must be a number") from None
-    if value < 0:
-        raise ValueError("must not be negative")
-    return value
-
-
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     """What a type cannot say. Raises Fail: bad-settings."""
 
     def fail(name: str, why: str, saw: str) -> None:
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(sources.get(name, "default"), saw)))
 
-    try:
-        split_address(settings.service.http)
-    except ValueError as error:
-        fail("service.http", str(error), settings.service.http)
-    for network in settings.launching.banned_networks:
-        try:
-            ip_network(network)
-        except ValueError:
-            fail("launching.banned_networks", "must name networks like 192.0.2.0/24", network)
+    _check_addresses(settings, fail)
     for name, patterns in (("banned", settings.launching.banned), ("allowed", settings.launching.allowed)):
         for pattern in patterns:
             try:
                 re.compile(pattern)
             except re.error as error:
                 fail(f"launching.{name}", f"holds no regular expression: {error}", pattern)
-    if settings.session.isolation is IsolationMode.NONE and not loopback_only(settings):
-        raise Fail(NOT_ISOLATED("the service listens beyond loopback", Evidence("service.http", settings.service.http)))
+    if settings.session.isolation is IsolationMode.NONE and not loopback_only(settings.service):
+        everywhere = " ".join((*http_listeners(settings.service), *https_listeners(settings.service)))
+        raise Fail(NOT_ISOLATED("the service listens beyond loopback", Evidence("service.http(s)", everywhere)))
     if settings.build.concurrent < 1:
         fail("build.concurrent", "must be at least 1", str(settings.build.concurrent))
     if settings.session.cpus <= 0:
         fail("session.cpus", "must be more than 0", str(settings.session.cpus))
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """`127.0.0.1:8000`, `[::1]:8000` or `:8000` → host and port. Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be ADDRESS:PORT, like 127.0.0.1:8000")
-    if host and host != "localhost":
+def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:
+    for name, addresses in (("http", settings.service.http), ("https", settings.service.https)):
+        for address in addresses:
+            try:
+                split_address("127.0.0.1:0" if (name, address) == ("https", "off") else address)
+            except ValueError as error:
+                fail(f"service.{name}", str(error), address)
+    networks = [("launching.banned_networks", one) for one in settings.launching.banned_networks]
+    for name, network in [*networks, *(("service.behind", one) for one in settings.service.behind)]:
         try:
-            ip_address(host)
+            ip_network(network)
         except ValueError:
-            raise ValueError("must begin with an IP address, like 127.0.0.1:8000") from None
-    return host, int(port)
-
-
-def loopback_only(settings: Settings) -> bool:
-    """Whether nobody but this machine can reach the service."""
-    host, _ = split_address(settings.service.http)
-    return host == "localhost" or (host != "" and ip_address(host).is_loopback)
-
-
-def own_url(settings: Settings) -> str:
-    """The service's own address with its slash, by its first name where it has one."""
-    if not settings.service.hosts:
-        return listening_url(settings)
-    port = split_address(settings.service.http)[1]
-    return f"http://{settings.service.hosts[0]}{'' if port == 80 else f':{port}'}/"
-
-
-def listening_url(settings: Settings) -> str:
-    """Where this machine itself reaches the service, whatever its names mean elsewhere."""
-    host, port = split_address(settings.service.http)
-    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
-    return f"http://{name}{'' if port == 80 else f':{port}'}/"
+            fail(name, "must name networks like 192.0.2.0/24", network)

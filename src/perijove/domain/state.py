@@ -134,6 +134,21 @@ class State:
         return self.control / "secret"
 
     @property
+    def acme(self) -> Path:
+        """One folder an ACME directory: the account's key and URL; 0700."""
+        return self.control / "acme"
+
+    @property
+    def local_ca(self) -> Path:
+        """The embedded CA's root and key; 0700."""
+        return self.control / "local-ca"
+
+    @property
+    def secrets(self) -> Path:
+        """One folder a host, one below it a revision; 0700, the files 0600."""
+        return self.control / "secrets"
+
+    @property
     def logs(self) -> Path:
         """Logs of the pad and of Caddy; 0700."""
         return self.root / "log"

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.listening import http_listeners, https_listeners, redirects
+from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 
 
-def table(settings: Settings, state: State, assets: Path, assets_version: str) -> DataPlaneTable:
+def table(
+    settings: Settings,
+    state: State,
+    assets: Path,
+    assets_version: str,
+    certificates: tuple[ServedCertificate, ...] = (),
+    directories: tuple[str, ...] = (),
+) -> DataPlaneTable:
     """The whole of it; no session stands in it, since their sockets are found by name."""
+    service = settings.service
     return DataPlaneTable(
-        listen=settings.service.http,
+        http=http_listeners(service),
+        https=https_listeners(service),
+        certificates=certificates,
+        redirects=redirects(service),
+        alpn_hosts=tuple(host for host in service.hosts if not host.startswith("*.")),
+        alpn_directories=directories,
+        proxies=service.behind,
         control=state.control_socket,
         sessions=state.session_sockets,
         assets=assets,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
+from perijove.domain.certificate_events import CertificateEvent
 from perijove.domain.events import (
     BuildStarted,
     Built,
@@ -92,7 +93,8 @@ def encoded(data: Message, number: str) -> bytes:
 
 
 def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C901, PLR0912  one case an event
-    """What stands behind `data:` for this event."""
+    """What stands behind `data:` for this event of a launch or a session."""
+    assert not isinstance(event, CertificateEvent), "certificates have subjects of their own"
     match event:
         case Requested(address=address):
             return _says("waiting", f"Launch {reader.number}: {address.provider}/{address.spec}", launch=reader.number)

@@ -6,7 +6,8 @@ import pytest
 
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress
-from perijove.domain.settings import Layer, environment_layers, listening_url, loopback_only, merged, own_url
+from perijove.domain.listening import listening_url, loopback_only, own_url
+from perijove.domain.settings import Layer, environment_layers, merged
 
 
 def layer(**values: Any) -> Layer:
@@ -83,7 +84,7 @@ def test_an_unknown_variable_is_not_ignored() -> None:
 )
 def test_loopback_is_known(http: str, *, alone: bool) -> None:
     settings, _ = merged([layer(service__http=http)])
-    assert loopback_only(settings) is alone
+    assert loopback_only(settings.service) is alone
 
 
 def test_no_isolation_beyond_loopback_is_refused() -> None:
@@ -105,4 +106,4 @@ def test_no_isolation_beyond_loopback_is_refused() -> None:
 )
 def test_the_service_knows_its_addresses(http: str, hosts: tuple[str, ...], own: str, listening: str) -> None:
     settings, _ = merged([layer(service__http=http, service__hosts=hosts)])
-    assert (own_url(settings), listening_url(settings)) == (own, listening)
+    assert (own_url(settings.service), listening_url(settings.service)) == (own, listening)

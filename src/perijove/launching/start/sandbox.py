@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from perijove.domain.listening import own_url
 from perijove.domain.nouns import Checkout, Environment, Limits, ResolvedRepo, SandboxSpec, SessionName
-from perijove.domain.settings import Settings, own_url
+from perijove.domain.settings import Settings
 
 HOME = "/home/jovyan"
 
@@ -41,7 +42,7 @@ def sandbox(
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         **dict(environment.environ),
-        **binder_variables(checkout.repo, own_url(settings)),
+        **binder_variables(checkout.repo, own_url(settings.service)),
         "JUPYTER_TOKEN": token,
     }
     return SandboxSpec(

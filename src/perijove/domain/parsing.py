@@ -1,0 +1,99 @@
+"""A raw value, from a file, a variable or a flag, as the type of its setting. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+_UNITS = {"size": {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}}
+_UNITS["seconds"] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parsed(hint: Any, raw: Any) -> Any:
+    """A raw value as the type of its field. Raises ValueError with words that follow the setting's name."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        base, unit = get_args(hint)
+        return _quantity(base, unit, raw)
+    if origin is tuple:
+        if isinstance(raw, str):
+            raw = [part for part in re.split(r"[,\s]+", raw) if part]
+        if not isinstance(raw, (list, tuple)) or not all(isinstance(part, str) for part in raw):
+            raise ValueError("must be a list of texts")
+        return tuple(raw)
+    if origin is not None and issubclass(origin, Mapping):
+        inner = get_args(hint)[1]
+        if is_dataclass(inner):
+            return _tables(inner, raw)
+        if isinstance(raw, str):
+            raw = dict(part.split("=", 1) for part in raw.split(",") if "=" in part)
+        if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
+            raise ValueError("must be a table of texts")
+        return raw
+    if issubclass(hint, StrEnum):
+        if raw not in list(hint):
+            raise ValueError(f"must be one of {', '.join(hint)}")
+        return hint(raw)
+    return _scalar(hint, raw)
+
+
+def _tables(inner: Any, raw: Any) -> Any:
+    """Named tables of settings."""
+    if not isinstance(raw, dict) or not all(isinstance(table, dict) for table in raw.values()):
+        raise ValueError("must be tables, written in the settings file")
+    hints, made = get_type_hints(inner, include_extras=True), {}
+    for name, table in raw.items():
+        if unknown := table.keys() - hints.keys():
+            raise ValueError(f"has no {', '.join(sorted(unknown))} (in {name}); it knows {', '.join(hints)}")
+        try:
+            made[name] = inner(**{key: parsed(hints[key], value) for key, value in table.items()})
+        except ValueError as error:
+            raise ValueError(f"of {name}: {error}") from error
+    return made
+
+
+def _quantity(base: type, unit: str, raw: Any) -> Any:
+    """A number with a unit."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]?)", str(raw).strip().removesuffix("B").removesuffix("i"))
+    letter = (match[2].upper() if unit == "size" else match[2].lower()) if match else "?"
+    if match is None or letter not in _UNITS[unit]:
+        example = "512M" if unit == "size" else "10m"
+        raise ValueError(f"must be a number, perhaps with a unit of {' '.join(filter(None, _UNITS[unit]))}: {example}")
+    return base(float(match[1]) * _UNITS[unit][letter])
+
+
+def _scalar(hint: type, raw: Any) -> Any:
+    """A plain text, number or truth value."""
+    if hint is bool:
+        if str(raw).lower() not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return str(raw).lower() == "true"
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
+        raise ValueError(f"must be a {'text' if hint is str else 'number'}")
+    if hint is str:
+        return str(raw)
+    try:
+        value = hint(raw)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if value < 0:
+        raise ValueError("must not be negative")
+    return value
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`127.0.0.1:8000`, `[::1]:8000` or `:8000` → host and port. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be ADDRESS:PORT, like 127.0.0.1:8000")
+    if host and host != "localhost":
+        try:
+            ip_address(host)
+        except ValueError:
+            raise ValueError("must begin with an IP address, like 127.0.0.1:8000") from None
+    return host, int(port)
