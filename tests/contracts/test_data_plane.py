@@ -25,7 +25,19 @@ def table(state: State) -> DataPlaneTable:
     assets = state.root / "assets"
     assets.mkdir(mode=0o755)
     (assets / "a.css").write_text("a {}")
-    return DataPlaneTable(f"127.0.0.1:{free_port()}", state.control_socket, state.session_sockets, assets, "v1")
+    return DataPlaneTable(
+        (f"127.0.0.1:{free_port()}",),
+        (),
+        (),
+        False,
+        (),
+        (),
+        (),
+        state.control_socket,
+        state.session_sockets,
+        assets,
+        "v1",
+    )
 
 
 @pytest.fixture(params=["fake", "caddy"])
@@ -83,7 +95,7 @@ async def test_an_address_in_use_is_a_failure_that_names_the_holder(plane: DataP
         if isinstance(plane, FakeDataPlane):
             plane.taken.add(f"127.0.0.1:{port}")
         with pytest.raises(Fail) as raised:
-            await plane.ensure(replace(table, listen=f"127.0.0.1:{port}"))
+            await plane.ensure(replace(table, http=(f"127.0.0.1:{port}",)))
         assert raised.value.failure.kind is PORT_TAKEN
         assert "(process " in raised.value.failure.cause
         assert await _ended(plane)
@@ -96,7 +108,7 @@ async def test_it_serves_what_the_table_says(state: State, table: DataPlaneTable
     async with upstream(state.control_socket, "control"):
         await caddy.ensure(table)
         try:
-            async with httpx.AsyncClient(base_url=f"http://{table.listen}", trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=f"http://{table.http[0]}", trust_env=False) as client:
                 assert (await client.get("/anything")).json()["who"] == "control"
         finally:
             await caddy.close()

@@ -57,7 +57,7 @@ class Front:
 
     async def raw(self, path: str) -> tuple[int, str]:
         """Status and body for a path sent exactly so; clients would clean it."""
-        host, _, port = self.table.listen.rpartition(":")
+        host, _, port = self.table.http[0].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET {path} HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n".encode())
         async with asyncio.timeout(LIMIT):
@@ -87,7 +87,9 @@ async def front(state: State) -> AsyncIterator[Front]:
     assets.mkdir(mode=0o755)
     (assets / "page.css").write_text("a {}" * 1000)
     listen = f"127.0.0.1:{free_port()}"
-    table = DataPlaneTable(listen, state.control_socket, state.session_sockets, assets, "v1")
+    table = DataPlaneTable(
+        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, assets, "v1"
+    )
     caddy = Caddy(state)
     async with (
         upstream(state.control_socket, "control", 418),
@@ -118,7 +120,7 @@ async def test_a_request_that_comes_early_waits_for_its_server(front: Front) -> 
 
 
 async def test_websockets_pass_through(front: Front) -> None:
-    address = f"ws://{front.table.listen}/user/ws/api/kernels/1/channels"
+    address = f"ws://{front.table.http[0]}/user/ws/api/kernels/1/channels"
     async with upstream(front.socket("ws"), "session"), connect(address, proxy=None) as talk:
         await talk.send("1+1")
         assert await talk.recv() == "session: 1+1"
@@ -205,7 +207,7 @@ async def test_sessions_go_on_and_a_page_says_so_while_the_control_plane_is_away
 
 
 async def test_a_reload_keeps_websockets(front: Front) -> None:
-    address = f"ws://{front.table.listen}/user/ws/"
+    address = f"ws://{front.table.http[0]}/user/ws/"
     async with upstream(front.socket("ws"), "session"), connect(address, proxy=None) as talk:
         await front.caddy.ensure(replace(front.table, assets_version="v2"))
         await front.served("/-/v2/page.css")
@@ -275,7 +277,19 @@ async def test_another_caddy_on_the_same_address_is_named(front: Front) -> None:
 
 
 async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: State) -> None:
-    table = DataPlaneTable(f"127.0.0.1:{free_port()}", state.control_socket, state.session_sockets, state.root, "v1")
+    table = DataPlaneTable(
+        (f"127.0.0.1:{free_port()}",),
+        (),
+        (),
+        False,
+        (),
+        (),
+        (),
+        state.control_socket,
+        state.session_sockets,
+        state.root,
+        "v1",
+    )
     state.caddy_socket.mkdir()
     (state.caddy_socket / "x").touch()
     with pytest.raises(Fail) as raised:
@@ -286,7 +300,9 @@ async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: Stat
 
 
 async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> None:
-    table = DataPlaneTable("203.0.113.1:8000", state.control_socket, state.session_sockets, state.root, "v1")
+    table = DataPlaneTable(
+        ("203.0.113.1:8000",), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1"
+    )
     with pytest.raises(Fail) as raised:
         await Caddy(state).ensure(table)
     assert raised.value.failure.kind is BAD_SETTINGS
@@ -296,7 +312,9 @@ async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> N
 async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 79:
         pytest.skip("anybody may listen on any port here (ip_unprivileged_port_start)")
-    table = DataPlaneTable("127.0.0.1:79", state.control_socket, state.session_sockets, state.root, "v1")
+    table = DataPlaneTable(
+        ("127.0.0.1:79",), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1"
+    )
     us = os.geteuid()
     if us == 0:
         os.seteuid(65534)

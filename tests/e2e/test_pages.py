@@ -161,11 +161,11 @@ async def site(state: State, browser: Browser) -> AsyncIterator[Site]:
     world = World(state.root, clock=WallClock())
     world.repositories = SpeakingRepositories(world.repositories.folder)
     sandboxes = world.sandboxes = ServedSessions(state.session_sockets)
-    world.set(service__http=f"127.0.0.1:{free_port()}")
+    world.set(service__http=(f"127.0.0.1:{free_port()}",))
     caddy = Caddy(state)
     plan: DataPlaneTable = table(world.settings, state, STATIC, ASSETS_VERSION)
     async with browsing(browser) as (page, complaints), world.up():
-        site = Site(state, world, sandboxes, page, f"http://{plan.listen}", complaints)
+        site = Site(state, world, sandboxes, page, f"http://{plan.http[0]}", complaints)
         await site.start()
         await caddy.ensure(plan)
         try:

@@ -22,8 +22,9 @@ class FakeDataPlane:
         self.asked += 1
         if self.fails:
             raise Fail(self.fails.pop(0))
-        if table.listen in self.taken:
-            raise Fail(PORT_TAKEN(f"python (process 1) listens on {table.listen}"))
+        for address in (*table.http, *table.https):
+            if address in self.taken:
+                raise Fail(PORT_TAKEN(f"python (process 1) listens on {address}"))
         if self._alive is None or not self.tables or self.tables[-1] != table:
             self.tables.append(table)
         self._alive = self._alive or asyncio.Event()

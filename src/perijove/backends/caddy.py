@@ -92,12 +92,12 @@ class Caddy:
             runs = await self._running()
             if runs == wanted:
                 return
-            if _port(_listen(runs)) != _port(table.listen):
-                _bindable(table.listen)
+            for listen in set(table.http) - set(_listen(runs)):
+                _bindable(listen)
             if runs is None:
                 await self._start()
             try:
-                await self._load(wanted, table.listen)
+                await self._load(wanted, " ".join(table.http))
             except Fail:
                 if runs is None:
                     await self._stop()
@@ -211,7 +211,7 @@ class Caddy:
 def configuration(table: DataPlaneTable, state: State) -> dict[str, Any]:
     """Caddy's whole configuration. A session's socket is found by its name at each request: none stands here."""
     server = {
-        "listen": [table.listen],
+        "listen": list(table.http),
         "protocols": ["h1"],
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
@@ -291,17 +291,13 @@ def _assets(table: DataPlaneTable) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _listen(config: dict[str, Any] | None) -> str:
-    """The address a running configuration listens on; `` for none."""
+def _listen(config: dict[str, Any] | None) -> list[str]:
+    """The addresses a running configuration listens on."""
     try:
-        listen: str = (config or {})["apps"]["http"]["servers"]["public"]["listen"][0]
-    except (KeyError, IndexError, TypeError):
-        return ""
+        listen: list[str] = (config or {})["apps"]["http"]["servers"]["public"]["listen"]
+    except (KeyError, TypeError):
+        return []
     return listen
-
-
-def _port(listen: str) -> str:
-    return listen.rpartition(":")[2]
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from perijove.domain.nouns import DataPlaneTable
 from perijove.routing import reconcile
 from tests.fakes.data_plane import FakeDataPlane
 
-TABLE = DataPlaneTable("127.0.0.1:1", Path("/c"), Path("/s"), Path("/a"), "v1")
+TABLE = DataPlaneTable(("127.0.0.1:1",), (), (), False, (), (), (), Path("/c"), Path("/s"), Path("/a"), "v1")
 
 
 @dataclass
@@ -75,7 +75,7 @@ async def test_it_is_made_so_at_once() -> None:
 async def test_a_changed_table_is_made_so_at_once() -> None:
     async with Kept().up() as kept:
         await kept.until(lambda: kept.plane.asked == 1)
-        kept.table = replace(TABLE, listen="127.0.0.1:2")
+        kept.table = replace(TABLE, http=("127.0.0.1:2",))
         kept.changed.set()
         await kept.until(lambda: kept.plane.tables[1:] == [kept.table])
 

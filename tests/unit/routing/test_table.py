@@ -8,8 +8,8 @@ from perijove.routing.table import table
 
 
 def test_the_table_follows_from_settings_and_state() -> None:
-    made = table(Settings(service=ServiceSettings(http="0.0.0.0:80")), State(Path("/state")), Path("/assets"), "v1")
-    assert made.listen == "0.0.0.0:80"
+    made = table(Settings(service=ServiceSettings(http=("0.0.0.0:80",))), State(Path("/state")), Path("/assets"), "v1")
+    assert made.http == ("0.0.0.0:80",)
     assert made.control == Path("/state/run/control.sock")
     assert made.sessions == Path("/state/s")
     assert (made.assets, made.assets_version) == (Path("/assets"), "v1")
