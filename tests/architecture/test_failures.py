@@ -7,11 +7,13 @@ import re
 
 import pytest
 
-from perijove.domain import failures
+from perijove.domain import certificate_failures, failures
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
-NAMES = {kind.code: name for name, kind in vars(failures).items() if isinstance(kind, Kind)}
+CATALOGUES = ("domain/failures.py", "domain/certificate_failures.py")
+ROWS = vars(failures) | vars(certificate_failures)
+NAMES = {kind.code: name for name, kind in ROWS.items() if isinstance(kind, Kind)}
 OWNERS = {
     Owner.VISITOR: "the visitor",
     Owner.AUTHOR: "the repository's author",
@@ -20,7 +22,7 @@ OWNERS = {
     Owner.US: "Perijove's makers",
 }
 RETRIES = {Retry.NEVER: "no", Retry.BACKOFF: "yes, after a pause", Retry.AFTER: "after the time it names"}
-AREAS = ("resolve", "build", "start", "session", "platform", "internal")
+AREAS = ("resolve", "build", "start", "session", "platform", "internal", "cert")
 
 
 def used(path_names: tuple[str, ...]) -> set[str]:
@@ -28,7 +30,7 @@ def used(path_names: tuple[str, ...]) -> set[str]:
     found: set[str] = set()
     for folder in path_names:
         for path in modules(ROOT / folder):
-            if path.match("domain/failures.py") or path.match("tests/architecture/*"):
+            if path.match("tests/architecture/*") or any(path.match(one) for one in CATALOGUES):
                 continue
             for node in ast.walk(tree(path)):
                 match node:
@@ -43,7 +45,7 @@ def raised() -> set[str]:
     """Names of rows that are called, which is how a failure is made, or stand in a table from which one is."""
     found = {"BUG"}
     for path in modules():
-        if path.match("domain/failures.py") or path.match("web/statuses.py"):
+        if any(path.match(one) for one in (*CATALOGUES, "web/statuses.py")):
             continue
         for node in ast.walk(tree(path)):
             inside = [node.func] if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
@@ -56,7 +58,7 @@ def raised() -> set[str]:
 
 def test_every_row_has_a_name_and_a_known_area() -> None:
     assert set(NAMES) == set(CATALOGUE)
-    assert not [code for code in CATALOGUE if not re.fullmatch(rf"({'|'.join(AREAS)})\.[a-z-]+", code)]
+    assert not [code for code in CATALOGUE if not re.fullmatch(rf"({'|'.join(AREAS)})\.[a-z0-9-]+", code)]
 
 
 def test_the_document_has_a_heading_a_row_and_no_other() -> None:

@@ -24,7 +24,7 @@ def parsed(hint: Any, raw: Any) -> Any:
             raw = [part for part in re.split(r"[,\s]+", raw) if part]
         if not isinstance(raw, (list, tuple)) or not all(isinstance(part, str) for part in raw):
             raise ValueError("must be a list of texts")
-        return tuple(raw)
+        return tuple(parsed(get_args(hint)[0], part) for part in raw)
     if origin is not None and issubclass(origin, Mapping):
         inner = get_args(hint)[1]
         if is_dataclass(inner):

@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
+from perijove.domain.certificates import ChallengeType
 from perijove.domain.failures import Fail
+from perijove.domain.listening import (
+    certified_hosts,
+    http_listeners,
+    https_listeners,
+    listening_url,
+    loopback_only,
+    own_url,
+    redirects,
+)
 from perijove.domain.nouns import Egress
-from perijove.domain.listening import listening_url, loopback_only, own_url
-from perijove.domain.settings import Layer, environment_layers, merged
+from perijove.domain.settings import HostSettings, IssuerSettings, Layer, environment_layers, merged
 
 
 def layer(**values: Any) -> Layer:
@@ -69,7 +78,7 @@ def test_later_layers_win_and_say_who_they_are() -> None:
     flags = Layer("--http", {"service.http": "127.0.0.1:9000"})
     settings, sources = merged([layer(session__memory="4G", service__http="127.0.0.1:1"), *environment, flags])
     assert settings.session.memory == 1024**3
-    assert settings.service.http == "127.0.0.1:9000"
+    assert settings.service.http == ("127.0.0.1:9000",)
     assert sources == {"session.memory": "PERIJOVE_SESSION_MEMORY", "service.http": "--http"}
 
 
@@ -87,6 +96,19 @@ def test_loopback_is_known(http: str, *, alone: bool) -> None:
     assert loopback_only(settings.service) is alone
 
 
+@pytest.mark.parametrize(
+    "further",
+    [
+        pytest.param({"service__https": "0.0.0.0:8443"}, id="https for everybody"),
+        pytest.param({"service__behind": "127.0.0.1"}, id="somebody in front lets everybody in"),
+        pytest.param({"service__http": "127.0.0.1:80,[::]:80"}, id="one of two"),
+    ],
+)
+def test_loopback_is_all_of_it_or_nothing(further: dict[str, str]) -> None:
+    settings, _ = merged([layer(**({"service__http": "127.0.0.1:8000"} | further))])
+    assert not loopback_only(settings.service)
+
+
 def test_no_isolation_beyond_loopback_is_refused() -> None:
     with pytest.raises(Fail) as caught:
         merged([layer(session__isolation="none", service__http="0.0.0.0:80")])
@@ -94,16 +116,97 @@ def test_no_isolation_beyond_loopback_is_refused() -> None:
     merged([layer(session__isolation="none")])
 
 
+B = ("b.example",)
+ALL_80, ALL_443 = ("0.0.0.0:80", "[::]:80"), ("0.0.0.0:443", "[::]:443")
+
+
 @pytest.mark.parametrize(
-    ("http", "hosts", "own", "listening"),
+    ("wish", "http", "https", "own"),
     [
-        pytest.param("127.0.0.1:8000", (), "http://127.0.0.1:8000/", "http://127.0.0.1:8000/", id="loopback"),
-        pytest.param("0.0.0.0:80", ("b.example",), "http://b.example/", "http://127.0.0.1/", id="a name, port 80"),
-        pytest.param("[::]:8080", ("b.example",), "http://b.example:8080/", "http://[::1]:8080/", id="a name, IPv6"),
-        pytest.param(":8080", (), "http://127.0.0.1:8080/", "http://127.0.0.1:8080/", id="every address"),
-        pytest.param("[2001:db8::1]:80", (), "http://[2001:db8::1]/", "http://[2001:db8::1]/", id="IPv6 address"),
+        pytest.param({}, ("127.0.0.1:8000",), ("127.0.0.1:8443",), "http://127.0.0.1:8000/", id="nothing said"),
+        pytest.param({"http": ":81"}, (":81",), (), "http://127.0.0.1:81/", id="http alone"),
+        pytest.param({"hosts": B}, ALL_80, ALL_443, "https://b.example/", id="a name"),
+        pytest.param({"hosts": B, "https": "off"}, ALL_80, (), "http://b.example/", id="a name without https"),
+        pytest.param(
+            {"hosts": B, "http": "127.0.0.1:80", "https": "127.0.0.1:444"},
+            ("127.0.0.1:80",),
+            ("127.0.0.1:444",),
+            "https://b.example:444/",
+            id="a name, ports of its own",
+        ),
+        pytest.param(
+            {"hosts": B, "behind": "10.0.0.1"},
+            ("127.0.0.1:8000",),
+            ("127.0.0.1:8443",),
+            "https://b.example/",
+            id="behind another web server",
+        ),
+        pytest.param({"hosts": ("*.b.example",)}, ALL_80, ALL_443, "https://www.b.example/", id="any name below one"),
+        pytest.param({"hosts": ("2001:db8::1",)}, ALL_80, ALL_443, "https://[2001:db8::1]/", id="an IPv6 address"),
     ],
 )
-def test_the_service_knows_its_addresses(http: str, hosts: tuple[str, ...], own: str, listening: str) -> None:
-    settings, _ = merged([layer(service__http=http, service__hosts=hosts)])
-    assert (own_url(settings.service), listening_url(settings.service)) == (own, listening)
+def test_the_service_knows_where_it_listens(
+    wish: dict[str, Any], http: tuple[str, ...], https: tuple[str, ...], own: str
+) -> None:
+    settings, _ = merged([layer(**{f"service__{name}": value for name, value in wish.items()})])
+    assert (http_listeners(settings.service), https_listeners(settings.service)) == (http, https)
+    assert own_url(settings.service) == own
+
+
+@pytest.mark.parametrize(
+    ("wish", "hosts", "redirected"),
+    [
+        pytest.param({}, ("localhost",), False, id="nothing said"),
+        pytest.param({"http": ":81"}, (), False, id="http alone"),
+        pytest.param({"hosts": B}, B, True, id="a name"),
+        pytest.param({"hosts": B, "behind": "10.0.0.1"}, B, False, id="somebody in front decides"),
+        pytest.param({"hosts": B, "https": "off"}, (), False, id="no https"),
+    ],
+)
+def test_the_service_knows_which_names_need_certificates(
+    wish: dict[str, Any], hosts: tuple[str, ...], *, redirected: bool
+) -> None:
+    settings, _ = merged([layer(**{f"service__{name}": value for name, value in wish.items()})])
+    assert (certified_hosts(settings.service), redirects(settings.service)) == (hosts, redirected)
+
+
+@pytest.mark.parametrize(
+    ("http", "listening"),
+    [
+        ("0.0.0.0:80", "http://127.0.0.1/"),
+        ("[::]:8080", "http://[::1]:8080/"),
+        (":8080", "http://127.0.0.1:8080/"),
+        ("[2001:db8::1]:80", "http://[2001:db8::1]/"),
+    ],
+)
+def test_the_service_knows_how_this_machine_reaches_it(http: str, listening: str) -> None:
+    settings, _ = merged([layer(service__http=http)])
+    assert listening_url(settings.service) == listening
+
+
+def test_issuers_and_hosts_have_tables_of_their_own() -> None:
+    tables = {
+        "certificates.issuer": {"campus": {"directory": "https://ca.example/acme", "eab_kid": "k1"}},
+        "certificates.host": {"w.example": {"issuers": ["campus"], "challenges": ["dns-01"]}},
+    }
+    settings, _ = merged([Layer("perijove.toml", tables)])
+    assert settings.certificates.issuer["campus"] == IssuerSettings(directory="https://ca.example/acme", eab_kid="k1")
+    assert settings.certificates.host["w.example"] == HostSettings(("campus",), (ChallengeType.DNS,))
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "words"),
+    [
+        pytest.param("certificates.issuer", {"a": {"dir": "x"}}, "has no dir (in a)", id="unknown in a table"),
+        pytest.param("certificates.issuer", {"a": {"directory": 5.5j}}, "of a", id="bad value in a table"),
+        pytest.param("certificates.issuer", "a", "tables", id="no table"),
+        pytest.param("certificates.challenges", ["http-02"], "http-01", id="no such challenge"),
+        pytest.param("certificates.rehearse", "perhaps", "true or false", id="no truth"),
+        pytest.param("service.behind", "proxy.example", "192.0.2.0/24", id="a name in front"),
+        pytest.param("service.https", "443", "ADDRESS:PORT", id="no address for https"),
+    ],
+)
+def test_a_bad_value_of_certificates_is_refused(name: str, raw: Any, words: str) -> None:
+    with pytest.raises(Fail) as caught:
+        merged([Layer("perijove.toml", {name: raw})])
+    assert words in caught.value.failure.cause

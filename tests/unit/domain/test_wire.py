@@ -6,6 +6,25 @@ from typing import get_args
 import pytest
 
 from perijove.domain import wire
+from perijove.domain.certificate_events import (
+    Certified,
+    ChallengeAnswered,
+    ChallengePresented,
+    ChallengeSeen,
+    Foreseen,
+    HookRan,
+    Imported,
+    Issued,
+    IssuerChosen,
+    Looked,
+    OrderBegun,
+    OrderPlaced,
+    OrderSeen,
+    Revoked,
+    Served,
+    Waiting,
+)
+from perijove.domain.certificates import ChallengeType, Confidence, OrderStatus, Problem
 from perijove.domain.events import (
     BuildStarted,
     Built,
@@ -31,6 +50,7 @@ from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
 ADDRESS = RepoAddress("gh", "owner/repo/HEAD", "https://github.com/owner/repo", "HEAD", "repo")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 FAILURE = CONFLICT("a needs b<2", Evidence("uv", "because a==1 … é\n☃"), after=3.5)
+PROBLEM = Problem("urn:ietf:params:acme:error:caa", "forbidden", 403, {"subproblems": [{"type": "x", "n": 1}]})
 EVENTS: list[Event] = [
     Requested(ADDRESS, "192.0.2.7"),
     Resolved(REPO),
@@ -47,6 +67,22 @@ EVENTS: list[Event] = [
     SessionLogged("repo-1", "line"),
     SessionTroubled("repo-1", FAILURE),
     SessionEnded("repo-1", EndReason.MEMORY, "killed", None),
+    OrderBegun("b.example-1", "b.example", "DoesNotExist", "there is none yet"),
+    Looked(FAILURE, Confidence.INSIDE, (ChallengeType.HTTP, ChallengeType.TLS_ALPN), 0.01),
+    IssuerChosen("letsencrypt", "https://ca.example/directory", "zerossl is down"),
+    OrderPlaced("letsencrypt", "https://ca.example/directory", "https://ca.example/order/1", True, 12.5),
+    ChallengePresented(ChallengeType.HTTP, "https://ca.example/chall/1", "t"),
+    ChallengeAnswered("https://ca.example/chall/1"),
+    ChallengeSeen("https://ca.example/chall/1", "invalid", PROBLEM),
+    OrderSeen(OrderStatus.INVALID, PROBLEM),
+    Waiting("the CA has been processing the order since 12 s", FAILURE, 13.5),
+    Issued("r1", "letsencrypt", "0a", 1.0, 2.0),
+    Served("r1", "127.0.0.1:443", True),
+    HookRan("/bin/true", None),
+    Certified("r1"),
+    Foreseen(None, Confidence.CERTAIN),
+    Imported("r2", "/tmp/chain.pem"),
+    Revoked("0a", "keyCompromise"),
 ]
 
 
