@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin
 
@@ -33,10 +33,25 @@ This page is made from `src/perijove/domain/settings.py`: `python -m tests.archi
 test holds it to what the program does.
 """
 EXAMPLES: Mapping[str, tuple[str, str]] = {
-    "service.http": ('"0.0.0.0:80"', "0.0.0.0:80"),
+    "service.http": ('["0.0.0.0:80", "[::]:80"]', "0.0.0.0:80,[::]:80"),
+    "service.https": ('["0.0.0.0:443", "[::]:443"]', "0.0.0.0:443,[::]:443"),
+    "service.behind": ('["10.0.0.7"]', "10.0.0.7"),
     "service.hosts": ('["binder.example.org"]', "binder.example.org"),
     "service.cors_allow_origin": ('"https://book.example.org"', "https://book.example.org"),
     "service.title": ('"Binder of the Institute"', "Binder of the Institute"),
+    "certificates.email": ('"me@example.org"', "me@example.org"),
+    "certificates.issuers": ('["letsencrypt", "zerossl"]', "letsencrypt,zerossl"),
+    "certificates.acme_ca": ('"/etc/perijove/ca.pem"', "/etc/perijove/ca.pem"),
+    "certificates.profile": ('"tlsserver"', "tlsserver"),
+    "certificates.eab_kid": ('"kid-1"', "kid-1"),
+    "certificates.eab_key_file": ('"/etc/perijove/eab.key"', "/etc/perijove/eab.key"),
+    "certificates.challenges": ('["dns-01"]', "dns-01"),
+    "certificates.dns": ('"rfc2136"', "rfc2136"),
+    "certificates.dns_options": ('{ server = "192.0.2.53" }', "server=192.0.2.53"),
+    "certificates.on_renewed": ('["/usr/local/bin/copy-to-mail-server"]', "/usr/local/bin/copy-to-mail-server"),
+    "certificates.resolvers": ('["192.0.2.53"]', "192.0.2.53"),
+    "certificates.public_addresses": ('["192.0.2.10"]', "192.0.2.10"),
+    "certificates.public_roots": ('"/etc/perijove/campus-root.pem"', "/etc/perijove/campus-root.pem"),
     "build.hosts": ('["packages.example.org:443"]', "packages.example.org:443"),
     "build.pythons": ('["/opt/python3.10/bin/python3.10"]', "/opt/python3.10/bin/python3.10"),
     "launching.banned": ("['gh/spammer/.*']", "gh/spammer/.*"),
@@ -76,6 +91,8 @@ def shown(hint: Any, value: Any) -> str:
         return "[" + ", ".join(f'"{one}"' for one in value) + "]"
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f'"{key}" = "{one}"' for key, one in value.items()) + " }" if value else "{}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
 
@@ -83,11 +100,25 @@ def example(name: str, hint: Any, default: Any) -> tuple[str, str]:
     """A value that is not the default, as TOML and as a variable."""
     if name in EXAMPLES:
         return EXAMPLES[name]
+    if isinstance(default, bool):
+        return str(not default).lower(), str(not default).lower()
     if isinstance(default, StrEnum):
         other = list(type(default))[-1 if default is not list(type(default))[-1] else 0]
         return f'"{other}"', str(other)
     told = shown(hint, default * 2 if default else 4)
     return told, told.strip('"')
+
+
+def inner_table(hint: Any) -> type | None:
+    """The class of a setting's own tables, where it has such."""
+    inner = get_args(hint)[1] if get_origin(hint) is Mapping else None
+    return inner if isinstance(inner, type) and is_dataclass(inner) else None
+
+
+def keys(hint: Any) -> list[str]:
+    """The keys of a setting's own tables."""
+    inner = inner_table(hint)
+    return [f"- `{key}`: {told}" for key, told in docstrings(inner).items()] if inner else []
 
 
 def choices(hint: Any) -> list[str]:
@@ -100,6 +131,9 @@ def choices(hint: Any) -> list[str]:
 
 def section(name: str, table: type, field: str, hint: Any) -> str:
     """One setting."""
+    if inner_table(hint):
+        about = [docstrings(table)[field], "", f"In the file alone: `[{name}.NAME]`, with the keys", ""]
+        return "\n".join([f"### {name}", "", *about, *keys(hint)])
     declared = next(one for one in fields(table) if one.name == field)
     default = declared.default_factory() if declared.default_factory is not MISSING else declared.default
     toml, variable = example(name, hint, default)
