@@ -13,6 +13,9 @@ HostName = str
 OrderName = str
 """`<host>-<number>`: one attempt to get one host a certificate."""
 
+SOLVER_HEADER = "X-Perijove-Solver"
+"""Whatever answers below `/.well-known/acme-challenge/` says by this header which Perijove it is."""
+
 
 class IssuerKind(StrEnum):
     """Where certificates come from."""
@@ -283,7 +286,8 @@ class Hop:
     status: int
     """0 where nothing answered"""
     error: str = ""
-    """``, refused, timeout, unreachable, unresolved, reset, tls, not-http"""
+    """``, refused, timeout (no connection), silent (connected, no answer), unreachable, unresolved, reset, tls, not-http;
+    `tls` at an `http://` address: what answers there expects TLS"""
     words: str = ""
     """The error as it was told, verbatim."""
     server: str = ""
@@ -308,6 +312,8 @@ class AddressSeen:
     address: str
     ours: bool | None
     """Whether it is this machine's; None where nobody can say (a private machine behind a public address)."""
+    translated: bool = field(default=False, kw_only=True)
+    """Ours by the operator's word, but on no interface here: a look at it goes through a NAT."""
     hops: tuple[Hop, ...]
     """From port 80 on, redirects followed; empty where they were not asked for."""
     tls: Hop | None = None
@@ -324,6 +330,8 @@ class Sighting:
     addresses: tuple[AddressSeen, ...]
     expected: str
     """The key authorization that the challenge's path must answer."""
+    own_addresses: tuple[str, ...] = field(default=(), kw_only=True)
+    """What `ours` was judged by: the operator's `public_addresses`, or those of this machine's interfaces."""
     http_port: int = 80
     tls_port: int = 443
     seconds: float = 0
