@@ -201,6 +201,8 @@ class RenewalDecision:
     why: str
     again_at: float
     """Unix seconds of the next time to decide; for one that is not due: when it will be."""
+    reason: str = ""
+    """As people know it: DoesNotExist, IncorrectIssuer, Expired, Renewing …; `` where nothing is due."""
 
 
 # Secrets
