@@ -1,24 +1,16 @@
-"""Who is who: settings → live objects → one TaskGroup of named tasks. The only module that knows everybody.
-
-In: settings, a state directory, someone to tell. Out: a service that runs until it is asked to stop.
-"""
+"""The service: its parts started in their order, kept, reloaded and stopped. Acts."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import structlog
-import uvicorn
-from starlette.applications import Starlette
 
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
@@ -44,6 +36,7 @@ from perijove.web.admin import Admin
 from perijove.web.front import public_app
 from perijove.web.pages import ASSETS_VERSION, STATIC
 from perijove.web.public import Public
+from perijove.wiring.sockets import serving
 
 log = structlog.get_logger()
 Load = Callable[[], tuple[Settings, Mapping[str, str]]]
@@ -59,14 +52,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its own ideas about signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +160,8 @@ class Service:
             parts.repositories.sweep()
             parts.launches.recover()
             tasks.append(group.create_task(parts.sessions.cull(), name="sessions, culled"))
-            public = _serving(public_app(parts.public), self.state.control_socket)
-            async with public, _serving(parts.admin.app(), self.state.admin_socket):
+            public = serving(public_app(parts.public), self.state.control_socket)
+            async with public, serving(parts.admin.app(), self.state.admin_socket):
                 await parts.caddy.ensure(self._table())
                 keeping = keep(parts.caddy, self._table, self.changed, parts.clock, self._tell_trouble)
                 tasks.append(group.create_task(keeping, name="data plane, kept"))
@@ -226,32 +211,6 @@ class Service:
                         return
                 await asyncio.sleep(0.05)
         raise Fail(DATA_PLANE_DOWN("our own address does not answer", Evidence(address, said)))
-
-
-@contextlib.asynccontextmanager
-async def _serving(app: Starlette, path: Path) -> AsyncIterator[None]:
-    """Serve an application on a unix socket that only we can open."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    listener.listen(1024)
-    listener.setblocking(False)
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
-    )
-    server = Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"serving {path.name}")
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.wait({serving}, timeout=5)
-        listener.close()
-        path.unlink(missing_ok=True)
 
 
 def _ground(isolation: Isolation) -> str:
