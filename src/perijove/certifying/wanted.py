@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import NoReturn
 
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
@@ -89,7 +88,7 @@ def _issuer(name: str, settings: CertificatesSettings, where: str) -> Issuer:
         known = next((one for one in KNOWN.values() if one.directory == name), Issuer("", IssuerKind.ACME, name))
         found = replace(known, ca_file=settings.acme_ca, email=settings.email, profile=settings.profile)
         return _bound(replace(found, name=known.name or name.removeprefix("https://").rstrip("/")), settings)
-    _bad(
+    raise _bad(
         where,
         f"knows no issuer {name!r}: use {', '.join(KNOWN)}, an https URL, or a table certificates.issuer.{name}",
         name,
@@ -99,7 +98,7 @@ def _issuer(name: str, settings: CertificatesSettings, where: str) -> Issuer:
 def _bound(issuer: Issuer, settings: CertificatesSettings) -> Issuer:
     """With the external account binding, which must be whole."""
     if bool(settings.eab_kid) != bool(settings.eab_key_file):
-        _bad("certificates.eab_kid", "and certificates.eab_key_file go together", settings.eab_kid)
+        raise _bad("certificates.eab_kid", "and certificates.eab_key_file go together", settings.eab_kid)
     return replace(issuer, eab_kid=settings.eab_kid, eab_key_file=settings.eab_key_file)
 
 
@@ -107,16 +106,16 @@ def _own(name: str, own: IssuerSettings, settings: CertificatesSettings) -> Issu
     where = f"certificates.issuer.{name}"
     if own.chain or own.key:
         if not (own.chain and own.key):
-            _bad(where, "needs both chain and key", own.chain or own.key)
+            raise _bad(where, "needs both chain and key", own.chain or own.key)
         if own.directory:
-            _bad(where, "is either a directory or files, not both", own.directory)
+            raise _bad(where, "is either a directory or files, not both", own.directory)
         return Issuer(name, IssuerKind.FILES, chain_file=own.chain, key_file=own.key)
     known = KNOWN.get(name, Issuer(name, IssuerKind.ACME))
     directory = own.directory or known.directory
     if not directory.startswith("https://"):
-        _bad(where, "needs a directory with an https URL, or a chain and a key", own.directory)
+        raise _bad(where, "needs a directory with an https URL, or a chain and a key", own.directory)
     if bool(own.eab_kid) != bool(own.eab_key_file):
-        _bad(where, "needs both eab_kid and eab_key_file, or none", own.eab_kid or own.eab_key_file)
+        raise _bad(where, "needs both eab_kid and eab_key_file, or none", own.eab_kid or own.eab_key_file)
     return Issuer(
         name,
         IssuerKind.ACME,
@@ -134,7 +133,7 @@ def _challenges(host: HostName, names: Sequence[str]) -> tuple[ChallengeType, ..
     known = [kind.value for kind in ChallengeType]
     for name in names:
         if name not in known:
-            _bad("certificates.challenges", f"must be of {', '.join(known)} (for {host})", name)
+            raise _bad("certificates.challenges", f"must be of {', '.join(known)} (for {host})", name)
     return tuple(ChallengeType(name) for name in names)
 
 
@@ -142,13 +141,17 @@ def _check_challenges(host: HostName, challenges: Sequence[ChallengeType], setti
     """That at least one way is left on which an ACME CA can be shown this name."""
     if host.startswith("*."):
         if challenges and ChallengeType.DNS not in challenges:
-            _bad("certificates.challenges", f"must hold dns-01 for the wildcard {host}", ", ".join(challenges))
+            raise _bad("certificates.challenges", f"must hold dns-01 for the wildcard {host}", ", ".join(challenges))
         if not settings.dns:
-            _bad("certificates.dns", f"must be set: the wildcard {host} can only be shown by dns-01", settings.dns)
+            raise _bad(
+                "certificates.dns", f"must be set: the wildcard {host} can only be shown by dns-01", settings.dns
+            )
     if is_address(host) and challenges and set(challenges) == {ChallengeType.DNS}:
-        _bad("certificates.challenges", f"must hold more than dns-01 for the address {host}", ", ".join(challenges))
+        raise _bad(
+            "certificates.challenges", f"must hold more than dns-01 for the address {host}", ", ".join(challenges)
+        )
     if ChallengeType.DNS in challenges and not settings.dns:
-        _bad("certificates.challenges", "holds dns-01, which needs certificates.dns", ", ".join(challenges))
+        raise _bad("certificates.challenges", "holds dns-01, which needs certificates.dns", ", ".join(challenges))
 
 
 def _check_host(host: HostName) -> None:
@@ -156,10 +159,12 @@ def _check_host(host: HostName) -> None:
         return
     labels = host.removeprefix("*.").split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        _bad("service.hosts", "must hold names like binder.example.org, in lower case and as DNS knows them", host)
+        raise _bad(
+            "service.hosts", "must hold names like binder.example.org, in lower case and as DNS knows them", host
+        )
     if host.startswith("*.") and len(labels) < 2:
-        _bad("service.hosts", "holds a wildcard that no CA issues for", host)
+        raise _bad("service.hosts", "holds a wildcard that no CA issues for", host)
 
 
-def _bad(name: str, why: str, saw: str) -> NoReturn:
-    raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(name, saw[:200])))
+def _bad(name: str, why: str, saw: str) -> Fail:
+    return Fail(BAD_SETTINGS(f"{name} {why}", Evidence(name, saw[:200])))
