@@ -1,0 +1,188 @@
+"""What is Caddy told? In: the table. Out: its whole configuration as JSON. Pure.
+
+A session's socket is found by its name at each request, so no session stands here: every change is a reload, and a
+reload may cost a connection that is made just then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, is_address, tls
+from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.parsing import split_address
+from perijove.domain.state import State
+
+Json = dict[str, Any]
+
+CHALLENGE = "/.well-known/acme-challenge/*"
+"""RFC 8555, 8.3: always answered by the control plane, however it is asked for."""
+SESSION = "[a-z0-9][a-z0-9-]{0,39}"
+GRACE = "2s"
+STREAMS_OUTLIVE_RELOADS = "24h"
+DOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark"><title>Back in a moment</title>
+<body style="font:1rem/1.5 system-ui;max-width:36rem;margin:15vh auto;padding:0 1rem"><h1>Back in a moment</h1>
+<p>The service is being restarted. Running sessions are not affected. This page tries again by itself every three
+seconds.</p></body></html>
+"""
+
+
+def configuration(table: DataPlaneTable, state: State) -> Json:
+    """All of it."""
+    servers = {}
+    if table.http:
+        servers["http"] = _server(table.http, ["h1"], table, _redirecting(table) if table.redirects else _open(table))
+    if table.https:
+        routes = [*_hsts(table), *_open(table)]
+        policies = {"tls_connection_policies": connection_policies(table)}
+        servers["https"] = _server(table.https, ["h1", "h2"], table, routes) | policies
+    apps: Json = {"http": {"grace_period": GRACE, "servers": servers}}
+    if table.https:
+        apps["tls"] = tls(table)
+    return bare(state) | {"apps": apps}
+
+
+def bare(state: State) -> Json:
+    """What Caddy needs to run at all. Request logs are left out: a session's token stands in its URL."""
+    return {
+        "admin": {"listen": f"unix/{state.caddy_socket}|0600", "config": {"persist": False}},
+        "logging": {
+            "logs": {"default": {"level": "WARN", "exclude": ["http.log.error", "http.handlers.reverse_proxy"]}}
+        },
+        "storage": {"module": "file_system", "root": str(state.caddy)},
+    }
+
+
+def listens(config: Json | None) -> tuple[str, ...]:
+    """The addresses that a running configuration listens on."""
+    servers = ((config or {}).get("apps") or {}).get("http", {}).get("servers", {})
+    return tuple(one.rpartition("/")[2] for server in servers.values() for one in server.get("listen", ()))
+
+
+def _server(addresses: tuple[str, ...], protocols: list[str], table: DataPlaneTable, routes: list[Json]) -> Json:
+    server: Json = {
+        "listen": [_network(address) for address in addresses],
+        "protocols": protocols,
+        "automatic_https": {"disable": True},
+        "read_header_timeout": "30s",
+        "routes": [*_cleaned(table), _route({"path": [CHALLENGE]}, _control(table)), *routes],
+    }
+    if table.proxies:
+        server["trusted_proxies"] = {"source": "static", "ranges": list(table.proxies)}
+        server["trusted_proxies_strict"] = 1
+    return server
+
+
+def _network(address: str) -> str:
+    """With the family, so that `[::]:80` leaves `0.0.0.0:80` to its twin."""
+    host = split_address(address)[0]
+    if host in ("", "localhost"):
+        return f"tcp/{address}"
+    return f"tcp6/{address}" if ":" in host else f"tcp4/{address}"
+
+
+def _cleaned(table: DataPlaneTable) -> list[Json]:
+    """Nobody says where a request comes from but Caddy, and the server in front by the headers that Caddy reads."""
+    cleaned: list[Json] = [{"handle": [{"handler": "headers", "request": {"delete": ["Forwarded", "X-Real-Ip"]}}]}]
+    if table.proxies:
+        one_host = {"X-Forwarded-Host": {"pattern": r"^[^,\s]+$"}}
+        asked = {"remote_ip": {"ranges": list(table.proxies)}, "header_regexp": one_host}
+        host = {"Host": ["{http.request.header.X-Forwarded-Host}"]}
+        cleaned.append({"match": [asked], "handle": [{"handler": "headers", "request": {"set": host}}]})
+    return cleaned
+
+
+def _open(table: DataPlaneTable) -> list[Json]:
+    return [
+        _static(table),
+        _route(_pattern(f"^/user/({SESSION})$"), _add_slash()),
+        _route(_pattern(f"^/user/({SESSION})/"), _else(_session(table), _control(table))),
+        _route(None, _control(table)),
+    ]
+
+
+def _redirecting(table: DataPlaneTable) -> list[Json]:
+    """To https where there is a certificate; else the control plane says why there is none yet, and nothing more."""
+    port = split_address(table.https[0])[1] if table.https else 443
+    suffix = "" if port == 443 else f":{port}"
+    hosts = [certificate.host for certificate in table.certificates]
+    names = [host for host in hosts if not is_address(host)]
+    redirects = [_to_https([host], f"[{host}]{suffix}" if ":" in host else host + suffix) for host in hosts]
+    redirects = [one for host, one in zip(hosts, redirects, strict=True) if is_address(host)]
+    if names:
+        redirects.append(_to_https(names, "{http.request.host}" + suffix))
+    return [*redirects, _static(table), _route(None, _control(table))]
+
+
+def _to_https(hosts: list[str], there: str) -> Json:
+    location = {"Location": [f"https://{there}{{http.request.uri}}"]}
+    return _route({"host": hosts}, {"handler": "static_response", "status_code": "308", "headers": location})
+
+
+def _hsts(table: DataPlaneTable) -> list[Json]:
+    """Only we say how browsers come back: never a session, and never for a certificate that they do not trust."""
+    name = "Strict-Transport-Security"
+    hosts = [certificate.host for certificate in table.certificates if certificate.hsts]
+    deleted = {"handler": "headers", "response": {"delete": [name], "deferred": True}}
+    routes: list[Json] = [{"handle": [deleted]}]
+    if names := by_name(hosts):
+        told = {"handler": "headers", "response": {"set": {name: [HSTS]}, "deferred": True}}
+        routes.insert(0, {"match": [{"host": names}], "handle": [told]})
+    return routes
+
+
+def _route(match: Json | None, *handlers: Json) -> Json:
+    route: Json = {"handle": list(handlers), "terminal": True}
+    return route if match is None else {"match": [match], **route}
+
+
+def _pattern(pattern: str) -> Json:
+    return {"path_regexp": {"name": "session", "pattern": pattern}}
+
+
+def _else(first: Json, second: Json) -> Json:
+    """`second` answers where nobody listens at `first`."""
+    return {"handler": "subroute", "routes": [{"handle": [first]}], "errors": {"routes": [{"handle": [second]}]}}
+
+
+def _proxy(dial: str) -> Json:
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": dial}],
+        "flush_interval": -1,
+        "stream_close_delay": STREAMS_OUTLIVE_RELOADS,
+        "headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}},
+        "transport": {
+            "protocol": "http",
+            "dial_timeout": "2s",
+            "keep_alive": {"enabled": True, "max_idle_conns_per_host": 8, "idle_timeout": "30s"},
+        },
+    }
+
+
+def _session(table: DataPlaneTable) -> Json:
+    return _proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
+
+
+def _control(table: DataPlaneTable) -> Json:
+    headers = {"Content-Type": ["text/html; charset=utf-8"], "Retry-After": ["3"], "Cache-Control": ["no-store"]}
+    down = {"handler": "static_response", "status_code": "503", "headers": headers, "body": DOWN_PAGE}
+    return _else(_proxy(f"unix/{table.control}"), down)
+
+
+def _add_slash() -> Json:
+    there = "/user/{http.regexp.session.1}/{http.request.uri.prefixed_query}"
+    return {"handler": "static_response", "status_code": "307", "headers": {"Location": [there]}}
+
+
+def _static(table: DataPlaneTable) -> Json:
+    """Their version stands in their address, so browsers may keep them for ever."""
+    kept = {"Cache-Control": ["public, max-age=31536000, immutable"], "X-Content-Type-Options": ["nosniff"]}
+    return _route(
+        {"path": [f"/-/{table.assets_version}/*"]},
+        {"handler": "rewrite", "strip_path_prefix": f"/-/{table.assets_version}"},
+        {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}},
+        {"handler": "encode", "encodings": {"gzip": {}}, "prefer": ["gzip"]},
+        {"handler": "file_server", "root": str(table.assets), "pass_thru": False},
+    )

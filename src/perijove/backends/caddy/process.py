@@ -1,0 +1,157 @@
+"""Is Caddy running, and with this configuration? A process that outlives us, found again by its admin socket.
+
+In: a DataPlaneTable. Out: a configuration that is loaded only when it differs from what runs, since a reload may cost
+a connection. Implements `DataPlane`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+from typing import Any
+
+import httpx
+
+from perijove.backends.caddy import addresses
+from perijove.backends.caddy.configuration import bare, configuration, listens
+from perijove.backends.caddy.program import binary, death, listener, send, spawn
+from perijove.domain import failures
+from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.state import State
+
+START_LIMIT = 10.0
+"""Seconds until a new Caddy's admin socket answers."""
+ADMIN_LIMIT = 10.0
+"""Seconds for one admin request."""
+STOP_LIMIT = 5.0
+"""Seconds to end after SIGTERM, before SIGKILL."""
+LAST_WORDS = 2000
+"""Characters of Caddy's log that go into a failure."""
+
+
+class Caddy:
+    """One Caddy for one state directory. Adopts the one that runs, else starts one that outlives this process."""
+
+    def __init__(self, state: State, admin_limit: float = ADMIN_LIMIT) -> None:
+        self._state = state
+        self._admin_limit = admin_limit
+        self._lock = asyncio.Lock()
+        self._log = state.logs / "caddy.log"
+
+    async def ensure(self, table: DataPlaneTable) -> None:
+        """Have Caddy run with this table; nothing where it does already.
+
+        Raises Fail: `platform.port-taken`, `platform.port-forbidden`, `platform.data-plane-down`,
+        `platform.tool-missing`, `platform.bad-settings`.
+        """
+        table = addresses.present(table)
+        wanted = configuration(table, self._state)
+        async with self._lock:
+            runs = await self._running()
+            if runs == wanted:
+                return
+            addresses.check(table, held=listens(runs))
+            if runs is None:
+                await self._start()
+            try:
+                await self._load(wanted, table)
+            except Fail:
+                if runs is None:
+                    await self._stop()
+                raise
+
+    async def ended(self) -> None:
+        """Return as soon as no Caddy runs."""
+        pid = self.pid()
+        if pid is not None:
+            await death(pid)
+
+    async def close(self) -> None:
+        """Stop Caddy; nothing where none runs."""
+        async with self._lock:
+            await self._stop()
+
+    def pid(self) -> int | None:
+        """The process that listens on the admin socket, as the kernel knows it."""
+        return listener(self._state.caddy_socket)
+
+    async def _stop(self) -> None:
+        if (pid := self.pid()) is None:
+            return
+        send(pid, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_LIMIT):
+                await death(pid)
+        except TimeoutError:
+            send(pid, signal.SIGKILL)
+            await death(pid)
+
+    async def _running(self) -> dict[str, Any] | None:
+        """The configuration that runs; None where no Caddy does. One that hangs is ended."""
+        pid = self.pid()
+        if pid is None:
+            return None
+        try:
+            answer = await self._ask("GET", "/config/")
+            config: dict[str, Any] = answer.raise_for_status().json() or {}
+        except (httpx.HTTPError, ValueError):
+            send(pid, signal.SIGKILL)
+            await death(pid)
+            return None
+        return config
+
+    async def _start(self) -> None:
+        """Start it with an admin socket and nothing else, in a session of its own, so that it outlives us."""
+        program, home = binary(), self._state.caddy
+        home.mkdir(mode=0o700, exist_ok=True)
+        environ = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+        try:
+            pid = spawn(program, environ, json.dumps(bare(self._state)).encode(), self._log)
+        except OSError as error:
+            raise Fail(failures.DATA_PLANE_DOWN("Caddy could not be started", Evidence(program, str(error)))) from error
+        await self._comes_up(pid)
+
+    async def _comes_up(self, pid: int) -> None:
+        watch = asyncio.create_task(death(pid), name="watch Caddy start")
+        try:
+            async with asyncio.timeout(START_LIMIT):
+                while self.pid() != pid:
+                    if watch.done():
+                        raise Fail(self._down("Caddy ended as soon as it started"))
+                    await asyncio.wait([watch], timeout=0.02)
+        except TimeoutError as error:
+            send(pid, signal.SIGKILL)
+            raise Fail(self._down(f"Caddy did not answer within {START_LIMIT:g} s")) from error
+        finally:
+            watch.cancel()
+
+    async def _load(self, wanted: dict[str, Any], table: DataPlaneTable) -> None:
+        try:
+            answer = await self._ask("POST", "/load", wanted)
+        except httpx.HTTPError as error:
+            raise Fail(self._down("Caddy did not take its configuration", Evidence("/load", repr(error)))) from error
+        if answer.is_success:
+            return
+        said = Evidence("Caddy, asked to load its configuration", answer.text[:LAST_WORDS])
+        if "address already in use" in answer.text:
+            raise Fail(addresses.taken(*addresses.named(answer.text, table), said))
+        raise Fail(self._down("Caddy refused its configuration", said))
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        # No TLS on this socket: a context without authorities spares the event loop the 30 ms of reading them.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        transport = httpx.AsyncHTTPTransport(uds=str(self._state.caddy_socket), verify=context)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=self._admin_limit
+        ) as client:
+            return await client.request(method, path, json=body)
+
+    def _down(self, cause: str, *evidence: Evidence) -> Failure:
+        try:
+            words = self._log.read_text(errors="replace")[-LAST_WORDS:] or "(nothing)"
+        except OSError as error:
+            words = str(error)
+        return failures.DATA_PLANE_DOWN(cause, *evidence, Evidence(str(self._log), words))
