@@ -1,4 +1,4 @@
-"""The operator's own certificate files: read, and seen to change. In: paths. Out: bytes, and stamps that differ. Reads."""
+"""The operator's own certificate files: read, and seen to change. In: paths. Out: bytes, and stamps that differ."""
 
 from __future__ import annotations
 

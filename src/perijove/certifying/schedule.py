@@ -1,4 +1,4 @@
-"""When may a CA be asked again? In: what became of earlier attempts. Out: a time. Pure; retrying is one policy, as data.
+"""When may a CA be asked again? In: what became of earlier attempts. Out: a time. Pure.
 
 Two limits: pauses that grow from failure to failure, and a budget of failed validations for each host and hour, which
 stays below what public CAs allow (five for an account and name in an hour).

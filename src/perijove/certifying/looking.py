@@ -1,0 +1,136 @@
+"""Would a CA see the answer? In: the wish. Out: a `Verdict`, before anybody outside is asked. Acts through ports.
+
+A made-up answer is put up as a real one would be, and looked for as a CA does; `verdict` judges what was seen.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from perijove.certifying.challenge import Solvers, possible, standing
+from perijove.certifying.verdict import Verdict, judge
+from perijove.domain.certificate_failures import CAA_FORBIDS, CLOCK_WRONG
+from perijove.domain.certificate_ports import Authorities, Sight
+from perijove.domain.certificates import (
+    CaDirectory,
+    CertificateSpec,
+    ChallengeAnswer,
+    ChallengeType,
+    Confidence,
+    IssuerKind,
+)
+from perijove.domain.failures import Fail, Failure
+from perijove.domain.ports import Clock
+
+EVERYWHERE = frozenset({CAA_FORBIDS.code, CLOCK_WRONG.code})
+"""Failures that dns-01 does not get around."""
+FRESH, FRESH_CLOCK = 600.0, 10.0
+"""Seconds for which a CA's directory is not asked for again; the second while our clock is what is wrong."""
+Look = Callable[[], Awaitable[Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the CA says of itself, and of us."""
+
+    directory: CaDirectory
+    account_url: str
+    at: float
+    trouble: Failure | None = None
+
+
+class Looking:
+    """Looks at hosts; `marker` is what our solver says in its header, `reach_us` where a server in front reaches it."""
+
+    def __init__(
+        self,
+        sight: Sight,
+        authorities: Authorities,
+        solvers: Solvers,
+        clock: Clock,
+        marker: str,
+        reach_us: Callable[[], str],
+    ) -> None:
+        self._sight = sight
+        self._authorities = authorities
+        self._solvers = solvers
+        self._clock = clock
+        self._marker = marker
+        self._reach_us = reach_us
+
+    def useful(self, spec: CertificateSpec) -> bool:
+        """Whether there is anything to look at: dns-01 alone shows nothing at the host."""
+        kinds = possible(spec.host, spec.challenges, self._solvers)
+        return any(kind is not ChallengeType.DNS for kind in kinds)
+
+    @asynccontextmanager
+    async def at(self, spec: CertificateSpec) -> AsyncIterator[Look]:
+        """A look at the host, as often as it is called; what is put up for it goes at the end."""
+        kinds = possible(spec.host, spec.challenges, self._solvers)
+        token = secrets.token_urlsafe(32)
+        expected = f"{token}.{secrets.token_urlsafe(32)}"
+        directory = next((one.directory for one in spec.issuers if one.kind is IssuerKind.ACME), "")
+        offer: Offer | None = None
+
+        async def look() -> Verdict:
+            nonlocal offer
+            offer = await self._offer(spec, offer)
+            if offer.trouble is not None and offer.trouble.kind.code == CLOCK_WRONG.code:
+                return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
+            seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
+            verdict = judge(
+                seen,
+                marker=self._marker,
+                caa_identities=offer.directory.caa_identities,
+                account_url=offer.account_url,
+                clock_ahead=offer.directory.clock_ahead,
+                allowed=tuple(kinds),
+                reach_us=self._reach_us(),
+            )
+            if verdict.failure is not None and verdict.failure.kind.code == CLOCK_WRONG.code:
+                offer = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
+            return self._or_by_dns(verdict, kinds)
+
+        async with AsyncExitStack() as stack:
+            for kind in kinds:
+                if kind is not ChallengeType.DNS:
+                    answer = ChallengeAnswer(spec.host, kind, token, expected, directory)
+                    await stack.enter_async_context(standing(self._solvers[kind], answer))
+            yield look
+
+    async def once(self, spec: CertificateSpec) -> Verdict:
+        """One look, for a forecast: a CA that cannot be asked today is a failure too."""
+        issuer = spec.issuers[0]
+        try:
+            await self._authorities(issuer, issuer.directory).directory()
+        except Fail as error:
+            return Verdict(error.failure, Confidence.CERTAIN, (), ())
+        async with self.at(spec) as look:
+            return await look()
+
+    async def _offer(self, spec: CertificateSpec, last: Offer | None) -> Offer:
+        """What the first CA says; a CA that does not answer is told when it is asked for a certificate."""
+        now = self._clock.now()
+        if last is not None and now - last.at < FRESH:
+            return last
+        issuer = next((one for one in spec.issuers if one.kind is IssuerKind.ACME), spec.issuers[0])
+        authority = self._authorities(issuer, issuer.directory)
+        try:
+            directory = await authority.directory()
+        except Fail as error:
+            return Offer(CaDirectory(issuer.directory), "", now - FRESH + FRESH_CLOCK, error.failure)
+        try:
+            account = (await authority.account()).url
+        except Fail:
+            account = ""  # told, with all it says, as soon as this CA is asked for a certificate
+        return Offer(directory, account, now)
+
+    def _or_by_dns(self, verdict: Verdict, kinds: list[ChallengeType]) -> Verdict:
+        """A host that nobody can reach can still be shown by its DNS."""
+        failure = verdict.failure
+        if failure is None or ChallengeType.DNS not in kinds or failure.kind.code in EVERYWHERE:
+            return verdict
+        return replace(verdict, failure=None, open=(*verdict.open, ChallengeType.DNS))

@@ -1,0 +1,218 @@
+"""One order at one CA, from placed to a secret on disk. In: the wish, perhaps an order in hand. Out: events. Acts.
+
+What to do next is decided by `order`; here it is done, told, and waited for. An order is told before anything else is
+asked, so that a restart goes on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from perijove.certifying.challenge import Solvers, choose, possible, standing
+from perijove.certifying.order import (
+    Answer,
+    Done,
+    Download,
+    Finalize,
+    GiveUp,
+    Known,
+    LookAgain,
+    LookAtAuthorizations,
+    Present,
+    Step,
+    next_step,
+    slowness,
+    state_in_words,
+    worth_telling,
+)
+from perijove.certifying.progress import Placed
+from perijove.domain.certificate_events import (
+    CertificateEvent,
+    ChallengeAnswered,
+    ChallengePresented,
+    ChallengeSeen,
+    Issued,
+    OrderPlaced,
+    OrderSeen,
+    Waiting,
+)
+from perijove.domain.certificate_failures import ACME_RATE_LIMITED, ACME_UNAVAILABLE, ACME_UNREACHABLE
+from perijove.domain.certificate_ports import Authority, Secrets
+from perijove.domain.certificates import (
+    AuthorizationView,
+    CertificateSpec,
+    ChallengeAnswer,
+    ChallengeType,
+    Issuer,
+    OrderName,
+    OrderStatus,
+    OrderView,
+)
+from perijove.domain.failures import Fail
+from perijove.domain.ports import Clock
+
+PASSING = frozenset({ACME_UNREACHABLE.code, ACME_UNAVAILABLE.code, ACME_RATE_LIMITED.code})
+"""Failures of a look at an order in hand that are worth another look."""
+MISSED, MISSED_LOOK = 60.0, 5.0
+"""Seconds for which looks may fail before the order is let go, and between them where the CA names no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked of a CA."""
+
+    attempt: OrderName
+    spec: CertificateSpec
+    issuer: Issuer
+    directory: str
+    rehearsal: bool = False
+    replaces: str = ""
+    """Identifier of the certificate that is replaced (RFC 9773, 5); `` for none."""
+    seen_open: tuple[ChallengeType, ...] | None = None
+    """By the last look; None where nobody looked."""
+    placed: Placed | None = None
+    """An order in hand, to go on with."""
+
+
+class Ordering:
+    """Brings one order to its end."""
+
+    def __init__(self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, ask: Ask) -> None:
+        self._authority = authority
+        self._secrets = secrets
+        self._solvers = solvers
+        self._clock = clock
+        self._ask = ask
+        self._told = 0
+        """How often the state that lasts was told."""
+        self._missed_since: float | None = None
+
+    async def run(self) -> AsyncGenerator[CertificateEvent, None]:
+        """Events to `Issued`, or for a rehearsal to an `OrderSeen` that has shown enough.
+
+        Raises Fail: `cert.*` for an order that brings no certificate, `platform.disk-full`.
+        """
+        ask, now = self._ask, self._clock.now()
+        if ask.placed is None:
+            order = await self._authority.new_order((ask.spec.host,), ask.issuer.profile, ask.replaces)
+            yield OrderPlaced(ask.issuer.name, ask.directory, order.url, ask.rehearsal, order.expires)
+            status = OrderStatus.PENDING
+        else:
+            order = await self._authority.order(ask.placed.order.url)
+            status = ask.placed.status or OrderStatus.PENDING
+        self._known = Known(
+            ask.spec.host,
+            order,
+            now,
+            self._clock.now(),
+            answered=ask.placed.answered if ask.placed else frozenset(),
+            rehearsal=ask.rehearsal,
+        )
+        if order.status is not status:
+            yield OrderSeen(order.status, order.problem)
+        async with AsyncExitStack() as answers:
+            while True:
+                step = next_step(self._known, self._clock.now())
+                if isinstance(step, Done):
+                    return
+                if isinstance(step, GiveUp):
+                    raise Fail(step.failure)
+                for event in await self._taken(step, answers):
+                    yield event
+                    if isinstance(event, Issued):
+                        return
+
+    async def _taken(self, step: Step, answers: AsyncExitStack) -> list[CertificateEvent]:
+        """Do one step; what is to be told of it."""
+        match step:
+            case LookAtAuthorizations(urls):
+                return await self._looked(urls)
+            case Present(view):
+                return [await self._presented(view, answers)]
+            case Answer(challenge):
+                await self._authority.answer(challenge)
+                self._known = replace(
+                    self._known, answered=self._known.answered | {challenge}, since=self._clock.now(), looks=0
+                )
+                return [ChallengeAnswered(challenge)]
+            case Finalize():
+                request = self._secrets.request(self._ask.attempt, self._ask.spec.host)
+                return self._seen(await self._authority.finalize(self._known.order, request))
+            case Download(url):
+                return [await self._downloaded(url)]
+            case LookAgain(at, urls):
+                if waiting := self._waiting(at):
+                    return [waiting]
+                await self._clock.sleep(max(0.0, at - self._clock.now()))
+                return await self._looked(urls)
+        return []
+
+    async def _looked(self, urls: tuple[str, ...]) -> list[CertificateEvent]:
+        """Ask for these authorizations, or for the order where there are none or all are valid now."""
+        try:
+            views = [await self._authority.authorization(url) for url in urls]
+            shown = [view.status == "valid" for view in views]
+            order = None if views and not all(shown) else await self._authority.order(self._known.order.url)
+            self._missed_since = None
+        except Fail as error:
+            return [await self._missed(error)]
+        return self._seen(order, *views)
+
+    async def _missed(self, error: Fail) -> CertificateEvent:
+        """A CA that cannot be asked for a moment still has the order. Raises the Fail where that lasts."""
+        now = self._clock.now()
+        since = self._missed_since = self._missed_since if self._missed_since is not None else now
+        pause = error.failure.after or MISSED_LOOK
+        if error.failure.kind.code not in PASSING or now + pause - since > MISSED:
+            raise error
+        self._known = replace(self._known, seen_at=now + pause)
+        return Waiting("the CA cannot be asked about the order for a moment", error.failure, now + pause)
+
+    def _seen(self, order: OrderView | None, *views: AuthorizationView) -> list[CertificateEvent]:
+        """Take in what the CA says; what of it is new."""
+        before, self._known = self._known, self._known.seen(self._clock.now(), order, *views)
+        if self._known.since != before.since:
+            self._told = 0
+        told: list[CertificateEvent] = []
+        for view in views:
+            earlier = before.authorizations.get(view.url)
+            known = {one.url: one.status for one in earlier.challenges} if earlier else {}
+            told += [
+                ChallengeSeen(challenge.url, challenge.status, challenge.problem)
+                for challenge in view.challenges
+                if challenge.status != known.get(challenge.url, "pending")
+            ]
+        if self._known.order.status is not before.order.status:
+            told.append(OrderSeen(self._known.order.status, self._known.order.problem))
+        return told
+
+    def _waiting(self, until: float) -> Waiting | None:
+        """What to tell of a state that lasts, now and then."""
+        now = self._clock.now()
+        times = worth_telling(now - self._known.since)
+        if times <= self._told:
+            return None
+        self._told = times
+        return Waiting(state_in_words(self._known, now), slowness(self._known, now), max(until, now))
+
+    async def _presented(self, view: AuthorizationView, answers: AsyncExitStack) -> CertificateEvent:
+        spec, before = self._ask.spec, self._ask.placed.presented if self._ask.placed else frozenset()
+        kinds = possible(spec.host, spec.challenges, self._solvers)
+        usable = [one for one in view.challenges if one.type in kinds]
+        challenge = next((one for one in usable if one.url in before), None)
+        challenge = challenge or choose(view, kinds, self._ask.seen_open)
+        kind = ChallengeType(challenge.type)
+        account = await self._authority.account()
+        authorization = f"{challenge.token}.{account.thumbprint}"
+        answer = ChallengeAnswer(spec.host, kind, challenge.token, authorization, self._ask.directory)
+        await answers.enter_async_context(standing(self._solvers[kind], answer))
+        self._known = replace(self._known, presented={**self._known.presented, view.url: challenge.url})
+        return ChallengePresented(kind, challenge.url, challenge.token)
+
+    async def _downloaded(self, url: str) -> CertificateEvent:
+        ask = self._ask
+        chain = await self._authority.certificate(url)
+        secret = self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory)
+        return Issued(secret.revision, ask.issuer.name, secret.serial, secret.not_before, secret.not_after)

@@ -1,0 +1,125 @@
+"""Is the new certificate what the port shows? In: a staged secret. Out: `Served`, or why not; the table's certificates.
+
+The old one stays the host's current one until a handshake on the real port has shown the new one. Acts through ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from perijove.certifying.wanted import REHEARSALS
+from perijove.domain.certificate_events import Served
+from perijove.domain.certificate_failures import NOT_SERVED
+from perijove.domain.certificate_ports import Apply, Secrets, Sight
+from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, Secret, SeenCertificate
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import ServedCertificate
+from perijove.domain.ports import Clock
+
+log = structlog.get_logger()
+LIMIT = 5.0
+"""Seconds in which a handshake must show the new certificate, once the data plane was told."""
+LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
+"""Seconds between handshakes; the last goes on."""
+
+
+class Serving:
+    """What the data plane shows for each host, and what it is just being tried with."""
+
+    def __init__(self, secrets: Secrets, sight: Sight, apply: Apply, clock: Clock, address: Callable[[], str]) -> None:
+        self._secrets = secrets
+        self._sight = sight
+        self._apply = apply
+        self._clock = clock
+        self._address = address
+        self._tried: dict[HostName, Secret] = {}
+        self._trusted: set[HostName] = set()
+        """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
+
+    def served(self, specs: Iterable[CertificateSpec]) -> tuple[ServedCertificate, ...]:
+        """What the table shows for these hosts; nothing for one that has no certificate."""
+        shown = []
+        for spec in specs:
+            secret = self._tried.get(spec.host) or self.current(spec.host)
+            if secret is not None:
+                shown.append(ServedCertificate(spec.host, secret.chain, secret.key, self.hsts(spec, secret)))
+        return tuple(shown)
+
+    def hsts(self, spec: CertificateSpec, secret: Secret) -> bool:
+        """Whether browsers may be bound to https: only by a public CA's certificate that was seen to be trusted."""
+        if any(issuer.name == secret.issuer and issuer.kind is not IssuerKind.ACME for issuer in spec.issuers):
+            return False
+        return bool(secret.directory) and secret.directory not in REHEARSALS and self.trusted(spec.host)
+
+    def trusted(self, host: HostName) -> bool:
+        """Whether the last handshake showed a certificate that visitors' browsers trust."""
+        return host in self._trusted
+
+    def remember(self, host: HostName) -> None:
+        """So it was before a restart."""
+        self._trusted.add(host)
+
+    async def show(self, secret: Secret) -> Served:
+        """Have it served and see it in a handshake; it then stays in the table until `keep`.
+
+        Raises Fail: `cert.not-served`, `platform.*`; the old one has gone back then.
+        """
+        self._tried[secret.host] = secret
+        try:
+            await self._apply()
+            seen = await self._shown(secret)
+        except BaseException:
+            self._tried.pop(secret.host, None)
+            raise
+        if isinstance(seen, Fail):
+            self._tried.pop(secret.host, None)
+            await self._apply()
+            raise seen
+        (self._trusted.add if seen.trusted else self._trusted.discard)(secret.host)
+        return Served(secret.revision, self._address(), seen.trusted)
+
+    async def keep(self, secret: Secret) -> None:
+        """Make it the host's current one. Raises Fail: `platform.disk-full`."""
+        try:
+            self._secrets.keep(secret)
+        finally:
+            self._tried.pop(secret.host, None)
+        try:
+            await self._apply()  # what browsers are told of https may have changed with it
+        except Fail as error:
+            log.warning("the data plane did not hear of a kept certificate", code=error.failure.kind.code)
+
+    def current(self, host: HostName) -> Secret | None:
+        """The host's current secret; None where there is none, or one that cannot be used any more."""
+        try:
+            return self._secrets.current(host)
+        except Fail as error:
+            log.warning("a secret cannot be used", host=host, code=error.failure.kind.code, why=error.failure.cause)
+            return None
+
+    def stands(self, secret: Secret) -> bool:
+        """Whether it is the host's current one already."""
+        current = self.current(secret.host)
+        return current is not None and current.revision == secret.revision
+
+    async def _shown(self, secret: Secret) -> SeenCertificate | Fail:
+        """The certificate once the port shows it; the Fail where it does not in time."""
+        deadline, looks = self._clock.now() + LIMIT, 0
+        address, name = self._address(), secret.host.replace("*", "www", 1)
+        while True:
+            try:
+                seen = await self._sight.handshake(address, name)
+            except (ConnectionError, TimeoutError) as error:
+                words = str(error) or "no answer"
+            else:
+                if seen.fingerprint == secret.fingerprint:
+                    return seen
+                words = f"{seen.subject}, signed by {seen.signed_by}, SHA-256 {seen.fingerprint}"
+            if self._clock.now() >= deadline:
+                log.warning("a new certificate is not served, the old one goes back", host=secret.host, saw=words)
+                cause = f"{address} shows something else for {name}"
+                return Fail(NOT_SERVED(cause, Evidence(address, words[:500])))
+            await self._clock.sleep(LOOKS[min(looks, len(LOOKS) - 1)])
+            looks += 1

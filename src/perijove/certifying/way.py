@@ -1,0 +1,278 @@
+"""The certificate way, whole: look → issuer → order → challenge → secret → served.
+
+In: an attempt, perhaps one that a crash cut off. Out: CertificateEvents; the last is Certified or Failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from perijove.certifying import files
+from perijove.certifying.challenge import Solvers
+from perijove.certifying.issuer import FALLS_OVER, asks_for_proof, because, remaining
+from perijove.certifying.looking import Looking
+from perijove.certifying.ordering import Ask, Ordering
+from perijove.certifying.progress import Placed, Progress, after
+from perijove.certifying.schedule import budget_spent
+from perijove.certifying.serving import Serving
+from perijove.domain import failures
+from perijove.domain.certificate_events import (
+    CertificateEvent,
+    Certified,
+    HookRan,
+    Issued,
+    IssuerChosen,
+    Looked,
+    Waiting,
+)
+from perijove.domain.certificate_failures import CAA_FORBIDS, FILE_UNREADABLE, VALIDATION_FAILED
+from perijove.domain.certificate_ports import Authorities, Secrets
+from perijove.domain.certificates import (
+    CertificateSpec,
+    ChallengeType,
+    Confidence,
+    Issuer,
+    IssuerKind,
+    OrderName,
+    Secret,
+)
+from perijove.domain.events import Failed
+from perijove.domain.failures import BUG, Evidence, Fail, Failure
+from perijove.domain.ports import Clock
+
+log = structlog.get_logger()
+LOOK_AGAIN = 1.5
+"""Seconds between looks while a CA would not see the answer."""
+OUTSIDE_AFTER = 3.0
+"""Seconds after which the eye outside is asked, where a look from here cannot decide."""
+IN_FLIGHT = 16
+"""Attempts that ask CAs at once."""
+Told = CertificateEvent | Failed
+
+
+@dataclass
+class Attempt:
+    """One host's way to a certificate."""
+
+    order: OrderName
+    spec: CertificateSpec
+    past: Progress = field(default_factory=Progress)
+    """What is done already."""
+    forced: bool = False
+    """Whether the CA is asked whatever a look says; may be set while it runs."""
+    refused: Callable[[], Sequence[float]] = tuple
+    """Times of this host's failed validations."""
+    inside: Failure | None = None
+    """What a look from here saw, which may not be what is seen outside."""
+
+
+class CertificateWay:
+    """Gets certificates; all it needs of the world comes in through ports."""
+
+    def __init__(
+        self,
+        authorities: Authorities,
+        secrets: Secrets,
+        solvers: Solvers,
+        looking: Looking,
+        serving: Serving,
+        clock: Clock,
+        hooks: Callable[[], Sequence[str]],
+        run_hook: Callable[[str, Secret], Awaitable[None]],
+    ) -> None:
+        self.authorities = authorities
+        self.secrets = secrets
+        self.looking = looking
+        self.serving = serving
+        self._solvers = solvers
+        self._clock = clock
+        self._hooks = hooks
+        self._run_hook = run_hook
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._not_before: dict[tuple[str, str], tuple[float, Failure]] = {}
+        """Host and directory → until when that CA does not want to be asked, and its words."""
+
+    async def certify(self, attempt: Attempt) -> AsyncGenerator[Told, None]:
+        """Tell an attempt as it happens, from where it stands; the last event is Certified or Failed, never both."""
+        try:
+            async with aclosing(self._attempt(attempt)) as events:
+                async for event in events:
+                    attempt.past = after(attempt.past, event)
+                    yield event
+        except Exception as error:
+            failure = failures.of(error)
+            if failure.kind is BUG:
+                log.exception("an attempt to get a certificate met a bug", order=attempt.order)
+            if attempt.past.issued is None:
+                self.secrets.drop(attempt.order, attempt.spec.host)
+            yield Failed(failure)
+
+    async def _attempt(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
+        if attempt.past.issued is None:
+            attempt.inside = attempt.past.looked.failure if attempt.past.looked else None
+            if self._undecided(attempt):
+                async with aclosing(self._looked(attempt)) as looks:
+                    async for event in looks:
+                        yield event
+            async with self._slots, aclosing(self._asked(attempt)) as events:
+                async for event in events:
+                    yield event
+
+        secret = self._issued(attempt)
+        if not (attempt.past.served and self.serving.stands(secret)):
+            yield await self.serving.show(secret)
+            await self.serving.keep(secret)
+        self.secrets.drop(attempt.order, secret.host)
+
+        for command in self._hooks():
+            if command not in attempt.past.hooks:
+                yield await self._hooked(command, secret)
+        yield Certified(secret.revision)
+
+    def _undecided(self, attempt: Attempt) -> bool:
+        """Whether a look can still spare the CA: it is to be asked, and has no order of ours in hand."""
+        asked = remaining(attempt.spec, attempt.past.issuer)
+        return asks_for_proof(asked) and attempt.past.placed is None and self.looking.useful(attempt.spec)
+
+    async def _looked(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
+        """Look until the CA would see the answer, or until only somebody outside can say whether it would.
+
+        Raises Fail: `cert.budget-spent`.
+        """
+        last, red_since = attempt.past.looked, self._clock.now()
+        async with self.looking.at(attempt.spec) as look:
+            while not attempt.forced:
+                began = self._clock.now()
+                verdict = await look()
+                now = self._clock.now()
+                looked = Looked(verdict.failure, verdict.confidence, tuple(verdict.open), now - began)
+                if last is None or _essence(looked) != _essence(last):
+                    yield looked
+                last = looked
+                attempt.inside = verdict.failure
+                if verdict.failure is None:
+                    break
+                if verdict.confidence is Confidence.INSIDE and now - red_since >= OUTSIDE_AFTER:
+                    break
+                await self._clock.sleep(LOOK_AGAIN)
+        spent = budget_spent(attempt.refused(), self._clock.now())
+        if spent is not None and not attempt.forced:
+            seen = [Evidence("seen from here", attempt.inside.message)] if attempt.inside else []
+            raise Fail(replace(spent, evidence=(*spent.evidence, *seen)))
+
+    async def _asked(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
+        """Ask the issuers one after the other, until one gives a certificate."""
+        why, issuers = "", remaining(attempt.spec, attempt.past.issuer)
+        for issuer in issuers:
+            try:
+                async with aclosing(self._by(attempt, issuer, why)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except Fail as error:
+                if error.failure.after:
+                    until = self._clock.now() + error.failure.after
+                    self._not_before[attempt.spec.host, issuer.directory] = until, error.failure
+                if issuer is issuers[-1] or error.failure.kind.code not in FALLS_OVER:
+                    raise
+                why = because(issuer, error.failure)
+
+    async def _by(self, attempt: Attempt, issuer: Issuer, why: str) -> AsyncGenerator[CertificateEvent, None]:
+        past = attempt.past
+        if past.issuer != issuer.name:
+            yield IssuerChosen(issuer.name, issuer.directory, why)
+        if issuer.kind is IssuerKind.FILES:
+            yield self._taken(attempt, issuer)
+            return
+        until, failure = self._not_before.get((attempt.spec.host, issuer.directory), (0.0, None))
+        if failure is not None and self._clock.now() < until:
+            raise Fail(replace(failure, after=until - self._clock.now()))
+        if issuer.kind is IssuerKind.ACME:
+            await self.authorities(issuer, issuer.directory).account()
+            if self._rehearses(attempt, issuer):
+                async with aclosing(self._rehearsed(attempt, issuer)) as events:
+                    async for event in events:
+                        yield event
+        async with aclosing(self._ordered(attempt, issuer, issuer.directory)) as events:
+            async for event in events:
+                yield event
+
+    def _rehearses(self, attempt: Attempt, issuer: Issuer) -> bool:
+        """Whether its staging is asked first: for a host that is new, or that only others can see."""
+        placed = attempt.past.placed
+        if not issuer.staging or attempt.forced or attempt.past.rehearsed:
+            return False
+        if placed is not None:
+            return placed.order.rehearsal
+        new = attempt.spec.rehearse and self.serving.current(attempt.spec.host) is None
+        return new or attempt.inside is not None
+
+    async def _rehearsed(self, attempt: Attempt, issuer: Issuer) -> AsyncGenerator[CertificateEvent, None]:
+        """Have the staging look at the answer; where staging itself is in trouble, the CA is asked all the same."""
+        try:
+            async with aclosing(self._ordered(attempt, issuer, issuer.staging)) as events:
+                async for event in events:
+                    yield event
+        except Fail as error:
+            code = error.failure.kind.code
+            if code == VALIDATION_FAILED.code and attempt.inside is not None:
+                # Seen from here and from outside: what we saw says more than what the CA says.
+                told = (*attempt.inside.evidence, *error.failure.evidence)
+                raise Fail(replace(attempt.inside, evidence=told)) from error
+            if code in (VALIDATION_FAILED.code, CAA_FORBIDS.code):
+                raise
+            words = "the rehearsal cannot be had, so the CA itself is asked"
+            yield Waiting(words, error.failure, self._clock.now())
+
+    async def _ordered(
+        self, attempt: Attempt, issuer: Issuer, directory: str
+    ) -> AsyncGenerator[CertificateEvent, None]:
+        """One order at one directory, from where it stands."""
+        spec, rehearsal = attempt.spec, directory == issuer.staging != ""
+        current = self.serving.current(spec.host)
+        replaces = current.ari if current and current.directory == directory and not rehearsal else ""
+        placed: Placed | None = attempt.past.placed
+        if placed is not None and placed.order.directory != directory:
+            placed = None
+        seen: tuple[ChallengeType, ...] | None = attempt.past.looked.open if attempt.past.looked else None
+        ask = Ask(attempt.order, spec, issuer, directory, rehearsal, replaces, seen, placed)
+        ordering = Ordering(self.authorities(issuer, directory), self.secrets, self._solvers, self._clock, ask)
+        async with aclosing(ordering.run()) as events:
+            async for event in events:
+                yield event
+
+    def _taken(self, attempt: Attempt, issuer: Issuer) -> Issued:
+        """The operator's own files. Raises Fail: `cert.file-unreadable` and what else is wrong with them."""
+        chain, key = files.read(issuer.chain_file), files.read(issuer.key_file)
+        secret = self.secrets.take(attempt.spec.host, chain, key, issuer.name)
+        return Issued(secret.revision, issuer.name, secret.serial, secret.not_before, secret.not_after)
+
+    def _issued(self, attempt: Attempt) -> Secret:
+        """The secret on disk that this attempt brought."""
+        host, issued = attempt.spec.host, attempt.past.issued
+        revision = issued.revision if issued else ""
+        current = self.serving.current(host)
+        if current is not None and current.revision == revision:
+            return current
+        if (staged := self.secrets.staged(host, revision)) is not None:
+            return staged
+        raise Fail(FILE_UNREADABLE("the new certificate is gone from the disk", Evidence(host, f"revision {revision}")))
+
+    async def _hooked(self, command: str, secret: Secret) -> HookRan:
+        """A command that fails is told, and takes nothing back."""
+        try:
+            await self._run_hook(command, secret)
+        except Fail as error:
+            return HookRan(command, error.failure)
+        return HookRan(command, None)
+
+
+def _essence(looked: Looked) -> object:
+    """What of a look is worth telling again when it changes."""
+    failure = looked.failure
+    return failure and (failure.kind.code, failure.cause), looked.confidence, looked.open
