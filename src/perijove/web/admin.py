@@ -29,9 +29,13 @@ from perijove.launching.launches import Launch, Launches
 from perijove.launching.resolve.address import local_folder
 from perijove.launching.resolve.pasted import pasted
 from perijove.launching.start.sessions import SessionKeeper, subject
+from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.watching import List, is_watched, watch
 
 LISTED = 200
 """Launches and ended sessions that a list shows."""
+MOVING = ("memory", "disk", "processes", "last_activity", "used_at")
+"""What changes all the time: no news to somebody who watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Admin:
     clock: Clock
     settings: Callable[[], tuple[Settings, Mapping[str, str]]]
     url: Callable[[], str]
+    certificates: CertificateAdmin | None = None
 
     # launches
 
@@ -66,7 +71,10 @@ class Admin:
         return _json({"number": number, "page": f"{self.url()}launch/{number}", "urlpath": urlpath})
 
     async def list_launches(self, request: Request) -> Response:
-        return _json([launch_row(launch) for launch in self.launches.list(LISTED)])
+        return await self._list(request, self._launch_rows)
+
+    async def _launch_rows(self) -> list[dict[str, Any]]:
+        return [launch_row(launch) for launch in self.launches.list(LISTED)]
 
     async def get_launch(self, request: Request) -> Response:
         return _json(launch_row(self._launch(request)))
@@ -84,7 +92,10 @@ class Admin:
     # sessions
 
     async def list_sessions(self, request: Request) -> Response:
-        return _json([await self._session_row(session) for session in self.sessions.live])
+        return await self._list(request, self._session_rows)
+
+    async def _session_rows(self) -> list[dict[str, Any]]:
+        return [await self._session_row(session) for session in self.sessions.live]
 
     async def get_session(self, request: Request) -> Response:
         return _json(await self._session_row(self._session(request)))
@@ -131,7 +142,10 @@ class Admin:
     # environments
 
     async def list_environments(self, request: Request) -> Response:
-        return _json([wire.encode(environment) for environment in await self.environments.stored()])
+        return await self._list(request, self._environment_rows)
+
+    async def _environment_rows(self) -> list[dict[str, Any]]:
+        return _rows(await self.environments.stored())
 
     async def get_environment(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -176,6 +190,12 @@ class Admin:
             ]
         )
 
+    async def _list(self, request: Request, rows: List) -> Response:
+        """The rows, or their changes from now on."""
+        if is_watched(request):
+            return watch(self.journal, rows, _name, ignored=MOVING)
+        return _json(await rows())
+
     def _events(self, request: Request, of: str) -> Response:
         """A subject's events, a line each; those to come as well with `follow=1`."""
         after = int(request.query_params.get("after", "0"))
@@ -216,6 +236,7 @@ class Admin:
             ("GET", "/environments", self.list_environments),
             ("GET", "/environments/{name}", self.get_environment),
             ("POST", "/clean", self.clean),
+            *(self.certificates.routes() if self.certificates else ()),
         ]
         return Starlette(
             routes=[Route(path, handler, methods=[method]) for method, path, handler in rows],
@@ -232,6 +253,11 @@ def launch_row(launch: Launch) -> dict[str, Any]:
 def _rows(environments: Any) -> list[dict[str, Any]]:
     chosen: list[StoredEnvironment] = list(environments)
     return [wire.encode(environment) for environment in chosen]
+
+
+def _name(row: dict[str, Any]) -> str:
+    """What a row is called, whatever it is of."""
+    return str(row.get("name") or row.get("number") or row["key"])
 
 
 def _json(value: Any) -> Response:

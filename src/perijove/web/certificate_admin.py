@@ -1,0 +1,213 @@
+"""The operator's commands for certificates, on the admin socket. JSON in and out; joined in `admin`.
+
+Keys leave by `export` alone, and only where they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
+from perijove.domain.certificates import HostName, OrderName
+from perijove.domain.events import Entry
+from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.journal import Journal
+from perijove.web import certificate_objects as objects
+from perijove.web.certificate_objects import Object
+from perijove.web.certificate_told import encoded, event, host_of
+from perijove.web.watching import NDJSON, is_watched, watch
+
+LISTED = 200
+"""Attempts and events that a list shows."""
+Handler = Callable[[Request], Awaitable[Response]]
+Listed = Callable[[HostName], list[Object]]
+"""Objects of one kind; of one certificate alone where its name is given."""
+
+
+class Keeper(Protocol):
+    """All certificates: what the operator's commands do with them."""
+
+    def certificates(self) -> Sequence[CertificateRecord]: ...
+
+    def orders(self, limit: int) -> Sequence[OrderRecord]:
+        """The last attempts, the newest first."""
+        ...
+
+    def issuers(self) -> Sequence[IssuerRecord]: ...
+
+    async def issue(self, host: HostName, *, force: bool) -> OrderName: ...
+
+    async def renew(self, host: HostName, *, force: bool) -> OrderName: ...
+
+    async def revoke(self, host: HostName, reason: str) -> None: ...
+
+    async def import_(self, host: HostName, chain: bytes, key: bytes) -> None: ...
+
+    async def export(self, host: HostName) -> tuple[bytes, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAdmin:
+    """Handlers over the keeper of certificates."""
+
+    keeper: Keeper
+    journal: Journal
+    root: Callable[[], bytes]
+    """The embedded CA's root in PEM."""
+
+    def routes(self) -> list[tuple[str, str, Handler]]:
+        """Rows of the admin's URL map; the first that matches answers."""
+        rows: list[tuple[str, str, Handler]] = [
+            ("GET", "/trust", self.trust),
+            ("GET", "/orders/{name}/events", self.order_events),
+            ("GET", "/certificates/{name}/export", self.export),
+            ("POST", "/certificates/{name}/issue", self.issue),
+            ("POST", "/certificates/{name}/renew", self.renew),
+            ("POST", "/certificates/{name}/revoke", self.revoke),
+            ("POST", "/certificates/{name}/import", self.import_),
+        ]
+        for kind, listed in self._kinds().items():
+            rows.append(("GET", f"/{kind}", self._list(kind, listed)))
+            rows.append(("GET", f"/{kind}/{{name:path}}", self._one(kind, listed)))
+        return rows
+
+    # objects
+
+    def _kinds(self) -> dict[str, Listed]:
+        return {
+            "issuers": lambda of: [objects.issuer(one) for one in self.keeper.issuers()],
+            "certificates": lambda of: [objects.certificate(one) for one in self._certificates(of)],
+            "orders": lambda of: [objects.order(one) for one in self._orders(of)],
+            "challenges": lambda of: [objects.challenge(one) for order in self._orders(of) for one in order.challenges],
+            "secrets": lambda of: [objects.secret(one.secret) for one in self._certificates(of) if one.secret],
+            "events": self._told,
+        }
+
+    def _list(self, kind: str, listed: Listed) -> Handler:
+        async def handle(request: Request) -> Response:
+            return self._answer(request, kind, lambda: listed(_certificate(request)))
+
+        return handle
+
+    def _one(self, kind: str, listed: Listed) -> Handler:
+        async def handle(request: Request) -> Response:
+            name = request.path_params["name"]
+
+            def named() -> list[Object]:
+                return [one for one in listed("") if one["metadata"]["name"] == name]
+
+            if is_watched(request):
+                return self._answer(request, kind, named)
+            found = named()
+            if not found:
+                raise Fail(NO_SUCH_OBJECT(f"there is no {kind.removesuffix('s')} {name[:260]}"))
+            return JSONResponse(found[0])
+
+        return handle
+
+    def _answer(self, request: Request, kind: str, listed: Callable[[], list[Object]]) -> Response:
+        """The list, or its changes from now on."""
+        if not is_watched(request):
+            return JSONResponse(listed())
+
+        async def again() -> list[Object]:
+            return listed()
+
+        return watch(self.journal, again, lambda one: one["metadata"]["name"], kept=kind == "events")
+
+    def _certificates(self, of: HostName) -> list[CertificateRecord]:
+        return [one for one in self.keeper.certificates() if of in ("", one.name)]
+
+    def _orders(self, of: HostName) -> list[OrderRecord]:
+        return [one for one in self.keeper.orders(LISTED) if of in ("", one.host)]
+
+    def _told(self, of: HostName) -> list[Object]:
+        """The last events, the newest last."""
+        ledger = self.journal.ledger
+        subjects = [*ledger.subjects("certificate/", LISTED), *ledger.subjects("order/", LISTED)]
+        entries = [entry for name in subjects if of in ("", host_of(name)) for entry in ledger.steps(name)]
+        return [event(entry) for entry in sorted(entries, key=lambda entry: entry.seq)[-LISTED:]]
+
+    async def order_events(self, request: Request) -> Response:
+        """An attempt's events, a line each, as they are and in words; those to come as well with `follow=1`."""
+        name = request.path_params["name"]
+        subject = f"order/{name}"
+        if not self.journal.read(subject, 0, 1):
+            raise Fail(NO_SUCH_OBJECT(f"there is no order {name[:260]}"))
+
+        async def lines() -> AsyncIterator[bytes]:
+            if request.query_params.get("follow") == "1":
+                async for entry in self.journal.follow(subject):
+                    yield _line(entry)
+                return
+            for entry in self.journal.ledger.steps(subject):
+                yield _line(entry)
+
+        return StreamingResponse(lines(), media_type=NDJSON)
+
+    # commands
+
+    async def issue(self, request: Request) -> Response:
+        asked = await _asked(request)
+        return JSONResponse({"order": await self.keeper.issue(self._host(request), force=asked.get("force") is True)})
+
+    async def renew(self, request: Request) -> Response:
+        asked = await _asked(request)
+        return JSONResponse({"order": await self.keeper.renew(self._host(request), force=asked.get("force") is True)})
+
+    async def revoke(self, request: Request) -> Response:
+        asked, host = await _asked(request), self._host(request)
+        await self.keeper.revoke(host, str(asked.get("reason", "unspecified")))
+        return JSONResponse({"revoked": host})
+
+    async def import_(self, request: Request) -> Response:
+        asked, host = await _asked(request), self._host(request)
+        chain, key = asked.get("chain"), asked.get("key")
+        if not isinstance(chain, str) or not isinstance(key, str):
+            raise Fail(BAD_REQUEST("an import needs `chain` and `key`, both PEM"))
+        await self.keeper.import_(host, chain.encode(), key.encode())
+        return JSONResponse({"imported": host})
+
+    async def export(self, request: Request) -> Response:
+        """The chain; the key with `key=1` alone."""
+        chain, key = await self.keeper.export(self._host(request))
+        told = {"chain": chain.decode()}
+        if request.query_params.get("key") == "1":
+            told["key"] = key.decode()
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    async def trust(self, request: Request) -> Response:
+        return JSONResponse({"root": self.root().decode()})
+
+    def _host(self, request: Request) -> HostName:
+        """A host that has a certificate here, or shall have one."""
+        name: str = request.path_params["name"]
+        if not self._certificates(name) or not name:
+            raise Fail(NO_SUCH_OBJECT(f"there is no certificate {name[:260]}"))
+        return name
+
+
+def _certificate(request: Request) -> HostName:
+    return request.query_params.get("certificate", "")
+
+
+async def _asked(request: Request) -> dict[str, Any]:
+    """The request's body. Raises Fail: `start.bad-request`."""
+    try:
+        asked = json.loads(await request.body() or b"{}")
+    except ValueError as error:
+        raise Fail(BAD_REQUEST("its body is no JSON", Evidence("the request's body", str(error)))) from error
+    if not isinstance(asked, dict):
+        raise Fail(BAD_REQUEST("its body is no JSON object"))
+    return asked
+
+
+def _line(entry: Entry) -> bytes:
+    told = {"seq": entry.seq, "at": entry.at, "event": encoded(entry.event), "told": event(entry)}
+    return json.dumps(told, ensure_ascii=False).encode() + b"\n"

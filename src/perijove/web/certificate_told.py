@@ -1,0 +1,134 @@
+"""How is an event of the certificate way told? In: an entry of the journal. Out: an Event as kubectl shows it. Pure.
+
+Type Normal or Warning, a reason in one word, a message in one sentence; the object it happened to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perijove.certifying.moments import moment, span
+from perijove.domain import certificate_events as e
+from perijove.domain import wire
+from perijove.domain.certificates import Confidence, HostName, OrderStatus, Problem
+from perijove.domain.events import Entry, Event, Failed
+from perijove.web.certificate_objects import API_VERSION, Object, time
+
+Told = tuple[str, str, str]
+"""Type, reason, message."""
+NORMAL, WARNING = "Normal", "Warning"
+
+
+def is_of_certificates(subject: str) -> bool:
+    """Whether a subject of the journal belongs to this way."""
+    return subject.startswith(("order/", "certificate/"))
+
+
+def host_of(subject: str) -> HostName:
+    """`order/binder.example.org-3`, `certificate/binder.example.org` → `binder.example.org`."""
+    kind, _, name = subject.partition("/")
+    return name.rpartition("-")[0] if kind == "order" else name
+
+
+def event(entry: Entry) -> Object:
+    """An entry as an object of the kind Event."""
+    kind, _, name = entry.subject.partition("/")
+    sort, reason, message = told(entry.event, entry.at)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Event",
+        "metadata": {"name": f"{name}.{entry.seq}", "creationTimestamp": time(entry.at)},
+        "involvedObject": {"kind": kind.capitalize(), "name": name},
+        "certificate": host_of(entry.subject),
+        "type": sort,
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": time(entry.at),
+    }
+
+
+def encoded(what: Event) -> dict[str, Any]:
+    """The event for programs; a challenge's token stays here."""
+    data: dict[str, Any] = wire.encode(what)
+    data.pop("token", None)
+    return data
+
+
+def told(what: Event, at: float) -> Told:
+    """Type, reason and message of an event that happened at this time."""
+    match what:
+        case e.OrderBegun(message=message):
+            return NORMAL, "Issuing", message
+        case e.Certified():
+            return NORMAL, "Certified", "The certificate is served and kept"
+        case Failed(failure):
+            return WARNING, "Failed", f"{failure.message} [{failure.kind.code}]"
+        case e.Waiting(words, failure, until):
+            left = f"; next step in {span(until - at)}" if until > at else ""
+            return (WARNING if failure else NORMAL), "Waiting", f"{words}{left}"
+        case e.Looked() | e.Foreseen():
+            return _look(what)
+        case e.IssuerChosen() | e.OrderPlaced() | e.OrderSeen():
+            return _order(what)
+        case e.ChallengePresented() | e.ChallengeAnswered() | e.ChallengeSeen():
+            return _challenge(what)
+    return _secret(what)
+
+
+def _look(what: e.Looked | e.Foreseen) -> Told:
+    """What was seen of the host."""
+    if what.failure is not None:
+        sure = "" if what.confidence is Confidence.CERTAIN else " (as seen from this machine)"
+        reason = "NotReachable" if isinstance(what, e.Looked) else "RenewalEndangered"
+        return WARNING, reason, f"{what.failure.message}{sure} [{what.failure.kind.code}]"
+    if isinstance(what, e.Foreseen):
+        return NORMAL, "RenewalForeseen", "A renewal would find all in order today"
+    words = f"open for {', '.join(what.open)}" if what.open else "nothing stands in the way"
+    return NORMAL, "Looked", f"Looked at the host in {what.seconds * 1000:.0f} ms: {words}"
+
+
+def _order(what: e.IssuerChosen | e.OrderPlaced | e.OrderSeen) -> Told:
+    match what:
+        case e.IssuerChosen(issuer, directory, because):
+            asked = f"{issuer} is asked" + (f" at {directory}" if directory else "")
+            return (WARNING if because else NORMAL), "IssuerChosen", f"{asked}, since {because}" if because else asked
+        case e.OrderPlaced(issuer, rehearsal=rehearsal):
+            return NORMAL, "OrderCreated", f"Placed {'a rehearsal' if rehearsal else 'an order'} with {issuer}"
+        case e.OrderSeen(status, problem):
+            bad = status in (OrderStatus.INVALID, OrderStatus.ERRORED)
+            reason = "OrderFailed" if bad else f"Order{status.capitalize()}"
+            return (WARNING if bad else NORMAL), reason, f"The order is {status}{_words(problem)}"
+
+
+def _challenge(what: e.ChallengePresented | e.ChallengeAnswered | e.ChallengeSeen) -> Told:
+    match what:
+        case e.ChallengePresented(type=kind):
+            return NORMAL, "Presented", f"The answer for {kind} stands where the CA looks"
+        case e.ChallengeAnswered():
+            return NORMAL, "Started", "The CA was told to look"
+        case e.ChallengeSeen(_, status, problem):
+            reason = {"valid": "DomainVerified", "invalid": "ChallengeFailed"}.get(status, "ChallengePending")
+            return (WARNING if status == "invalid" else NORMAL), reason, f"The challenge is {status}{_words(problem)}"
+
+
+def _secret(what: Event) -> Told:
+    """What became of the certificate itself."""
+    match what:
+        case e.Issued(issuer=issuer, serial=serial, not_after=end):
+            return NORMAL, "Issued", f"{issuer} signed it, serial {serial}, valid until {moment(end)}"
+        case e.Served(address=address, trusted=trusted):
+            words = "trusted by browsers" if trusted else "not trusted by browsers as they come"
+            return NORMAL, "Served", f"A handshake at {address} showed it, {words}"
+        case e.HookRan(command, failure):
+            bad = f" failed: {failure.message} [{failure.kind.code}]" if failure else " ran"
+            return (WARNING if failure else NORMAL), "HookFailed" if failure else "HookRan", f"{command}{bad}"
+        case e.Imported(origin=origin):
+            return NORMAL, "Imported", f"A certificate was imported from {origin}"
+        case e.Revoked(serial, reason):
+            return WARNING, "Revoked", f"The CA was told to revoke serial {serial} ({reason})"
+    return NORMAL, type(what).__name__, ""
+
+
+def _words(problem: Problem | None) -> str:
+    """A CA's own words."""
+    return f": {problem.detail} ({problem.type.rpartition(':')[2]})" if problem else ""
