@@ -61,6 +61,21 @@ class PrivateCa:
         written.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return written
 
+    def signed(self, csr: bytes, valid_from: float = -DAY, valid_until: float = 90 * DAY) -> bytes:
+        """A chain in PEM, leaf and root, for a signing request in DER; validity in seconds from now."""
+        asked = x509.load_der_x509_csr(csr)
+        key = asked.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        leaf = (
+            _builder(x509.Name([]), self._name, key, valid_from, valid_until)
+            .add_extension(names.value, critical=True)
+            .add_extension(authority, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return leaf.public_bytes(Encoding.PEM) + self.file.read_bytes()
+
 
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, valid_from: float, valid_until: float

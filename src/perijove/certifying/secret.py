@@ -131,17 +131,30 @@ def check_time(leaf: x509.Certificate, now: float, where: str) -> None:
     raise Fail(NOT_VALID_NOW(cause, seen))
 
 
-def verified(chain: bytes, key: bytes, host: HostName, now: float) -> x509.Certificate:
-    """The leaf of a chain that is whole, the key's, for the host and valid at `now`.
+def verified(chain: bytes, key: bytes, host: HostName, now: float) -> tuple[x509.Certificate, ...]:
+    """The certificates of a chain that is whole, the key's, for the host and valid at `now`; leaf first.
 
     Raises Fail: `cert.file-unreadable`, `cert.chain-broken`, `cert.key-mismatch`, `cert.names-missing`,
     `cert.not-valid-now`.
     """
-    leaf = read_chain(chain, "chain")[0]
-    check_key(leaf, key, "private key")
-    check_names(leaf, host, "certificate")
-    check_time(leaf, now, "certificate")
-    return leaf
+    certificates = read_chain(chain, "chain")
+    check_key(certificates[0], key, "private key")
+    check_names(certificates[0], host, "certificate")
+    check_time(certificates[0], now, "certificate")
+    return certificates
+
+
+def chain_pem(certificates: tuple[x509.Certificate, ...]) -> bytes:
+    """Certificates in PEM and nothing else, whatever stood beside them."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+
+
+def key_pem(key: bytes) -> bytes:
+    """A private key in PEM and nothing else, as PKCS #8. Raises Fail: `cert.file-unreadable`."""
+    private = read_key(key, "private key")
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def described(leaf: x509.Certificate, host: HostName, origin: Origin, chain: Path, key: Path) -> Secret:

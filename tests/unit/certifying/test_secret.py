@@ -55,7 +55,7 @@ def whole(ca: PrivateCa, leaf: Leaf) -> bytes:
 
 def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path: Path) -> None:
     made = ca.leaf(HOST, "192.0.2.1")
-    leaf = secret.verified(whole(ca, made), made.key.read_bytes(), HOST, NOW)
+    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), HOST, NOW)
     folder = tmp_path / "20260101-abc"
     told = secret.described(leaf, HOST, Origin("campus", ""), folder / "tls.crt", folder / "tls.key")
     assert (told.host, told.revision, told.issuer) == (HOST, "20260101-abc", "campus")
@@ -213,8 +213,15 @@ def test_an_operator_s_key_may_be_of_another_kind(make: Callable[[], rsa.RSAPriv
     leaf = builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL if isinstance(key, rsa.RSAPrivateKey) else
                             PrivateFormat.PKCS8, NoEncryption())  # fmt: skip
-    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, HOST, NOW) == leaf
+    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, HOST, NOW) == (leaf,)
     refused(KEY_MISMATCH, lambda: secret.check_key(leaf, secret.new_key(), "key"))
+
+
+def test_what_stands_beside_certificates_and_keys_in_one_file_is_left_out(ca: PrivateCa) -> None:
+    made = ca.leaf(HOST)
+    both = b"# of the campus\n" + made.key.read_bytes() + whole(ca, made)
+    assert secret.chain_pem(secret.verified(both, both, HOST, NOW)) == whole(ca, made)
+    assert secret.key_pem(both) == made.key.read_bytes()
 
 
 @pytest.mark.parametrize("hosts", [(HOST,), ("*.example.org",), ("192.0.2.1",), ("2001:db8::1", HOST)])

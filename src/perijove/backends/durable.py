@@ -1,0 +1,74 @@
+"""Files written whole or not at all, whatever dies midway: aside, synced, renamed; 0600. In: a path, bytes.
+
+Below every backend that keeps keys; knows none of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from perijove.domain.certificate_failures import FILE_UNREADABLE
+from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file, or make it. Raises OSError."""
+    aside = path.with_name(f".{path.name}.aside")
+    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(aside, how, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync(path.parent)
+
+
+def link(path: Path, target: str) -> None:
+    """Have a symbolic link lead to `target`, from one moment to the next. Raises OSError."""
+    aside = path.with_name(f".{path.name}.aside")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(target)
+    aside.rename(path)
+    sync(path.parent)
+
+
+def folder(path: Path) -> None:
+    """Make a folder, 0700, with those above it. Raises OSError."""
+    if not path.is_dir():
+        folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk know a folder's entries. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path) -> bytes:
+    """A file of keys or certificates. Raises Fail: `cert.file-unreadable`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Fail(FILE_UNREADABLE(error.strerror or "it cannot be read", Evidence(str(path), str(error)))) from error
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses into Fail: `platform.disk-full`, `platform.state-unusable`."""
+    try:
+        yield
+    except OSError as error:
+        kind = DISK_FULL if error.errno in _FULL else STATE_UNUSABLE
+        cause = f"{path.name} cannot be written: {error.strerror or error}"
+        raise Fail(kind(cause, Evidence(str(error.filename or path), str(error)))) from error
