@@ -139,7 +139,9 @@ class Client:
 
     def __init__(self, ca_file: str) -> None:
         self._ca_file = ca_file
-        self._http: httpx.AsyncClient | None = None
+        self._free = asyncio.Semaphore(CONNECTIONS)
+        self._idle: list[httpx.AsyncClient] = []
+        self._trust: ssl.SSLContext | None = None
         self._nonces: deque[str] = deque(maxlen=NONCES_KEPT)
 
     async def get(self, url: str) -> Answer:
@@ -165,8 +167,8 @@ class Client:
 
     async def close(self) -> None:
         """End its connections; the next request opens new ones."""
-        http, self._http = self._http, None
-        if http is not None:
+        idle, self._idle = self._idle, []
+        for http in idle:
             await http.aclose()
 
     async def _fresh(self, new_nonce: str) -> str:
@@ -188,9 +190,11 @@ class Client:
             raise Fail(await self._explained(error, url)) from error
 
     async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None) -> Answer:
-        http = self._connected(url)
         taken = bytearray()
-        async with http.stream(method, url, content=body or None, headers=headers) as answer:
+        async with (
+            self._connection(url) as http,
+            http.stream(method, url, content=body or None, headers=headers) as answer,
+        ):
             async for part in answer.aiter_raw():
                 taken += part
                 if len(taken) > LARGEST:
@@ -214,10 +218,20 @@ class Client:
             refused = reach.refused_certificate(second) or refused
         return reach.untrusted(refused, url, shown or b"", date)
 
-    def _connected(self, url: str) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = self._made(url, reach.roots(self._ca_file))
-        return self._http
+    @asynccontextmanager
+    async def _connection(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
+        """The one used last. One each, because a pool of httpx looks at all of its connections at every request."""
+        async with self._free:
+            http = self._idle.pop() if self._idle else self._made(url, self._roots())
+            try:
+                yield http
+            finally:
+                self._idle.append(http)
+
+    def _roots(self) -> ssl.SSLContext:
+        if self._trust is None:
+            self._trust = reach.roots(self._ca_file)
+        return self._trust
 
     def _made(self, url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
         """Proxies are the environment's, but for loopback: no proxy can reach ours."""
@@ -226,7 +240,7 @@ class Client:
                 verify=context,
                 trust_env=not _loopback(httpx.URL(url).host),
                 timeout=httpx.Timeout(STEP_LIMIT, pool=WHOLE_LIMIT),
-                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+                limits=httpx.Limits(max_connections=1),
                 headers={"User-Agent": f"perijove/{version('perijove')}", "Accept-Encoding": "identity"},
                 follow_redirects=False,
             )

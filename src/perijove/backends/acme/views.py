@@ -39,7 +39,8 @@ class Directory:
 
 def plain(text: str, limit: int = TEXT) -> str:
     """A text from outside, printable and bounded."""
-    return "".join(one if one.isprintable() or one == "\n" else " " for one in text[:limit])
+    cut = text[:limit]
+    return cut if cut.isprintable() else "".join(one if one.isprintable() or one == "\n" else " " for one in cut)
 
 
 def bounded(value: Any, depth: int = DEPTH) -> Any:
