@@ -113,8 +113,8 @@ def check_names(leaf: x509.Certificate, host: HostName, where: str) -> None:
     """Whether the certificate holds the host; a wildcard holds one label. Raises Fail: `cert.names-missing`."""
     held = names(leaf)
     wildcard = "*." + host.partition(".")[2]
-    wanted = {_same(host)} | ({_same(wildcard)} if _is_name(host) and not host.startswith("*.") else set())
-    if wanted.isdisjoint(map(_same, held)):
+    wanted = {written(host)} | ({written(wildcard)} if _is_name(host) and not host.startswith("*.") else set())
+    if wanted.isdisjoint(map(written, held)):
         seen = Evidence(where, "its names: " + (", ".join(held)[:500] or "none"))
         raise Fail(NAMES_MISSING(f"{host} is not among them", seen))
 
@@ -186,6 +186,14 @@ def names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> tup
     return (*held.get_values_for_type(x509.DNSName), *addresses)
 
 
+def written(name: str) -> str:
+    """A name or an address in the one way of writing it, so that equal ones are equal texts."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.lower().rstrip(".")
+
+
 def serial(certificate: x509.Certificate) -> str:
     """Hexadecimal, whole bytes."""
     digits = f"{certificate.serial_number:x}"
@@ -223,14 +231,6 @@ def _known_as(certificate: x509.Certificate) -> str:
 
 def _text(name: x509.Name) -> str:
     return name.rfc4514_string()[:200]
-
-
-def _same(name: str) -> str:
-    """Two names that are equal are one text."""
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        return name.lower().rstrip(".")
 
 
 def _is_name(host: HostName) -> bool:
