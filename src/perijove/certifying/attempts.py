@@ -41,8 +41,13 @@ class Attempts:
 
     def names(self, host: HostName, limit: int = ROW) -> list[OrderName]:
         """The last attempts for a host, the newest first."""
-        found = (name.partition("/")[2] for name in self._journal.ledger.subjects(f"order/{host}-", limit))
-        return [name for name in found if host_of(name) == host]
+        asked = limit
+        while True:
+            found = self._journal.ledger.subjects(f"order/{host}-", asked)
+            names = [name for one in found if host_of(name := one.partition("/")[2]) == host]
+            if len(names) >= limit or len(found) < asked:
+                return names[:limit]
+            asked *= 10  # those of `x-1` begin like those of `x`
 
     def all(self, limit: int) -> list[OrderName]:
         """The last attempts for any host, the newest first."""
@@ -50,7 +55,7 @@ class Attempts:
 
     def next_name(self, host: HostName) -> OrderName:
         """A name that no attempt had."""
-        last = self.names(host, 1 + ROW)
+        last = self.names(host, 1)
         return f"{host}-{int(last[0].rpartition('-')[2]) + 1 if last else 1}"
 
     def entries(self, order: OrderName) -> Sequence[Entry]:
@@ -96,7 +101,7 @@ class Attempts:
 
     def issued_and_not_served(self, host: HostName) -> Progress | None:
         """What the last attempt left: a certificate that could not be served, and need not be ordered again."""
-        names = self.names(host, 1 + ROW)
+        names = self.names(host, 1)
         if not names or (end := self._end(names[0])) is None or not isinstance(end.event, Failed):
             return None
         left = self.so_far(names[0])

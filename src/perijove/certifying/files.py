@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 from perijove.domain.certificate_failures import FILE_UNREADABLE
-from perijove.domain.certificates import Issuer
+from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, Secret
 from perijove.domain.failures import Evidence, Fail
 
 LARGEST = 1 << 20
@@ -50,3 +50,39 @@ def leaf(chain: bytes) -> str:
     except ValueError:
         return ""
     return hashlib.sha256(der).hexdigest() if der else ""
+
+
+class FilesWatch:
+    """Whether a host's files are others than those that were taken last."""
+
+    def __init__(self, spec: CertificateSpec) -> None:
+        self._issuer = next((issuer for issuer in spec.issuers if issuer.kind is IssuerKind.FILES), None)
+        self._first = self._issuer is not None and spec.issuers[0] == self._issuer
+        self._seen: Stamp = ()
+        self._taken: Stamp = ()
+
+    @property
+    def watching(self) -> bool:
+        """Whether the host may have its certificate from files."""
+        return self._issuer is not None
+
+    def taken(self) -> None:
+        """An attempt takes them as they are now."""
+        if self._issuer is not None:
+            self._taken = self._seen = stamp(self._issuer)
+
+    def changed(self, secret: Secret | None) -> bool:
+        """Whether they have changed, and nobody is writing them any more; `secret` is what is served."""
+        issuer = self._issuer
+        if issuer is None or not (self._first or (secret is not None and secret.issuer == issuer.name)):
+            return False
+        before, self._seen = self._seen, stamp(issuer)
+        if self._seen in (self._taken, ()) or before != self._seen:
+            return False
+        try:
+            same = secret is not None and leaf(read(issuer.chain_file)) == secret.fingerprint
+        except Fail:
+            same = False  # an attempt tells what is wrong with them
+        if same:
+            self._taken = self._seen
+        return not same

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from perijove.certifying.challenge import Solvers, possible, standing
 from perijove.certifying.verdict import Verdict, judge
-from perijove.domain.certificate_failures import CAA_FORBIDS, CLOCK_WRONG
+from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.certificate_ports import Authorities, Sight
 from perijove.domain.certificates import (
     CaDirectory,
@@ -25,8 +25,6 @@ from perijove.domain.certificates import (
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
 
-EVERYWHERE = frozenset({CAA_FORBIDS.code, CLOCK_WRONG.code})
-"""Failures that dns-01 does not get around."""
 FRESH, FRESH_CLOCK = 600.0, 10.0
 """Seconds for which a CA's directory is not asked for again; the second while our clock is what is wrong."""
 Look = Callable[[], Awaitable[Verdict]]
@@ -92,7 +90,7 @@ class Looking:
             )
             if verdict.failure is not None and verdict.failure.kind.code == CLOCK_WRONG.code:
                 offer = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
-            return self._or_by_dns(verdict, kinds)
+            return verdict
 
         async with AsyncExitStack() as stack:
             for kind in kinds:
@@ -127,10 +125,3 @@ class Looking:
         except Fail:
             account = ""  # told, with all it says, as soon as this CA is asked for a certificate
         return Offer(directory, account, now)
-
-    def _or_by_dns(self, verdict: Verdict, kinds: list[ChallengeType]) -> Verdict:
-        """A host that nobody can reach can still be shown by its DNS."""
-        failure = verdict.failure
-        if failure is None or ChallengeType.DNS not in kinds or failure.kind.code in EVERYWHERE:
-            return verdict
-        return replace(verdict, failure=None, open=(*verdict.open, ChallengeType.DNS))

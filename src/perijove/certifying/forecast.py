@@ -1,0 +1,134 @@
+"""What lies ahead of a host between its attempts? When its CA would like a renewal, and what that would meet today.
+
+In: the wish, the journal, the ports. Out: a window for `renewal`, `Foreseen` events, whether what was ill came right.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from perijove.certifying.attempts import Attempts, host_subject
+from perijove.certifying.issuer import asks_for_proof
+from perijove.certifying.moments import DAY, HOUR, MINUTE
+from perijove.certifying.renewal import ask_again
+from perijove.certifying.verdict import Verdict
+from perijove.certifying.way import CertificateWay
+from perijove.domain.certificate_events import Certified, Foreseen
+from perijove.domain.certificates import CertificateSpec, Confidence, RenewalWindow, Secret
+from perijove.domain.events import Entry
+from perijove.domain.failures import Fail, Failure
+from perijove.domain.ports import Clock
+from perijove.journal import Journal
+
+log = structlog.get_logger()
+LOOK_FIRST, LOOK_WELL, LOOK_ILL = MINUTE, DAY, HOUR
+"""Seconds until the first look after a start, and after looks that found all well, or something ill."""
+WINDOW_MISSED = HOUR
+"""Seconds until a CA that could not be asked for its window is asked again."""
+NEVER = float("inf")
+
+
+class Forecast:
+    """One host's."""
+
+    def __init__(
+        self, way: CertificateWay, attempts: Attempts, journal: Journal, clock: Clock, spec: CertificateSpec
+    ) -> None:
+        self._way = way
+        self._attempts = attempts
+        self._journal = journal
+        self._clock = clock
+        self._spec = spec
+        self._secret: Secret | None = None
+        self._window_at = 0.0
+        self._look_at = clock.now() + LOOK_FIRST
+        self._ill: bool | None = None
+        self.window: RenewalWindow | None = None
+        """When the CA would like the renewal; None where it does not say."""
+        self.came_right = False
+        """Whether a look found well what the last attempt, or an earlier look, had found ill."""
+
+    @property
+    def next_at(self) -> float:
+        """When there is something to ask or to look at; in a time that never comes where there is not."""
+        if self._secret is None:
+            return NEVER
+        window = self._window_at if self._secret.ari else NEVER
+        return min(window, self._look_at if self._looks() else NEVER)
+
+    def begin_anew(self) -> None:
+        """An attempt has ended, or the operator gave a certificate."""
+        self._ill, self.came_right = None, False
+        self._look_at = self._clock.now() + LOOK_WELL
+
+    async def ask_window(self) -> None:
+        """Ask the CA of the certificate that is served, where it is time to."""
+        secret = self._way.serving.current(self._spec.host)
+        if secret is None or self._secret is None or secret.revision != self._secret.revision:
+            self.window, self._window_at = None, 0.0
+        self._secret = secret
+        issuer = next((one for one in self._spec.issuers if secret is not None and one.name == secret.issuer), None)
+        if secret is None or issuer is None or not secret.ari or self._clock.now() < self._window_at:
+            return
+        try:
+            self.window = await self._way.authorities(issuer, secret.directory).renewal_window(secret)
+            self._window_at = self._clock.now() + ask_again(self.window)
+        except Fail as error:
+            log.warning("the CA does not say when to renew", host=secret.host, code=error.failure.kind.code)
+            self._window_at = self._clock.now() + WINDOW_MISSED
+
+    async def look(self) -> None:
+        """See what a renewal would meet today, where it is time to; told when it changes."""
+        if self._secret is None or not self._looks() or self._clock.now() < self._look_at:
+            return
+        try:
+            verdict = await self._way.looking.once(self._spec)
+        except Fail as error:
+            verdict = Verdict(error.failure, Confidence.CERTAIN, (), ())
+        failure = None if self._known_from_inside(verdict) else verdict.failure
+        self._look_at = self._clock.now() + (LOOK_WELL if failure is None else LOOK_ILL)
+        last = self._last()
+        if _code(failure) != _code(last.failure if last else None):
+            foreseen = Foreseen(failure, verdict.confidence)
+            self._journal.append(host_subject(self._spec.host), foreseen)
+
+    async def watch(self, *, ill: bool) -> None:
+        """Look while a failed attempt waits for the next one; `ill` is what a look saw before it failed."""
+        self._ill = ill if self._ill is None else self._ill
+        try:
+            async with self._way.looking.at(self._spec) as look:
+                well = (await look()).failure is None
+        except Fail as error:
+            log.warning("a host cannot be looked at", host=self._spec.host, code=error.failure.kind.code)
+            return
+        self.came_right, self._ill = self._ill and well, not well
+
+    def _looks(self) -> bool:
+        return asks_for_proof(self._spec.issuers) and self._way.looking.useful(self._spec)
+
+    def _last(self) -> Foreseen | None:
+        """What was foreseen last, unless a certificate came since."""
+        told = [entry for entry in self._attempts.of_host(self._spec.host) if isinstance(entry.event, Foreseen)]
+        if not told or not isinstance(told[-1].event, Foreseen):
+            return None
+        good = self._certified()
+        return None if good is not None and good.seq > told[-1].seq else told[-1].event
+
+    def _certified(self) -> Entry | None:
+        for name in self._attempts.names(self._spec.host):
+            for entry in reversed(self._attempts.entries(name)):
+                if isinstance(entry.event, Certified):
+                    return entry
+        return None
+
+    def _known_from_inside(self, verdict: Verdict) -> bool:
+        """Whether the last certificate came although this was what a look from here saw: outside, all is well."""
+        good = self._certified()
+        if verdict.failure is None or verdict.confidence is not Confidence.INSIDE or good is None:
+            return False
+        looked = self._attempts.so_far(good.subject.partition("/")[2]).looked
+        return looked is not None and _code(looked.failure) == _code(verdict.failure)
+
+
+def _code(failure: Failure | None) -> str:
+    return failure.kind.code if failure else ""

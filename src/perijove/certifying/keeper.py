@@ -1,0 +1,310 @@
+"""All certificates: each host's is got, kept, foreseen and renewed for ever, and survives whatever stops the service.
+
+In: settings, and what operators ask for. Out: the certificates that the data plane serves; everything else stands in
+the journal under `order/<host>-<number>` and `certificate/<host>`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import structlog
+
+from perijove.certifying.attempts import Attempts, host_of, host_subject, subject
+from perijove.certifying.files import FilesWatch
+from perijove.certifying.forecast import Forecast
+from perijove.certifying.issuer import FALLS_OVER, asks_for_proof
+from perijove.certifying.moments import HOUR, MINUTE, moment
+from perijove.certifying.pausing import pause
+from perijove.certifying.renewal import IMPORTED, decide
+from perijove.certifying.schedule import next_attempt
+from perijove.certifying.wanted import wanted
+from perijove.certifying.way import Attempt, CertificateWay
+from perijove.domain.certificate_events import Imported, OrderBegun, Revoked
+from perijove.domain.certificate_failures import BUDGET_SPENT, VALIDATION_FAILED
+from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, OrderName, RenewalDecision, Secret
+from perijove.domain.events import Failed
+from perijove.domain.failures import INTERRUPTED, NO_SUCH_OBJECT, Evidence, Fail, of
+from perijove.domain.nouns import ServedCertificate
+from perijove.domain.ports import Clock
+from perijove.domain.settings import Settings
+from perijove.journal import Journal
+
+log = structlog.get_logger()
+LONGEST_REST = HOUR
+"""Seconds after which everything is decided again, whatever happened to the clock meanwhile."""
+WATCH = 10.0
+"""Seconds between looks while a failed attempt waits for the next one."""
+FILES = 2.0
+"""Seconds between looks at the operator's files."""
+UNWRITTEN = MINUTE
+"""Seconds until the next try where the journal cannot be written."""
+REASONS = {
+    "unspecified": 0,
+    "keyCompromise": 1,
+    "affiliationChanged": 3,
+    "superseded": 4,
+    "cessationOfOperation": 5,
+}
+"""Why a subscriber may have a certificate revoked (RFC 5280, 5.3.1)."""
+
+
+@dataclass
+class Kept:
+    """One host, and what is going on with its certificate."""
+
+    spec: CertificateSpec
+    forecast: Forecast
+    files: FilesWatch
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    attempt: Attempt | None = None
+    task: asyncio.Task[None] | None = None
+    taken_up: bool = False
+    """Whether the journal was asked for an attempt that was cut off."""
+    corrected: bool = True
+    """Whether the settings may have been put right since the last failure: after a start or a change of them."""
+    decision: RenewalDecision | None = None
+    next_at: float = 0
+    """When the next attempt is due, where one failed."""
+    dropped: bool = False
+    """Whether the settings do not name it any more."""
+
+
+class Certificates:
+    """Keeps all certificates, and does what operators ask of them."""
+
+    def __init__(
+        self,
+        way: CertificateWay,
+        journal: Journal,
+        clock: Clock,
+        group: asyncio.TaskGroup,
+        settings: Callable[[], Settings],
+    ) -> None:
+        self.way = way
+        self.attempts = Attempts(journal)
+        self._journal = journal
+        self._clock = clock
+        self._group = group
+        self._settings = settings
+        self._kept: dict[HostName, Kept] = {}
+
+    # what runs
+
+    def start(self) -> None:
+        """Take up what a stop of the service cut off, and keep all hosts. Raises Fail: `platform.bad-settings`."""
+        specs = wanted(self._settings())
+        hosts = {spec.host for spec in specs}
+        for name in self.attempts.unfinished():
+            if host_of(name) not in hosts:
+                self._let_go(name)
+        for spec in specs:
+            if self.attempts.seen_trusted(spec.host):
+                self.way.serving.remember(spec.host)
+            self._add(spec, None)
+
+    def reload(self) -> None:
+        """Do as the settings say now. Raises Fail: `platform.bad-settings`; all stays as it was then."""
+        specs = {spec.host: spec for spec in wanted(self._settings())}
+        for host, kept in list(self._kept.items()):
+            if host not in specs:
+                kept.dropped = True
+                del self._kept[host]
+            if specs.get(host) != kept.spec and kept.task is not None:
+                kept.task.cancel()
+        for host, spec in specs.items():
+            before = self._kept.get(host)
+            if before is None or before.spec != spec:
+                self._add(spec, before.task if before else None)
+            else:
+                before.corrected = True
+                before.bell.set()
+
+    async def stop(self) -> None:
+        """Stop; what is cut off is taken up at the next start, by the same orders."""
+        tasks = [kept.task for kept in self._kept.values() if kept.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _add(self, spec: CertificateSpec, before: asyncio.Task[None] | None) -> None:
+        forecast = Forecast(self.way, self.attempts, self._journal, self._clock, spec)
+        kept = Kept(spec, forecast, FilesWatch(spec))
+        self._kept[spec.host] = kept
+        kept.task = self._group.create_task(self._keep(kept, before), name=f"certificate of {spec.host}")
+
+    async def _keep(self, kept: Kept, before: asyncio.Task[None] | None) -> None:
+        """Run until cancelled; a journal that cannot be written is waited for."""
+        if before is not None:
+            await asyncio.wait({before})
+        while True:
+            try:
+                if not kept.taken_up:
+                    self._take_up(kept)
+                await kept.forecast.ask_window()
+                if kept.attempt is None and (due := self._due(kept)):
+                    self._begin(kept, due.reason, due.why)
+                await (self._run(kept) if kept.attempt is not None else self._rest(kept))
+            except asyncio.CancelledError:
+                if kept.dropped and kept.attempt is not None:
+                    self._let_go(kept.attempt.order)
+                raise
+            except Exception as error:
+                # The journal itself fails, or we do; the service, and what it serves, outlives a full disk and a bug.
+                log.exception("a certificate is not looked after", host=kept.spec.host, code=of(error).kind.code)
+                kept.attempt, kept.taken_up = None, False
+                await pause(self._clock, UNWRITTEN, kept.bell, f"certificate of {kept.spec.host}")
+
+    def _take_up(self, kept: Kept) -> None:
+        """Go on with an attempt that was cut off: the same order, the same key."""
+        names = [name for name in self.attempts.unfinished() if host_of(name) == kept.spec.host]
+        for name in names[:-1]:
+            self._let_go(name)
+        if names:
+            kept.attempt = self._attempt(kept, names[-1])
+        kept.taken_up = True
+
+    def _let_go(self, name: OrderName) -> None:
+        host = host_of(name)
+        told = Evidence("service.hosts", f"{host} is not there")
+        remedy = "Name it there again where it should have a certificate."
+        self._journal.append(subject(name), Failed(INTERRUPTED("the settings changed", told, remedy=remedy)))
+
+    def _due(self, kept: Kept) -> RenewalDecision | None:
+        """The decision where a new attempt shall begin now."""
+        host, now = kept.spec.host, self._clock.now()
+        secret = self.way.serving.current(host)
+        decision = kept.decision = decide(kept.spec, secret, now, kept.forecast.window)
+        if (revoked := self.attempts.revoked(host)) is not None:
+            why = f"it was revoked on {moment(revoked.at)}; a new one is asked for by hand"
+            decision = kept.decision = RenewalDecision(False, why, now + LONGEST_REST)
+        if kept.files.changed(secret):
+            return RenewalDecision(True, "the operator's files changed", now, "FilesChanged")
+        if not decision.due:
+            kept.next_at = 0
+            return None
+        failed = self.attempts.failed_in_a_row(host)
+        kept.next_at = next_attempt(failed, restarted=kept.corrected)
+        return decision if now >= kept.next_at or kept.forecast.came_right else None
+
+    def _begin(self, kept: Kept, reason: str, message: str, *, forced: bool = False) -> OrderName:
+        """A new attempt; what the last one left and nobody served is not asked for again."""
+        host = kept.spec.host
+        left = self.attempts.issued_and_not_served(host)
+        name = self.attempts.next_name(host)
+        self._journal.append(subject(name), OrderBegun(name, host, reason, message))
+        if left is not None and left.issued is not None and reason != "FilesChanged":
+            staged = self.way.secrets.staged(host, left.issued.revision)
+            if staged is not None and not decide(kept.spec, staged, self._clock.now()).due:
+                self._journal.append(subject(name), left.issued)
+        kept.attempt = self._attempt(kept, name, forced=forced)
+        kept.files.taken()
+        return name
+
+    def _attempt(self, kept: Kept, name: OrderName, *, forced: bool = False) -> Attempt:
+        host = kept.spec.host
+        past = self.attempts.so_far(name)
+        return Attempt(name, kept.spec, past, forced, lambda: self.attempts.refused(host, self._clock.now()))
+
+    async def _run(self, kept: Kept) -> None:
+        """Run the attempt to its end, each event written down."""
+        attempt = kept.attempt
+        if attempt is None:
+            return
+        kept.next_at = 0
+        async with aclosing(self.way.certify(attempt)) as events:
+            async for event in events:
+                self._journal.append(subject(attempt.order), event)
+        kept.attempt, kept.corrected = None, False
+        kept.forecast.begin_anew()
+
+    async def _rest(self, kept: Kept) -> None:
+        """Wait for the next thing to do for this host, and do what is not an attempt."""
+        now, decision = self._clock.now(), kept.decision
+        times = [now + LONGEST_REST, kept.forecast.next_at]
+        if decision is not None:
+            times.append(kept.next_at if decision.due else decision.again_at)
+        if kept.files.watching:
+            times.append(now + FILES)
+        failed = self._watched(kept)
+        if failed is not None:
+            times.append(now + WATCH)
+        await pause(self._clock, min(times) - now, kept.bell, f"certificate of {kept.spec.host}")
+        if failed is not None:
+            await kept.forecast.watch(ill=failed)
+        await kept.forecast.look()
+
+    def _watched(self, kept: Kept) -> bool | None:
+        """Whether the last failure was ill by a look from here; None where looking again tells nothing new."""
+        failed = self.attempts.failed_in_a_row(kept.spec.host) if kept.decision and kept.decision.due else []
+        if not failed or not asks_for_proof(kept.spec.issuers) or not self.way.looking.useful(kept.spec):
+            return None
+        code = failed[-1][1].kind.code
+        if code in FALLS_OVER or code == BUDGET_SPENT.code or not code.startswith("cert."):
+            return None
+        return code != VALIDATION_FAILED.code
+
+    # what operators ask for
+
+    def served(self) -> tuple[ServedCertificate, ...]:
+        """What the data plane's table shows."""
+        return self.way.serving.served([kept.spec for kept in self._kept.values()])
+
+    def hosts(self) -> Sequence[HostName]:
+        """Names that have, or shall have, a certificate."""
+        return tuple(self._kept)
+
+    def issue(self, host: HostName, *, force: bool = False) -> OrderName:
+        """Begin an attempt now, or name the one in flight; `force` asks the CA whatever a look says.
+
+        Raises Fail: `platform.no-such-object`, `platform.disk-full`.
+        """
+        kept = self.kept(host)
+        if not kept.taken_up:
+            self._take_up(kept)
+        if kept.attempt is None:
+            self._begin(kept, "ManuallyTriggered", "an operator asked for it", forced=force)
+        elif force:
+            kept.attempt.forced = True
+        kept.bell.set()
+        return kept.attempt.order if kept.attempt else ""
+
+    def export(self, host: HostName) -> Secret:
+        """Where the host's key and chain are. Raises Fail: `platform.no-such-object`."""
+        secret = self.way.serving.current(self.kept(host).spec.host)
+        if secret is None:
+            raise Fail(NO_SUCH_OBJECT(f"{host} has no certificate yet"))
+        return secret
+
+    async def revoke(self, host: HostName, reason: str = "unspecified") -> None:
+        """Have the CA revoke the host's certificate. Raises Fail: `platform.no-such-object`, `cert.*`."""
+        secret, spec = self.export(host), self.kept(host).spec
+        issuer = next((one for one in spec.issuers if one.name == secret.issuer), None)
+        if issuer is None or issuer.kind is IssuerKind.FILES:
+            raise Fail(NO_SUCH_OBJECT(f"{secret.issuer} is no issuer that can be asked to revoke it"))
+        if reason not in REASONS:
+            raise Fail(NO_SUCH_OBJECT(f"there is no reason {reason[:50]!r}", remedy=f"Use {', '.join(REASONS)}."))
+        await self.way.authorities(issuer, secret.directory).revoke(secret, REASONS[reason])
+        self._journal.append(host_subject(host), Revoked(secret.serial, reason))
+        self.kept(host).bell.set()
+
+    async def import_(self, host: HostName, chain: bytes, key: bytes, origin: str) -> Secret:
+        """Serve the operator's certificate until it is due; `origin` says where it was. Raises Fail: `cert.*`."""
+        kept = self.kept(host)
+        secret = self.way.secrets.take(host, chain, key, IMPORTED)
+        self._journal.append(host_subject(host), await self.way.serving.show(secret))
+        await self.way.serving.keep(secret)
+        self._journal.append(host_subject(host), Imported(secret.revision, origin))
+        kept.forecast.begin_anew()
+        kept.bell.set()
+        return secret
+
+    def kept(self, host: HostName) -> Kept:
+        """What is going on with a host. Raises Fail: `platform.no-such-object`."""
+        if host not in self._kept:
+            raise Fail(NO_SUCH_OBJECT(f"there is no certificate {host[:100]}", Evidence("service.hosts", host[:100])))
+        return self._kept[host]
