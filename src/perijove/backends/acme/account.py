@@ -7,10 +7,8 @@ written aside and renamed, 0600, the folder 0700.
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 from josepy.json_util import encode_b64jose
 from josepy.jwk import JWKEC
 
+from perijove.backends import durable
 from perijove.domain.certificate_failures import FILE_UNREADABLE
-from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
+from perijove.domain.failures import Evidence, Fail
 
 KEY, TOLD = "account.key", "account.json"
 
@@ -59,11 +58,9 @@ def load(folder: Path, directory_url: str) -> Kept:
     `platform.disk-full`, `platform.state-unusable`.
     """
     path = folder / KEY
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        pem = path.read_bytes() if path.exists() else _new_key(path)
-    except OSError as error:
-        raise _unwritable(error, path) from error
+    with durable.told(path):
+        durable.folder(folder)
+        pem = durable.read(path) if path.exists() else _new_key(path)
     try:
         key = load_pem_private_key(pem, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
@@ -79,10 +76,8 @@ def load(folder: Path, directory_url: str) -> Kept:
 def keep(folder: Path, directory_url: str, url: str, email: str) -> None:
     """What the CA said of the account. Raises Fail: `platform.disk-full`, `platform.state-unusable`."""
     told = {"directory": directory_url, "url": url, "email": email}
-    try:
-        _write(folder / TOLD, json.dumps(told, indent=1).encode())
-    except OSError as error:
-        raise _unwritable(error, folder / TOLD) from error
+    with durable.told(folder / TOLD):
+        durable.write(folder / TOLD, json.dumps(told, indent=1).encode())
 
 
 def _told(path: Path, directory_url: str) -> tuple[str, str]:
@@ -100,27 +95,5 @@ def _told(path: Path, directory_url: str) -> tuple[str, str]:
 def _new_key(path: Path) -> bytes:
     made = ec.generate_private_key(ec.SECP256R1())
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write(path, pem)
+    durable.write(path, pem)
     return pem
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, whenever the machine stops."""
-    aside = path.with_name(f".{path.name}.aside")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _unwritable(error: OSError, path: Path) -> Fail:
-    kind = DISK_FULL if error.errno in {ENOSPC, EDQUOT} else STATE_UNUSABLE
-    return Fail(kind(error.strerror or "it cannot be used", Evidence(str(error.filename or path), str(error))))
