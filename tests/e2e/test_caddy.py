@@ -28,7 +28,7 @@ from perijove.domain.failures import (
 )
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.state import State
-from perijove.routing.reconcile import keep
+from perijove.routing.reconcile import Applier, keep
 from tests.fakes.upstream import bound, echo, free_port, served, upstream
 
 pytestmark = pytest.mark.e2e
@@ -236,7 +236,7 @@ async def test_another_process_adopts_it_and_changes_nothing(front: Front) -> No
 async def test_it_is_started_again_when_it_is_killed(front: Front) -> None:
     told: list[object] = []
     changed = asyncio.Event()
-    keeping = asyncio.create_task(keep(front.caddy, lambda: front.table, changed, RealClock(), told.append))
+    keeping = asyncio.create_task(keep(Applier(front.caddy, lambda: front.table), changed, RealClock(), told.append))
     try:
         async with asyncio.timeout(LIMIT):
             while told != [None]:

@@ -1,6 +1,6 @@
-"""Keep the data plane as it should be: at once when it dies or the table changes, and on a timer.
+"""Keep the data plane as it should be: at once when asked, when it dies or when the table changes, and on a timer.
 
-In: a table that may change. Out: calls of the `DataPlane` port, and what went wrong. Acts.
+In: a table that may change. Out: calls of the `DataPlane` port, one at a time, and what went wrong. Acts.
 """
 
 from __future__ import annotations
@@ -24,23 +24,54 @@ Trouble = Callable[[Failure | None], None]
 """Takes the failure of a try; None once the data plane is as it should be again."""
 
 
-async def keep(
-    plane: DataPlane, table: Callable[[], DataPlaneTable], changed: asyncio.Event, clock: Clock, trouble: Trouble
-) -> None:
+class Applier:
+    """Has the data plane do what the table says now; implements `Apply`.
+
+    Each reload may cost a connection, so all who ask while one runs share the next: it reads the table after they
+    asked. What it fails with, each of them is told.
+    """
+
+    def __init__(self, plane: DataPlane, table: Callable[[], DataPlaneTable]) -> None:
+        self.plane = plane
+        self._table = table
+        self._lock = asyncio.Lock()
+        self._asked = 0
+        self._applied = 0
+        """The last of those who asked before the last try read the table."""
+        self._outcome: Failure | None = None
+
+    async def __call__(self) -> None:
+        """Returns once a try that began after this call is done. Raises Fail: `platform.*`."""
+        self._asked += 1
+        number = self._asked
+        async with self._lock:  # first come, first served: nobody finds the outcome of a later try than theirs
+            if self._applied < number:
+                covered = self._asked
+                try:
+                    await self.plane.ensure(self._table())
+                    self._outcome = None
+                except Fail as fail:
+                    self._outcome = fail.failure
+                self._applied = covered
+            if self._outcome is not None:
+                raise Fail(self._outcome)
+
+
+async def keep(applier: Applier, changed: asyncio.Event, clock: Clock, trouble: Trouble) -> None:
     """Run until cancelled. Every failure is told, and tried again: sessions are worth nothing without a way to them."""
     misses = 0
     while True:
         changed.clear()
         began = clock.now()
         try:
-            await plane.ensure(table())
+            await applier()
         except Fail as fail:
             trouble(fail.failure)
             await _first(changed.wait(), clock.sleep(_delay(misses)))
             misses += 1
             continue
         trouble(None)
-        died = await _first(plane.ended(), changed.wait(), clock.sleep(EVERY)) == 0
+        died = await _first(applier.plane.ended(), changed.wait(), clock.sleep(EVERY)) == 0
         if died and clock.now() - began < SETTLED:
             await clock.sleep(_delay(misses))
             misses += 1

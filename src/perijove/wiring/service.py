@@ -30,7 +30,7 @@ from perijove.launching.launches import Launches
 from perijove.launching.start.queue import Queue
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.way import LaunchWay
-from perijove.routing.reconcile import keep
+from perijove.routing.reconcile import Applier, keep
 from perijove.routing.table import table
 from perijove.web.admin import Admin
 from perijove.web.front import public_app
@@ -162,8 +162,9 @@ class Service:
             tasks.append(group.create_task(parts.sessions.cull(), name="sessions, culled"))
             public = serving(public_app(parts.public), self.state.control_socket)
             async with public, serving(parts.admin.app(), self.state.admin_socket):
-                await parts.caddy.ensure(self._table())
-                keeping = keep(parts.caddy, self._table, self.changed, parts.clock, self._tell_trouble)
+                apply = Applier(parts.caddy, self._table)
+                await apply()
+                keeping = keep(apply, self.changed, parts.clock, self._tell_trouble)
                 tasks.append(group.create_task(keeping, name="data plane, kept"))
                 await self._answers()
                 self._starting = None

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from perijove.domain.failures import DATA_PLANE_DOWN, Failure
+from perijove.domain.failures import DATA_PLANE_DOWN, Fail, Failure
 from perijove.domain.nouns import DataPlaneTable
 from perijove.routing import reconcile
+from perijove.routing.reconcile import Applier
 from tests.fakes.data_plane import FakeDataPlane
 
 TABLE = DataPlaneTable(("127.0.0.1:1",), (), (), False, (), (), (), Path("/c"), Path("/s"), Path("/a"), "v1")
@@ -53,7 +54,7 @@ class Kept:
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Kept]:
         keeping = asyncio.create_task(
-            reconcile.keep(self.plane, lambda: self.table, self.changed, self.clock, self.told.append)
+            reconcile.keep(Applier(self.plane, lambda: self.table), self.changed, self.clock, self.told.append)
         )
         try:
             yield self
@@ -115,3 +116,112 @@ async def test_a_failure_is_told_and_tried_again_until_it_is_over() -> None:
             await kept.until(lambda delay=delay: kept.clock.slept[-1:] == [delay])  # type: ignore[misc]
             kept.clock.pass_by(delay)
         await kept.until(lambda: kept.told == [down, down, None])
+
+
+class SlowDataPlane(FakeDataPlane):
+    """Begins, and ends when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[DataPlaneTable] = []
+        self.let = asyncio.Semaphore(0)
+
+    async def ensure(self, table: DataPlaneTable) -> None:
+        self.begun.append(table)
+        await self.let.acquire()
+        await super().ensure(table)
+
+
+@dataclass
+class Asked:
+    """An applier whose table can change, and those who asked."""
+
+    plane: SlowDataPlane = field(default_factory=SlowDataPlane)
+    table: DataPlaneTable = TABLE
+    applier: Applier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.applier = Applier(self.plane, lambda: self.table)
+
+    def ask(self, times: int = 1) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.applier()) for _ in range(times)]
+
+    async def begins(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.plane.begun) < times:
+                await asyncio.sleep(0)
+
+
+OTHER = replace(TABLE, http=("127.0.0.1:2",))
+DOWN = DATA_PLANE_DOWN("Caddy refused its configuration")
+
+
+async def test_all_who_ask_while_one_runs_share_the_next_reload() -> None:
+    asked = Asked()
+    waiting = asked.ask(200)
+    asked.plane.let.release()
+    asked.plane.let.release()
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert len(asked.plane.begun) == 2
+
+
+async def test_who_asks_while_one_runs_waits_for_the_next_which_reads_the_table_anew() -> None:
+    asked = Asked()
+    first = asked.ask()
+    await asked.begins(1)
+    asked.table = OTHER
+    later = asked.ask(50)
+    asked.plane.let.release()
+    await asyncio.wait_for(asyncio.gather(*first), 5)
+    await asked.begins(2)
+    assert not any(task.done() for task in later)
+    asked.plane.let.release()
+    await asyncio.wait_for(asyncio.gather(*later), 5)
+    assert asked.plane.begun == [TABLE, OTHER]
+
+
+async def test_a_failure_is_told_to_all_who_share_it_and_to_nobody_else() -> None:
+    asked = Asked()
+    another = DATA_PLANE_DOWN("Caddy ended as soon as it started")
+    asked.plane.fails = [DOWN, another]
+    first = asked.ask()
+    await asked.begins(1)
+    sharing = asked.ask(3)
+    asked.plane.let.release()
+    await asked.begins(2)
+    later = asked.ask()
+    asked.plane.let.release()
+    asked.plane.let.release()
+    ends = await asyncio.wait_for(asyncio.gather(*first, *sharing, *later, return_exceptions=True), 5)
+    told = [end.failure if isinstance(end, Fail) else end for end in ends]
+    assert told == [DOWN, another, another, another, None]
+    assert len(asked.plane.begun) == 3
+
+
+async def test_who_gives_up_takes_nobody_along() -> None:
+    asked = Asked()
+    first, second, third = asked.ask(3)
+    await asked.begins(1)
+    first.cancel()
+    second.cancel()
+    await asyncio.wait({first, second})
+    await asked.begins(2)
+    asked.plane.let.release()
+    await asyncio.wait_for(third, 5)
+    assert (first.cancelled(), second.cancelled()) == (True, True)
+
+
+async def test_the_one_who_keeps_it_and_those_who_ask_share_reloads() -> None:
+    asked, told = Asked(), list[Failure | None]()
+    clock, changed = HeldClock(), asyncio.Event()
+    keeping = asyncio.create_task(reconcile.keep(asked.applier, changed, clock, told.append))
+    try:
+        await asked.begins(1)
+        waiting = asked.ask(10)
+        asked.plane.let.release()
+        asked.plane.let.release()
+        await asyncio.wait_for(asyncio.gather(*waiting), 5)
+        assert (len(asked.plane.begun), told) == (2, [None])
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
