@@ -159,7 +159,9 @@ DOWN = DATA_PLANE_DOWN("Caddy refused its configuration")
 async def test_all_who_ask_while_one_runs_share_the_next_reload() -> None:
     asked = Asked()
     waiting = asked.ask(200)
+    await asked.begins(1)
     asked.plane.let.release()
+    await asked.begins(2)
     asked.plane.let.release()
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert len(asked.plane.begun) == 2
