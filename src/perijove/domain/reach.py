@@ -24,6 +24,18 @@ _SPECIAL = tuple(
         "5f00::/16",
     )
 )
+_SITES = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
 
 
 def why_not(address: str) -> str:
@@ -41,6 +53,12 @@ def why_not(address: str) -> str:
     special = any(plain in network for network in _SPECIAL if network.version == plain.version)
     public = plain.is_global and not plain.is_reserved and not special and not getattr(plain, "is_site_local", False)
     return "" if public else "private or reserved"
+
+
+def within_a_site(address: str) -> bool:
+    """Whether it means something inside one network alone: RFC 1918, 6598, 3927, 4193, and link-local ones."""
+    parsed = ip_address(address.partition("%")[0])
+    return any(parsed in network for network in _SITES if network.version == parsed.version)
 
 
 def carried(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import psutil
 
-from perijove.domain.reach import why_not
+from perijove.domain.reach import within_a_site
 from perijove.domain.settings import Settings
 
 
@@ -27,9 +27,7 @@ class Whose:
     @property
     def own(self) -> tuple[str, ...]:
         """What addresses are compared with, loopback and link-local ones left out."""
-        kinds = {address: why_not(address) for address in self.interfaces}
-        told = self.public or {one for one in kinds if kinds[one] not in {"loopback", "link-local"}}
-        return tuple(sorted(told))
+        return tuple(sorted(self.public or filter(_means_something, self.interfaces)))
 
     def ours(self, address: str) -> bool | None:
         """Whether it is this machine's; None where nobody can say from here."""
@@ -38,9 +36,10 @@ class Whose:
             return str(plain) in self.public
         if plain.is_loopback or str(plain) in self.interfaces or self._in_front(plain):
             return True
-        reaches_out = any(not why_not(one) and ip_address(one).version == plain.version for one in self.interfaces)
-        private_machine_behind_public_address = not why_not(address) and not reaches_out
-        return None if self.in_front or private_machine_behind_public_address else False
+        family = (one for one in self.interfaces if ip_address(one).version == plain.version)
+        public = any(_means_something(one) and not within_a_site(one) for one in family)
+        behind_a_nat = not public and not within_a_site(address)
+        return None if self.in_front or behind_a_nat else False
 
     def translated(self, address: str) -> bool:
         """Ours by the operator's word, but on no interface here."""
@@ -49,6 +48,12 @@ class Whose:
 
     def _in_front(self, plain: IPv4Address | IPv6Address) -> bool:
         return any(plain in ip_network(network) for network in self.in_front)
+
+
+def _means_something(address: str) -> bool:
+    """Whether others may know this machine by it."""
+    plain = ip_address(address)
+    return not plain.is_loopback and not plain.is_link_local
 
 
 def whose(settings: Settings) -> Whose:
