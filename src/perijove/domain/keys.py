@@ -39,6 +39,10 @@ class Keys:
             return False
         return self.same(token, f"{expires}.{self._key(f'build/{expires}/{spec}', 32)}")
 
+    def solver_marker(self) -> str:
+        """What our answers at a challenge's address carry, so that whoever looks knows that it was we who answered."""
+        return self._key("solver", 16)
+
     @staticmethod
     def same(given: str, right: str) -> bool:
         """Compare in constant time."""
