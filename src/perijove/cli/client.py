@@ -38,22 +38,33 @@ class Client:
             answer = self._http.request(method, path, json=body)
         except httpx.TransportError as error:
             raise Fail(self._not_up(error)) from error
-        told = answer.json()
         if answer.is_error:
-            raise Fail(wire.decode(Failure, told["failure"]))
-        return told
+            raise Fail(self._told(path, answer.text))
+        return answer.json()
 
     def events(self, path: str, *, follow: bool) -> Iterator[dict[str, Any]]:
         """A subject's events, each with `seq`, `at` and `event`; those to come as well with `follow`."""
+        return self.lines(path, follow="1" if follow else "0")
+
+    def lines(self, path: str, **params: str) -> Iterator[dict[str, Any]]:
+        """A stream's values as they come, a line each. Raises Fail as `call` does."""
         timeout = httpx.Timeout(60, read=None)
         try:
-            with self._http.stream("GET", path, params={"follow": "1" if follow else "0"}, timeout=timeout) as answer:
+            with self._http.stream("GET", path, params=params, timeout=timeout) as answer:
                 if answer.is_error:
-                    raise Fail(wire.decode(Failure, json.loads(answer.read())["failure"]))
+                    raise Fail(self._told(path, answer.read().decode(errors="replace")))
                 for line in answer.iter_lines():
                     yield json.loads(line)
         except httpx.TransportError as error:
             raise Fail(self._not_up(error)) from error
+
+    def _told(self, path: str, text: str) -> Failure:
+        """The failure that an answer tells."""
+        try:
+            failure: Failure = wire.decode(Failure, json.loads(text)["failure"])
+        except (ValueError, LookupError, TypeError):
+            return NOT_UP("what answers there is another version of it", Evidence(path, text[:300]))
+        return failure
 
     def _not_up(self, error: Exception) -> Failure:
         return NOT_UP(

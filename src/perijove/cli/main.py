@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from perijove.cli import certificates, describing, flags, objects, printing, service, trust
 from perijove.cli import launch as launching
-from perijove.cli import objects, printing, service
-from perijove.cli.client import Client
+from perijove.cli.columns import KINDS, plural
 from perijove.cli.objects import Output
+from perijove.cli.places import ConfigOption, StateOption, client_at, state_at
 from perijove.domain import wire
 from perijove.domain.failures import Fail
 from perijove.domain.settings import names
-from perijove.domain.state import State
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,24 +24,13 @@ app = typer.Typer(
     help="A self-hosted Binder: paste a link to a Git repository, get a live Jupyter.",
 )
 
-# Not readable: a pad's root folder can be passed, not listed, by whom it serves.
-StateOption = Annotated[
-    Path | None,
-    typer.Option("--state", envvar="PERIJOVE_STATE", help="State directory.", show_default=False, readable=False),
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", envvar="PERIJOVE_CONFIG", help="Settings file.", show_default=False)
-]
-HttpOption = Annotated[str | None, typer.Option("--http", help="ADDR:PORT to listen on.", show_default=False)]
-KindArgument = Annotated[str, typer.Argument(help="sessions, launches or environments", show_default=False)]
+app.add_typer(certificates.app, name="cert")
+app.command()(trust.trust)
+KindArgument = Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False)]
 
 
-def _state(given: Path | None) -> State:
-    return State((given or service.default_state()).expanduser().absolute())
-
-
-def _kind(given: str, allowed: tuple[str, ...] = tuple(objects.KINDS)) -> str:
-    kind = objects.plural(given)
+def _kind(given: str, allowed: tuple[str, ...] = tuple(KINDS)) -> str:
+    kind = plural(given)
     if kind not in allowed:
         raise typer.BadParameter(f"{given} is none of {', '.join(allowed)}")
     return kind
@@ -52,11 +40,25 @@ def _kind(given: str, allowed: tuple[str, ...] = tuple(objects.KINDS)) -> str:
 def up(
     state: StateOption = None,
     config: ConfigOption = None,
-    http: HttpOption = None,
-    host: Annotated[list[str] | None, typer.Option(help="Name the service is reached by; may be repeated.")] = None,
+    host: flags.Host = None,
+    http: flags.Http = None,
+    https: flags.Https = None,
+    behind: flags.Behind = None,
+    email: flags.Email = None,
+    issuer: flags.Issuer = None,
+    acme: flags.Acme = None,
+    acme_ca: flags.AcmeCa = None,
+    profile: flags.Profile = None,
+    eab_kid: flags.EabKid = None,
+    eab_key_file: flags.EabKeyFile = None,
+    no_rehearsal: flags.NoRehearsal = False,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C; SIGHUP reads the settings again."""
-    service.run(_state(state), service.loader(config, {"service.http": http, "service.hosts": host}))
+    given = flags.values(
+        host=host, http=http, https=https, behind=behind, email=email, issuer=issuer, acme=acme, acme_ca=acme_ca,
+        profile=profile, eab_kid=eab_kid, eab_key_file=eab_key_file, no_rehearsal=no_rehearsal,
+    )  # fmt: skip
+    service.run(state_at(state), service.loader(config, given))
 
 
 @app.command()
@@ -66,11 +68,14 @@ def launch(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     state: StateOption = None,
     config: ConfigOption = None,
-    http: HttpOption = None,
+    host: flags.Host = None,
+    http: flags.Http = None,
+    https: flags.Https = None,
+    email: flags.Email = None,
 ) -> None:
     """Launch a repository; starts a service, and stays, where none runs."""
-    where = _state(state)
-    client = Client(where)
+    where = state_at(state)
+    client = client_at(state)
 
     def begin() -> bool:
         try:
@@ -83,7 +88,8 @@ def launch(
             return False
 
     there = client.is_up()
-    well = begin() if there else service.run(where, service.loader(config, {"service.http": http}), begin)
+    given = flags.values(host=host, http=http, https=https, email=email)
+    well = begin() if there else service.run(where, service.loader(config, given), begin)
     raise typer.Exit(0 if well else 1)
 
 
@@ -92,16 +98,18 @@ def get(
     kind: KindArgument,
     name: Annotated[str | None, typer.Argument(show_default=False)] = None,
     output: Annotated[Output, typer.Option("-o", "--output")] = Output.TABLE,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Show what changes as well, until Ctrl-C.")] = False,
     state: StateOption = None,
 ) -> None:
-    """List sessions, launches or environments."""
-    objects.get(Client(_state(state)), _kind(kind), name, output)
+    """List objects of one kind."""
+    objects.get(client_at(state), _kind(kind), name, output, watch=watch)
 
 
 @app.command()
 def describe(kind: KindArgument, name: str, state: StateOption = None) -> None:
-    """Show one session, launch or environment whole."""
-    objects.describe(Client(_state(state)), _kind(kind), name)
+    """Show one object whole: what it has come to, what was wanted, what happened."""
+    kind = _kind(kind, tuple(one for one in KINDS if one != "events"))
+    (describing if KINDS[kind].of_certificates else objects).describe(client_at(state), kind, name)
 
 
 @app.command()
@@ -112,13 +120,13 @@ def logs(
     state: StateOption = None,
 ) -> None:
     """Print the log of a launch or a session."""
-    objects.logs(Client(_state(state)), _kind(kind, ("launches", "sessions")), name, follow=follow)
+    objects.logs(client_at(state), _kind(kind, ("launches", "sessions")), name, follow=follow)
 
 
 @app.command()
 def stop(session: str, state: StateOption = None) -> None:
     """Stop a session."""
-    told = Client(_state(state)).call("DELETE", f"/sessions/{session}")
+    told = client_at(state).call("DELETE", f"/sessions/{session}")
     printing.out.print(f"{told['stopped']} stopped")
 
 
@@ -128,7 +136,7 @@ def clean(
     state: StateOption = None,
 ) -> None:
     """Remove environments least recently used, until build.keep_free bytes are free."""
-    objects.clean(Client(_state(state)), dry_run=dry_run)
+    objects.clean(client_at(state), dry_run=dry_run)
 
 
 @app.command()
@@ -138,7 +146,7 @@ def settings(
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show every setting and where its value came from: the running service's, else those the next one would have."""
-    client = Client(_state(state))
+    client = client_at(state)
     if config is None and client.is_up():
         rows = client.call("GET", "/settings")
     else:
@@ -164,7 +172,7 @@ def pad(
 ) -> None:
     """Hold the sandboxes; `perijove up` starts one where none runs."""
     # A program of its own: it stays small and holds sandboxes from its first thread.
-    words = ["-Pm", "perijove.backends.pad.process", "--state", str(_state(state).root), "--isolation", isolation]
+    words = ["-Pm", "perijove.backends.pad.process", "--state", str(state_at(state).root), "--isolation", isolation]
     words += ["--for", master] if master is not None else []
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
 

@@ -1,22 +1,21 @@
-"""`perijove get`, `describe`, `logs`, `stop`, `clean`, `settings`: what there is, in tables or as JSON."""
+"""`perijove get`, `describe`, `logs`, `stop`, `clean`, `settings`: what there is, in tables, as JSON or as YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from rich.text import Text
 
 from perijove.cli import printing
 from perijove.cli.client import Client
+from perijove.cli.columns import KINDS, Row
 from perijove.cli.printing import age, size
 from perijove.domain import wire
 from perijove.domain.events import Failed, Logged, SessionEnded, SessionLogged, SessionTroubled
 from perijove.domain.failures import Failure
-
-Row = dict[str, Any]
 
 
 class Output(StrEnum):
@@ -25,84 +24,76 @@ class Output(StrEnum):
     TABLE = "table"
     WIDE = "wide"
     JSON = "json"
+    YAML = "yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of object: its columns, those of `-o wide` after the others."""
-
-    columns: dict[str, Callable[[Row], str]]
-    wide: dict[str, Callable[[Row], str]]
-
-
-KINDS: dict[str, Kind] = {
-    "sessions": Kind(
-        {
-            "NAME": lambda row: row["name"],
-            "REPO": lambda row: row["repo"],
-            "MEMORY": lambda row: size(row.get("memory")),
-            "IDLE": lambda row: age(row["last_activity"]),
-            "AGE": lambda row: age(row["started_at"]),
-        },
-        {
-            "COMMIT": lambda row: row["commit"][:10],
-            "ENVIRONMENT": lambda row: row["environment"][:10],
-            "LAUNCH": lambda row: str(row["launch"]),
-            "DISK": lambda row: size(row.get("disk")),
-            "PROCESSES": lambda row: str(row.get("processes", "-")),
-        },
-    ),
-    "launches": Kind(
-        {
-            "NAME": lambda row: str(row["number"]),
-            "STATE": lambda row: row["state"],
-            "LINK": lambda row: row["link"],
-            "SESSION": lambda row: row["session"] or "-",
-            "AGE": lambda row: age(row["started_at"]),
-        },
-        {
-            "COMMIT": lambda row: row["commit"][:10] or "-",
-            "ENVIRONMENT": lambda row: row["environment"][:10] or "-",
-            "CLIENT": lambda row: row["client"],
-            "FAILURE": lambda row: row["failure"]["kind"] if row["failure"] else "-",
-        },
-    ),
-    "environments": Kind(
-        {
-            "NAME": lambda row: row["key"][:10],
-            "PYTHON": lambda row: row["python"],
-            "SIZE": lambda row: size(row["size"]),
-            "USED": lambda row: age(row["used_at"]),
-            "AGE": lambda row: age(row["created_at"]),
-        },
-        {"KEY": lambda row: row["key"], "MADE FROM": lambda row: row["made_from"]},
-    ),
-}
-
-
-def plural(kind: str) -> str:
-    """The name of a kind however people write it: `session`, `Sessions`, `launch`."""
-    kind = kind.lower()
-    return kind if kind in KINDS else {"launch": "launches"}.get(kind, kind + "s")
-
-
-def get(client: Client, kind: str, name: str | None, output: Output) -> None:
-    """List objects, or show one as a row."""
-    rows = client.call("GET", f"/{kind}/{name}" if name else f"/{kind}")
-    if output is Output.JSON:
-        printing.as_json(rows)
+def get(client: Client, kind: str, name: str | None, output: Output, *, watch: bool = False) -> None:
+    """List objects, or show one as a row; with `watch` what changes as well, until it is interrupted."""
+    path = address(kind, name) if name else f"/{kind}"
+    if watch:
+        _watch(client, path, kind, output)
+        return
+    rows = client.call("GET", path)
+    if output in (Output.JSON, Output.YAML):
+        listed = KINDS[kind].of_certificates and not name
+        _print(output, {"apiVersion": "perijove/v1", "kind": "List", "items": rows} if listed else rows)
         return
     rows = [rows] if name else rows
     if not rows:
         printing.err.print(f"No {kind}.")
         return
-    columns = KINDS[kind].columns | (KINDS[kind].wide if output is Output.WIDE else {})
+    columns = KINDS[kind].shown(wide=output is Output.WIDE)
     printing.out.print(printing.table(list(columns), [[cell(row) for cell in columns.values()] for row in rows]))
+
+
+def address(kind: str, name: str) -> str:
+    """An object's path in the admin API."""
+    return f"/{kind}/{quote(name, safe='')}"
+
+
+def _print(output: Output, value: Any) -> None:
+    if output is Output.YAML:
+        printing.as_yaml(value)
+    else:
+        printing.as_json(value)
+
+
+def _watch(client: Client, path: str, kind: str, output: Output) -> None:
+    """What there is, then each object that changes, once more."""
+    columns = KINDS[kind].shown(wide=output is Output.WIDE)
+    there: list[list[str]] | None = []
+    widths: list[int] = []
+    for change in client.lines(path, watch="1"):
+        if output in (Output.JSON, Output.YAML):
+            _print_changed(output, change)
+            continue
+        row = change.get("object")
+        cells = [printing.one_line(cell(row)) for cell in columns.values()] if row else None
+        if there is None:
+            if cells is not None:
+                printing.out.print(Text(printing.aligned(cells, widths)))
+        elif cells is not None:
+            there.append(cells)
+        else:
+            widths = [max(map(len, column)) for column in zip(columns, *there, strict=True)]
+            printing.out.print(printing.table(list(columns), there))
+            there = None
+
+
+def _print_changed(output: Output, change: Row) -> None:
+    """One object a line for programs, one document each as YAML."""
+    if "object" not in change:
+        return
+    if output is Output.YAML:
+        printing.out.print("---")
+        printing.as_yaml(change["object"])
+    else:
+        printing.out.print(json.dumps(change["object"], ensure_ascii=False), markup=False)
 
 
 def describe(client: Client, kind: str, name: str) -> None:
     """One object whole, its events beneath it."""
-    row = client.call("GET", f"/{kind}/{name}")
+    row = client.call("GET", address(kind, name))
     if row.get("failure"):
         printing.out.print(printing.failure(wire.decode(Failure, row["failure"])))
     width = max(len(key) for key in row)
@@ -113,7 +104,7 @@ def describe(client: Client, kind: str, name: str) -> None:
     if kind == "environments":
         return
     printing.out.print(Text("Events", "bold"))
-    for entry in client.events(f"/{kind}/{name}/events", follow=False):
+    for entry in client.events(f"{address(kind, name)}/events", follow=False):
         event = entry["event"]
         if event["is"] not in ("Logged", "SessionLogged"):
             told = {key: value for key, value in event.items() if key != "is" and not isinstance(value, (dict, list))}
@@ -132,7 +123,7 @@ def _shown(key: str, value: Any) -> str:
 
 def logs(client: Client, kind: str, name: str, *, follow: bool) -> None:
     """The log lines of a launch or a session."""
-    for entry in client.events(f"/{kind}/{name}/events", follow=follow):
+    for entry in client.events(f"{address(kind, name)}/events", follow=follow):
         match wire.decode_event(entry["event"]):
             case Logged(_, line) | SessionLogged(_, line):
                 printing.out.print(Text(line))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -24,12 +26,27 @@ OWNERS = {
 }
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Text from outside: what would command a terminal, or turn its letters around, is shown and not obeyed."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
 def failure(what: Failure) -> RenderableType:
     """Title, cause, evidence, who can help, remedy, code."""
-    head = Text.assemble(("✗ ", "bold red"), (what.kind.title, "bold"), ": ", what.cause.rstrip("."), ".")
-    seen = [Text.assemble((f"    {one.where}: ", "dim"), one.saw.replace("\n", "\n      ")) for one in what.evidence]
-    foot = Text(f"  {what.kind.code} · can be put right by {OWNERS[what.kind.owner]}", "dim")
-    return Group(head, Text(f"  {what.remedy}"), *seen, foot)
+    head = Text.assemble(("✗ ", "bold red"), (what.kind.title, "bold"), ": ", plain(what.cause).rstrip("."), ".")
+    return Group(head, Text(f"  {plain(what.remedy)}"), seen(what))
+
+
+def seen(what: Failure) -> RenderableType:
+    """Evidence, code, who can help."""
+    lines = [
+        Text.assemble((f"    {plain(one.where)}: ", "dim"), plain(one.saw).replace("\n", "\n      "))
+        for one in what.evidence
+    ]
+    return Group(*lines, Text(f"  {what.kind.code} · can be put right by {OWNERS[what.kind.owner]}", "dim"))
 
 
 def as_json(value: Any) -> None:
@@ -37,11 +54,34 @@ def as_json(value: Any) -> None:
     out.print(json.dumps(value, ensure_ascii=False, indent=2), markup=False)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+def as_yaml(value: Any) -> None:
+    """Print a value as people and programs both read it."""
+    import yaml  # noqa: PLC0415  imported late: few ask for it, and it takes as long as a table
+
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+    out.print(text, markup=False, end="")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> RenderableType:
     """Columns as operators know them from kubectl: capitals, three spaces apart, no frames, never cut."""
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
-    return Text("\n".join(line.rstrip() for line in lines))
+    cells = [columns, *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return Text("\n".join(indent + aligned(row, widths) for row in cells))
+
+
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A table's row."""
+    return "   ".join(one_line(cell).ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def one_line(text: str) -> str:
+    """A cell's text: whatever stands in it, one line."""
+    return " ".join(plain(text).split()) if "\n" in text or "\t" in text else plain(text)
+
+
+def at(moment: str | None) -> float | None:
+    """Unix seconds of a time as JSON tells it; None for none."""
+    return datetime.fromisoformat(moment).timestamp() if moment else None
 
 
 def age(since: float | None) -> str:

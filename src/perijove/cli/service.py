@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perijove.cli import printing
+from perijove.cli import announce, printing
+from perijove.cli.client import Client
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.settings import Layer, Settings, environment_layers, merged
 from perijove.domain.state import State
@@ -100,8 +101,8 @@ def run(
             printing.out.print(f"Perijove is up at {url}")
             if service.settings().session.isolation == "none":
                 printing.err.print("[bold red]isolation = none: strangers' code runs as you, without a sandbox.[/]")
-            if when_up is not None:
-                beside.append(asyncio.get_running_loop().run_in_executor(None, when_up))
+            told = service.settings()
+            beside.append(asyncio.get_running_loop().run_in_executor(None, lambda: _up(state, told, when_up)))
 
         await service.run(lambda line: printing.err.print(f"  {line}", style="dim", markup=False), up)
 
@@ -110,3 +111,11 @@ def run(
     except asyncio.CancelledError:
         return False
     return all(one.result() for one in beside if one.done() and not one.cancelled())
+
+
+def _up(state: State, settings: Settings, when_up: Callable[[], bool] | None) -> bool:
+    """What is told and done once the service answers; whether that came out well."""
+    if settings.service.behind:
+        announce.passing_on(settings.service)
+    announce.certificates(Client(state), settings)
+    return when_up() if when_up is not None else True

@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
-from perijove.domain.certificates import HostName, OrderName
+from perijove.domain.certificate_failures import FILE_UNREADABLE
+from perijove.domain.certificates import HostName, OrderName, Secret
 from perijove.domain.events import Entry
 from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.journal import Journal
-from perijove.web import certificate_objects as objects
+from perijove.web import certificate_objects as shapes
 from perijove.web.certificate_objects import Object
 from perijove.web.certificate_told import encoded, event, host_of
 from perijove.web.watching import NDJSON, is_watched, watch
@@ -31,7 +33,21 @@ Listed = Callable[[HostName], list[Object]]
 
 
 class Keeper(Protocol):
-    """All certificates: what the operator's commands do with them."""
+    """What is done for operators: `certifying.keeper.Certificates`."""
+
+    def hosts(self) -> Sequence[HostName]: ...
+
+    def issue(self, host: HostName, *, force: bool = False) -> OrderName: ...
+
+    def export(self, host: HostName) -> Secret: ...
+
+    async def revoke(self, host: HostName, reason: str = "unspecified") -> None: ...
+
+    async def import_(self, host: HostName, chain: bytes, key: bytes, origin: str) -> Secret: ...
+
+
+class Objects(Protocol):
+    """What operators see, read afresh at each call."""
 
     def certificates(self) -> Sequence[CertificateRecord]: ...
 
@@ -41,25 +57,16 @@ class Keeper(Protocol):
 
     def issuers(self) -> Sequence[IssuerRecord]: ...
 
-    async def issue(self, host: HostName, *, force: bool) -> OrderName: ...
-
-    async def renew(self, host: HostName, *, force: bool) -> OrderName: ...
-
-    async def revoke(self, host: HostName, reason: str) -> None: ...
-
-    async def import_(self, host: HostName, chain: bytes, key: bytes) -> None: ...
-
-    async def export(self, host: HostName) -> tuple[bytes, bytes]: ...
-
 
 @dataclass(frozen=True, slots=True)
 class CertificateAdmin:
     """Handlers over the keeper of certificates."""
 
     keeper: Keeper
+    objects: Objects
     journal: Journal
     root: Callable[[], bytes]
-    """The embedded CA's root in PEM."""
+    """The embedded CA's root in PEM; raises Fail `cert.local-ca-broken`."""
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         """Rows of the admin's URL map; the first that matches answers."""
@@ -68,7 +75,7 @@ class CertificateAdmin:
             ("GET", "/orders/{name}/events", self.order_events),
             ("GET", "/certificates/{name}/export", self.export),
             ("POST", "/certificates/{name}/issue", self.issue),
-            ("POST", "/certificates/{name}/renew", self.renew),
+            ("POST", "/certificates/{name}/renew", self.issue),
             ("POST", "/certificates/{name}/revoke", self.revoke),
             ("POST", "/certificates/{name}/import", self.import_),
         ]
@@ -81,11 +88,11 @@ class CertificateAdmin:
 
     def _kinds(self) -> dict[str, Listed]:
         return {
-            "issuers": lambda of: [objects.issuer(one) for one in self.keeper.issuers()],
-            "certificates": lambda of: [objects.certificate(one) for one in self._certificates(of)],
-            "orders": lambda of: [objects.order(one) for one in self._orders(of)],
-            "challenges": lambda of: [objects.challenge(one) for order in self._orders(of) for one in order.challenges],
-            "secrets": lambda of: [objects.secret(one.secret) for one in self._certificates(of) if one.secret],
+            "issuers": lambda of: [shapes.issuer(one) for one in self.objects.issuers()],
+            "certificates": lambda of: [shapes.certificate(one) for one in self._certificates(of)],
+            "orders": lambda of: [shapes.order(one) for one in self._orders(of)],
+            "challenges": lambda of: [shapes.challenge(one) for order in self._orders(of) for one in order.challenges],
+            "secrets": lambda of: [shapes.secret(one.secret) for one in self._certificates(of) if one.secret],
             "events": self._told,
         }
 
@@ -122,10 +129,10 @@ class CertificateAdmin:
         return watch(self.journal, again, lambda one: one["metadata"]["name"], kept=kind == "events")
 
     def _certificates(self, of: HostName) -> list[CertificateRecord]:
-        return [one for one in self.keeper.certificates() if of in ("", one.name)]
+        return [one for one in self.objects.certificates() if of in ("", one.name)]
 
     def _orders(self, of: HostName) -> list[OrderRecord]:
-        return [one for one in self.keeper.orders(LISTED) if of in ("", one.host)]
+        return [one for one in self.objects.orders(LISTED) if of in ("", one.host)]
 
     def _told(self, of: HostName) -> list[Object]:
         """The last events, the newest last."""
@@ -154,12 +161,9 @@ class CertificateAdmin:
     # commands
 
     async def issue(self, request: Request) -> Response:
+        """Issue or renew: an attempt now, whatever the certificate that is there says of itself."""
         asked = await _asked(request)
-        return JSONResponse({"order": await self.keeper.issue(self._host(request), force=asked.get("force") is True)})
-
-    async def renew(self, request: Request) -> Response:
-        asked = await _asked(request)
-        return JSONResponse({"order": await self.keeper.renew(self._host(request), force=asked.get("force") is True)})
+        return JSONResponse({"order": self.keeper.issue(self._host(request), force=asked.get("force") is True)})
 
     async def revoke(self, request: Request) -> Response:
         asked, host = await _asked(request), self._host(request)
@@ -171,15 +175,15 @@ class CertificateAdmin:
         chain, key = asked.get("chain"), asked.get("key")
         if not isinstance(chain, str) or not isinstance(key, str):
             raise Fail(BAD_REQUEST("an import needs `chain` and `key`, both PEM"))
-        await self.keeper.import_(host, chain.encode(), key.encode())
-        return JSONResponse({"imported": host})
+        secret = await self.keeper.import_(host, chain.encode(), key.encode(), str(asked.get("origin", ""))[:300])
+        return JSONResponse({"imported": host, "notAfter": shapes.time(secret.not_after)})
 
     async def export(self, request: Request) -> Response:
         """The chain; the key with `key=1` alone."""
-        chain, key = await self.keeper.export(self._host(request))
-        told = {"chain": chain.decode()}
+        secret = self.keeper.export(self._host(request))
+        told = {"chain": _read(secret.chain)}
         if request.query_params.get("key") == "1":
-            told["key"] = key.decode()
+            told["key"] = _read(secret.key)
         return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
     async def trust(self, request: Request) -> Response:
@@ -188,9 +192,16 @@ class CertificateAdmin:
     def _host(self, request: Request) -> HostName:
         """A host that has a certificate here, or shall have one."""
         name: str = request.path_params["name"]
-        if not self._certificates(name) or not name:
+        if name not in self.keeper.hosts():
             raise Fail(NO_SUCH_OBJECT(f"there is no certificate {name[:260]}"))
         return name
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise Fail(FILE_UNREADABLE("it cannot be exported", Evidence(str(path), str(error)))) from error
 
 
 def _certificate(request: Request) -> HostName:

@@ -63,7 +63,7 @@ def test_without_a_service_it_says_so_and_fails(home: Path, words: tuple[str, ..
     [
         pytest.param(("get", "pods"), "pods is none of", id="an unknown kind"),
         pytest.param(("logs", "environment", "x"), "environment is none of", id="a kind without logs"),
-        pytest.param(("get", "sessions", "-o", "yaml"), "yaml", id="an unknown form"),
+        pytest.param(("get", "sessions", "-o", "xml"), "xml", id="an unknown form"),
         pytest.param(("up", "--port", "80"), "--port", id="an unknown flag"),
         pytest.param(("fly",), "fly", id="an unknown command"),
         pytest.param(("launch",), "Missing argument", id="no link"),
@@ -92,7 +92,7 @@ def test_settings_are_told_with_where_they_came_from(home: Path) -> None:
     assert rows["session.memory"] == {"name": "session.memory", "value": 1024**3, "source": config}
     assert rows["session.idle_timeout"]["value"] == 600.0
     assert rows["session.idle_timeout"]["source"] == "PERIJOVE_SESSION_IDLE_TIMEOUT"
-    assert rows["service.http"] == {"name": "service.http", "value": "127.0.0.1:8000", "source": "default"}
+    assert rows["service.http"] == {"name": "service.http", "value": [], "source": "default"}
 
 
 def test_settings_are_a_table_for_people(home: Path) -> None:

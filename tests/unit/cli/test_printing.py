@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from perijove.cli import objects, printing
+from perijove.cli import columns, printing
 from perijove.cli.launch import is_folder
 from perijove.domain.failures import CATALOGUE, CONFLICT, Evidence, Kind
 
@@ -116,7 +116,9 @@ def test_every_kind_of_failure_says_who_can_help(kind: Kind) -> None:
     [
         ("session", "sessions"), ("sessions", "sessions"), ("Sessions", "sessions"),
         ("launch", "launches"), ("launches", "launches"), ("environment", "environments"),
+        ("cert", "certificates"), ("certs", "certificates"), ("certificate", "certificates"), ("issuer", "issuers"),
+        ("order", "orders"), ("challenge", "challenges"), ("secret", "secrets"), ("ev", "events"), ("event", "events"),
     ],
 )  # fmt: skip
 def test_kinds_are_named_as_people_write_them(given: str, kind: str) -> None:
-    assert objects.plural(given) == kind
+    assert columns.plural(given) == kind

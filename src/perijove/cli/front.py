@@ -1,0 +1,110 @@
+"""What must a web server in front pass on? In: the settings of `--behind` mode. Out: its configuration, as text. Pure.
+
+Four things break a Binder behind a web server: the challenge's path redirected, Host lost, websockets cut, answers held
+back until they are whole. Each line here keeps one of them from happening.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from perijove.domain.listening import here, http_listeners
+from perijove.domain.parsing import split_address
+from perijove.domain.settings import ServiceSettings
+
+CHALLENGE = "/.well-known/acme-challenge/"
+"""RFC 8555, 8.3."""
+EVERYWHERE = ("", "0.0.0.0", "::")
+LONGEST_SILENCE = "1h"
+"""How long a websocket or an event stream may say nothing before the server in front cuts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The server in front, and what it can reach of us."""
+
+    hosts: tuple[str, ...]
+    upstream: str
+    """`127.0.0.1:8000`: where it reaches us by http."""
+    unreachable: str = ""
+    """The sentence that says why it cannot; `` where it can."""
+
+
+def front(service: ServiceSettings, own_address: str) -> Front:
+    """Where the server in front finds us. `own_address`: this machine's, as that server sees it."""
+    listener = http_listeners(service)[0]
+    host, port = split_address(listener)
+    away = [one for one in service.behind if not _loopback(one)]
+    if host in EVERYWHERE:
+        at = f"[{own_address}]" if ":" in own_address else own_address
+        return Front(service.hosts, f"{at}:{port}" if away and own_address else here(listener))
+    if away and (host == "localhost" or ip_address(host).is_loopback):
+        why = f"Perijove listens on {listener}, which {', '.join(away)} cannot reach: choose another with --http"
+        return Front(service.hosts, listener, why)
+    return Front(service.hosts, here(listener))
+
+
+def _loopback(network: str) -> bool:
+    return ip_network(network, strict=False).is_loopback
+
+
+def nginx(what: Front) -> str:
+    """A file for `/etc/nginx/conf.d`; its second server needs the certificate, which the first lets come."""
+    names = " ".join(what.hosts) or "_"
+    host = what.hosts[0] if what.hosts else "NAME"
+    return f"""\
+map $http_upgrade $perijove_connection {{ default upgrade; '' ''; }}
+server {{
+    listen 80;
+    listen [::]:80;
+    server_name {names};
+    location ^~ {CHALLENGE} {{
+        proxy_pass http://{what.upstream};
+        proxy_set_header Host $http_host;
+    }}
+    location / {{ return 301 https://$host$request_uri; }}
+}}
+# Once the certificate is there, and again after each renewal (certificates.on_renewed):
+# perijove cert export {host} --chain /etc/nginx/perijove.pem --key /etc/nginx/perijove.key && nginx -s reload
+server {{
+    listen 443 ssl;
+    listen [::]:443 ssl;
+    server_name {names};
+    ssl_certificate /etc/nginx/perijove.pem;
+    ssl_certificate_key /etc/nginx/perijove.key;
+    location / {{
+        proxy_pass http://{what.upstream};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $perijove_connection;
+        proxy_buffering off;
+        proxy_read_timeout {LONGEST_SILENCE};
+        client_max_body_size 0;
+    }}
+}}
+"""
+
+
+def haproxy(what: Front) -> str:
+    """Its lines, each for the section named before it."""
+    return f"""\
+frontend: http-request redirect scheme https unless {{ ssl_fc }} or {{ path_beg {CHALLENGE} }}
+frontend: http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+backend:  http-request set-header X-Forwarded-For %[src]
+backend:  timeout tunnel {LONGEST_SILENCE}
+backend:  server perijove {what.upstream}
+"""
+
+
+def apache(what: Front) -> str:
+    """Lines for its virtual hosts; `upgrade` needs 2.4.47, and a redirect's rule the first before it."""
+    return f"""\
+RewriteCond "%{{REQUEST_URI}}" "!^{CHALLENGE.replace(".", chr(92) + ".")}"
+ProxyPass "/" "http://{what.upstream}/" upgrade=websocket flushpackets=on timeout=3600
+ProxyPreserveHost On
+RequestHeader set X-Forwarded-Proto "expr=%{{REQUEST_SCHEME}}"
+"""
