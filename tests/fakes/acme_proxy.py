@@ -1,7 +1,7 @@
 """A TLS proxy in front of Pebble that does what Pebble cannot: rate limits, CAA, slow and lost orders, portals.
 
     with running_proxy(tmp_path, pebble) as proxy:           # proxy.directory, proxy.ca_file as of a Pebble
-        proxy.rule = on("/order-plz", problem(429, "rateLimited", "too many", **{"Retry-After": "3600"}))
+        proxy.rule = on("/order-plz", problem(429, "rateLimited", "too many", {"Retry-After": "3600"}))
         proxy.rule = on("/my-order/", edited(status="processing", certificate=None), times=3)   # as often as said
         proxy.rule = any_of(on(…), on(…))
         proxy.rule = lambda exchange: None                    # nothing is changed, as at the start
@@ -74,22 +74,21 @@ class Exchange:
 Rule = Callable[[Exchange], Answer | None]
 
 
-def problem(status: int, kind: str, detail: str, document: dict[str, Any] | None = None, **headers: str) -> Answer:
+def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **document: Any) -> Answer:
     """A problem document; `kind` without its prefix."""
-    told = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail, "status": status, **(document or {})}
-    return Answer(status, json.dumps(told).encode(), {"Content-Type": "application/problem+json", **headers})
+    told = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail, "status": status, **document}
+    return Answer(status, json.dumps(told).encode(), {"Content-Type": "application/problem+json", **(headers or {})})
 
 
-def html(status: int = 200, **headers: str) -> Answer:
+def html(status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """What a captive portal says."""
-    return Answer(
-        status, b"<!DOCTYPE html><title>Log in</title>", {"Content-Type": "text/html; charset=utf-8", **headers}
-    )
+    kind = {"Content-Type": "text/html; charset=utf-8"}
+    return Answer(status, b"<!DOCTYPE html><title>Log in</title>", kind | (headers or {}))
 
 
-def told(document: Any, status: int = 200, **headers: str) -> Answer:
+def told(document: Any, headers: dict[str, str] | None = None) -> Answer:
     """JSON."""
-    return Answer(status, json.dumps(document).encode(), {"Content-Type": "application/json", **headers})
+    return Answer(200, json.dumps(document).encode(), {"Content-Type": "application/json", **(headers or {})})
 
 
 def edited(headers: dict[str, str] | None = None, **changes: Any) -> Rule:

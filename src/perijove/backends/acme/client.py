@@ -137,8 +137,9 @@ class Signer:
 class Client:
     """One CA's connections and nonces."""
 
-    def __init__(self, ca_file: str) -> None:
+    def __init__(self, ca_file: str, step_limit: float = STEP_LIMIT, whole_limit: float = WHOLE_LIMIT) -> None:
         self._ca_file = ca_file
+        self._step_limit, self._whole_limit = step_limit, whole_limit
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[httpx.AsyncClient] = []
         self._trust: ssl.SSLContext | None = None
@@ -146,12 +147,12 @@ class Client:
 
     async def get(self, url: str) -> Answer:
         """Without a signature."""
-        async with _limited(url):
+        async with _limited(url, self._whole_limit):
             return await self._sent("GET", url)
 
     async def signed(self, url: str, payload: bytes, signer: Signer, new_nonce: str, accept: str = JSON) -> Answer:
         """`payload` is JSON, or nothing for POST-as-GET (RFC 8555, 6.3). Raises Fail: `cert.bad-nonce` after ten."""
-        async with _limited(url):
+        async with _limited(url, self._whole_limit):
             nonce = self._nonces.pop() if self._nonces else await self._fresh(new_nonce)
             for _ in range(NONCE_TRIES):
                 body = signer.sign(url, payload, _decoded(nonce, url))
@@ -186,7 +187,7 @@ class Client:
                 return await self._once(method, url, body, headers)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 return await self._once(method, url, body, headers)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last of a label too long
             raise Fail(await self._explained(error, url)) from error
 
     async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None) -> Answer:
@@ -239,7 +240,7 @@ class Client:
             return httpx.AsyncClient(
                 verify=context,
                 trust_env=not _loopback(httpx.URL(url).host),
-                timeout=httpx.Timeout(STEP_LIMIT, pool=WHOLE_LIMIT),
+                timeout=httpx.Timeout(self._step_limit),
                 limits=httpx.Limits(max_connections=1),
                 headers={"User-Agent": f"perijove/{version('perijove')}", "Accept-Encoding": "identity"},
                 follow_redirects=False,
@@ -249,10 +250,10 @@ class Client:
 
 
 @asynccontextmanager
-async def _limited(url: str) -> AsyncIterator[None]:
+async def _limited(url: str, seconds: float) -> AsyncIterator[None]:
     """The end of a request's patience, as the failure that it is."""
     try:
-        async with asyncio.timeout(WHOLE_LIMIT):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
         raise Fail(reach.unreachable(error, url)) from error
