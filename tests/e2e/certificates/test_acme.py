@@ -136,6 +136,26 @@ async def test_a_ca_that_says_nothing_is_given_up(proxy: Proxy) -> None:
     assert "does not answer in time" in told.value.failure.cause
 
 
+async def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://ada:open@{address}")
+    failure = await refused(ask("https://ca.example/dir"))
+    assert failure.kind is ACME_UNREACHABLE
+    assert failure.cause == f"ca.example (by the proxy {address}) refuses the connection"
+    assert "open" not in repr(failure.evidence)
+
+
+async def test_proxies_are_not_asked_for_a_ca_on_this_machine(
+    authority: AcmeAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
+    assert (await authority.new_order((HOST,))).status is OrderStatus.PENDING
+
+
 async def test_a_connection_that_is_cut_is_tried_twice_and_named(authority: AcmeAuthority, proxy: Proxy) -> None:
     proxy.rule = on("/dir", Answer(cut=True))
     failure = await refused(authority)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.failures import Evidence, Fail
 
 KEY, TOLD = "account.key", "account.json"
+_MAKING = threading.Lock()
+"""Issuers that differ in a profile alone share a folder, and must not each make a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def load(folder: Path, directory_url: str) -> Kept:
     `platform.disk-full`, `platform.state-unusable`.
     """
     path = folder / KEY
-    with durable.told(path):
+    with _MAKING, durable.told(path):
         durable.folder(folder)
         pem = durable.read(path) if path.exists() else _new_key(path)
     try:

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from ipaddress import ip_address
 from typing import Any
 
 import httpx
@@ -76,7 +75,10 @@ class Answer:
         """Where it says that what was made stands. Raises Fail: `cert.acme-not-acme`."""
         if not (said := self.headers.get("Location", "")):
             raise Fail(self.not_acme("it names no Location"))
-        return str(httpx.URL(self.url).join(said))
+        try:
+            return str(httpx.URL(self.url).join(said))
+        except httpx.InvalidURL as error:
+            raise Fail(self.not_acme("its Location is no URL")) from error
 
     def json(self) -> Any:
         """Raises Fail: `cert.acme-not-acme`."""
@@ -239,7 +241,7 @@ class Client:
         try:
             return httpx.AsyncClient(
                 verify=context,
-                trust_env=not _loopback(httpx.URL(url).host),
+                trust_env=not reach.loopback(httpx.URL(url).host),
                 timeout=httpx.Timeout(self._step_limit),
                 limits=httpx.Limits(max_connections=1),
                 headers={"User-Agent": f"perijove/{version('perijove')}", "Accept-Encoding": "identity"},
@@ -265,10 +267,3 @@ def _decoded(nonce: str, url: str) -> bytes:
     except DeserializationError as error:
         seen = Evidence(url, views.plain(f"Replay-Nonce: {nonce}", SHOWN))
         raise Fail(ACME_NOT_ACME("its nonce is not base64url", seen)) from error
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,7 +1,7 @@
 """Why a CA cannot be asked: its name, its port, its TLS, its certificate or our clock.
 
 In: what the HTTP library raised, and what an answer shows when trust is put aside for one look at it. Out: a Failure
-with the system's own words. `roots` alone reads files.
+with the system's own words. `roots` alone reads files, `proxy` the environment.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from socket import gaierror
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import httpx
@@ -66,6 +69,24 @@ def lenient(context: ssl.SSLContext, refused: ssl.SSLCertVerificationError) -> s
     return context
 
 
+def loopback(host: str) -> bool:
+    """Whether it is this machine's own, which no proxy can reach for us."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def proxy(url: str) -> str:
+    """`HOST:PORT` of the environment's proxy for a URL; `` for none."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    named = "" if loopback(host) or proxy_bypass(host) else getproxies().get("https", "") or getproxies().get("all", "")
+    return plain(named.rpartition("://")[2].rpartition("@")[2].rstrip("/"), 253)
+
+
 def refused_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
     """The verification that failed, where that is what an error comes from."""
     return next((one for one in _causes(error) if isinstance(one, ssl.SSLCertVerificationError)), None)
@@ -76,6 +97,7 @@ def unreachable(error: BaseException, url: str) -> Failure:
     causes = list(_causes(error))
     seen = Evidence(url, plain("; ".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), WORDS))
     host = plain(url.partition("://")[2].partition("/")[0] or url, 253)
+    host += f" (by the proxy {by})" if (by := proxy(url)) else ""
     for one in causes:
         match one:
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():

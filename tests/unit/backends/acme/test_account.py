@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
     assert first.thumbprint == again.thumbprint
     assert len(first.thumbprint) == 43
     assert first.url == ""
+
+
+def test_two_issuers_of_one_directory_make_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        kept = list(threads.map(lambda _: load(tmp_path / "a", URL), range(16)))
+    assert len({one.thumbprint for one in kept}) == 1
 
 
 def test_what_the_ca_said_is_found_again(tmp_path: Path) -> None:

@@ -72,3 +72,8 @@ def test_a_refused_certificate_that_could_not_be_looked_at_keeps_the_verifiers_w
     refused.verify_code, refused.verify_message = 18, "self-signed certificate"
     told = reach.untrusted(refused, URL, b"", 0)
     assert (told.kind, told.cause) == (ACME_UNTRUSTED, "self-signed certificate")
+
+
+@pytest.mark.parametrize("url", ["https://[bad/dir", "nonsense", ""])
+def test_a_url_that_is_none_is_told_as_it_stands(url: str) -> None:
+    assert reach.unreachable(httpx.InvalidURL("no"), url).evidence[0].where == url
