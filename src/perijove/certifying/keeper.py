@@ -34,9 +34,9 @@ from perijove.domain.settings import Settings
 from perijove.journal import Journal
 
 log = structlog.get_logger()
-LONGEST_REST = HOUR
+LONGEST_REST = 3 * HOUR
 """Seconds after which everything is decided again, whatever happened to the clock meanwhile."""
-WATCH = 10.0
+WATCH = 1.5
 """Seconds between looks while a failed attempt waits for the next one."""
 FILES = 2.0
 """Seconds between looks at the operator's files."""
@@ -272,6 +272,10 @@ class Certificates:
             kept.attempt.forced = True
         kept.bell.set()
         return kept.attempt.order if kept.attempt else ""
+
+    def renew(self, host: HostName, *, force: bool = False) -> OrderName:
+        """As `issue`: a fresh certificate now, whenever the one that is there would be due."""
+        return self.issue(host, force=force)
 
     def export(self, host: HostName) -> Secret:
         """Where the host's key and chain are. Raises Fail: `platform.no-such-object`."""

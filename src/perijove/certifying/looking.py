@@ -20,6 +20,7 @@ from perijove.domain.certificates import (
     ChallengeAnswer,
     ChallengeType,
     Confidence,
+    Issuer,
     IssuerKind,
 )
 from perijove.domain.failures import Fail, Failure
@@ -58,6 +59,8 @@ class Looking:
         self._clock = clock
         self._marker = marker
         self._reach_us = reach_us
+        self._offers: dict[str, Offer] = {}
+        """What CAs said lately, by directory."""
 
     def useful(self, spec: CertificateSpec) -> bool:
         """Whether there is anything to look at: dns-01 alone shows nothing at the host."""
@@ -71,11 +74,9 @@ class Looking:
         token = secrets.token_urlsafe(32)
         expected = f"{token}.{secrets.token_urlsafe(32)}"
         directory = next((one.directory for one in spec.issuers if one.kind is IssuerKind.ACME), "")
-        offer: Offer | None = None
 
         async def look() -> Verdict:
-            nonlocal offer
-            offer = await self._offer(spec, offer)
+            offer = await self._offer(spec)
             if offer.trouble is not None and offer.trouble.kind.code == CLOCK_WRONG.code:
                 return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
             seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
@@ -89,7 +90,7 @@ class Looking:
                 reach_us=self._reach_us(),
             )
             if verdict.failure is not None and verdict.failure.kind.code == CLOCK_WRONG.code:
-                offer = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
+                self._offers[directory] = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
             return verdict
 
         async with AsyncExitStack() as stack:
@@ -109,12 +110,16 @@ class Looking:
         async with self.at(spec) as look:
             return await look()
 
-    async def _offer(self, spec: CertificateSpec, last: Offer | None) -> Offer:
+    async def _offer(self, spec: CertificateSpec) -> Offer:
         """What the first CA says; a CA that does not answer is told when it is asked for a certificate."""
         now = self._clock.now()
-        if last is not None and now - last.at < FRESH:
-            return last
         issuer = next((one for one in spec.issuers if one.kind is IssuerKind.ACME), spec.issuers[0])
+        last = self._offers.get(issuer.directory)
+        if last is None or now - last.at >= FRESH:
+            last = self._offers[issuer.directory] = await self._asked(issuer, now)
+        return last
+
+    async def _asked(self, issuer: Issuer, now: float) -> Offer:
         authority = self._authorities(issuer, issuer.directory)
         try:
             directory = await authority.directory()

@@ -112,20 +112,21 @@ class Known:
 def next_step(known: Known, now: float) -> Step:
     """What to do now."""
     order = known.order
+    unseen = tuple(url for url in order.authorizations if url not in known.authorizations)
     if order.status in (OrderStatus.INVALID, OrderStatus.ERRORED):
-        return GiveUp(_ended(known))
+        return LookAtAuthorizations(unseen) if unseen and not order.problem else GiveUp(_ended(known))
     if known.rehearsal and order.status in (OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID):
         return Done()
     if order.status is OrderStatus.READY:
         return Finalize()
     if order.status is OrderStatus.VALID and order.certificate:
         return Download(order.certificate)
-    return _pending(known, now) if order.status is OrderStatus.PENDING else _again(known, now)
+    if order.status is not OrderStatus.PENDING:
+        return _again(known, now)
+    return LookAtAuthorizations(unseen) if unseen else _pending(known, now)
 
 
 def _pending(known: Known, now: float) -> Step:
-    if unseen := tuple(url for url in known.order.authorizations if url not in known.authorizations):
-        return LookAtAuthorizations(unseen)
     views = [known.authorizations[url] for url in known.order.authorizations]
     for view in views:
         if view.status not in ("pending", "valid"):
@@ -135,8 +136,9 @@ def _pending(known: Known, now: float) -> Step:
         if view.url not in known.presented:
             return Present(view)
     for view in pending:
-        if known.presented[view.url] not in known.answered:
-            return Answer(known.presented[view.url])
+        chosen = next((one for one in view.challenges if one.url == known.presented[view.url]), None)
+        if chosen is not None and chosen.status == "pending" and chosen.url not in known.answered:
+            return Answer(chosen.url)
     return _again(known, now, tuple(view.url for view in pending))
 
 

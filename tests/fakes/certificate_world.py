@@ -1,0 +1,510 @@
+"""A world in memory for the certificate way: CAs, the disk, the web and the time obey the ports; personas go wrong.
+
+Time passes only when everybody waits for it, so that a year takes a second and nothing depends on the machine's load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from perijove.backends.sqlite import SqliteLedger
+from perijove.certifying.challenge import HttpAnswers
+from perijove.certifying.keeper import Certificates
+from perijove.certifying.looking import Looking
+from perijove.certifying.overview import Overview
+from perijove.certifying.serving import Serving
+from perijove.certifying.way import CertificateWay
+from perijove.domain.certificate_failures import ACME_ERROR, KEY_MISMATCH, ORDER_LOST
+from perijove.domain.certificates import (
+    Account,
+    AddressSeen,
+    AuthorizationView,
+    CaDirectory,
+    ChallengeType,
+    ChallengeView,
+    DnsSeen,
+    Hop,
+    HostName,
+    Issuer,
+    OrderName,
+    OrderStatus,
+    OrderView,
+    Problem,
+    RenewalWindow,
+    Secret,
+    SeenCertificate,
+    Sighting,
+)
+from perijove.domain.events import Entry, Event
+from perijove.domain.failures import DISK_FULL, Fail, Failure
+from perijove.domain.nouns import ServedCertificate
+from perijove.domain.settings import CertificatesSettings, ServiceSettings, Settings
+from perijove.journal import Journal, ends
+
+DAY = 86400.0
+PRODUCTION, STAGING = (
+    "https://acme-v02.api.letsencrypt.org/directory",
+    "https://acme-staging-v02.api.letsencrypt.org/directory",
+)
+MARKER = "this-perijove"
+
+
+class VirtualClock:
+    """Implements `Clock`: time jumps to whoever wakes next, once nobody can do anything more now."""
+
+    def __init__(self, time: float = 1_800_000_000.0) -> None:
+        self.time = time
+        self._numbers = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.time + max(seconds, 0.0), next(self._numbers), woken))
+        await woken
+
+    async def until(self, condition: Callable[[], bool], limit: float = 2 * 3600) -> None:
+        """Let time pass until a condition holds; at most `limit` seconds of it."""
+        deadline = self.time + limit
+        await self._settle()
+        while not condition():
+            while self._sleepers and self._sleepers[0][2].done():
+                heapq.heappop(self._sleepers)
+            if not self._sleepers or self._sleepers[0][0] > deadline:
+                raise AssertionError(f"it did not come to that within {limit} s; {len(self._sleepers)} wait")
+            at, _, woken = heapq.heappop(self._sleepers)
+            self.time = max(self.time, at)
+            woken.set_result(None)
+            await self._settle()
+
+    async def passes(self, seconds: float) -> None:
+        """Let so much time pass."""
+        over = asyncio.ensure_future(self.sleep(seconds))
+        await self.until(over.done, seconds + 1)
+
+    @staticmethod
+    async def _settle() -> None:
+        """Until nobody can do anything but wait."""
+        ready = getattr(asyncio.get_running_loop(), "_ready")  # noqa: B009  of every loop of the standard library
+        await asyncio.sleep(0)
+        while ready:
+            await asyncio.sleep(0)
+
+
+@dataclass
+class Host:
+    """How one host is seen."""
+
+    from_here: str = "green"
+    """green, red (another web server answers), unknown (a NAT)"""
+    from_outside: bool = True
+    """Whether CAs see the answer."""
+
+
+@dataclass
+class FakeOrder:
+    """An order as its CA knows it."""
+
+    url: str
+    hosts: tuple[HostName, ...]
+    replaces: str
+    status: OrderStatus = OrderStatus.PENDING
+    challenge: str = "pending"
+    changed_at: float = 0
+    finalized: bytes = b""
+    problem: Problem | None = None
+
+
+@dataclass
+class FakeCa:
+    """Implements `Authority`. It signs at once whatever it sees; subclasses are the personas."""
+
+    world: CertificateWorld
+    url: str
+    lifetime: float = 90 * DAY
+    trusted: bool = True
+    fails: dict[str, list[Failure]] = field(default_factory=dict)
+    """By method: raised one after the other first."""
+    window: Callable[[Secret], RenewalWindow | None] = lambda secret: None
+    orders: dict[str, FakeOrder] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    revoked: list[tuple[str, int]] = field(default_factory=list)
+    clock_ahead: float = 0
+    takes: float = 0.05
+    """Seconds for a validation, and for signing."""
+
+    async def _ask(self, method: str) -> None:
+        self.asked[method] += 1
+        await asyncio.sleep(0)
+        if self.fails.get(method):
+            raise Fail(self.fails[method].pop(0))
+
+    async def directory(self) -> CaDirectory:
+        await self._ask("directory")
+        return CaDirectory(
+            self.url, caa_identities=("letsencrypt.org",), renewal_info=True, clock_ahead=self.clock_ahead
+        )
+
+    async def account(self) -> Account:
+        await self._ask("account")
+        return Account(f"{self.url}/account/1", "thumbprint")
+
+    async def new_order(self, hosts: tuple[HostName, ...], profile: str = "", replaces: str = "") -> OrderView:
+        await self._ask("new_order")
+        url = f"{self.url}/order/{self.asked['new_order']}"
+        self.orders[url] = FakeOrder(url, hosts, replaces, changed_at=self.world.clock.now())
+        return self.view(self.orders[url])
+
+    async def order(self, url: str) -> OrderView:
+        await self._ask("order")
+        if url not in self.orders:
+            raise Fail(ORDER_LOST("it was asked for, and the CA does not know it"))
+        return self.view(self.orders[url])
+
+    def view(self, order: FakeOrder) -> OrderView:
+        self.move(order)
+        return OrderView(
+            order.url,
+            order.status,
+            (order.url.replace("/order/", "/authorization/"),),
+            f"{order.url}/finalize",
+            f"{order.url}/certificate" if order.status is OrderStatus.VALID else "",
+            order.problem,
+        )
+
+    def move(self, order: FakeOrder) -> None:
+        """What became of it meanwhile."""
+        late = self.world.clock.now() - order.changed_at >= self.takes
+        if order.challenge == "processing" and late:
+            seen = self.world.seen_by_cas(order.hosts[0], self._token(order))
+            order.challenge = "valid" if seen else "invalid"
+            order.status = OrderStatus.READY if seen else OrderStatus.INVALID
+        if order.status is OrderStatus.PROCESSING and late:
+            order.status = OrderStatus.VALID
+
+    def _token(self, order: FakeOrder) -> str:
+        return hashlib.sha256(order.url.encode()).hexdigest()
+
+    async def authorization(self, url: str) -> AuthorizationView:
+        await self._ask("authorization")
+        order = self.orders[url.replace("/authorization/", "/order/")]
+        self.move(order)
+        problem = None
+        if order.challenge == "invalid":
+            detail = "Invalid response from http://binder.example.org: 404"
+            problem = Problem("urn:ietf:params:acme:error:unauthorized", detail, 403, {"detail": detail, "status": 403})
+        kinds = [kind.value for kind in ChallengeType] + ["dns-persist-01"]
+        if order.hosts[0].startswith("*."):
+            kinds = ["dns-01"]
+        challenges = [ChallengeView(kind, f"{url}/{kind}", self._token(order), "pending") for kind in kinds]
+        challenges[0] = replace(challenges[0], status=order.challenge, problem=problem)
+        status = {"processing": "pending"}.get(order.challenge, order.challenge)
+        return AuthorizationView(url, order.hosts[0].removeprefix("*."), False, status, tuple(challenges))
+
+    async def answer(self, challenge: str) -> None:
+        await self._ask("answer")
+        order = self.orders[challenge.rpartition("/")[0].replace("/authorization/", "/order/")]
+        assert order.challenge == "pending", "a challenge that is not pending must not be answered"
+        order.challenge, order.changed_at = "processing", self.world.clock.now()
+
+    async def finalize(self, order: OrderView, csr: bytes) -> OrderView:
+        await self._ask("finalize")
+        mine = self.orders[order.url]
+        if mine.status is not OrderStatus.READY:
+            raise Fail(ACME_ERROR("orderNotReady"))
+        mine.status, mine.finalized, mine.changed_at = OrderStatus.PROCESSING, csr, self.world.clock.now()
+        return self.view(mine)
+
+    async def certificate(self, url: str) -> bytes:
+        await self._ask("certificate")
+        order = self.orders[url.removesuffix("/certificate")]
+        return self.signed(order.hosts, order.finalized.decode(), url)
+
+    def signed(self, names: tuple[HostName, ...], key: str, serial: str) -> bytes:
+        """A chain: here, what it says."""
+        now = self.world.clock.now()
+        told = {"names": names, "key": key, "from": now, "to": now + self.lifetime, "serial": serial, "by": self.url}
+        return json.dumps(told | {"trusted": self.trusted}).encode()
+
+    async def revoke(self, secret: Secret, reason: int) -> None:
+        await self._ask("revoke")
+        self.revoked.append((secret.serial, reason))
+
+    async def renewal_window(self, secret: Secret) -> RenewalWindow | None:
+        await self._ask("renewal_window")
+        return self.window(secret)
+
+
+class LocalCa(FakeCa):
+    """Asks for no proof, and forgets its orders with the process."""
+
+    def view(self, order: FakeOrder) -> OrderView:
+        if order.status is OrderStatus.PENDING:
+            order.status = OrderStatus.READY
+        return replace(super().view(order), authorizations=())
+
+
+class CaThatForgets(FakeCa):
+    """It loses its first order between two looks."""
+
+    forgot = False
+
+    async def authorization(self, url: str) -> AuthorizationView:
+        if not self.orders:
+            raise Fail(ORDER_LOST("nor does it know its authorizations"))
+        view = await super().authorization(url)
+        if not self.forgot:
+            self.forgot = True
+            self.orders.clear()
+        return view
+
+    async def answer(self, challenge: str) -> None:
+        if self.orders:
+            await super().answer(challenge)
+
+
+class SlowCa(FakeCa):
+    """It signs after ten minutes."""
+
+    def move(self, order: FakeOrder) -> None:
+        self.takes = 600.0 if order.status is OrderStatus.PROCESSING else 0.05
+        super().move(order)
+
+
+class CaThatSaysInvalid(FakeCa):
+    """It ends every order, `reason` or not."""
+
+    reason: Problem | None = None
+
+    async def finalize(self, order: OrderView, csr: bytes) -> OrderView:
+        await self._ask("finalize")
+        mine = self.orders[order.url]
+        mine.status, mine.problem = OrderStatus.INVALID, self.reason
+        return self.view(mine)
+
+
+class CaThatRemembers(FakeCa):
+    """It finds names valid that it saw before: the order is ready at once."""
+
+    def view(self, order: FakeOrder) -> OrderView:
+        if order.status is OrderStatus.PENDING and len(self.orders) > 1:
+            order.status, order.challenge = OrderStatus.READY, "valid"
+        return super().view(order)
+
+
+class FakeSecrets:
+    """Implements `Secrets` in memory; what is there outlives a crash."""
+
+    def __init__(self) -> None:
+        self.keys: dict[OrderName, bytes] = {}
+        self.made: list[OrderName] = []
+        self.stagings: dict[tuple[HostName, str], Secret] = {}
+        self.kept: dict[HostName, Secret] = {}
+        self.fails: list[Failure] = []
+
+    def request(self, order: OrderName, host: HostName) -> bytes:
+        if self.fails:
+            raise Fail(self.fails.pop(0))
+        if order not in self.keys:
+            self.made.append(order)
+            self.keys[order] = f"key of {order}".encode()
+        return self.keys[order]
+
+    def stage(self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str) -> Secret:
+        told = json.loads(chain)
+        key = self.keys.get(order, b"").decode() or told["key"]
+        if told["key"] != key:
+            raise Fail(KEY_MISMATCH("another key"))
+        self.keys.pop(order, None)
+        return self._staged(host, chain, issuer.name, directory)
+
+    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str) -> Secret:
+        if json.loads(chain)["key"] != key.decode():
+            raise Fail(KEY_MISMATCH("another key"))
+        return self._staged(host, chain, issuer, "")
+
+    def _staged(self, host: HostName, chain: bytes, issuer: str, directory: str) -> Secret:
+        told, print_ = json.loads(chain), hashlib.sha256(chain).hexdigest()
+        paths = Path(f"/{host}/{print_[:8]}/tls.crt"), Path(f"/{host}/{print_[:8]}/tls.key")
+        secret = Secret(
+            host, print_[:8], tuple(told["names"]), told["from"], told["to"], told["serial"], print_, told["by"],
+            issuer, directory, f"ari-{print_[:8]}" if directory else "", *paths,
+        )  # fmt: skip
+        self.stagings[host, secret.revision] = secret
+        return secret
+
+    def keep(self, secret: Secret) -> None:
+        self.kept[secret.host] = secret
+
+    def current(self, host: HostName) -> Secret | None:
+        return self.kept.get(host)
+
+    def staged(self, host: HostName, revision: str) -> Secret | None:
+        return self.stagings.get((host, revision))
+
+    def drop(self, order: OrderName, host: HostName) -> None:
+        self.keys.pop(order, None)
+
+
+class FakeSight:
+    """Implements `Sight`: what the world shows, as `certifying.verdict` judges it."""
+
+    def __init__(self, world: CertificateWorld) -> None:
+        self._world = world
+        self.looks = 0
+
+    async def look(self, host: HostName, token: str, expected: str, *, tls: bool) -> Sighting:
+        self.looks += 1
+        await asyncio.sleep(0)
+        seen = self._world.hosts[host].from_here
+        url = f"http://{host}/.well-known/acme-challenge/{token}"
+        body = self._world.http.get(token) or "not found"
+        hop = Hop(url, "192.0.2.1:80", 200 if body == expected else 404, marker=MARKER, body=body)
+        if seen != "green":
+            hop = Hop(url, "192.0.2.1:80", 404, server="nginx/1.22.1", body="<h1>404 Not Found</h1>")
+        address = AddressSeen("192.0.2.1", None if seen == "unknown" else True, hops=(hop,))
+        dns = (
+            DnsSeen(host, "A", "answered", ("192.0.2.1",), "198.51.100.53:53"),
+            DnsSeen(host, "AAAA", "no-record", (), "198.51.100.53:53"),
+            DnsSeen(host, "CAA", "no-record", (), "198.51.100.53:53"),
+        )
+        return Sighting(host, self._world.clock.now(), dns, (address,), expected)
+
+    async def handshake(self, address: str, server_name: str) -> SeenCertificate:
+        await asyncio.sleep(0)
+        shown = self._world.shown.get(server_name)
+        if shown is None:
+            raise ConnectionResetError("unrecognized name")
+        secret = next(one for one in self._world.secrets.stagings.values() if one.chain == shown.chain)
+        ca = self._world.cas.get(secret.directory)
+        now, good = self._world.clock.now(), ca is not None and ca.trusted
+        return SeenCertificate(
+            secret.names[0], secret.names, secret.signed_by, secret.not_before, secret.not_after, secret.fingerprint,
+            self_signed=False, trusted=good and secret.not_before <= now < secret.not_after,
+        )  # fmt: skip
+
+
+class CertificateWorld:
+    """The live objects of the certificate way, as `wiring` joins them, over fakes."""
+
+    def __init__(self, folder: Path, *hosts: HostName, rehearse: bool = False) -> None:
+        self.folder = folder
+        self.clock = VirtualClock()
+        self.settings = Settings(
+            service=ServiceSettings(hosts=hosts or ("binder.example.org",)),
+            certificates=CertificatesSettings(rehearse=rehearse),
+        )
+        self.hosts = {host: Host() for host in self.settings.service.hosts}
+        self.cas: dict[str, FakeCa] = {
+            url: FakeCa(self, url, trusted=url == PRODUCTION) for url in (PRODUCTION, STAGING)
+        }
+        self.cas[""] = LocalCa(self, "", trusted=False)
+        self.secrets = FakeSecrets()
+        self.sight = FakeSight(self)
+        self.http = HttpAnswers()
+        self.shown: dict[str, ServedCertificate] = {}
+        self.deaf = False
+        """Whether the data plane does nothing of what it is told."""
+        self.hooks: dict[str, Failure | None] = {}
+        self.ran: list[str] = []
+        self.crash_at: tuple[int, bool] | None = None
+        """At which event of attempts the process dies, and whether that event is lost."""
+        self.told = 0
+
+    @property
+    def ca(self) -> FakeCa:
+        return self.cas[PRODUCTION]
+
+    def set(self, **values: object) -> None:
+        """`certificates__rehearse=True` and the like."""
+        for name, value in values.items():
+            table, _, setting = name.partition("__")
+            changed = replace(getattr(self.settings, table), **{setting: value})
+            self.settings = replace(self.settings, **{table: changed})
+
+    def seen_by_cas(self, host: HostName, token: str) -> bool:
+        return self.hosts[host].from_outside and self.http.get(token) == f"{token}.thumbprint"
+
+    async def apply(self) -> None:
+        await asyncio.sleep(0)
+        if not self.deaf:
+            self.shown = {one.host: one for one in self.certificates.served()}
+
+    async def run_hook(self, command: str, secret: Secret) -> None:
+        self.ran.append(f"{command} {secret.host}")
+        if failure := self.hooks[command]:
+            raise Fail(failure)
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[CertificateWorld]:
+        """The service runs; on leaving it is cut off, as a crash would, and what CAs and the disk know stays."""
+        self.ledger = CrashingLedger(self.folder / "perijove.db", self)
+        self.journal = Journal(self.ledger, self.clock)
+        self.http = HttpAnswers()
+        solvers = {ChallengeType.HTTP: self.http}
+        authorities = lambda issuer, directory: self.cas[directory]  # noqa: E731
+        looking = Looking(self.sight, authorities, solvers, self.clock, MARKER, lambda: "127.0.0.1:8000")
+        serving = Serving(self.secrets, self.sight, self.apply, self.clock, lambda: "127.0.0.1:443")
+        way = CertificateWay(
+            authorities, self.secrets, solvers, looking, serving, self.clock, lambda: tuple(self.hooks), self.run_hook
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                self.certificates = Certificates(way, self.journal, self.clock, group, lambda: self.settings)
+                self.overview = Overview(self.certificates, self.clock)
+                await self.apply()
+                self.certificates.start()
+                try:
+                    yield self
+                finally:
+                    await self.certificates.stop()
+        finally:
+            self.ledger.close()
+
+    def entries(self, order: OrderName) -> list[Entry]:
+        return list(self.journal.ledger.steps(f"order/{order}"))
+
+    def events(self, order: OrderName = "binder.example.org-1") -> list[Event]:
+        return [entry.event for entry in self.entries(order)]
+
+    def ended(self, order: OrderName = "binder.example.org-1") -> bool:
+        events = self.events(order)
+        return bool(events) and ends(events[-1])
+
+    async def attempt(self, order: OrderName = "binder.example.org-1", limit: float = 2 * 3600) -> list[Event]:
+        """All events of an attempt, once it has ended."""
+        await self.clock.until(lambda: self.ended(order), limit)
+        return self.events(order)
+
+
+class CrashingLedger(SqliteLedger):
+    """The journal of a process that may die at any event of an attempt."""
+
+    def __init__(self, path: Path, world: CertificateWorld) -> None:
+        super().__init__(path)
+        self._world = world
+        self.full = False
+
+    def append(self, subject: str, at: float, event: Event) -> Entry:
+        if self.full:
+            raise Fail(DISK_FULL("an event could not be written down"))
+        if not subject.startswith("order/"):
+            return super().append(subject, at, event)
+        self._world.told += 1
+        number, lost = self._world.crash_at or (0, False)
+        if number == self._world.told:
+            if not lost:
+                super().append(subject, at, event)
+            raise asyncio.CancelledError
+        return super().append(subject, at, event)
