@@ -135,6 +135,13 @@ CLOCK_WRONG = row(
     "Set the clock and keep it set: `timedatectl set-ntp true`.",
 )  # fmt: skip
 
+# what visitors meet meanwhile
+HTTPS_PENDING = row(
+    "cert.https-pending", "HTTPS is on its way",
+    Owner.OPERATOR, Retry.AFTER,
+    "Come back in a moment: the certificate is being got.",
+)  # fmt: skip
+
 # what the CA says
 ACME_UNREACHABLE = row(
     "cert.acme-unreachable", "The CA cannot be reached",

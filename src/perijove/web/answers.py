@@ -7,6 +7,7 @@ from enum import Enum
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from perijove.domain.certificate_failures import HTTPS_PENDING
 from perijove.domain.failures import Failure, Retry
 from perijove.web import pages, stream
 from perijove.web.following import EVENT_STREAM
@@ -31,6 +32,8 @@ def refused(request: Request, failure: Failure, form: Form, public: Public) -> R
     code = status(failure)
     headers = {"Retry-After": f"{max(1, failure.after):.0f}"} if failure.kind.retry is Retry.AFTER else {}
     if form is Form.PAGE and reads_pages(request):
+        if failure.kind is HTTPS_PENDING:
+            return pages.https_pending(public, request, failure, code, headers)
         return pages.problem(public, failure, code, headers)
     return json_failure(failure, code, headers)
 

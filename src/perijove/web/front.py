@@ -21,6 +21,7 @@ from perijove.domain import failures
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail
 from perijove.web.answers import Form, refused
 from perijove.web.binder import Binder
+from perijove.web.challenge import PATH, Challenge
 from perijove.web.guard import Guard
 from perijove.web.headers import EdgeHeaders
 from perijove.web.pages import Pages
@@ -47,6 +48,7 @@ class Row:
 def rows(public: Public) -> tuple[Row, ...]:
     """All endpoints."""
     binder, pages, records, gate = Binder(public), Pages(public), Records(public), public.gate
+    challenge = Challenge(public)
     return (
         Row("/", pages.form, gate.visitor, Form.PAGE),
         Row("/v2/{spec:path}", pages.link, gate.visitor, Form.PAGE),
@@ -61,6 +63,7 @@ def rows(public: Public) -> tuple[Row, ...]:
         Row("/api/repoproviders", binder.providers, gate.visitor),
         Row("/repo/{owner}/{name}", binder.repo, gate.visitor, Form.PAGE),
         Row("/repo/{owner}/{name}/{path:path}", binder.repo, gate.visitor, Form.PAGE),
+        Row(PATH, challenge.answer, gate.anyone),
         Row("/health", binder.health, gate.anyone),
         Row("/versions", binder.versions, gate.anyone),
         Row("/metrics", binder.metrics, gate.anyone, methods=("GET",)),

@@ -1,7 +1,8 @@
 """Who may ask? In: a request. Out: nothing, or the failure it is refused with.
 
-A guard is a function of the request; every row of the URL map names one. The client's address is the last entry of
-X-Forwarded-For, which Caddy alone writes: we listen on a socket that nobody else can open.
+A guard is a function of the request; every row of the URL map names one. X-Forwarded-* and Host are as Caddy says: it
+alone reaches our socket, believes what a server in front says of them only where the operator named that server, and
+leaves one address, the last that nobody vouches for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from starlette.requests import Request
 
 from perijove.domain import failures
+from perijove.domain.certificate_failures import HTTPS_PENDING
+from perijove.domain.certificates import HostName
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.keys import Keys
+from perijove.domain.listening import redirects
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
@@ -27,6 +31,8 @@ HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1
 RESUME = re.compile(r"([0-9]{1,15})(?:\.([0-9a-z]{1,64}))?")
 WINDOWS = 100_000
 """Addresses counted at once; beyond it the oldest windows are forgotten first."""
+AGAIN = 3.0
+"""Seconds after which whoever came by http too early may come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,16 @@ class Resumption:
 
     number: int
     after: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStanding:
+    """Why a host has no certificate yet."""
+
+    failure: Failure | None
+    """The verdict; None while nothing is wrong."""
+    next_attempt: float
+    """Unix seconds; 0 while one runs."""
 
 
 class RateWindows:
@@ -57,11 +73,19 @@ class RateWindows:
 class Gate:
     """The guards."""
 
-    def __init__(self, settings: Callable[[], Settings], keys: Keys, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        keys: Keys,
+        clock: Clock,
+        journal: Journal,
+        certificates: Callable[[HostName], CertificateStanding | None],
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._clock = clock
         self._journal = journal
+        self._certificates = certificates
         self._rates = RateWindows()
 
     def anyone(self, request: Request) -> Failure | None:
@@ -69,8 +93,8 @@ class Gate:
         return None
 
     def visitor(self, request: Request) -> Failure | None:
-        """By one of the service's names, and not from a banned network."""
-        return self._wrong_host(request) or self._banned(request)
+        """By one of the service's names, not from a banned network, and by https where names lead to it."""
+        return self._wrong_host(request) or self._banned(request) or self._insecure(request)
 
     def launcher(self, request: Request) -> Failure | None:
         """A visitor who may begin a launch. Resuming one, and coming through a page of ours, are not counted."""
@@ -108,11 +132,28 @@ class Gate:
         seen = Evidence("the request's Host", host[:200])
         if not HOST.fullmatch(host):
             return failures.BAD_REQUEST("its Host header is not a host's name", seen)
-        allowed = self._settings().service.hosts
-        name = re.sub(r":[0-9]+$", "", host).lower()
-        if allowed and name not in {known.lower() for known in allowed}:
-            return failures.WRONG_HOST(f"It was asked for as {name}", seen)
+        if self._settings().service.hosts and not self.host(request):
+            return failures.WRONG_HOST(f"It was asked for as {_asked(request)}", seen)
         return None
+
+    def host(self, request: Request) -> HostName:
+        """Which of the service's names was asked for, as the settings write it; `` for none of them."""
+        name = _asked(request)
+        known = {host.lower(): host for host in self._settings().service.hosts}
+        return known.get(name) or known.get(f"*.{name.partition('.')[2]}", "")
+
+    def standing(self, request: Request) -> CertificateStanding:
+        """What keeps the certificate away of the name that was asked for."""
+        return self._certificates(self.host(request)) or CertificateStanding(None, 0)
+
+    def _insecure(self, request: Request) -> Failure | None:
+        """Caddy leads to https itself, as soon as there is a certificate: who comes by http came too early."""
+        if not redirects(self._settings().service) or origin(request).startswith("https:"):
+            return None
+        cause, why = f"{_asked(request)} has no certificate yet", self.standing(request).failure
+        if why is None:
+            return HTTPS_PENDING(cause, after=AGAIN)
+        return HTTPS_PENDING(f"{cause} ({why.kind.code}): {why.cause}", *why.evidence, remedy=why.remedy, after=AGAIN)
 
     def _banned(self, request: Request) -> Failure | None:
         address = client(request)
@@ -145,7 +186,7 @@ class Gate:
 
 
 def client(request: Request) -> str:
-    """The visitor's address as Caddy saw it; `unknown` where nothing says."""
+    """The visitor's address as Caddy tells it; `unknown` where nothing says."""
     told = request.headers.getlist("x-forwarded-for")
     last = told[-1].rpartition(",")[2].strip() if told else ""
     try:
@@ -158,7 +199,8 @@ def client(request: Request) -> str:
 
 def origin(request: Request) -> str:
     """The address the client reached us by, `https://binder.example.org`. The guard has looked at the host already."""
-    scheme = "https" if request.headers.get("x-forwarded-proto", "") == "https" else "http"
+    told = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    scheme = "https" if told == "https" else "http"
     return f"{scheme}://{request.headers['host']}"
 
 
@@ -167,6 +209,11 @@ def raw_spec(request: Request) -> str:
     raw = bytes(request.scope.get("raw_path") or b"").decode("ascii", "replace").partition("?")[0]
     match = re.match(r"/(?:build|v2)/(.+)", raw)
     return match[1].rstrip("/") if match else ""
+
+
+def _asked(request: Request) -> str:
+    """The name in the request's Host, without port and brackets."""
+    return re.sub(r":[0-9]+$", "", request.headers.get("host", "")).strip("[]").lower()
 
 
 def _within(address: str, network: str) -> bool:

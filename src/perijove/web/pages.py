@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from perijove.certifying.moments import span
 from perijove.domain.events import Entry
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure, Owner
 from perijove.domain.nouns import RepoAddress
@@ -76,6 +77,14 @@ def page(
 def problem(public: Public, failure: Failure, code: int, headers: dict[str, str]) -> Response:
     """A failure that is not a launch's: a bad link, a page that does not exist."""
     return page(public, "problem.html", code, headers, failure=failure)
+
+
+def https_pending(public: Public, request: Request, failure: Failure, code: int, headers: dict[str, str]) -> Response:
+    """There is no certificate yet, this is why, and the page comes back by itself."""
+    standing = public.gate.standing(request)
+    left = standing.next_attempt - public.clock.now()
+    soon = span(left) if left > 0 else ""
+    return page(public, "https.html", code, headers, failure=failure, verdict=standing.failure, soon=soon)
 
 
 class Pages:

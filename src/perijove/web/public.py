@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from perijove.domain.certificates import HostName
 from perijove.domain.keys import Keys
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
 from perijove.launching.launches import Launches
 from perijove.launching.start.sessions import SessionKeeper
-from perijove.web.guard import Gate
+from perijove.web.guard import CertificateStanding, Gate
 from perijove.web.metrics import Metrics
+
+
+def _none(name: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,14 @@ class Public:
     keys: Keys
     clock: Clock
     settings: Callable[[], Settings]
+    answers: Callable[[str], str | None] = _none
+    """The key authorization that stands for a token of http-01; None for tokens that are not ours."""
+    certificates: Callable[[HostName], CertificateStanding | None] = _none
+    """What keeps a host's certificate away; None where nobody knows."""
     gate: Gate = field(init=False)
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gate", Gate(self.settings, self.keys, self.clock, self.journal))
+        object.__setattr__(self, "gate", Gate(self.settings, self.keys, self.clock, self.journal, self.certificates))
         object.__setattr__(self, "metrics", Metrics())
         self.journal.listeners.append(self.metrics.told)

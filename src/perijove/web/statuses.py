@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perijove.domain import certificate_failures as c
 from perijove.domain import failures as f
 from perijove.domain.failures import Failure, Owner
 
@@ -24,6 +25,7 @@ BY_KIND: dict[str, int] = {
     f.INTERRUPTED.code: 503,
     f.DATA_PLANE_DOWN.code: 503,
     f.PAD_DOWN.code: 503,
+    c.HTTPS_PENDING.code: 503,
     f.NO_SUCH_OBJECT.code: 404,
     f.BUILD_TOO_SLOW.code: 504,
     f.TOO_SLOW.code: 504,

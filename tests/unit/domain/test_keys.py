@@ -11,9 +11,10 @@ def test_keys_are_the_same_after_a_restart_and_differ_by_purpose() -> None:
         KEYS.session_token("a-1"),
         KEYS.session_token("a-2"),
         KEYS.launch_key(1),
+        KEYS.solver_marker(),
         Keys(b"t" * 32).session_token("a-1"),
     }
-    assert len(made) == 4
+    assert len(made) == 5
 
 
 def test_a_build_token_opens_its_spec_until_it_expires() -> None:

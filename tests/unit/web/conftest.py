@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from perijove.web.front import public_app
+from perijove.web.guard import CertificateStanding
 from perijove.web.public import Public
 from tests.ways.conftest import World
 
@@ -43,13 +44,25 @@ class Web:
     """A service whose pages can be asked for."""
 
     world: World
+    answers: dict[str, str] = field(default_factory=dict)
+    standings: dict[str, CertificateStanding] = field(default_factory=dict)
     public: Public = field(init=False)
     client: httpx.AsyncClient = field(init=False)
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Web]:
         async with self.world.up() as w:
-            self.public = Public(w.launches, w.sessions, w.sandboxes, w.journal, w.keys, w.clock, lambda: w.settings)
+            self.public = Public(
+                w.launches,
+                w.sessions,
+                w.sandboxes,
+                w.journal,
+                w.keys,
+                w.clock,
+                lambda: w.settings,
+                self.answers.get,
+                self.standings.get,
+            )
             transport = httpx.ASGITransport(public_app(self.public))
             headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}
             async with httpx.AsyncClient(

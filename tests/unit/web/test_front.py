@@ -24,10 +24,11 @@ async def test_a_row_without_a_guard_does_not_start(web: Web) -> None:
         application(web.public, [Row("/open", _broken, cast("Guard", None))])
 
 
-async def test_only_probes_and_pictures_are_open_to_anyone(web: Web) -> None:
+async def test_only_challenges_probes_and_pictures_are_open_to_anyone(web: Web) -> None:
     gate = web.public.gate
     opened = {row.path for row in rows(web.public) if row.guard == gate.anyone}
     assert opened == {
+        "/.well-known/acme-challenge/{token:path}",
         "/health",
         "/versions",
         "/metrics",

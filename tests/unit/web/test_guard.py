@@ -48,7 +48,10 @@ def test_the_spec_is_raw(path: str, spec: str) -> None:
 
 def test_the_origin_is_what_the_client_typed() -> None:
     assert origin(request(host="hub.test:8000")) == "http://hub.test:8000"
-    assert origin(request(host="hub.test", x_forwarded_proto="https")) == "https://hub.test"
+    for told in ("https", "HTTPS", "https, http"):
+        assert origin(request(host="hub.test", x_forwarded_proto=told)) == "https://hub.test"
+    for told in ("http", "http, https", "wss", ""):
+        assert origin(request(host="hub.test", x_forwarded_proto=told)) == "http://hub.test"
 
 
 def test_an_address_may_begin_so_many_launches_a_period() -> None:

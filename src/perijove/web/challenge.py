@@ -1,0 +1,29 @@
+"""What does a CA find at a challenge's address? In: the token. Out: its key authorization (RFC 8555, 8.3).
+
+Every answer here says by a header that it was we who answered, so that a look can tell what stands between.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from perijove.web.public import Public
+
+PATH = "/.well-known/acme-challenge/{token:path}"
+MARKER = "X-Perijove-Solver"
+
+
+class Challenge:
+    """The handler."""
+
+    def __init__(self, public: Public) -> None:
+        self.public = public
+
+    async def answer(self, request: Request) -> Response:
+        """The key authorization of a token, for anybody by any name; 404 for tokens that are not ours."""
+        headers = {MARKER: self.public.keys.solver_marker(), "Cache-Control": "no-store"}
+        expected = self.public.answers(request.path_params["token"])
+        if expected is None:
+            return PlainTextResponse("No challenge has this token.\n", 404, headers)
+        return Response(expected, media_type="application/octet-stream", headers=headers)
