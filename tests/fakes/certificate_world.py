@@ -141,6 +141,7 @@ class FakeCa:
     asked: Counter[str] = field(default_factory=Counter)
     revoked: list[tuple[str, int]] = field(default_factory=list)
     clock_ahead: float = 0
+    placed: int = 0
     takes: float = 0.05
     """Seconds for a validation, and for signing."""
 
@@ -162,7 +163,8 @@ class FakeCa:
 
     async def new_order(self, hosts: tuple[HostName, ...], profile: str = "", replaces: str = "") -> OrderView:
         await self._ask("new_order")
-        url = f"{self.url}/order/{self.asked['new_order']}"
+        self.placed += 1
+        url = f"{self.url}/order/{self.placed}"
         self.orders[url] = FakeOrder(url, hosts, replaces, changed_at=self.world.clock.now())
         return self.view(self.orders[url])
 

@@ -155,7 +155,8 @@ class Certificates:
                 raise
             except Exception as error:
                 # The journal itself fails, or we do; the service, and what it serves, outlives a full disk and a bug.
-                log.exception("a certificate is not looked after", host=kept.spec.host, code=of(error).kind.code)
+                tell = log.error if isinstance(error, Fail) else log.exception
+                tell("a certificate is not looked after", host=kept.spec.host, message=of(error).message)
                 kept.attempt, kept.taken_up = None, False
                 await pause(self._clock, UNWRITTEN, kept.bell, f"certificate of {kept.spec.host}")
 
