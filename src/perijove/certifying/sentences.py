@@ -38,7 +38,8 @@ def who(hop: Hop) -> str:
 
 def silence(hop: Hop) -> str:
     """What a hop without an answer did: a predicate."""
-    return f"{_SILENCES.get(hop.error, hop.error)} ({hop.words})" if hop.words else _SILENCES.get(hop.error, hop.error)
+    told = f" ({hop.words})" if hop.words and hop.error in {"tls", "not-http", "unreachable", "unresolved"} else ""
+    return f"{_SILENCES.get(hop.error, hop.error)}{told}"
 
 
 def title(hop: Hop) -> str:
@@ -49,7 +50,8 @@ def title(hop: Hop) -> str:
 
 def answer(hop: Hop) -> str:
     """What a hop answered: a predicate."""
-    shown = f" with a page called “{title(hop)}”" if title(hop) else ""
+    named = title(hop)
+    shown = f" with a page called “{named}”" if named and not named.startswith(str(hop.status)) else ""
     return f"answers {hop.status}{shown}" if hop.status else silence(hop)
 
 

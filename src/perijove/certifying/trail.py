@@ -26,7 +26,7 @@ _TLS_WORDS = (
     "Client sent an HTTP request to an HTTPS server",  # Go: Caddy, Traefik
 )
 _LOGIN = re.compile(
-    r"(?:^|[/._?=&-])(?:log-?in|log-?on|sign-?in|sso|auth|authorize|cas|oauth2?|openid(?:-connect)?|saml2?|shibboleth|idp"
+    r"(?:^|[/._?=&-])(?:log[-_]?in|log[-_]?on|sign[-_]?in|sso|auth|authorize|cas|oauth2?|openid(?:-connect)?|saml2?|shibboleth|idp"
     r"|adfs|keycloak|session/new|accounts)(?:$|[/._?=&-])",
     re.IGNORECASE,
 )
@@ -229,13 +229,10 @@ def _password(trail: Trail) -> Why | None:
     if hop.status not in {401, 407} and not hop.asks_password:
         return None
     realm = f" ({hop.asks_password})" if hop.asks_password else ""
-    pass_on = web_servers.pass_on(hop, trail.host, trail.reach_us)
-    off = "; there `auth_basic off;` besides" if web_servers.program(hop) == "nginx" else ""
-    return (
-        rows.PASSWORD_ASKED,
-        f"{who(hop)} answers {hop.status} and asks for a password{realm}",
-        pass_on.rstrip(".") + (f"{off}."),
+    pass_on = web_servers.pass_on(hop, trail.host, trail.reach_us).replace(
+        "{ proxy_pass", "{ auth_basic off; proxy_pass"
     )
+    return rows.PASSWORD_ASKED, f"{who(hop)} answers {hop.status} and asks for a password{realm}", pass_on
 
 
 def _upstream_down(trail: Trail) -> Why | None:

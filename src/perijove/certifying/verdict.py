@@ -190,7 +190,7 @@ def _why(case: _Case, bad: AddressSeen, *, by_tls_alone: bool) -> Why:
     trail = case.trail(bad)
     if bad.ours is not False or any(hop.via for hop in bad.hops) or trail.last.marker == case.marker:
         return why(trail)
-    own = ", ".join(case.seen.own_addresses) or "none that others reach"
+    own = ", ".join(case.seen.own_addresses[:6]) or "none that others reach"
     answered = f"{who(trail.last)} {answer(trail.last)}" if trail.last.status else answer(trail.last)
     cause = f"{case.seen.host} leads to {bad.address}, this machine has {own}; there {answered}"
     record = "AAAA" if ":" in bad.address else "A"
