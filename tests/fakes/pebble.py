@@ -79,29 +79,24 @@ class Pebble:
     def restart(self) -> None:
         """At the same addresses, with everything forgotten."""
         self.stop()
-        self._spawn()
-        until(self._up, STARTS_WITHIN)
-        self._check()
+        self.start(elsewhere=False)
 
-    def start(self) -> None:
-        """Start it; other ports where somebody took these meanwhile."""
+    def start(self, *, elsewhere: bool = True) -> None:
+        """Start it; where somebody took its ports meanwhile, at others, or again at the same ones."""
         for _ in range(_TRIES):
             self._spawn()
             until(self._up, STARTS_WITHIN)
             if self.process is not None and self.process.poll() is None:
                 return
-            self.port, self.management_port = free_port(), free_port()
-        self._check()
+            if elsewhere:
+                self.port, self.management_port = free_port(), free_port()
+        raise AssertionError(self.log)
 
     def stop(self) -> None:
         """End it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
-
-    def _check(self) -> None:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log
 
     def _up(self) -> bool:
         """Whether it answers, or has ended."""
