@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 
 import httpx
 import structlog
@@ -18,6 +18,7 @@ from perijove.backends.environments import UvEnvironments
 from perijove.backends.git import GitRepositories
 from perijove.backends.pad.client import Pad
 from perijove.backends.sqlite import SqliteLedger
+from perijove.certifying.wanted import wanted
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail, Failure
 from perijove.domain.listening import listening_url, loopback_only, own_url
 from perijove.domain.nouns import DataPlaneTable, Isolation
@@ -33,13 +34,20 @@ from perijove.launching.way import LaunchWay
 from perijove.routing.reconcile import Applier, keep
 from perijove.routing.table import table
 from perijove.web.admin import Admin
+from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.challenge import MARKER, PATH
 from perijove.web.front import public_app
+from perijove.web.opening import opening_app
 from perijove.web.pages import ASSETS_VERSION, STATIC
 from perijove.web.public import Public
-from perijove.wiring.sockets import serving
+from perijove.wiring.certifying import CertificateParts, directories
+from perijove.wiring.certifying import joined as certificate_parts
+from perijove.wiring.sockets import Door, serving
 
 log = structlog.get_logger()
 Load = Callable[[], tuple[Settings, Mapping[str, str]]]
+NOBODYS = PATH.replace("{token:path}", "none")
+"""An address that we answer whatever else stands, by http, with a header of our own."""
 ANSWERS_WITHIN = 15.0
 """Seconds in which our own address must answer after everything has started."""
 
@@ -60,8 +68,12 @@ class Parts:
 
     clock: SystemClock
     ledger: SqliteLedger
+    marker: str
+    """By which our own answers are known."""
     pad: Pad
     caddy: Caddy
+    apply: Applier
+    certifying: CertificateParts
     repositories: GitRepositories
     environments: UvEnvironments
     sessions: SessionKeeper
@@ -100,10 +112,12 @@ class Service:
     def reload(self) -> None:
         """Read the settings again; bad ones are told and the old ones stay."""
         try:
-            self._settings = self._load()
+            new = self._load()
+            wanted(new[0])
         except Fail as error:
             log.warning("settings not reloaded, the old ones stay", message=error.failure.message)
             return
+        self._settings = new
         for apply in self._reloaded:
             apply(self.settings())
         log.info("settings reloaded")
@@ -141,77 +155,131 @@ class Service:
         queue = Queue(sessions, self.settings)
         way = LaunchWay(repositories, environments, builds, queue, sessions, keys, clock, self.settings)
         launches = Launches(way, journal, group)
+        caddy = Caddy(state)
+        apply = Applier(caddy, lambda: self._table(certifying))
+        certifying = certificate_parts(state, self.settings, journal, keys, clock, group, apply)
+        self._reloaded.append(certifying.reload)
+        certificates, overview = certifying.certificates, certifying.overview
         admin = Admin(
-            launches, sessions, pad, repositories, environments, journal, keys, clock, lambda: self._settings, self.url
+            launches,
+            sessions,
+            pad,
+            repositories,
+            environments,
+            journal,
+            keys,
+            clock,
+            lambda: self._settings,
+            self.url,
+            CertificateAdmin(certificates, overview, journal, certifying.local_ca.root_pem),
         )
-        public = Public(launches, sessions, pad, journal, keys, clock, self.settings)
-        return Parts(clock, ledger, pad, Caddy(state), repositories, environments, sessions, launches, admin, public)
+        public = Public(
+            launches, sessions, pad, journal, keys, clock, self.settings, certifying.answers.get, certifying.standing
+        )
+        return Parts(
+            clock,
+            ledger,
+            keys.solver_marker(),
+            pad,
+            caddy,
+            apply,
+            certifying,
+            repositories,
+            environments,
+            sessions,
+            launches,
+            admin,
+            public,
+        )
 
     async def _live(self, group: asyncio.TaskGroup, tell: Tell, up: Callable[[str], object]) -> None:
-        parts = self._joined(group)
-        tasks: list[asyncio.Task[None]] = []
+        """Certificates first: whoever looks from outside is answered while the rest still starts."""
+        parts, tasks = self._joined(group), Tasks(group)
+        found = parts.caddy.pid() is not None
+        door = Door(opening_app(parts.public))
         try:
-            await parts.pad.ensure()
-            tell(_ground(await parts.pad.isolation()))
-            tasks.append(group.create_task(parts.pad.supervise(), name="pad, supervised"))
-            tasks.append(group.create_task(parts.sessions.watch(), name="sessions, heard"))
-            await parts.sessions.recover()
-            await parts.environments.prepare(tell)
-            parts.repositories.sweep()
-            parts.launches.recover()
-            tasks.append(group.create_task(parts.sessions.cull(), name="sessions, culled"))
-            public = serving(public_app(parts.public), self.state.control_socket)
-            async with public, serving(parts.admin.app(), self.state.admin_socket):
-                apply = Applier(parts.caddy, self._table)
-                await apply()
-                keeping = keep(apply, self.changed, parts.clock, self._tell_trouble)
-                tasks.append(group.create_task(keeping, name="data plane, kept"))
-                await self._answers()
-                self._starting = None
-                up(self.url())
-                await self.stopping.wait()
-                await self._wind_down(parts, tasks)
+            async with serving(door, self.state.control_socket):
+                await parts.apply()
+                tasks.add(keep(parts.apply, self.changed, parts.clock, self._tell_trouble), "data plane, kept")
+                parts.certifying.certificates.start()
+                await self._ready(parts, tasks, tell)
+                async with serving(parts.admin.app(), self.state.admin_socket):
+                    door.leads_to = public_app(parts.public)
+                    await self._answers(parts.marker)
+                    self._starting = None
+                    found = True
+                    up(self.url())
+                    await self.stopping.wait()
+                    await self._wind_down(parts, tasks)
         finally:
-            for task in tasks:
-                task.cancel()
+            tasks.cancel()
+            await parts.certifying.stop()
+            if not found:
+                await parts.caddy.close()
             if await parts.pad.close(stop=self.stopping.is_set()):
                 parts.sessions.told_stopped()
             parts.ledger.close()
 
-    async def _wind_down(self, parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
-        """Let launches end, then the data plane."""
+    async def _ready(self, parts: Parts, tasks: Tasks, tell: Tell) -> None:
+        """Have everything that a launch needs."""
+        await parts.pad.ensure()
+        tell(_ground(await parts.pad.isolation()))
+        tasks.add(parts.pad.supervise(), "pad, supervised")
+        tasks.add(parts.sessions.watch(), "sessions, heard")
+        await parts.sessions.recover()
+        await parts.environments.prepare(tell)
+        parts.repositories.sweep()
+        parts.launches.recover()
+        tasks.add(parts.sessions.cull(), "sessions, culled")
+
+    async def _wind_down(self, parts: Parts, tasks: Tasks) -> None:
+        """Let launches end, then certificates, then the data plane."""
         log.info("stopping", launches=parts.launches.in_progress)
         await parts.launches.drain(self.settings().service.drain)
-        for task in tasks:
-            task.cancel()
+        tasks.cancel()
+        await parts.certifying.stop()
         await parts.caddy.close()
 
-    def _table(self) -> DataPlaneTable:
-        return table(self.settings(), self.state, STATIC, ASSETS_VERSION)
+    def _table(self, certifying: CertificateParts) -> DataPlaneTable:
+        settings, served = self.settings(), certifying.certificates.served()
+        return table(settings, self.state, STATIC, ASSETS_VERSION, served, directories(settings))
 
     def _tell_trouble(self, failure: Failure | None) -> None:
         if failure is not None and failure != self.trouble:
             log.error("data plane", code=failure.kind.code, message=failure.message)
         self.trouble = failure
 
-    async def _answers(self) -> None:
+    async def _answers(self, marker: str) -> None:
         """Until our own address really answers, through Caddy. Raises Fail: `platform.data-plane-down`."""
-        said, settings = "nothing", self.settings()
-        address = listening_url(settings.service) + "health"
-        headers = {"Host": settings.service.hosts[0]} if settings.service.hosts else {}
+        said, address = "nothing", listening_url(self.settings().service) + NOBODYS.lstrip("/")
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
             deadline = time.monotonic() + ANSWERS_WITHIN
             while time.monotonic() < deadline:
                 try:
-                    answer = await client.get(address, headers=headers)
+                    answer = await client.get(address)
                 except httpx.HTTPError as error:
                     said = repr(error)
                 else:
                     said = f"{answer.status_code} {answer.text[:200]}"
-                    if answer.status_code == 200:
+                    if answer.headers.get(MARKER) == marker:
                         return
                 await asyncio.sleep(0.05)
         raise Fail(DATA_PLANE_DOWN("our own address does not answer", Evidence(address, said)))
+
+
+@dataclass(slots=True)
+class Tasks:
+    """Tasks of one group that end together."""
+
+    group: asyncio.TaskGroup
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def add(self, work: Coroutine[None, None, None], name: str) -> None:
+        self.tasks.append(self.group.create_task(work, name=name))
+
+    def cancel(self) -> None:
+        for task in self.tasks:
+            task.cancel()
 
 
 def _ground(isolation: Isolation) -> str:

@@ -10,7 +10,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Door:
+    """An application that another one takes the place of, for requests that come from then on."""
+
+    def __init__(self, leads_to: ASGIApp) -> None:
+        self.leads_to = leads_to
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.leads_to(scope, receive, send)
 
 
 class Server(uvicorn.Server):
