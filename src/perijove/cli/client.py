@@ -21,7 +21,12 @@ class Client:
     def __init__(self, state: State) -> None:
         self._socket = state.admin_socket
         # No TLS on this socket: a context without authorities spares the 30 ms of reading them.
-        transport = httpx.HTTPTransport(uds=str(state.admin_socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        # No connection is kept: a command asks few times, and then nothing of it is left to be closed.
+        transport = httpx.HTTPTransport(
+            uds=str(state.admin_socket),
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._http = httpx.Client(transport=transport, base_url="http://perijove", timeout=60)
 
     def is_up(self) -> bool:

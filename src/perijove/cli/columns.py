@@ -115,9 +115,13 @@ KINDS: dict[str, Kind] = {
         {
             "STATE": lambda row: row["status"]["state"] or "-",
             "ISSUER": lambda row: row["spec"]["issuerRef"]["name"] or "-",
-            "REASON": lambda row: row["status"]["reason"] or "-",
+            "REASON": lambda row: (row["status"]["failure"] or {}).get("kind") or row["status"]["reason"] or "-",
         },
-        {"STEP": lambda row: row["status"]["step"], "CAUSE": lambda row: row["status"]["cause"]},
+        {
+            "REASON": lambda row: row["status"]["reason"] or "-",
+            "STEP": lambda row: row["status"]["step"],
+            "CAUSE": lambda row: row["status"]["cause"],
+        },
     ),
     "challenges": _certified(
         {

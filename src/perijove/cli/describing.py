@@ -115,10 +115,11 @@ def _body(row: Row) -> None:
         _field("Type", row["type"])
         _section("Files", row["files"])
     if "spec" in row:
-        _section("Spec", row["spec"])
+        _section("Spec", {key: value for key, value in row["spec"].items() if key != _doubled(row)})
     _section("Status", {key: value for key, value in row["status"].items() if key not in UNTOLD})
     if row["kind"] == "Certificate" and row["status"]["secret"]:
-        _section("Secret", row["status"]["secret"])
+        secret = row["status"]["secret"]
+        _section("Secret", {key: value for key, value in secret.items() if key not in row["status"]})
     if conditions := row["status"].get("conditions"):
         printing.out.print(Text("Conditions", "bold"))
         cells = [
@@ -126,6 +127,11 @@ def _body(row: Row) -> None:
             for one in conditions
         ]
         printing.out.print(printing.table(["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], cells, "  "))
+
+
+def _doubled(row: Row) -> str:
+    """What the spec says twice, for those who know it by its other name."""
+    return "issuerRef" if "issuers" in row["spec"] else ""
 
 
 def _section(title: str, values: dict[str, Any]) -> None:

@@ -26,10 +26,10 @@ API_VERSION = "perijove/v1"
 
 
 def time(at: float) -> str | None:
-    """RFC 3339 in UTC, to the millisecond; None for a time that is not known."""
+    """RFC 3339 in UTC, to the second; None for a time that is not known."""
     if not at:
         return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def certificate(record: CertificateRecord) -> Object:
