@@ -84,7 +84,7 @@ class ZoneServer:
                 return None
             try:
                 message = dns.message.from_wire(wire, keyring=self.key if self.key is not None else False)
-            except dns.message.UnknownTSIGKey:
+            except (dns.message.UnknownTSIGKey, dns.tsig.BadKey):
                 return self._tsig_error(wire, dns.rcode.BADKEY)
             except dns.tsig.BadSignature:
                 return self._tsig_error(wire, dns.rcode.BADSIG)

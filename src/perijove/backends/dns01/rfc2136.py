@@ -154,10 +154,10 @@ def _key(options: Mapping[str, str]) -> dns.tsig.Key | None:
 
 def _key_clause(file: str, name: str) -> dns.tsig.Key:
     try:
-        keys = list(dns.tsigkeyring.from_file(file).values())
+        owner, held = next(iter(dns.tsigkeyring.from_file(file).items()))
+        found = held if isinstance(held, dns.tsig.Key) else dns.tsig.Key(owner, held, ALGORITHMS[0])
     except Exception as error:  # the library raises just that
         raise _bad("names a `key_file` that holds no key as tsig-keygen writes it", file) from error
-    found: dns.tsig.Key = keys[0]
     if name and dns.name.from_text(name) != found.name:
         raise _bad(f"names the key {name}, and its `key_file` holds {_text(found.name)}", file)
     return found

@@ -60,6 +60,7 @@ class Visibility:
 
     async def wait(self, name: dns.name.Name, value: str) -> None:
         """Raises Fail: `cert.dns-not-visible`, naming the servers that lag."""
+        place: Place | None = None
         look: _Look | None = None
         saw = Evidence(name.to_text(omit_final_dot=True), "nobody was asked")
         try:
@@ -67,7 +68,7 @@ class Visibility:
                 pause = FIRST_PAUSE
                 while True:
                     try:
-                        place = await self._zones.place(name)
+                        place = place or await self._zones.place(name)
                         look = await self._watched(place, value, look)
                     except dns.exception.DNSException as error:
                         saw = Evidence(name.to_text(omit_final_dot=True), words(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -45,7 +46,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record belongs: its name with all CNAMEs followed, the zone, and the servers that hold it."""
+    """Where a record belongs: its name with all CNAMEs followed, the zone, and the servers that hold it.
+
+    There are no servers where none of them can be reached from here.
+    """
 
     name: dns.name.Name
     zone: dns.name.Name
@@ -70,15 +74,17 @@ class Zones:
             zone = await dns.asyncresolver.zone_for_name(
                 name.parent(), resolver=self._resolver(), lifetime=3 * PATIENCE
             )
-            place = Place(name, zone, await self._authoritative(zone))
-            told = await self._first(place)
+            servers = await self._authoritative(zone)
+            told = await _first_told(servers, name)
             if told is None:
-                return place
+                servers, told = (), await _first_told(self.recursive(), name)
+            if told is None:
+                return Place(name, zone, ())
             target = followed(told, name)
             if target == name:
                 nearest = zone_told(told, name)
                 if nearest is None or nearest == zone:
-                    return place
+                    return Place(name, zone, servers)
                 return Place(name, nearest, await self._authoritative(nearest))  # delegated by itself
             name = target
         raise dns.exception.DNSException(f"more than {LONGEST_WALK} CNAMEs lead from {name}")  # type: ignore[no-untyped-call]
@@ -111,15 +117,6 @@ class Zones:
         ]
         return tuple(servers[:MOST_SERVERS])
 
-    async def _first(self, place: Place) -> dns.message.Message | None:
-        """What the first server that answers says of a name's CNAME."""
-        for server in (*place.servers[:4], *self.recursive()):
-            try:
-                return await ask(server, place.name, dns.rdatatype.CNAME)
-            except (OSError, dns.exception.DNSException):
-                continue
-        return None
-
     def _resolver(self) -> dns.asyncresolver.Resolver:
         """Read afresh where it is the machine's: networks change under a service that runs for months."""
         resolver = dns.asyncresolver.Resolver(configure=not self.resolvers)
@@ -140,6 +137,21 @@ async def ask(server: Server, name: dns.name.Name, record: dns.rdatatype.RdataTy
         query, server.address, PATIENCE, server.port, ignore_unexpected=True, ignore_errors=True
     )
     return answer
+
+
+async def _first_told(servers: tuple[Server, ...], name: dns.name.Name) -> dns.message.Message | None:
+    """What the first of some servers that knows the name's zone says of its CNAME."""
+    tasks = [asyncio.create_task(ask(one, name, dns.rdatatype.CNAME), name=f"asking {one}") for one in servers[:4]]
+    try:
+        for told in asyncio.as_completed(tasks):
+            with contextlib.suppress(OSError, dns.exception.DNSException):  # then the next one's
+                if not refusal(answer := await told):
+                    return answer
+        return None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def followed(told: dns.message.Message, name: dns.name.Name) -> dns.name.Name:
