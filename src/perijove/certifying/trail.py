@@ -117,8 +117,9 @@ def _tls_on_80(trail: Trail) -> Why | None:
     told = hop.status == 497 or (hop.status == 400 and any(words in hop.body for words in _TLS_WORDS))
     if https or not (told or hop.error == "tls"):
         return None
-    said = f"{who(hop)} {answer(hop)}" if hop.status else f"{hop.address} sends a TLS alert"
-    cause = f"{said} to plain HTTP: it expects TLS there"
+    cause = f"{who(hop)} {answer(hop)} to plain HTTP: it expects TLS there"
+    if not hop.status:
+        cause = f"{hop.address} answers TLS handshakes, and not plain HTTP ({hop.words})"
     return rows.TLS_ON_PORT_80, cause, web_servers.without_tls(hop, trail.host, trail.reach_us)
 
 

@@ -170,12 +170,15 @@ def _address(case: _Case) -> _Found:
     kind, cause, remedy = _why(case, bad, by_tls_alone=by_tls_alone)
     confidence, because = seen_outside(case.seen, bad)
     four = [one for one in case.seen.addresses if ":" not in one.address]
-    if four and ":" in bad.address and not by_tls_alone and all(case.arrives(one) for one in four):
+    if four and bad.hops and ":" in bad.address and not by_tls_alone and all(case.arrives(one) for one in four):
         by_four = ", ".join(one.address for one in four)
         kind, remedy = rows.IPV6_BROKEN, ""
         cause = f"DNS has {bad.address}, but {why(case.trail(bad))[1]}; by IPv4 ({by_four}) Perijove answers"
-        if bad.hops and bad.hops[0].error:  # some CAs, Boulder among them, then try IPv4
-            confidence = Confidence.INSIDE
+        if bad.hops[0].error:
+            confidence, because = (
+                Confidence.INSIDE,
+                (Evidence("CAs differ", "some try IPv4 where IPv6 does not connect"),),
+            )
     evidence = [*_dns(case, "A", "AAAA", "CNAME"), *map(hop_evidence, bad.hops)]
     evidence += [handshake_evidence(bad.tls)] if bad.tls is not None else []
     return kind(cause, *evidence, *because, remedy=remedy), confidence

@@ -17,9 +17,7 @@ _BY_NUMBER = {
     errno.EPIPE: "reset",
     errno.ETIMEDOUT: "timeout",
 }
-_CLOSED = ("Server disconnected", "without sending")
-_ALERT = r"\x15\x03"
-"""How a TLS alert begins (RFC 8446, 5.1), as it stands in h11's complaint about a status line that is none."""
+_CLOSED = "Server disconnected"
 
 
 def seen_error(error: Exception) -> tuple[str, str]:
@@ -27,9 +25,7 @@ def seen_error(error: Exception) -> tuple[str, str]:
     if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
         return "silent", "connected, but no answer came"
     if isinstance(error, httpx.RemoteProtocolError):
-        if str(error).startswith(_CLOSED):
-            return "reset", str(error)[:WORDS]
-        return "tls" if _ALERT in str(error) else "not-http", str(error)[:WORDS]
+        return "reset" if str(error).startswith(_CLOSED) else "not-http", str(error)[:WORDS]
     if isinstance(error, (TimeoutError, httpx.TimeoutException)):
         return "timeout", "no answer to the attempt to connect"
     for one in _origins(error):

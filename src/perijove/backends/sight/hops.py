@@ -9,7 +9,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +25,8 @@ LIMIT = 2.0
 """Seconds for each of connecting, asking, and the answer's beginning."""
 TOTAL = 5.0
 """Seconds for all hops of an address."""
+SHOWN = 1.0
+"""Seconds for a further handshake, which only explains what is known already."""
 REDIRECTS = (301, 302, 307, 308)
 MOST = 10
 """Redirects that are followed: Boulder's rule (va/http.go), as are the statuses above, the two schemes and ports."""
@@ -123,10 +125,12 @@ class Hops:
             return Hop(here.url, place, 0, "silent", "the answer did not end in time", seconds=time.monotonic() - began)
         except (httpx.TransportError, httpx.InvalidURL, OSError, ValueError) as error:
             kind, words = seen_error(error)
-            return Hop(here.url, place, 0, kind, words, seconds=time.monotonic() - began)
+            shown = await self._shown(address, here) if kind in {"reset", "not-http"} else None
+            kind = "tls" if shown is not None else kind
+            return Hop(here.url, place, 0, kind, words, certificate=shown, seconds=time.monotonic() - began)
         seen = hop.certificate
         if seen is not None and not seen.self_signed:
-            hop = replace(hop, certificate=await self._judged(seen, address, here))
+            hop = replace(hop, certificate=await self._shown(address, here) or seen)
         return replace(hop, seconds=time.monotonic() - began)
 
     async def _answer(self, here: Target, place: str, response: httpx.Response) -> Hop:
@@ -149,16 +153,13 @@ class Hops:
         finally:
             await response.aclose()
 
-    async def _judged(self, seen: SeenCertificate, address: str, here: Target) -> SeenCertificate:
-        """The same, with a verdict on trust where the handshake can be repeated."""
-        return await _or(seen, self._handshakes.certificate(address, here.port, here.host))
-
-
-async def _or(otherwise: SeenCertificate, wanted: Awaitable[SeenCertificate]) -> SeenCertificate:
-    try:
-        return await wanted
-    except (OSError, TimeoutError):
-        return otherwise
+    async def _shown(self, address: str, here: Target) -> SeenCertificate | None:
+        """What the port shows in a handshake, and whether it is trusted; None where there is no handshake."""
+        try:
+            async with asyncio.timeout(SHOWN):
+                return await self._handshakes.certificate(address, here.port, here.host)
+        except (OSError, TimeoutError):
+            return None
 
 
 async def _beginning(response: httpx.Response) -> bytes:
