@@ -27,14 +27,14 @@ from perijove.domain.certificate_events import Imported, OrderBegun, Revoked
 from perijove.domain.certificate_failures import BUDGET_SPENT, VALIDATION_FAILED
 from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, OrderName, RenewalDecision, Secret
 from perijove.domain.events import Failed
-from perijove.domain.failures import INTERRUPTED, NO_SUCH_OBJECT, Evidence, Fail, of
+from perijove.domain.failures import INTERRUPTED, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
 
 log = structlog.get_logger()
-LONGEST_REST = 3 * HOUR
+LONGEST_REST = 6 * HOUR
 """Seconds after which everything is decided again, whatever happened to the clock meanwhile."""
 WATCH = 1.5
 """Seconds between looks while a failed attempt waits for the next one."""
@@ -153,12 +153,18 @@ class Certificates:
                 if kept.dropped and kept.attempt is not None:
                     self._let_go(kept.attempt.order)
                 raise
-            except Exception as error:
-                # The journal itself fails, or we do; the service, and what it serves, outlives a full disk and a bug.
-                tell = log.error if isinstance(error, Fail) else log.exception
-                tell("a certificate is not looked after", host=kept.spec.host, message=of(error).message)
-                kept.attempt, kept.taken_up = None, False
-                await pause(self._clock, UNWRITTEN, kept.bell, f"certificate of {kept.spec.host}")
+            except Fail as error:
+                # Only the journal itself fails here; it tells its followers, and the service outlives a full disk.
+                log.error("a certificate's events cannot be written down", message=error.failure.message)  # noqa: TRY400
+                await self._start_over(kept)
+            except Exception:
+                log.exception("looking after a certificate met a bug", host=kept.spec.host)
+                await self._start_over(kept)
+
+    async def _start_over(self, kept: Kept) -> None:
+        """Go on after a while, from what the journal says."""
+        kept.attempt, kept.taken_up = None, False
+        await pause(self._clock, UNWRITTEN, kept.bell, f"certificate of {kept.spec.host}")
 
     def _take_up(self, kept: Kept) -> None:
         """Go on with an attempt that was cut off: the same order, the same key."""
@@ -231,12 +237,14 @@ class Certificates:
             times.append(kept.next_at if decision.due else decision.again_at)
         if kept.files.watching:
             times.append(now + FILES)
-        failed = self._watched(kept)
-        if failed is not None:
-            times.append(now + WATCH)
-        await pause(self._clock, min(times) - now, kept.bell, f"certificate of {kept.spec.host}")
-        if failed is not None:
-            await kept.forecast.watch(ill=failed)
+        ill, until = self._watched(kept), min(times)
+        while now < until and not kept.forecast.came_right:
+            wait = until - now if ill is None else min(until - now, WATCH)
+            if await pause(self._clock, wait, kept.bell, f"certificate of {kept.spec.host}"):
+                break
+            if ill is not None:
+                await kept.forecast.watch(ill=ill)
+            now = self._clock.now()
         await kept.forecast.look()
 
     def _watched(self, kept: Kept) -> bool | None:
