@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from perijove.domain.state import State
+from tests.e2e.service import shared_cache
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,9 +37,18 @@ def state() -> Iterator[State]:
     shutil.rmtree(root, ignore_errors=True)
 
 
+@pytest.fixture
+def empty_state() -> Iterator[State]:
+    """As `state`, without its folders: a service makes them itself."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-"))
+    root.chmod(0o711)
+    yield State(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def module_state() -> Iterator[State]:
-    """As `state`, for all tests of a module; a service makes the folders itself."""
+    """As `empty_state`, for all tests of a module."""
     root = Path(tempfile.mkdtemp(prefix="perijove-"))
     root.chmod(0o711)
     yield State(root)
@@ -46,8 +56,6 @@ def module_state() -> Iterator[State]:
 
 
 @pytest.fixture(scope="session")
-def uv_cache() -> Iterator[Path]:
+def uv_cache() -> Path:
     """uv's cache for a whole test run: link a state's own to it, so that packages are fetched and compiled once."""
-    root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
+    return shared_cache()

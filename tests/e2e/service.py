@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +46,14 @@ def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
     return value
 
 
+@cache
+def shared_cache() -> Path:
+    """uv's cache for a whole test run: packages are fetched and compiled once."""
+    root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return root
+
+
 @dataclass
 class Service:
     """One `perijove up` on one state directory; stopped at the end, whatever happened."""
@@ -53,6 +65,8 @@ class Service:
     python: str = sys.executable
     uid: int | None = None
     """Whom it runs as; None: as us."""
+    shares_cache: bool = True
+    """Whether a new state directory begins with the test run's uv cache, which saves its first start 20 seconds."""
 
     @property
     def url(self) -> str:
@@ -74,6 +88,9 @@ class Service:
         if self.uid is not None:
             become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}
             environ |= {"HOME": str(self.state.control), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
+        if self.shares_cache and self.uid is None and not self.state.store.exists():
+            self.state.store.mkdir(mode=0o711)
+            self.state.uv_cache.symlink_to(shared_cache())
         command = [self.python, "-m", "perijove", "up", "--state", str(self.state.root)]
         command += ["--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config)] if self.config.exists() else []
