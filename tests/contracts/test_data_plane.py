@@ -90,12 +90,17 @@ async def test_a_waiter_hears_of_its_end(plane: DataPlane, table: DataPlaneTable
         await waiting
 
 
-async def test_an_address_in_use_is_a_failure_that_names_the_holder(plane: DataPlane, table: DataPlaneTable) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_address_in_use_is_a_failure_that_names_the_holder(
+    plane: DataPlane, table: DataPlaneTable, scheme: str
+) -> None:
     with listening() as port:
         if isinstance(plane, FakeDataPlane):
             plane.taken.add(f"127.0.0.1:{port}")
+        there = (f"127.0.0.1:{port}",)
+        wanted = replace(table, http=there) if scheme == "http" else replace(table, https=there)
         with pytest.raises(Fail) as raised:
-            await plane.ensure(replace(table, http=(f"127.0.0.1:{port}",)))
+            await plane.ensure(wanted)
         assert raised.value.failure.kind is PORT_TAKEN
         assert "(process " in raised.value.failure.cause
         assert await _ended(plane)

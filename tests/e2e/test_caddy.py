@@ -324,7 +324,11 @@ async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
     finally:
         if us == 0:
             os.seteuid(0)
-    assert raised.value.failure.kind is PORT_FORBIDDEN
+    failure = raised.value.failure
+    assert failure.kind is PORT_FORBIDDEN
+    assert "service.http" in failure.cause
+    for way in ("net.ipv4.ip_unprivileged_port_start=79", "systemd unit", "--http"):
+        assert way in failure.remedy
 
 
 CADDIES = [

@@ -117,8 +117,7 @@ def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C90
         case SessionStarted():
             return _says("launching", "Launching server...")
         case Retrying(failure=failure, delay=delay):
-            says = f"{failure.message} Trying again in {delay:g} s."
-            return _says("waiting", says, retrying=failure_told(failure))
+            return _says("waiting", f"{failure.message} Trying again in {delay:g} s.", retrying=failure_told(failure))
         case Ready():
             return ready(event, known, reader)
         case Failed(failure=failure):

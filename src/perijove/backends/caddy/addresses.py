@@ -17,12 +17,21 @@ from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 
 
-def present(table: DataPlaneTable) -> DataPlaneTable:
+def present(table: DataPlaneTable, *, ipv6: bool) -> DataPlaneTable:
     """The table without `[::]:PORT`s where this machine has no IPv6 and their IPv4 twin stands beside them."""
-    addresses = (*table.http, *table.https)
-    if not any(split_address(address)[0] == "::" for address in addresses) or _has_ipv6():
+    if ipv6:
         return table
     return replace(table, http=_without_twins(table.http), https=_without_twins(table.https))
+
+
+def has_ipv6() -> bool:
+    """Whether this machine can listen by IPv6 at all."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
 
 
 def check(table: DataPlaneTable, held: tuple[str, ...]) -> None:
@@ -94,15 +103,6 @@ def _without_twins(addresses: tuple[str, ...]) -> tuple[str, ...]:
     known = {split_address(address) for address in addresses}
     twins = {("::", port) for host, port in known if host == "0.0.0.0"}
     return tuple(address for address in addresses if split_address(address) not in twins)
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        return False
-    return True
 
 
 def _kind(address: str) -> tuple[bool, int]:

@@ -84,7 +84,9 @@ def _network(address: str) -> str:
 
 def _cleaned(table: DataPlaneTable) -> list[Json]:
     """Nobody says where a request comes from but Caddy, and the server in front by the headers that Caddy reads."""
-    cleaned: list[Json] = [{"handle": [{"handler": "headers", "request": {"delete": ["Forwarded", "X-Real-Ip", "X-Scheme"]}}]}]
+    cleaned: list[Json] = [
+        {"handle": [{"handler": "headers", "request": {"delete": ["Forwarded", "X-Real-Ip", "X-Scheme"]}}]}
+    ]
     if table.proxies:
         one_host = {"X-Forwarded-Host": {"pattern": r"^[^,\s]+$"}}
         asked = {"remote_ip": {"ranges": list(table.proxies)}, "header_regexp": one_host}

@@ -47,7 +47,7 @@ class Caddy:
         Raises Fail: `platform.port-taken`, `platform.port-forbidden`, `platform.data-plane-down`,
         `platform.tool-missing`, `platform.bad-settings`.
         """
-        table = addresses.present(table)
+        table = addresses.present(table, ipv6=addresses.has_ipv6())
         wanted = configuration(table, self._state)
         async with self._lock:
             runs = await self._running()
