@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from perijove.backends import durable
+from perijove import durable
 from perijove.certifying import local_names, secret
 from perijove.certifying.moments import DAY, moment
 from perijove.domain.certificate_failures import ACME_ERROR, LOCAL_CA_BROKEN, NAME_REJECTED, ORDER_LOST

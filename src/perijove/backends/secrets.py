@@ -1,8 +1,9 @@
 """Keys and chains on disk: which ones does a host have? In: orders, chains. Out: secrets, verified, 0600.
 
-secrets/<host>/<revision>/{tls.crt,tls.key,secret.json}    whole, or not there
-              /current → <revision>, previous → <revision>
-              /.<order>/                                    an attempt under way; its key is made once
+    secrets/<host>/<revision>/{tls.crt,tls.key,secret.json}    whole, or not there
+                  /current → <revision>, previous → <revision>
+                  /.order-<order>/                             an attempt under way
+An attempt's key is made once, for that attempt alone; its folder becomes the revision by one rename.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import quote
 import structlog
 from cryptography import x509
 
-from perijove.backends import durable
+from perijove import durable
 from perijove.certifying import secret as values
 from perijove.certifying.secret import Origin
 from perijove.domain.certificate_failures import FILE_UNREADABLE, KEY_MISMATCH

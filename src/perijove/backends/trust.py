@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from perijove.backends import durable
+from perijove import durable
 from perijove.certifying import local_names, secret
 from perijove.domain.certificate_failures import LOCAL_CA_BROKEN
 from perijove.domain.failures import STATE_UNUSABLE, TOOL_MISSING, Evidence, Fail

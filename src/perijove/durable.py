@@ -1,6 +1,6 @@
 """Files written whole or not at all, whatever dies midway: aside, synced, renamed; 0600. In: a path, bytes.
 
-Below every backend that keeps keys; knows none of them.
+Below every backend that keeps keys; none of them is known here.
 """
 
 from __future__ import annotations
