@@ -48,7 +48,9 @@ def bare(state: State) -> Json:
     return {
         "admin": {"listen": f"unix/{state.caddy_socket}|0600", "config": {"persist": False}},
         "logging": {
-            "logs": {"default": {"level": "WARN", "exclude": ["http.log.error", "http.handlers.reverse_proxy"]}}
+            "logs": {
+                "default": {"level": "WARN", "exclude": ["admin", "http.log.error", "http.handlers.reverse_proxy"]}
+            }
         },
         "storage": {"module": "file_system", "root": str(state.caddy)},
     }
