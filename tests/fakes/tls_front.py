@@ -16,7 +16,7 @@ from perijove.backends.caddy import Caddy
 from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
 from tests.fakes.private_ca import PrivateCa
-from tests.fakes.upstream import free_port, upstream
+from tests.fakes.upstream import free_ports, upstream
 
 LIMIT = 20.0
 
@@ -117,11 +117,12 @@ async def tls_front(state: State) -> AsyncIterator[TlsFront]:
     assets = state.root / "assets"
     assets.mkdir(mode=0o755)
     (assets / "page.css").write_text("a {}")
+    http, https = free_ports(2)
     front = TlsFront(
         state,
         DataPlaneTable(
-            http=(f"127.0.0.1:{free_port()}",),
-            https=(f"127.0.0.1:{free_port()}",),
+            http=(f"127.0.0.1:{http}",),
+            https=(f"127.0.0.1:{https}",),
             certificates=(),
             redirects=False,
             alpn_hosts=(),

@@ -27,7 +27,7 @@ from perijove.domain.certificates import ChallengeAnswer, ChallengeType
 from perijove.domain.failures import BAD_SETTINGS, PORT_TAKEN, STATE_UNUSABLE, Fail
 from perijove.domain.state import State
 from tests.fakes.tls_front import LIMIT, TlsFront, tls_front
-from tests.fakes.upstream import bound, echo, free_port, listening, served, upstream
+from tests.fakes.upstream import bound, echo, free_port, free_ports, listening, served, upstream
 
 pytestmark = pytest.mark.e2e
 HSTS = "strict-transport-security"
@@ -192,7 +192,7 @@ async def test_forwarded_headers_are_believed_from_the_server_in_front_only(fron
 async def test_the_twins_of_ipv4_and_ipv6_share_a_port(front: TlsFront) -> None:
     if not has_ipv6():
         pytest.skip("this machine has no IPv6")
-    http, https = free_port(), free_port()
+    http, https = free_ports(2)
     one = front.certificate("one.test")
     await front.ensure(
         http=(f"0.0.0.0:{http}", f"[::]:{http}"), https=(f"0.0.0.0:{https}", f"[::]:{https}"), certificates=(one,)
