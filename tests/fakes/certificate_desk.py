@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from perijove.backends.localca import LocalAuthority
 from perijove.certifying.records import (
     CertificateRecord,
     ChallengeRecord,
@@ -40,7 +41,6 @@ TOKEN = "t0ken-that-nobody-prints"
 DAY = 86400.0
 CHAIN = "-----BEGIN CERTIFICATE-----\nZm9v\n-----END CERTIFICATE-----\n"
 KEY = "the private key, in PEM\n"
-ROOT = b"-----BEGIN CERTIFICATE-----\ncm9vdA==\n-----END CERTIFICATE-----\n"
 REDIRECTED = REDIRECT_NOT_FORWARDED(
     "nginx/1.22.1 at 192.0.2.1:80 answers 301 to https://binder.example.org/",
     Evidence("GET http://binder.example.org/.well-known/acme-challenge/…", "301, Location: https://\x1b[2Jevil"),
@@ -172,7 +172,8 @@ class Office:
         """Answer on an admin socket."""
         self.world.clock.time = time.time()
         async with self.world.up() as w:
-            certificates = CertificateAdmin(self.desk, self.desk, w.journal, lambda: ROOT)
+            local_ca = LocalAuthority(State(w.folder), w.clock)
+            certificates = CertificateAdmin(self.desk, self.desk, w.journal, local_ca.root_pem)
             admin = Admin(
                 w.launches, w.sessions, w.sandboxes, w.repositories, w.environments, w.journal, w.keys, w.clock,
                 lambda: (w.settings, {}), lambda: "https://wiki.example.org/", certificates,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,6 +24,8 @@ LOOK_EVERY = 5.0
 """Seconds after which they are listed again though the journal said nothing: some things change with time alone."""
 AT_MOST_EVERY = 0.1
 """Seconds between two lists, however fast the journal grows."""
+REST = 10.0
+"""How much longer the pause after a list is than the list took: a reader must not keep the service busy."""
 NDJSON = "application/x-ndjson"
 
 
@@ -50,14 +53,16 @@ async def _changes(
     try:
         while True:
             bell.clear()
+            began = time.monotonic()
             rows = {named(row): row for row in await listed()}
+            took = time.monotonic() - began
             for change, row in _differences(known, rows, ignored):
                 if not (kept and change == "DELETED"):
                     yield _line({"type": change, "object": row})
             if first:
                 yield _line({"type": "BOOKMARK"})
             known, first = rows, False
-            await asyncio.sleep(AT_MOST_EVERY)
+            await asyncio.sleep(max(AT_MOST_EVERY, REST * took))
             with suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), LOOK_EVERY)
     finally:

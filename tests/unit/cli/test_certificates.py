@@ -18,7 +18,7 @@ from perijove.domain.certificate_events import Certified, Waiting
 from perijove.domain.certificate_failures import PORT_REFUSED, REDIRECT_NOT_FORWARDED
 from perijove.domain.events import Failed
 from perijove.domain.failures import Evidence
-from tests.fakes.certificate_desk import CHAIN, KEY, ROOT, SERVED, TOKEN, VERDICT, WAITING
+from tests.fakes.certificate_desk import CHAIN, KEY, SERVED, TOKEN, VERDICT, WAITING
 from tests.unit.cli.conftest import Shell
 
 ATTEMPT = f"{WAITING}-1"
@@ -281,4 +281,14 @@ def test_a_place_that_cannot_be_written_leaves_status_2(perijove: Shell, tmp_pat
 
 
 def test_the_root_is_printed_for_whoever_trusts_it_by_hand(perijove: Shell) -> None:
-    assert perijove("trust", "--print").out.encode() == ROOT
+    ran = perijove("trust", "--print")
+    assert ran.status == 0, ran.err
+    assert ran.out == (perijove.state.local_ca / "root.pem").read_text()
+    assert ran.out.startswith("-----BEGIN CERTIFICATE-----")
+    assert "SHA-256 fingerprint" in ran.err
+    assert str(perijove.state.local_ca / "root.pem") in ran.err
+
+
+def test_a_root_that_was_never_trusted_need_not_be_taken_out(perijove: Shell) -> None:
+    ran = perijove("trust", "--uninstall")
+    assert (ran.status, ran.out) == (0, "This machine's store does not hold it.\n")

@@ -46,6 +46,12 @@ def settings_file(home: Path, text: str) -> str:
         pytest.param(("logs", "launch", "1"), id="logs"),
         pytest.param(("stop", "repo-1"), id="stop"),
         pytest.param(("clean",), id="clean"),
+        pytest.param(("get", "certs"), id="get certificates"),
+        pytest.param(("get", "certs", "-w"), id="watch certificates"),
+        pytest.param(("describe", "cert", "x"), id="describe a certificate"),
+        pytest.param(("cert", "issue", "x"), id="issue"),
+        pytest.param(("cert", "export", "x"), id="export"),
+        pytest.param(("trust",), id="trust"),
     ],
 )
 def test_without_a_service_it_says_so_and_fails(home: Path, words: tuple[str, ...]) -> None:
@@ -65,6 +71,9 @@ def test_without_a_service_it_says_so_and_fails(home: Path, words: tuple[str, ..
         pytest.param(("logs", "environment", "x"), "environment is none of", id="a kind without logs"),
         pytest.param(("get", "sessions", "-o", "xml"), "xml", id="an unknown form"),
         pytest.param(("up", "--port", "80"), "--port", id="an unknown flag"),
+        pytest.param(("up", "--acme-ca", "none.pem"), "--acme-ca", id="a file that is not there"),
+        pytest.param(("cert", "revoke", "x", "--reason", "boredom"), "boredom", id="no reason to revoke"),
+        pytest.param(("describe", "event", "x"), "event is none of", id="a kind that is not described"),
         pytest.param(("fly",), "fly", id="an unknown command"),
         pytest.param(("launch",), "Missing argument", id="no link"),
         pytest.param((), "Usage", id="nothing"),
@@ -76,7 +85,9 @@ def test_what_is_not_understood_leaves_status_2(home: Path, words: tuple[str, ..
     assert says in ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize("command", ["up", "launch", "get", "describe", "logs", "stop", "clean", "settings"])
+@pytest.mark.parametrize(
+    "command", ["up", "launch", "get", "describe", "logs", "stop", "clean", "settings", "cert", "trust"]
+)
 def test_every_command_explains_itself(home: Path, command: str) -> None:
     ran = perijove(home, command, "--help")
     assert ran.returncode == 0
@@ -134,6 +145,23 @@ def test_bad_settings_are_named_with_their_source(home: Path, text: str, variabl
     assert says in ran.stderr
     assert (next(iter(variables)) if variables else config) in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (("--http", "8000"), "service.http"),
+        (("--https", "nowhere"), "service.https"),
+        (("--behind", "nginx"), "service.behind"),
+    ],
+)
+def test_a_flag_that_is_no_setting_is_named(home: Path, words: tuple[str, ...], setting: str) -> None:
+    ran = perijove(home, "up", *words)
+    assert ran.returncode == 1
+    assert "platform.bad-settings" in ran.stderr
+    assert setting in ran.stderr
+    assert words[1] in ran.stderr
+    assert not (home / "state").exists()
 
 
 @pytest.mark.parametrize("words", [("up",), ("launch", "gh/owner/repo/HEAD")], ids=["up", "launch"])
