@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from josepy.json_util import encode_b64jose
 from josepy.jwk import JWKEC
 
-from perijove.backends import durable
+from perijove import durable
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.failures import Evidence, Fail
 
