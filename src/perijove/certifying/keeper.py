@@ -91,6 +91,8 @@ class Certificates:
         self._group = group
         self._settings = settings
         self._kept: dict[HostName, Kept] = {}
+        self._leaving: dict[HostName, asyncio.Task[None]] = {}
+        """What is just being ended of hosts that the settings do not name any more."""
 
     # what runs
 
@@ -113,19 +115,21 @@ class Certificates:
             if host not in specs:
                 kept.dropped = True
                 del self._kept[host]
+                if kept.task is not None:
+                    self._leaving[host] = kept.task
             if specs.get(host) != kept.spec and kept.task is not None:
                 kept.task.cancel()
         for host, spec in specs.items():
             before = self._kept.get(host)
             if before is None or before.spec != spec:
-                self._add(spec, before.task if before else None)
+                self._add(spec, before.task if before else self._leaving.pop(host, None))
             else:
                 before.corrected = True
                 before.bell.set()
 
     async def stop(self) -> None:
         """Stop; what is cut off is taken up at the next start, by the same orders."""
-        tasks = [kept.task for kept in self._kept.values() if kept.task is not None]
+        tasks = [*self._leaving.values(), *(kept.task for kept in self._kept.values() if kept.task is not None)]
         for task in tasks:
             task.cancel()
         if tasks:

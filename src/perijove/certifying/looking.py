@@ -5,7 +5,9 @@ A made-up answer is put up as a real one would be, and looked for as a CA does; 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +30,8 @@ from perijove.domain.ports import Clock
 
 FRESH, FRESH_CLOCK = 600.0, 10.0
 """Seconds for which a CA's directory is not asked for again; the second while our clock is what is wrong."""
+AT_ONCE = 32
+"""Hosts that are looked at in the same moment."""
 Look = Callable[[], Awaitable[Verdict]]
 
 
@@ -61,6 +65,8 @@ class Looking:
         self._reach_us = reach_us
         self._offers: dict[str, Offer] = {}
         """What CAs said lately, by directory."""
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._eyes = asyncio.Semaphore(AT_ONCE)
 
     def useful(self, spec: CertificateSpec) -> bool:
         """Whether there is anything to look at: dns-01 alone shows nothing at the host."""
@@ -79,7 +85,8 @@ class Looking:
             offer = await self._offer(spec)
             if offer.trouble is not None and offer.trouble.kind.code == CLOCK_WRONG.code:
                 return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
-            seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
+            async with self._eyes:
+                seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
             verdict = judge(
                 seen,
                 marker=self._marker,
@@ -114,10 +121,11 @@ class Looking:
         """What the first CA says; a CA that does not answer is told when it is asked for a certificate."""
         now = self._clock.now()
         issuer = next((one for one in spec.issuers if one.kind is IssuerKind.ACME), spec.issuers[0])
-        last = self._offers.get(issuer.directory)
-        if last is None or now - last.at >= FRESH:
-            last = self._offers[issuer.directory] = await self._asked(issuer, now)
-        return last
+        async with self._asking[issuer.directory]:
+            last = self._offers.get(issuer.directory)
+            if last is None or now - last.at >= FRESH:
+                last = self._offers[issuer.directory] = await self._asked(issuer, now)
+            return last
 
     async def _asked(self, issuer: Issuer, now: float) -> Offer:
         authority = self._authorities(issuer, issuer.directory)

@@ -21,6 +21,8 @@ from perijove.domain.ports import Clock
 log = structlog.get_logger()
 LIMIT = 5.0
 """Seconds in which a handshake must show the new certificate, once the data plane was told."""
+FRESH = 600.0
+"""Seconds for which a current secret is not read and verified again, unless it is replaced."""
 LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Seconds between handshakes; the last goes on."""
 
@@ -35,6 +37,8 @@ class Serving:
         self._clock = clock
         self._address = address
         self._tried: dict[HostName, Secret] = {}
+        self._known: dict[HostName, tuple[float, Secret]] = {}
+        """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
         self._trusted: set[HostName] = set()
         """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
 
@@ -86,6 +90,7 @@ class Serving:
             self._secrets.keep(secret)
         finally:
             self._tried.pop(secret.host, None)
+            self._known.pop(secret.host, None)
         try:
             await self._apply()  # what browsers are told of https may have changed with it
         except Fail as error:
@@ -93,11 +98,18 @@ class Serving:
 
     def current(self, host: HostName) -> Secret | None:
         """The host's current secret; None where there is none, or one that cannot be used any more."""
+        at, known = self._known.get(host, (0.0, None))
+        if known is not None and 0 <= self._clock.now() - at < FRESH:
+            return known
+        self._known.pop(host, None)
         try:
-            return self._secrets.current(host)
+            found = self._secrets.current(host)
         except Fail as error:
             log.warning("a secret cannot be used", host=host, code=error.failure.kind.code, why=error.failure.cause)
             return None
+        if found is not None:
+            self._known[host] = self._clock.now(), found
+        return found
 
     def stands(self, secret: Secret) -> bool:
         """Whether it is the host's current one already."""
