@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from perijove.certifying.schedule import budget_spent, next_attempt
+from perijove.domain import certificate_failures as rows
+from perijove.domain.failures import Failure
+
+NOW = 1_800_000_000.0
+HICCUP, LOST = rows.ACME_ERROR("hiccup"), rows.ORDER_LOST("gone")
+REFUSED, LIMITED = rows.ACME_ACCOUNT_REFUSED("no"), rows.ACME_RATE_LIMITED("too many", after=7)
+
+ROWS = [
+    pytest.param([], False, -NOW, id="none failed"),
+    pytest.param([HICCUP], False, 60, id="one"),
+    pytest.param([HICCUP] * 2, False, 600, id="two"),
+    pytest.param([HICCUP] * 9, False, 3600, id="many"),
+    pytest.param([LOST], False, 0, id="a lost order"),
+    pytest.param([LOST] * 2, False, 600, id="lost again"),
+    pytest.param([HICCUP, LIMITED], False, 7, id="the CA's own time"),
+    pytest.param([REFUSED], False, 86400, id="of little hope"),
+    pytest.param([REFUSED], True, 60, id="of little hope, but the settings may have changed"),
+]
+
+
+@pytest.mark.parametrize(("failed", "restarted", "after"), ROWS)
+def test_the_next_attempt(failed: list[Failure], restarted: bool, after: float) -> None:
+    assert next_attempt([(NOW, one) for one in failed], restarted=restarted) == NOW + after
+
+
+def test_four_failed_validations_within_an_hour_are_enough() -> None:
+    assert budget_spent([NOW - 10, NOW - 20, NOW - 30], NOW) is None
+    assert budget_spent([NOW - 10, NOW - 20, NOW - 30, NOW - 3600], NOW) is None
+    spent = budget_spent([NOW - 10, NOW - 20, NOW - 30, NOW - 600], NOW)
+    assert spent is not None
+    assert (spent.kind, spent.after) == (rows.BUDGET_SPENT, 3000)
+    spent = budget_spent([NOW - 5, NOW - 10, NOW - 20, NOW - 30, NOW - 600], NOW)
+    assert spent is not None
+    assert spent.after == 3570, "until fewer than four lie within the hour"
