@@ -288,7 +288,7 @@ class Hop:
     status: int
     """0 where nothing answered"""
     error: str = ""
-    """``, refused, timeout (no connection), silent (connected, no answer), unreachable, unresolved, reset, tls, not-http;
+    """``, refused, timeout (no connection), silent (no answer), unreachable, unresolved, reset, tls, not-http;
     `tls` at an `http://` address: what answers there expects TLS"""
     words: str = ""
     """The error as it was told, verbatim."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, get_type_hints
 
 from perijove.domain.certificates import ChallengeType
@@ -319,3 +319,13 @@ def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) 
             ip_network(network)
         except ValueError:
             fail(name, "must name networks like 192.0.2.0/24", network)
+    for server in settings.certificates.resolvers:
+        try:
+            _ = ip_address(server) if server.count(":") != 1 else split_address(server)
+        except ValueError:
+            fail("certificates.resolvers", "must name servers like 192.0.2.53 or 192.0.2.53:5353", server)
+    for address in settings.certificates.public_addresses:
+        try:
+            ip_address(address)
+        except ValueError:
+            fail("certificates.public_addresses", "must be IP addresses", address)

@@ -204,6 +204,9 @@ def test_issuers_and_hosts_have_tables_of_their_own() -> None:
         pytest.param("certificates.rehearse", "perhaps", "true or false", id="no truth"),
         pytest.param("service.behind", "proxy.example", "192.0.2.0/24", id="a name in front"),
         pytest.param("service.https", "443", "ADDRESS:PORT", id="no address for https"),
+        pytest.param("certificates.resolvers", "ns.example", "192.0.2.53", id="a name server by its name"),
+        pytest.param("certificates.resolvers", "192.0.2.53:dns", "192.0.2.53", id="a name server's port"),
+        pytest.param("certificates.public_addresses", "router", "IP addresses", id="an address by a name"),
     ],
 )
 def test_a_bad_value_of_certificates_is_refused(name: str, raw: Any, words: str) -> None:
