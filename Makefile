@@ -32,12 +32,12 @@ lint: .venv/installed-dev  ## Style, types, import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed-dev $(if $(PEER),.venv-peer/installed)  ## Measure launches, builds and memory; with PEER=1 beside plain JupyterHub (needs npm).
+bench: .venv/installed-dev $(if $(PEER),.venv-peer/installed)  ## Measure launches, builds, memory and certificates; with PEER=1 beside plain JupyterHub, certbot and acme-tiny (needs npm, pebble).
 	$(BIN)/python -m bench $(ARGS)
 
 .venv-peer/installed: .venv/installed
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peer
-	$(BIN)/uv pip install --quiet --python .venv-peer/bin/python jupyterhub==6.1.1 jupyterlab==4.6.6
+	$(BIN)/uv pip install --quiet --python .venv-peer/bin/python jupyterhub==6.1.1 jupyterlab==4.6.6 certbot==5.8.0 acme-tiny==5.0.3
 	npm install --silent --prefix .venv-peer configurable-http-proxy@5.3.0
 	@touch $@
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench import figures, machine
 from bench.builds import builds
+from bench.certificates import certificates
 from bench.failures import failures
 from bench.figures import Part
 from bench.jupyterhub import Hub, beside
@@ -22,7 +23,7 @@ from bench.ours import Bench, prepared
 from bench.start import start
 from bench.visitor import visiting
 
-PARTS = ("launches", "concurrent", "memory", "builds", "failures", "start")
+PARTS = ("launches", "concurrent", "memory", "builds", "failures", "start", "certificates")
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
 err = Console(stderr=True, soft_wrap=True)
@@ -58,6 +59,8 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
             return builds(bench, few, asked.quiet_wait)
         case "failures":
             return failures(bench, max(1, min(asked.runs, 3)), tell)
+        case "certificates":
+            return certificates(few, asked.quiet_wait, asked.peer_venv.absolute(), tell)
         case _:
             return start(bench, hub, few, asked.quiet_wait)
 
