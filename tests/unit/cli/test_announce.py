@@ -44,8 +44,7 @@ def test_a_service_that_stops_meanwhile_harms_nothing(state: State) -> None:
     """In a process of its own, as there: httpcore leaves a socket that could not connect to the collector."""
     words = (
         "import pathlib, sys; from perijove.cli import announce; from perijove.cli.client import Client;"
-        "from perijove.domain.failures import NOT_UP, Fail
-from perijove.domain.settings import Settings; from perijove.domain.state import State;"
+        "from perijove.domain.settings import Settings; from perijove.domain.state import State;"
         "announce.certificates(Client(State(pathlib.Path(sys.argv[1]))), Settings())"
     )
     command = [sys.executable, "-c", words, str(state.root)]
