@@ -14,12 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from cryptography import x509
+from websockets.asyncio.client import connect
 
 from perijove.domain.state import State
-from tests.e2e.service import Service, free_port, until
+from tests.e2e.service import Service, Session, free_port, until
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.pebble import Pebble, running_pebble
 
@@ -71,21 +73,70 @@ class CertifiedWorld:
         certificate: x509.Certificate = until(lambda: self.shown(host), limit)
         return certificate
 
+    def trust(self) -> ssl.SSLContext:
+        """What a visitor's browser has that trusts this CA."""
+        return ssl.create_default_context(cadata=self.pebble.root().decode())
+
     def ask(
-        self, host: str, path: str, *, https: bool = True, headers: Mapping[str, str] | None = None
+        self,
+        host: str,
+        path: str,
+        *,
+        https: bool = True,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        json: object = None,
     ) -> httpx.Response:
         """One request as a visitor of this host would make it; the certificate is judged by the CA's root."""
         port = self.https_port if https else self.http_port
         scheme = "https" if https else "http"
-        trust = ssl.create_default_context(cadata=self.pebble.root().decode())
-        with httpx.Client(verify=trust, trust_env=False, timeout=10) as client:
+        with httpx.Client(verify=self.trust(), trust_env=False, timeout=30) as client:
             asked = client.build_request(
-                "GET",
+                method,
                 f"{scheme}://{ADDRESS}:{port}{path}",
                 headers={"Host": host if port in (80, 443) else f"{host}:{port}", **(headers or {})},
+                json=json,
                 extensions={"sni_hostname": host},
             )
             return client.send(asked)
+
+    def secured(self, service: Service, link: str) -> SecuredSession:
+        """A launch that got ready, by https."""
+        told = str(service.launch(link)[-1]["url"])
+        assert told.startswith("https://"), told
+        return SecuredSession(self, Session(told))
+
+
+@dataclass(frozen=True)
+class SecuredSession:
+    """A session as a browser would use it by https, its name led to loopback."""
+
+    world: CertifiedWorld
+    session: Session
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.session.base).hostname or ""
+
+    def ask(self, path: str, method: str = "GET", json: object = None) -> httpx.Response:
+        """One request to its server."""
+        path = urlsplit(self.session.base).path + path
+        return self.world.ask(self.host, path, headers=self.session.headers, method=method, json=json)
+
+    def channel(self, port: int = 0) -> connect:
+        """A new kernel's websocket, to be entered."""
+        kernel = self.ask("api/kernels", "POST", {"name": "python3"}).raise_for_status().json()["id"]
+        address = f"{self.session.base.replace('https', 'wss', 1)}api/kernels/{kernel}/channels"
+        return connect(
+            address,
+            host=ADDRESS,
+            port=port or self.world.https_port,
+            ssl=self.world.trust(),
+            server_hostname=self.host,
+            proxy=None,
+            max_size=None,
+            additional_headers=self.session.headers,
+        )
 
 
 @contextmanager

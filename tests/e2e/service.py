@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from perijove.domain.state import State
 
@@ -65,6 +65,10 @@ class Service:
     python: str = sys.executable
     uid: int | None = None
     """Whom it runs as; None: as us."""
+    flags: tuple[str, ...] = ()
+    """More words for `perijove up`."""
+    told: list[str] = field(default_factory=list)
+    """What its commands have printed so far."""
     shares_cache: bool = True
     """Whether a new state directory begins with the test run's uv cache, which saves its first start 20 seconds."""
 
@@ -83,6 +87,13 @@ class Service:
 
     def up(self) -> Service:
         """Start it; returns once it says that it is up."""
+        process = self.start()
+        until(lambda: b"Perijove is up at" in self.log.read_bytes() or process.poll() is not None, STARTS_WITHIN)
+        assert b"Perijove is up at" in self.log.read_bytes(), self.log.read_text()
+        return self
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it, without waiting."""
         environ = {**os.environ, **{f"PERIJOVE_{name}": value for name, value in self.settings.items()}}
         become: dict[str, Any] = {}
         if self.uid is not None:
@@ -94,12 +105,10 @@ class Service:
         command = [self.python, "-m", "perijove", "up", "--state", str(self.state.root)]
         command += ["--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config)] if self.config.exists() else []
+        command += self.flags
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ, **become)
-        process = self.process
-        until(lambda: b"Perijove is up at" in self.log.read_bytes() or process.poll() is not None, STARTS_WITHIN)
-        assert b"Perijove is up at" in self.log.read_bytes(), self.log.read_text()
-        return self
+        return self.process
 
     def kill(self) -> None:
         """kill -9 the control plane, and nothing else."""
@@ -117,7 +126,11 @@ class Service:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        try:
+            return self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     def cli(self, *words: str, status: int = 0) -> str:
         """A command's standard output."""
@@ -128,6 +141,7 @@ class Service:
             timeout=180,
             check=False,
         )
+        self.told += [done.stdout, done.stderr]
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
 
@@ -186,43 +200,42 @@ class Session:
 
     async def _execute(self, code: str, kernel: str, limit: float) -> str:
         address = f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
-        said: list[str] = []
         dialled = connect(address, proxy=None, max_size=None, additional_headers=self.headers)
         async with asyncio.timeout(limit), dialled as channel:
-            asked = uuid.uuid4().hex
-            header = {"msg_id": asked, "username": "", "session": uuid.uuid4().hex, "msg_type": "execute_request"}
-            content = {
-                "code": code,
-                "silent": False,
-                "store_history": False,
-                "allow_stdin": False,
-                "stop_on_error": True,
+            return await executed(channel, code)
+
+
+async def executed(channel: ClientConnection, code: str) -> str:
+    """What the code prints and results in, run by the kernel at the other end of a websocket."""
+    asked = uuid.uuid4().hex
+    header = {"msg_id": asked, "username": "", "session": uuid.uuid4().hex, "msg_type": "execute_request"}
+    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
+    await channel.send(
+        json.dumps(
+            {
+                "header": {**header, "version": "5.3", "date": ""},
+                "parent_header": {},
+                "metadata": {},
+                "channel": "shell",
+                "buffers": [],
+                "content": {**content, "user_expressions": {}},
             }
-            await channel.send(
-                json.dumps(
-                    {
-                        "header": {**header, "version": "5.3", "date": ""},
-                        "parent_header": {},
-                        "metadata": {},
-                        "channel": "shell",
-                        "buffers": [],
-                        "content": {**content, "user_expressions": {}},
-                    }
-                )
-            )
-            while True:
-                message = json.loads(await channel.recv())
-                if message["parent_header"].get("msg_id") != asked:
-                    continue
-                content, kind = message["content"], message["msg_type"]
-                if kind == "stream":
-                    said.append(content["text"])
-                elif kind == "execute_result":
-                    said.append(content["data"]["text/plain"])
-                elif kind == "error":
-                    said.append(f"{content['ename']}: {content['evalue']}")
-                elif kind == "status" and content["execution_state"] == "idle":
-                    return "".join(said)
+        )
+    )
+    said: list[str] = []
+    while True:
+        message = json.loads(await channel.recv())
+        if message["parent_header"].get("msg_id") != asked:
+            continue
+        content, kind = message["content"], message["msg_type"]
+        if kind == "stream":
+            said.append(content["text"])
+        elif kind == "execute_result":
+            said.append(content["data"]["text/plain"])
+        elif kind == "error":
+            said.append(f"{content['ename']}: {content['evalue']}")
+        elif kind == "status" and content["execution_state"] == "idle":
+            return "".join(said)
 
 
 def running(state: State, **settings: str) -> Iterator[Service]:

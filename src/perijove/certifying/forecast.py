@@ -14,7 +14,7 @@ from perijove.certifying.renewal import ask_again
 from perijove.certifying.verdict import Verdict
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_events import Certified, Foreseen
-from perijove.domain.certificates import CertificateSpec, Confidence, RenewalWindow, Secret
+from perijove.domain.certificates import CertificateSpec, Confidence, Issuer, IssuerKind, RenewalWindow, Secret
 from perijove.domain.events import Entry
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
@@ -40,6 +40,8 @@ class Forecast:
         self._clock = clock
         self._spec = spec
         self._secret: Secret | None = None
+        self._asked: Issuer | None = None
+        """Who signed it and can be asked for a window; None for what the operator gave, or settings do not name."""
         self._window_at = 0.0
         self._look_at = clock.now() + LOOK_FIRST
         self._ill: bool | None = None
@@ -53,7 +55,7 @@ class Forecast:
         """When there is something to ask or to look at; in a time that never comes where there is not."""
         if self._secret is None:
             return NEVER
-        window = self._window_at if self._secret.ari else NEVER
+        window = self._window_at if self._asked is not None else NEVER
         return min(window, self._look_at if self._looks() else NEVER)
 
     def begin_anew(self) -> None:
@@ -66,12 +68,11 @@ class Forecast:
         secret = self._way.serving.current(self._spec.host)
         if secret is None or self._secret is None or secret.revision != self._secret.revision:
             self.window, self._window_at = None, 0.0
-        self._secret = secret
-        issuer = next((one for one in self._spec.issuers if secret is not None and one.name == secret.issuer), None)
-        if secret is None or issuer is None or not secret.ari or self._clock.now() < self._window_at:
+        self._secret, self._asked = secret, self._by_whom(secret)
+        if secret is None or self._asked is None or self._clock.now() < self._window_at:
             return
         try:
-            self.window = await self._way.authorities(issuer, secret.directory).renewal_window(secret)
+            self.window = await self._way.authorities(self._asked, secret.directory).renewal_window(secret)
             self._window_at = self._clock.now() + ask_again(self.window)
         except Fail as error:
             log.warning("the CA does not say when to renew", host=secret.host, code=error.failure.kind.code)
@@ -102,6 +103,12 @@ class Forecast:
             log.warning("a host cannot be looked at", host=self._spec.host, code=error.failure.kind.code)
             return
         self.came_right, self._ill = self._ill and well, not well
+
+    def _by_whom(self, secret: Secret | None) -> Issuer | None:
+        if secret is None or not secret.ari:
+            return None
+        issuers = (one for one in self._spec.issuers if one.kind is not IssuerKind.FILES)
+        return next((one for one in issuers if one.name == secret.issuer), None)
 
     def _looks(self) -> bool:
         return asks_for_proof(self._spec.issuers) and self._way.looking.useful(self._spec)
