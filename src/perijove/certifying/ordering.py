@@ -38,7 +38,14 @@ from perijove.domain.certificate_events import (
     OrderSeen,
     Waiting,
 )
-from perijove.domain.certificate_failures import ACME_RATE_LIMITED, ACME_UNAVAILABLE, ACME_UNREACHABLE
+from perijove.domain.certificate_failures import (
+    ACME_RATE_LIMITED,
+    ACME_UNAVAILABLE,
+    ACME_UNREACHABLE,
+    CA_SLOW,
+    ORDER_INVALID,
+    VALIDATION_FAILED,
+)
 from perijove.domain.certificate_ports import Authority, Secrets
 from perijove.domain.certificates import (
     AuthorizationView,
@@ -50,11 +57,13 @@ from perijove.domain.certificates import (
     OrderStatus,
     OrderView,
 )
-from perijove.domain.failures import Fail
+from perijove.domain.failures import INTERRUPTED, Fail, Failure
 from perijove.domain.ports import Clock
 
 PASSING = frozenset({ACME_UNREACHABLE.code, ACME_UNAVAILABLE.code, ACME_RATE_LIMITED.code})
 """Failures of a look at an order in hand that are worth another look."""
+MAY_BE_OURS = frozenset({VALIDATION_FAILED.code, ORDER_INVALID.code, CA_SLOW.code})
+"""Ends of an order in hand that a stop of the service can bring about."""
 MISSED, MISSED_LOOK = 60.0, 5.0
 """Seconds for which looks may fail before the order is let go, and between them where the CA names no time."""
 
@@ -118,11 +127,19 @@ class Ordering:
                 if isinstance(step, Done):
                     return
                 if isinstance(step, GiveUp):
-                    raise Fail(step.failure)
+                    raise Fail(self._given_up(step.failure))
                 for event in await self._taken(step, answers):
                     yield event
                     if isinstance(event, Issued):
                         return
+
+    def _given_up(self, failure: Failure) -> Failure:
+        """Why the order brings nothing; not held against the host where nobody was here to answer."""
+        placed = self._ask.placed
+        if placed is None or not self._known.answered <= placed.answered or failure.kind.code not in MAY_BE_OURS:
+            return failure
+        cause = f"the CA may have looked while Perijove did not run: {failure.cause}"
+        return INTERRUPTED(cause, *failure.evidence, remedy="A new order is placed by itself.")
 
     async def _taken(self, step: Step, answers: AsyncExitStack) -> list[CertificateEvent]:
         """Do one step; what is to be told of it."""

@@ -19,7 +19,7 @@ from perijove.domain.certificate_events import (
     OrderSeen,
     Served,
 )
-from perijove.domain.certificates import OrderStatus
+from perijove.domain.certificates import ChallengeType, OrderStatus
 from perijove.domain.events import Event
 
 REHEARSED = (OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
@@ -40,6 +40,16 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Presented:
+    """An answer that was put up, and may still stand."""
+
+    issuer: str
+    directory: str
+    type: ChallengeType
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What an attempt's events so far say."""
 
@@ -48,6 +58,8 @@ class Progress:
     """Who is asked; `` before anybody is."""
     placed: Placed | None = None
     """At that issuer, and not yet over."""
+    presented: frozenset[Presented] = frozenset()
+    """For all orders so far."""
     rehearsed: bool = False
     """Whether that issuer's rehearsal went well."""
     issued: Issued | None = None
@@ -66,8 +78,10 @@ def after(progress: Progress, event: Event) -> Progress:
             return replace(progress, issuer=issuer, placed=None, rehearsed=False)
         case OrderPlaced():
             return replace(progress, placed=Placed(event))
-        case ChallengePresented(_, url) if placed:
-            return replace(progress, placed=replace(placed, presented=placed.presented | {url}))
+        case ChallengePresented(kind, url, token) if placed:
+            answer = Presented(placed.order.issuer, placed.order.directory, kind, token)
+            placed = replace(placed, presented=placed.presented | {url})
+            return replace(progress, placed=placed, presented=progress.presented | {answer})
         case ChallengeAnswered(url) if placed:
             return replace(progress, placed=replace(placed, answered=placed.answered | {url}))
         case OrderSeen(status) if placed:

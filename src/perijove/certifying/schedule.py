@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from perijove.certifying.moments import DAY, HOUR, MINUTE, span
 from perijove.domain.certificate_failures import BUDGET_SPENT, ORDER_LOST
-from perijove.domain.failures import Evidence, Failure, Retry
+from perijove.domain.failures import INTERRUPTED, Evidence, Failure, Retry
 
 DELAYS = (MINUTE, 10 * MINUTE, HOUR)
 """Seconds after the first, second, … failure in a row; the last goes on."""
-AT_ONCE = frozenset({ORDER_LOST.code})
+AT_ONCE = frozenset({ORDER_LOST.code, INTERRUPTED.code})
 """Failures after whose first a new attempt helps at once."""
 OF_LITTLE_HOPE = DAY
 """Seconds after a failure that trying again cannot help by itself: somebody may have put it right meanwhile."""

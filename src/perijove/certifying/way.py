@@ -6,8 +6,8 @@ In: an attempt, perhaps one that a crash cut off. Out: CertificateEvents; the la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -34,6 +34,7 @@ from perijove.domain.certificate_failures import CAA_FORBIDS, FILE_UNREADABLE, V
 from perijove.domain.certificate_ports import Authorities, Secrets
 from perijove.domain.certificates import (
     CertificateSpec,
+    ChallengeAnswer,
     ChallengeType,
     Confidence,
     Issuer,
@@ -42,7 +43,7 @@ from perijove.domain.certificates import (
     Secret,
 )
 from perijove.domain.events import Failed
-from perijove.domain.failures import BUG, Evidence, Fail, Failure
+from perijove.domain.failures import BUG, INTERRUPTED, Evidence, Fail, Failure
 from perijove.domain.ports import Clock
 
 log = structlog.get_logger()
@@ -108,20 +109,22 @@ class CertificateWay:
             failure = failures.of(error)
             if failure.kind is BUG:
                 log.exception("an attempt to get a certificate met a bug", order=attempt.order)
+            yield Failed(failure)
+            # Only now: where it cannot be written down, the attempt goes on later, and needs its key.
             if attempt.past.issued is None:
                 self.secrets.drop(attempt.order, attempt.spec.host)
-            yield Failed(failure)
 
     async def _attempt(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
-        if attempt.past.issued is None:
-            attempt.inside = attempt.past.looked.failure if attempt.past.looked else None
-            if self._undecided(attempt):
-                async with aclosing(self._looked(attempt)) as looks:
-                    async for event in looks:
+        async with self._cleared(attempt):
+            if attempt.past.issued is None:
+                attempt.inside = attempt.past.looked.failure if attempt.past.looked else None
+                if self._undecided(attempt):
+                    async with aclosing(self._looked(attempt)) as looks:
+                        async for event in looks:
+                            yield event
+                async with self._slots, aclosing(self._asked(attempt)) as events:
+                    async for event in events:
                         yield event
-            async with self._slots, aclosing(self._asked(attempt)) as events:
-                async for event in events:
-                    yield event
 
         secret = self._issued(attempt)
         if not (attempt.past.served and self.serving.stands(secret)):
@@ -133,6 +136,20 @@ class CertificateWay:
             if command not in attempt.past.hooks:
                 yield await self._hooked(command, secret)
         yield Certified(secret.revision)
+
+    @asynccontextmanager
+    async def _cleared(self, attempt: Attempt) -> AsyncIterator[None]:
+        """What a run that was cut off put up is taken down at the end; until then a CA may be looking at it."""
+        left, issuers = attempt.past.presented, {issuer.name: issuer for issuer in attempt.spec.issuers}
+        try:
+            yield
+        finally:
+            for one in left:
+                if one.issuer in issuers and one.type in self._solvers:
+                    account = await self.authorities(issuers[one.issuer], one.directory).account()
+                    words = f"{one.token}.{account.thumbprint}"
+                    answer = ChallengeAnswer(attempt.spec.host, one.type, one.token, words, one.directory)
+                    await self._solvers[one.type].withdraw(answer)
 
     def _undecided(self, attempt: Attempt) -> bool:
         """Whether a look can still spare the CA: it is to be asked, and has no order of ours in hand."""
@@ -224,7 +241,7 @@ class CertificateWay:
                 # Seen from here and from outside: what we saw says more than what the CA says.
                 told = (*attempt.inside.evidence, *error.failure.evidence)
                 raise Fail(replace(attempt.inside, evidence=told)) from error
-            if code in (VALIDATION_FAILED.code, CAA_FORBIDS.code):
+            if code in (VALIDATION_FAILED.code, CAA_FORBIDS.code, INTERRUPTED.code):
                 raise
             words = "the rehearsal cannot be had, so the CA itself is asked"
             yield Waiting(words, error.failure, self._clock.now())

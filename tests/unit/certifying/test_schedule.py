@@ -4,7 +4,7 @@ import pytest
 
 from perijove.certifying.schedule import budget_spent, next_attempt
 from perijove.domain import certificate_failures as rows
-from perijove.domain.failures import Failure
+from perijove.domain.failures import INTERRUPTED, Failure
 
 NOW = 1_800_000_000.0
 HICCUP, LOST = rows.ACME_ERROR("hiccup"), rows.ORDER_LOST("gone")
@@ -17,6 +17,7 @@ ROWS = [
     pytest.param([HICCUP] * 9, False, 3600, id="many"),
     pytest.param([LOST], False, 0, id="a lost order"),
     pytest.param([LOST] * 2, False, 600, id="lost again"),
+    pytest.param([INTERRUPTED("the service stopped")], False, 0, id="cut off by a stop of ours"),
     pytest.param([HICCUP, LIMITED], False, 7, id="the CA's own time"),
     pytest.param([REFUSED], False, 86400, id="of little hope"),
     pytest.param([REFUSED], True, 60, id="of little hope, but the settings may have changed"),
