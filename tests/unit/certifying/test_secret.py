@@ -116,7 +116,7 @@ def test_a_common_name_alone_holds_no_host() -> None:
 @pytest.mark.parametrize(
     ("begins", "ends", "word"),
     [
-        pytest.param(-2 * DAY, -1.0, "ended", id="over"),
+        pytest.param(-2 * DAY, -DAY, "ended", id="over"),
         pytest.param(secret.CLOCK_GRACE + 60, DAY, "begins", id="not yet"),
     ],
 )
