@@ -14,23 +14,15 @@ import structlog
 
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
-from perijove.backends.environments import UvEnvironments
-from perijove.backends.git import GitRepositories
-from perijove.backends.pad.client import Pad
 from perijove.backends.sqlite import SqliteLedger
 from perijove.certifying.wanted import wanted
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail, Failure
-from perijove.domain.listening import listening_url, loopback_only, own_url
+from perijove.domain.listening import listening_url, own_url
 from perijove.domain.nouns import DataPlaneTable, Isolation
 from perijove.domain.ports import Tell
-from perijove.domain.settings import PrivateAddresses, Settings
+from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
-from perijove.launching.build.builder import Builds
-from perijove.launching.launches import Launches
-from perijove.launching.start.queue import Queue
-from perijove.launching.start.sessions import SessionKeeper
-from perijove.launching.way import LaunchWay
 from perijove.routing.reconcile import Applier, keep
 from perijove.routing.table import table
 from perijove.web.admin import Admin
@@ -42,6 +34,8 @@ from perijove.web.pages import ASSETS_VERSION, STATIC
 from perijove.web.public import Public
 from perijove.wiring.certifying import CertificateParts, directories
 from perijove.wiring.certifying import joined as certificate_parts
+from perijove.wiring.launching import LaunchParts
+from perijove.wiring.launching import joined as launch_parts
 from perijove.wiring.sockets import Door, serving
 
 log = structlog.get_logger()
@@ -70,14 +64,10 @@ class Parts:
     ledger: SqliteLedger
     marker: str
     """By which our own answers are known."""
-    pad: Pad
     caddy: Caddy
     apply: Applier
     certifying: CertificateParts
-    repositories: GitRepositories
-    environments: UvEnvironments
-    sessions: SessionKeeper
-    launches: Launches
+    launching: LaunchParts
     admin: Admin
     public: Public
 
@@ -141,56 +131,22 @@ class Service:
 
     def _joined(self, group: asyncio.TaskGroup) -> Parts:
         """All objects, each given what it needs."""
-        state, clock, settings = self.state, SystemClock(), self.settings()
-        keys = statedir.keys(state)
-        ledger = SqliteLedger(state.database)
+        state, clock, keys = self.state, SystemClock(), statedir.keys(self.state)
+        ledger, caddy = SqliteLedger(state.database), Caddy(state)
         journal = Journal(ledger, clock)
-        pad = Pad(state, settings.session.isolation)
-        repositories = GitRepositories(state, settings.repositories, private_addresses=_private(settings))
-        self._reloaded.append(lambda new: repositories.apply(new.repositories, _private(new)))
-        environments = UvEnvironments(state, settings.build, pad)
-        self._reloaded.append(lambda new: environments.apply(new.build))
-        builds = Builds(environments, settings.build.concurrent, group)
-        sessions = SessionKeeper(pad, journal, keys, clock, self.settings)
-        queue = Queue(sessions, self.settings)
-        way = LaunchWay(repositories, environments, builds, queue, sessions, keys, clock, self.settings)
-        launches = Launches(way, journal, group)
-        caddy = Caddy(state)
         apply = Applier(caddy, lambda: self._table(certifying))
         certifying = certificate_parts(state, self.settings, journal, keys, clock, group, apply)
-        self._reloaded.append(certifying.reload)
-        certificates, overview = certifying.certificates, certifying.overview
+        launching = launch_parts(state, self.settings, journal, keys, clock, group)
+        self._reloaded = [certifying.reload, launching.reload]
+        launches, sessions, pad = launching.launches, launching.sessions, launching.pad
         admin = Admin(
-            launches,
-            sessions,
-            pad,
-            repositories,
-            environments,
-            journal,
-            keys,
-            clock,
-            lambda: self._settings,
-            self.url,
-            CertificateAdmin(certificates, overview, journal, certifying.local_ca.root_pem),
-        )
-        public = Public(
-            launches, sessions, pad, journal, keys, clock, self.settings, certifying.answers.get, certifying.standing
-        )
-        return Parts(
-            clock,
-            ledger,
-            keys.solver_marker(),
-            pad,
-            caddy,
-            apply,
-            certifying,
-            repositories,
-            environments,
-            sessions,
-            launches,
-            admin,
-            public,
-        )
+            launches, sessions, pad, launching.repositories, launching.environments, journal, keys, clock,
+            lambda: self._settings, self.url,
+            CertificateAdmin(certifying.certificates, certifying.overview, journal, certifying.local_ca.root_pem),
+        )  # fmt: skip
+        answers, standing = certifying.answers.get, certifying.standing
+        public = Public(launches, sessions, pad, journal, keys, clock, self.settings, answers, standing)
+        return Parts(clock, ledger, keys.solver_marker(), caddy, apply, certifying, launching, admin, public)
 
     async def _live(self, group: asyncio.TaskGroup, tell: Tell, up: Callable[[str], object]) -> None:
         """Certificates first: whoever looks from outside is answered while the rest still starts."""
@@ -216,26 +172,27 @@ class Service:
             await parts.certifying.stop()
             if not found:
                 await parts.caddy.close()
-            if await parts.pad.close(stop=self.stopping.is_set()):
-                parts.sessions.told_stopped()
+            if await parts.launching.pad.close(stop=self.stopping.is_set()):
+                parts.launching.sessions.told_stopped()
             parts.ledger.close()
 
     async def _ready(self, parts: Parts, tasks: Tasks, tell: Tell) -> None:
         """Have everything that a launch needs."""
-        await parts.pad.ensure()
-        tell(_ground(await parts.pad.isolation()))
-        tasks.add(parts.pad.supervise(), "pad, supervised")
-        tasks.add(parts.sessions.watch(), "sessions, heard")
-        await parts.sessions.recover()
-        await parts.environments.prepare(tell)
-        parts.repositories.sweep()
-        parts.launches.recover()
-        tasks.add(parts.sessions.cull(), "sessions, culled")
+        launching = parts.launching
+        await launching.pad.ensure()
+        tell(_ground(await launching.pad.isolation()))
+        tasks.add(launching.pad.supervise(), "pad, supervised")
+        tasks.add(launching.sessions.watch(), "sessions, heard")
+        await launching.sessions.recover()
+        await launching.environments.prepare(tell)
+        launching.repositories.sweep()
+        launching.launches.recover()
+        tasks.add(launching.sessions.cull(), "sessions, culled")
 
     async def _wind_down(self, parts: Parts, tasks: Tasks) -> None:
         """Let launches end, then certificates, then the data plane."""
-        log.info("stopping", launches=parts.launches.in_progress)
-        await parts.launches.drain(self.settings().service.drain)
+        log.info("stopping", launches=parts.launching.launches.in_progress)
+        await parts.launching.launches.drain(self.settings().service.drain)
         tasks.cancel()
         await parts.certifying.stop()
         await parts.caddy.close()
@@ -289,12 +246,6 @@ def _ground(isolation: Isolation) -> str:
     uid = "a user each" if isolation.own_uid else "one user for all"
     limits = f"limits by cgroup {isolation.cgroups}" if isolation.cgroups else "limits watched, no cgroups here"
     return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}"
-
-
-def _private(settings: Settings) -> bool:
-    """Whether visitors may name private addresses."""
-    wish = settings.repositories.private_addresses
-    return loopback_only(settings.service) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perijove.certifying import caa
-from perijove.certifying.outside import names_seen_outside, seen_outside
-from perijove.certifying.sentences import answer, certificate, dns_evidence, handshake_evidence, hop_evidence, who
-from perijove.certifying.trail import Trail, Why, why
+from perijove.certifying.verdict import caa
+from perijove.certifying.verdict.outside import names_seen_outside, seen_outside
+from perijove.certifying.verdict.sentences import (
+    answer,
+    certificate,
+    dns_evidence,
+    handshake_evidence,
+    hop_evidence,
+    who,
+)
+from perijove.certifying.verdict.trail import Trail, Why, why
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import AddressSeen, ChallengeType, Confidence, DnsSeen, Sighting
 from perijove.domain.failures import Evidence, Failure

@@ -6,7 +6,7 @@ import re
 from html import unescape
 from urllib.parse import urlsplit
 
-from perijove.certifying.web_servers import PATH
+from perijove.certifying.verdict.web_servers import PATH
 from perijove.domain.certificates import DnsSeen, Hop, SeenCertificate
 from perijove.domain.failures import Evidence
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from perijove.certifying import web_servers
-from perijove.certifying.sentences import answer, place, silence, title, wall, who
+from perijove.certifying.verdict import web_servers
+from perijove.certifying.verdict.sentences import answer, place, silence, title, wall, who
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import Hop, HostName
 from perijove.domain.failures import Kind

@@ -1,0 +1,63 @@
+"""The launch way's parts, joined. In: settings, state. Out: who launches, and all that this needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from perijove.backends.environments import UvEnvironments
+from perijove.backends.git import GitRepositories
+from perijove.backends.pad.client import Pad
+from perijove.domain.keys import Keys
+from perijove.domain.listening import loopback_only
+from perijove.domain.ports import Clock
+from perijove.domain.settings import PrivateAddresses, Settings
+from perijove.domain.state import State
+from perijove.journal import Journal
+from perijove.launching.build.builder import Builds
+from perijove.launching.launches import Launches
+from perijove.launching.start.queue import Queue
+from perijove.launching.start.sessions import SessionKeeper
+from perijove.launching.way import LaunchWay
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchParts:
+    """The live objects of the launch way."""
+
+    pad: Pad
+    repositories: GitRepositories
+    environments: UvEnvironments
+    sessions: SessionKeeper
+    launches: Launches
+
+    def reload(self, settings: Settings) -> None:
+        """Do as the settings say now."""
+        self.repositories.apply(settings.repositories, _private(settings))
+        self.environments.apply(settings.build)
+
+
+def joined(
+    state: State,
+    settings: Callable[[], Settings],
+    journal: Journal,
+    keys: Keys,
+    clock: Clock,
+    group: asyncio.TaskGroup,
+) -> LaunchParts:
+    """All objects, each given what it needs."""
+    now = settings()
+    pad = Pad(state, now.session.isolation)
+    repositories = GitRepositories(state, now.repositories, private_addresses=_private(now))
+    environments = UvEnvironments(state, now.build, pad)
+    builds = Builds(environments, now.build.concurrent, group)
+    sessions = SessionKeeper(pad, journal, keys, clock, settings)
+    way = LaunchWay(repositories, environments, builds, Queue(sessions, settings), sessions, keys, clock, settings)
+    return LaunchParts(pad, repositories, environments, sessions, Launches(way, journal, group))
+
+
+def _private(settings: Settings) -> bool:
+    """Whether visitors may name private addresses."""
+    wish = settings.repositories.private_addresses
+    return loopback_only(settings.service) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
