@@ -258,8 +258,9 @@ def test_a_ca_that_looked_while_nobody_was_there_is_asked_again_at_once(scene: S
     until(lambda: "set INVALID" in scene.world.pebble.log)
 
     service.up()
-    assert_served(scene, service, host)
+    scene.world.has(host)
     assert scene.told(f"{host}-2")[-1] == "Certified"
+    assert_served(scene, service, host)
     assert scene.count(ORDERS) == 2
     assert_tidy(service.state, host)
 
