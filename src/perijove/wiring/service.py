@@ -27,6 +27,7 @@ from perijove.routing.reconcile import Applier, keep
 from perijove.routing.table import table
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.certificate_metrics import CertificateMetrics
 from perijove.web.challenge import MARKER, PATH
 from perijove.web.front import public_app
 from perijove.web.opening import opening_app
@@ -146,6 +147,8 @@ class Service:
         )  # fmt: skip
         answers, standing = certifying.answers.get, certifying.standing
         public = Public(launches, sessions, pad, journal, keys, clock, self.settings, answers, standing)
+        metrics = CertificateMetrics(public.metrics.registry, certifying.overview.certificates, clock)
+        journal.listeners.append(metrics.told)
         return Parts(clock, ledger, keys.solver_marker(), caddy, apply, certifying, launching, admin, public)
 
     async def _live(self, group: asyncio.TaskGroup, tell: Tell, up: Callable[[str], object]) -> None:
