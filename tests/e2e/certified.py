@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -87,7 +87,10 @@ class CertifiedWorld:
         method: str = "GET",
         json: object = None,
     ) -> httpx.Response:
-        """One request as a visitor of this host would make it; the certificate is judged by the CA's root."""
+        """One request as a visitor of this host would make it; the certificate is judged by the CA's root.
+
+        As browsers do, a GET is made again where a reload of the data plane cost the connection.
+        """
         port = self.https_port if https else self.http_port
         scheme = "https" if https else "http"
         with httpx.Client(verify=self.trust(), trust_env=False, timeout=30) as client:
@@ -98,6 +101,9 @@ class CertifiedWorld:
                 json=json,
                 extensions={"sni_hostname": host},
             )
+            for _ in range(3 if method == "GET" else 0):
+                with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+                    return client.send(asked)
             return client.send(asked)
 
     def secured(self, service: Service, link: str) -> SecuredSession:

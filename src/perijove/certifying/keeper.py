@@ -66,6 +66,8 @@ class Kept:
     """Whether the journal was asked for an attempt that was cut off."""
     corrected: bool = True
     """Whether the settings may have been put right since the last failure: after a start or a change of them."""
+    judged: bool = False
+    """Whether what is served was seen since: trusted by browsers or not, for which the settings may say other roots."""
     decision: RenewalDecision | None = None
     next_at: float = 0
     """When the next attempt is due, where one failed."""
@@ -124,7 +126,7 @@ class Certificates:
             if before is None or before.spec != spec:
                 self._add(spec, before.task if before else self._leaving.pop(host, None))
             else:
-                before.corrected = True
+                before.corrected, before.judged = True, False
                 before.bell.set()
 
     async def stop(self) -> None:
@@ -149,6 +151,9 @@ class Certificates:
             try:
                 if not kept.taken_up:
                     self._take_up(kept)
+                if not kept.judged:
+                    kept.judged = True
+                    await self.way.serving.judge(kept.spec.host)
                 await kept.forecast.ask_window()
                 if kept.attempt is None and (due := self._due(kept)):
                     self._begin(kept, due.reason, due.why)

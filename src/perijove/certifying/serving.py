@@ -65,6 +65,20 @@ class Serving:
         """So it was before a restart."""
         self._trusted.add(host)
 
+    async def judge(self, host: HostName) -> None:
+        """See again whether browsers trust what is shown: the roots that the settings give them may be others now."""
+        secret = self.current(host)
+        if secret is None:
+            return
+        try:
+            seen = await self._sight.handshake(self._address(), secret.host.replace("*", "www", 1))
+        except (ConnectionError, TimeoutError) as error:
+            log.warning("a certificate is not seen, and what was known of it stays", host=host, saw=str(error)[:500])
+            return
+        if seen.fingerprint == secret.fingerprint and seen.trusted != self.trusted(host):
+            self._note(host, trusted=seen.trusted)
+            await self._told(host)
+
     async def show(self, secret: Secret) -> Served:
         """Have it served and see it in a handshake; it then stays in the table until `keep`.
 
@@ -81,7 +95,7 @@ class Serving:
             self._tried.pop(secret.host, None)
             await self._apply()
             raise seen
-        (self._trusted.add if seen.trusted else self._trusted.discard)(secret.host)
+        self._note(secret.host, trusted=seen.trusted)
         return Served(secret.revision, self._address(), seen.trusted)
 
     async def keep(self, secret: Secret) -> None:
@@ -91,10 +105,7 @@ class Serving:
         finally:
             self._tried.pop(secret.host, None)
             self._known.pop(secret.host, None)
-        try:
-            await self._apply()  # what browsers are told of https may have changed with it
-        except Fail as error:
-            log.warning("the data plane did not hear of a kept certificate", code=error.failure.kind.code)
+        await self._told(secret.host)
 
     def current(self, host: HostName) -> Secret | None:
         """The host's current secret; None where there is none, or one that cannot be used any more."""
@@ -115,6 +126,16 @@ class Serving:
         """Whether it is the host's current one already."""
         current = self.current(secret.host)
         return current is not None and current.revision == secret.revision
+
+    def _note(self, host: HostName, *, trusted: bool) -> None:
+        (self._trusted.add if trusted else self._trusted.discard)(host)
+
+    async def _told(self, host: HostName) -> None:
+        """The data plane hears what browsers are told of https; it is told all again soon where it does not."""
+        try:
+            await self._apply()
+        except Fail as error:
+            log.warning("the data plane did not hear of a certificate", host=host, code=error.failure.kind.code)
 
     async def _shown(self, secret: Secret) -> SeenCertificate | Fail:
         """The certificate once the port shows it; the Fail where it does not in time."""
