@@ -66,7 +66,7 @@ class Front:
         return int(answer.split(" ", 2)[1]), answer.partition("\r\n\r\n")[2]
 
     async def served(self, path: str) -> None:
-        """Wait until this path is answered with 200; a reload may reset a connection that is made just then."""
+        """Wait until this path is answered with 200; a reload may close the connection that it is asked by."""
         async with asyncio.timeout(LIMIT):
             while True:
                 try:
@@ -265,7 +265,7 @@ async def test_one_that_hangs_is_replaced(front: Front) -> None:
 
 
 async def test_another_caddy_on_the_same_address_is_named(front: Front) -> None:
-    """Two Caddys of one user would share a port without a word (SO_REUSEPORT)."""
+    """Two Caddys of one user would share a port without a word, had they opened it themselves (SO_REUSEPORT)."""
     other = State(front.state.root / "other")
     for folder in (other.root, other.run, other.logs, other.session_sockets):
         folder.mkdir(mode=0o700)
@@ -333,8 +333,8 @@ async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
 
 CADDIES = [
     pytest.param(None, "is not installed", id="none"),
-    pytest.param("v2.6.2 h1:xyz", "2.8 or later", id="an old one"),
-    pytest.param("what?", "2.8 or later", id="something else"),
+    pytest.param("v2.8.4 h1:xyz", "2.9 or later", id="an old one"),
+    pytest.param("what?", "2.9 or later", id="something else"),
 ]
 
 

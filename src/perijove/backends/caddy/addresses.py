@@ -1,12 +1,15 @@
-"""May this machine listen there? In: the table's addresses. Out: those it can have, or the failure that says why not.
+"""May this machine listen there? In: the table's addresses. Out: sockets for Caddy, or the failure that says why not.
 
-Asked before Caddy is, since it shares a port silently (SO_REUSEPORT) with another Caddy of the same user.
+Caddy inherits its sockets: one that it opens itself is replaced at each reload, and whoever waits in the old one's
+queue just then is reset. Those it must open itself, added while it runs, are tried first, since it shares a port
+silently (SO_REUSEPORT) with another Caddy of the same user. Acts.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 
 import psutil
@@ -15,6 +18,11 @@ from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel's net.core.somaxconn if that is less (listen(2))."""
+DEFERRED = 30
+"""Seconds that a connection without a byte may stay with the kernel (tcp(7)); Caddy's own limit for a header."""
 
 
 def present(table: DataPlaneTable, *, ipv6: bool) -> DataPlaneTable:
@@ -34,19 +42,32 @@ def has_ipv6() -> bool:
     return True
 
 
-def check(table: DataPlaneTable, held: tuple[str, ...]) -> None:
-    """Raise unless each address is free or held by our own Caddy (`held`).
+def bind(table: DataPlaneTable) -> dict[str, socket.socket]:
+    """A listening socket for each address: all, or none.
 
     Raises Fail: `platform.port-taken`, `platform.port-forbidden`, `platform.bad-settings`.
     """
-    if twice := set(table.http) & set(table.https):
-        seen = Evidence("service.http and service.https", " ".join(sorted(twice)))
-        raise Fail(failures.BAD_SETTINGS("one address cannot be for http and for https", seen))
+    bound: dict[str, socket.socket] = {}
+    for address, setting in _settings(table):
+        try:
+            bound[address] = _bind(address)
+        except OSError as error:
+            # Before the holder is looked for: a twin's port would name us.
+            for opened in bound.values():
+                opened.close()
+            raise Fail(_refused(address, setting, error)) from error
+    return bound
+
+
+def check(table: DataPlaneTable, held: tuple[str, ...]) -> None:
+    """Raise unless each address is free or held by our own Caddy (`held`). Raises Fail as `bind`."""
     ours = {_kind(address) for address in held}
-    for setting, addresses in (("http", table.http), ("https", table.https)):
-        for address in addresses:
-            if _kind(address) not in ours:
-                _bind(address, setting)
+    for address, setting in _settings(table):
+        if _kind(address) not in ours:
+            try:
+                _bind(address).close()
+            except OSError as error:
+                raise Fail(_refused(address, setting, error)) from error
 
 
 def taken(address: str, setting: str, said: Evidence) -> Failure:
@@ -69,24 +90,42 @@ def named(words: str, table: DataPlaneTable) -> tuple[str, str]:
     return next((one for one in ours if f"{one[0]}: " in words), ours[0])
 
 
-def _bind(address: str, setting: str) -> None:
+def _settings(table: DataPlaneTable) -> Iterator[tuple[str, str]]:
+    """Each address with its setting."""
+    if twice := set(table.http) & set(table.https):
+        seen = Evidence("service.http and service.https", " ".join(sorted(twice)))
+        raise Fail(failures.BAD_SETTINGS("one address cannot be for http and for https", seen))
+    for setting, addresses in (("http", table.http), ("https", table.https)):
+        yield from ((address, setting) for address in dict.fromkeys(addresses))
+
+
+def _bind(address: str) -> socket.socket:
+    """Of one family, so that `[::]:80` leaves `0.0.0.0:80` to its twin; `:80` is both. Raises OSError."""
     host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = not host and has_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    bound = socket.socket(family)
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((host, port))
-            probe.listen()
-    except OSError as error:
-        said = Evidence(f"bind {address}", error.strerror or str(error))
-        if error.errno == errno.EADDRINUSE:
-            raise Fail(taken(address, setting, said)) from error
-        if error.errno == errno.EACCES:
-            raise Fail(_forbidden(address, setting, said)) from error
-        cause = f"This machine cannot listen on service.{setting} = {address}"
-        raise Fail(failures.BAD_SETTINGS(cause, said)) from error
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        # Accepted with its first bytes: Caddy closes one that had sent none when a reload began (golang/go#75591).
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFERRED)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _refused(address: str, setting: str, error: OSError) -> Failure:
+    said = Evidence(f"bind {address}", error.strerror or str(error))
+    if error.errno == errno.EADDRINUSE:
+        return taken(address, setting, said)
+    if error.errno == errno.EACCES:
+        return _forbidden(address, setting, said)
+    return failures.BAD_SETTINGS(f"This machine cannot listen on service.{setting} = {address}", said)
 
 
 def _forbidden(address: str, setting: str, said: Evidence) -> Failure:

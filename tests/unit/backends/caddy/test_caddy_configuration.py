@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perijove.backends.caddy.addresses import named, present
-from perijove.backends.caddy.configuration import configuration, listens
+from perijove.backends.caddy.configuration import bare, configuration, inherited, listens
 from perijove.backends.caddy.encryption import connection_policies, server_name
 from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
@@ -50,6 +50,18 @@ def test_what_runs_is_known_by_its_addresses() -> None:
     empty: list[dict[str, Any] | None] = [None, {}, {"apps": None}, {"apps": {"http": {}}}]
     for nothing in empty:
         assert listens(nothing) == ()
+
+
+def test_sockets_it_was_given_are_named_by_number_and_known_again() -> None:
+    given = (*TABLE.http, TABLE.https[1])
+    told = configuration(TABLE, STATE, given)
+    listened = {name: server["listen"] for name, server in told["apps"]["http"]["servers"].items()}
+    assert listened == {"http": ["fd/100", "fd/101"], "https": ["tcp4/0.0.0.0:443", "fd/102", "tcp6/[::1]:444"]}
+    assert listens(told) == (*TABLE.http, *TABLE.https)
+    assert inherited(told) == inherited(bare(STATE, given)) == given
+    unmarked: list[dict[str, Any] | None] = [None, {}, {"@id": "else 127.0.0.1:80"}, bare(STATE)]
+    for nothing in unmarked:
+        assert inherited(nothing) == ()
 
 
 def test_without_ipv6_the_twins_are_left_out_and_nothing_else() -> None:
