@@ -37,6 +37,8 @@ class CertifiedWorld:
     http_port: int
     """Where the service listens for http."""
     https_port: int
+    front: str = ADDRESS
+    """The address at which visitors find these ports."""
 
     def service(self, state: State, *hosts: str, **settings: str) -> Service:
         """A service for these hosts, not started; `settings` as in PERIJOVE_*."""
@@ -60,7 +62,7 @@ class CertifiedWorld:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             with (
-                socket.create_connection((ADDRESS, port or self.https_port), timeout=5) as plain,
+                socket.create_connection((self.front, port or self.https_port), timeout=5) as plain,
                 context.wrap_socket(plain, server_hostname=host) as secured,
             ):
                 shown = secured.getpeercert(binary_form=True)
@@ -86,17 +88,19 @@ class CertifiedWorld:
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
         json: object = None,
+        source: str = "",
     ) -> httpx.Response:
-        """One request as a visitor of this host would make it; the certificate is judged by the CA's root.
+        """One request as a visitor of this host, at the address `source`, makes it; judged by the CA's root.
 
         As browsers do, a GET is made again where a reload of the data plane cost the connection.
         """
         port = self.https_port if https else self.http_port
         scheme = "https" if https else "http"
-        with httpx.Client(verify=self.trust(), trust_env=False, timeout=30) as client:
+        transport = httpx.HTTPTransport(verify=self.trust(), trust_env=False, local_address=source or None)
+        with httpx.Client(transport=transport, timeout=30) as client:
             asked = client.build_request(
                 method,
-                f"{scheme}://{ADDRESS}:{port}{path}",
+                f"{scheme}://{self.front}:{port}{path}",
                 headers={"Host": host if port in (80, 443) else f"{host}:{port}", **(headers or {})},
                 json=json,
                 extensions={"sni_hostname": host},
@@ -129,14 +133,14 @@ class SecuredSession:
         path = urlsplit(self.session.base).path + path
         return self.world.ask(self.host, path, headers=self.session.headers, method=method, json=json)
 
-    def channel(self, port: int = 0) -> connect:
+    def channel(self) -> connect:
         """A new kernel's websocket, to be entered."""
         kernel = self.ask("api/kernels", "POST", {"name": "python3"}).raise_for_status().json()["id"]
         address = f"{self.session.base.replace('https', 'wss', 1)}api/kernels/{kernel}/channels"
         return connect(
             address,
-            host=ADDRESS,
-            port=port or self.world.https_port,
+            host=self.world.front,
+            port=self.world.https_port,
             ssl=self.world.trust(),
             server_hostname=self.host,
             proxy=None,
