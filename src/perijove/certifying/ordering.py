@@ -28,6 +28,7 @@ from perijove.certifying.order import (
     worth_telling,
 )
 from perijove.certifying.progress import Placed
+from perijove.certifying.turns import Turns
 from perijove.domain.certificate_events import (
     CertificateEvent,
     ChallengeAnswered,
@@ -88,11 +89,16 @@ class Ask:
 class Ordering:
     """Brings one order to its end."""
 
-    def __init__(self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, ask: Ask) -> None:
+    def __init__(
+        self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, turns: Turns, ask: Ask
+    ) -> None:
         self._authority = authority
         self._secrets = secrets
         self._solvers = solvers
         self._clock = clock
+        self._turns = turns
+        self._turn = AsyncExitStack()
+        """Holds reloads back while the CA looks."""
         self._ask = ask
         self._told = 0
         """How often the state that lasts was told."""
@@ -121,9 +127,11 @@ class Ordering:
         )
         if order.status is not status:
             yield OrderSeen(order.status, order.problem)
-        async with AsyncExitStack() as answers:
+        async with AsyncExitStack() as answers, self._turn:
             while True:
                 step = next_step(self._known, self._clock.now())
+                if not isinstance(step, (Answer, LookAgain)):
+                    await self._turn.aclose()
                 if isinstance(step, Done):
                     return
                 if isinstance(step, GiveUp):
@@ -149,6 +157,7 @@ class Ordering:
             case Present(view):
                 return [await self._presented(view, answers)]
             case Answer(challenge):
+                await self._turn.enter_async_context(self._turns.look())
                 await self._authority.answer(challenge)
                 self._known = replace(
                     self._known, answered=self._known.answered | {challenge}, since=self._clock.now(), looks=0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from perijove.certifying.turns import Turns
 from perijove.certifying.wanted import REHEARSALS
 from perijove.domain.certificate_events import Served
 from perijove.domain.certificate_failures import NOT_SERVED
@@ -34,6 +35,7 @@ class Serving:
         self._secrets = secrets
         self._sight = sight
         self._apply = apply
+        self.turns = Turns()
         self._clock = clock
         self._address = address
         self._tried: dict[HostName, Secret] = {}
@@ -41,6 +43,8 @@ class Serving:
         """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
         self._trusted: set[HostName] = set()
         """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
+        self._untold: set[HostName] = set()
+        """Hosts of which the data plane does not know yet that this changed."""
 
     def served(self, specs: Iterable[CertificateSpec]) -> tuple[ServedCertificate, ...]:
         """What the table shows for these hosts; nothing for one that has no certificate."""
@@ -86,14 +90,14 @@ class Serving:
         """
         self._tried[secret.host] = secret
         try:
-            await self._apply()
+            await self._applied()
             seen = await self._shown(secret)
         except BaseException:
             self._tried.pop(secret.host, None)
             raise
         if isinstance(seen, Fail):
             self._tried.pop(secret.host, None)
-            await self._apply()
+            await self._applied()
             raise seen
         self._note(secret.host, trusted=seen.trusted)
         return Served(secret.revision, self._address(), seen.trusted)
@@ -105,7 +109,8 @@ class Serving:
         finally:
             self._tried.pop(secret.host, None)
             self._known.pop(secret.host, None)
-        await self._told(secret.host)
+        if secret.host in self._untold:
+            await self._told(secret.host)
 
     def current(self, host: HostName) -> Secret | None:
         """The host's current secret; None where there is none, or one that cannot be used any more."""
@@ -128,12 +133,19 @@ class Serving:
         return current is not None and current.revision == secret.revision
 
     def _note(self, host: HostName, *, trusted: bool) -> None:
-        (self._trusted.add if trusted else self._trusted.discard)(host)
+        if trusted != self.trusted(host):
+            (self._trusted.add if trusted else self._trusted.discard)(host)
+            self._untold.add(host)
+
+    async def _applied(self) -> None:
+        async with self.turns.reload():
+            await self._apply()
 
     async def _told(self, host: HostName) -> None:
         """The data plane hears what browsers are told of https; it is told all again soon where it does not."""
         try:
-            await self._apply()
+            await self._applied()
+            self._untold.discard(host)
         except Fail as error:
             log.warning("the data plane did not hear of a certificate", host=host, code=error.failure.kind.code)
 

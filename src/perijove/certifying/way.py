@@ -258,7 +258,8 @@ class CertificateWay:
             placed = None
         seen: tuple[ChallengeType, ...] | None = attempt.past.looked.open if attempt.past.looked else None
         ask = Ask(attempt.order, spec, issuer, directory, rehearsal, replaces, seen, placed)
-        ordering = Ordering(self.authorities(issuer, directory), self.secrets, self._solvers, self._clock, ask)
+        authority, turns = self.authorities(issuer, directory), self.serving.turns
+        ordering = Ordering(authority, self.secrets, self._solvers, self._clock, turns, ask)
         async with aclosing(ordering.run()) as events:
             async for event in events:
                 yield event
