@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ def tell(line: str) -> None:
 def main() -> int:
     """Everything that was asked for; 0 when all of it could be measured."""
     asked = options(sys.argv[1:])
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # starts are measured: what runs is compiled once, as it is anywhere
     parts, facts = [], machine.facts()
     with visiting() as visitor, prepared(visitor) as bench:
         tell(f"starting Perijove on {bench.state.root}: the first start installs the Jupyter server")
