@@ -74,7 +74,7 @@ def tell(line: str) -> None:
 def main() -> int:
     """Everything that was asked for; 0 when all of it could be measured."""
     asked = options(sys.argv[1:])
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # starts are measured: what runs is compiled once, as it is anywhere
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is started is compiled once, as it is anywhere
     parts, facts = [], machine.facts()
     with visiting() as visitor, prepared(visitor) as bench:
         tell(f"starting Perijove on {bench.state.root}: the first start installs the Jupyter server")
