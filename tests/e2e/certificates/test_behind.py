@@ -107,6 +107,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, module_state: State) -> Ite
         behind = Behind(visited, Nginx(folder), service, world.http_port)
         try:
             service.up()
+            until(lambda: "For HAProxy in front:" in service.log.read_text())
             behind.write_hook()
             behind.nginx.start(behind.pasted(tls=False))
             until(behind.script.with_suffix(".done").exists, 30)

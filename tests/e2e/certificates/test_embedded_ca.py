@@ -65,8 +65,7 @@ def test_localhost_is_believed_by_whoever_trusts_the_printed_root(service: Servi
     assert told["secret"]["issuer"] == "local"
     assert told["hsts"] is False
     assert service.cli("describe", "certificate", "localhost").startswith("✓ Ready")
-    up = service.log.read_text()
-    assert f"https://localhost:{https_port}/ certificate" in up
+    until(lambda: f"https://localhost:{https_port}/ certificate" in service.log.read_text())
 
 
 def status(service: Service, host: str) -> dict[str, Any]:
