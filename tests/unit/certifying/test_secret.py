@@ -32,7 +32,12 @@ from perijove.domain.certificate_failures import (
 from perijove.domain.failures import Fail, Failure, Kind
 from tests.fakes.private_ca import DAY, Leaf, PrivateCa
 
-NOW = time.time()
+
+def now() -> float:
+    """As late as the certificates that a test has just made."""
+    return time.time()
+
+
 HOST = "binder.example.org"
 
 
@@ -55,7 +60,7 @@ def whole(ca: PrivateCa, leaf: Leaf) -> bytes:
 
 def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path: Path) -> None:
     made = ca.leaf(HOST, "192.0.2.1")
-    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), HOST, NOW)
+    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), HOST, now())
     folder = tmp_path / "20260101-abc"
     told = secret.described(leaf, HOST, Origin("campus", ""), folder / "tls.crt", folder / "tls.key")
     assert (told.host, told.revision, told.issuer) == (HOST, "20260101-abc", "campus")
@@ -63,7 +68,7 @@ def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path
     assert told.signed_by == "Loopback test root"
     assert told.fingerprint == leaf.fingerprint(hashes.SHA256()).hex()
     assert int(told.serial, 16) == leaf.serial_number
-    assert told.not_before < NOW < told.not_after
+    assert told.not_before < now() < told.not_after
     assert told.ari.count(".") == 1
 
 
@@ -80,7 +85,7 @@ def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path
 )
 def test_names_that_hold_a_host(ca: PrivateCa, names: tuple[str, ...], host: str) -> None:
     made = ca.leaf(*names)
-    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, NOW)
+    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, now())
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_names_that_hold_a_host(ca: PrivateCa, names: tuple[str, ...], host: str
 )
 def test_names_that_do_not_hold_a_host_are_listed(ca: PrivateCa, names: tuple[str, ...], host: str) -> None:
     made = ca.leaf(*names)
-    told = refused(NAMES_MISSING, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, NOW))
+    told = refused(NAMES_MISSING, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, now()))
     assert host in told.cause
     assert names[0] in told.evidence[0].saw
 
@@ -104,7 +109,7 @@ def test_names_that_do_not_hold_a_host_are_listed(ca: PrivateCa, names: tuple[st
 def test_a_common_name_alone_holds_no_host() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    start = datetime.fromtimestamp(NOW - DAY, UTC)
+    start = datetime.fromtimestamp(now() - DAY, UTC)
     leaf = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=9))
         .sign(key, hashes.SHA256())
@@ -124,7 +129,7 @@ def test_a_certificate_out_of_its_time_is_told_with_both_ends_and_our_clock(
     ca: PrivateCa, begins: float, ends: float, word: str
 ) -> None:
     made = ca.leaf(HOST, valid_from=begins, valid_until=ends)
-    told = refused(NOT_VALID_NOW, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, NOW))
+    told = refused(NOT_VALID_NOW, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, now()))
     assert word in told.cause
     assert "this machine's clock says" in told.evidence[0].saw
 
@@ -139,12 +144,12 @@ def test_its_last_second_counts_and_the_next_does_not(ca: PrivateCa) -> None:
 
 def test_a_clock_a_little_ahead_of_ours_is_no_fault(ca: PrivateCa) -> None:
     made = ca.leaf(HOST, valid_from=120)
-    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, NOW)
+    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, now())
 
 
 def test_the_key_of_another_certificate_is_told(ca: PrivateCa) -> None:
     made, other = ca.leaf(HOST), ca.leaf(HOST, called="other")
-    told = refused(KEY_MISMATCH, lambda: secret.verified(made.chain.read_bytes(), other.key.read_bytes(), HOST, NOW))
+    told = refused(KEY_MISMATCH, lambda: secret.verified(made.chain.read_bytes(), other.key.read_bytes(), HOST, now()))
     assert told.evidence[0].saw.count("SHA-256") == 1
     assert HOST in told.cause
 
@@ -207,20 +212,20 @@ def test_a_key_that_cannot_be_read_is_told_and_never_shown(locked: bool) -> None
 def test_an_operator_s_key_may_be_of_another_kind(make: Callable[[], rsa.RSAPrivateKey]) -> None:
     key = make()
     name = x509.Name([])
-    start = datetime.fromtimestamp(NOW - DAY, UTC)
+    start = datetime.fromtimestamp(now() - DAY, UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=9))
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=True)
     leaf = builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL if isinstance(key, rsa.RSAPrivateKey) else
                             PrivateFormat.PKCS8, NoEncryption())  # fmt: skip
-    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, HOST, NOW) == (leaf,)
+    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, HOST, now()) == (leaf,)
     refused(KEY_MISMATCH, lambda: secret.check_key(leaf, secret.new_key(), "key"))
 
 
 def test_what_stands_beside_certificates_and_keys_in_one_file_is_left_out(ca: PrivateCa) -> None:
     made = ca.leaf(HOST)
     both = b"# of the campus\n" + made.key.read_bytes() + whole(ca, made)
-    assert secret.chain_pem(secret.verified(both, both, HOST, NOW)) == whole(ca, made)
+    assert secret.chain_pem(secret.verified(both, both, HOST, now())) == whole(ca, made)
     assert secret.key_pem(both) == made.key.read_bytes()
 
 
@@ -241,7 +246,7 @@ def test_the_identifier_for_renewal_information_is_that_of_the_standard_s_exampl
     """RFC 9773, 4.1: its key identifier and its serial number, which begins with a byte above 0x7f."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
-    start = datetime.fromtimestamp(NOW, UTC)
+    start = datetime.fromtimestamp(now(), UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 0x87654321, start, start + timedelta(days=1))
     identifier = bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4")
     builder = builder.add_extension(x509.AuthorityKeyIdentifier(identifier, None, None), critical=False)
