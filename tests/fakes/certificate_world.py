@@ -465,6 +465,7 @@ class CertificateWorld:
             async with asyncio.TaskGroup() as group:
                 self.certificates = Certificates(way, self.journal, self.clock, group, lambda: self.settings)
                 self.overview = Overview(self.certificates, self.clock)
+                self.certificates.recall()
                 await self.apply()
                 self.certificates.start()
                 try:

@@ -397,6 +397,7 @@ async def test_what_browsers_were_told_of_https_is_known_after_a_restart(world: 
     async with world.up():
         await world.attempt()
     async with world.up():
+        assert world.shown[HOST].hsts, "before anything else is done"
         assert world.certificates.served()[0].hsts
 
 

@@ -98,6 +98,15 @@ class Certificates:
 
     # what runs
 
+    def recall(self) -> None:
+        """Know what was served before a restart, so that the data plane can be told before anything else is done.
+
+        Raises Fail: `platform.bad-settings`.
+        """
+        for spec in wanted(self._settings()):
+            if self.attempts.seen_trusted(spec.host):
+                self.way.serving.remember(spec.host)
+
     def start(self) -> None:
         """Take up what a stop of the service cut off, and keep all hosts. Raises Fail: `platform.bad-settings`."""
         specs = wanted(self._settings())
@@ -105,9 +114,8 @@ class Certificates:
         for name in self.attempts.unfinished():
             if host_of(name) not in hosts:
                 self._let_go(name)
+        self.recall()
         for spec in specs:
-            if self.attempts.seen_trusted(spec.host):
-                self.way.serving.remember(spec.host)
             self._add(spec, None)
 
     def reload(self) -> None:
@@ -269,8 +277,8 @@ class Certificates:
     # what operators ask for
 
     def served(self) -> tuple[ServedCertificate, ...]:
-        """What the data plane's table shows."""
-        return self.way.serving.served([kept.spec for kept in self._kept.values()])
+        """What the data plane's table shows; before `start` as well, so that a restart refuses no handshake."""
+        return self.way.serving.served(wanted(self._settings()))
 
     def hosts(self) -> Sequence[HostName]:
         """Names that have, or shall have, a certificate."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+from perijove.certifying.local_names import SUFFIXES
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.listening import certified_hosts
@@ -29,8 +30,8 @@ KNOWN = {
 }
 REHEARSALS = frozenset(issuer.staging for issuer in KNOWN.values() if issuer.staging)
 """Directories whose certificates no browser trusts."""
-LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".test")
-"""RFC 6761, RFC 6762 and ICANN's word for private use: no public CA issues for them."""
+LOCAL_SUFFIXES = tuple(f".{name}" for name in SUFFIXES)
+"""No public CA issues for what nobody can own."""
 FOR_ADDRESSES = "shortlived"
 """The profile by which Let's Encrypt issues for IP addresses."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")

@@ -158,6 +158,7 @@ class Service:
         door = Door(opening_app(parts.public))
         try:
             async with serving(door, self.state.control_socket):
+                parts.certifying.certificates.recall()
                 await parts.apply()
                 tasks.add(keep(parts.apply, self.changed, parts.clock, self._tell_trouble), "data plane, kept")
                 parts.certifying.certificates.start()

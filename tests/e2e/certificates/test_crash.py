@@ -286,6 +286,28 @@ def test_caddy_comes_back_with_the_certificate(scene: Scene) -> None:
     assert scene.count(ORDERS) == 1
 
 
+def test_no_handshake_is_refused_while_the_control_plane_comes_back(scene: Scene) -> None:
+    host = "back.example"
+    service = scene.service(host).up()
+    shown = scene.world.has(host)
+    service.kill()
+    seen, over = list[x509.Certificate | None](), threading.Event()
+
+    def shake() -> None:
+        while not over.is_set():
+            seen.append(scene.world.shown(host))
+
+    visitor = threading.Thread(target=shake, name="visitor")
+    visitor.start()
+    try:
+        service.up()
+    finally:
+        over.set()
+        visitor.join()
+    assert len(seen) > 10
+    assert set(seen) == {shown}
+
+
 def test_a_stop_does_not_wait_for_a_ca_and_loses_nothing(scene: Scene) -> None:
     host = "stop.example"
     hold, service = scene.hold("/finalize-order/"), scene.service(host, "http-01").up()

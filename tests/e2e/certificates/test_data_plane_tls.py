@@ -356,6 +356,7 @@ async def test_an_answer_to_tls_alpn_is_shown_while_it_stands(front: TlsFront, d
         assert proves(await front.shown(host, context=unverified("acme-tls/1")), newer)
         folder = front.state.caddy / "acme" / component / "challenge_tokens"
         assert [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()] == [0o600]
+        assert {stat.S_IMODE(above.stat().st_mode) for above in (folder, *folder.parents[:2])} == {0o700}
         assert await front.shows("one.test", served_one)
         await solver.withdraw(newer)
         await solver.withdraw(newer)

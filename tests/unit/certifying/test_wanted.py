@@ -27,8 +27,9 @@ def issuer(host: str = HOST, /, **values: object) -> Issuer:
     ("host", "local"),
     [
         ("localhost", True), ("binder.localhost", True), ("pi.local", True), ("binder.internal", True),
-        ("binder.test", True), ("binder", True), ("192.168.1.7", True), ("127.0.0.1", True), ("fd00::1", True),
-        ("binder.example.org", False), ("8.8.8.8", False), ("2606:4700::1111", False), ("*.example.org", False),
+        ("nas.home.arpa", True), ("binder.test", True), ("binder", True), ("192.168.1.7", True),
+        ("127.0.0.1", True), ("fd00::1", True), ("binder.example.org", False), ("8.8.8.8", False),
+        ("2606:4700::1111", False), ("*.example.org", False),
     ],
 )  # fmt: skip
 def test_names_of_this_machine_are_signed_here_and_others_by_letsencrypt(host: str, local: bool) -> None:

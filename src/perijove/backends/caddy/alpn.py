@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from perijove import durable
 from perijove.backends.caddy.encryption import is_address, server_name
 from perijove.domain.certificates import ChallengeAnswer
 from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
@@ -81,7 +82,7 @@ def _filed(answer: ChallengeAnswer) -> dict[str, Any]:
 
 def _write(path: Path, content: bytes) -> None:
     """Aside and renamed, so that a handshake just then reads all of it or nothing."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.folder(path.parent)
     aside = path.with_name(f".{path.name}.aside")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
