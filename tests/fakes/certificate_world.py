@@ -45,7 +45,7 @@ from perijove.domain.certificates import (
     Sighting,
 )
 from perijove.domain.events import Entry, Event
-from perijove.domain.failures import DISK_FULL, Fail, Failure
+from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Fail, Failure
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.settings import CertificatesSettings, ServiceSettings, Settings
 from perijove.journal import Journal, ends
@@ -417,6 +417,8 @@ class CertificateWorld:
         self.http = HttpAnswers()
         self.shown: dict[str, ServedCertificate] = {}
         self.deaf = False
+        self.plane_down_until = 0.0
+        self.refused_tables = 0
         """Whether the data plane does nothing of what it is told."""
         self.hooks: dict[str, Failure | None] = {}
         self.ran: list[str] = []
@@ -440,6 +442,9 @@ class CertificateWorld:
 
     async def apply(self) -> None:
         await asyncio.sleep(0)
+        if self.clock.now() < self.plane_down_until:
+            self.refused_tables += 1
+            raise Fail(DATA_PLANE_DOWN("Caddy ended"))
         if not self.deaf:
             self.shown = {one.host: one for one in self.certificates.served()}
 

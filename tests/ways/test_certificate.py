@@ -24,7 +24,7 @@ from perijove.domain.certificate_events import (
 )
 from perijove.domain.certificates import Confidence, OrderStatus, Problem
 from perijove.domain.events import Event, Failed
-from perijove.domain.failures import DISK_FULL, Failure
+from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Failure
 from perijove.domain.wire import encode
 from tests.fakes.certificate_world import (
     PRODUCTION,
@@ -401,6 +401,25 @@ async def test_the_old_certificate_goes_back_where_the_new_one_is_not_shown(worl
         assert failure(await world.attempt(SECOND)).kind is rows.NOT_SERVED
         assert world.certificates.served() == (old,)
         assert world.overview.standing(HOST).ready
+
+
+async def test_a_data_plane_that_comes_back_costs_no_attempt(world: CertificateWorld) -> None:
+    async with world.up():
+        await world.clock.until(lambda: "OrderSeen" in names(world.events()))
+        world.plane_down_until = world.clock.now() + 3
+        assert isinstance((await world.attempt())[-1], Certified)
+        assert world.refused_tables > 1
+        assert [one.host for one in world.certificates.served()] == [HOST]
+
+
+async def test_a_data_plane_that_stays_away_is_told_and_nothing_is_ordered_again(world: CertificateWorld) -> None:
+    async with world.up():
+        await world.clock.until(lambda: "OrderSeen" in names(world.events()))
+        world.plane_down_until = world.clock.now() + 30
+        assert failure(await world.attempt()).kind is DATA_PLANE_DOWN
+        assert world.certificates.served() == ()
+        assert names(await world.attempt(SECOND)) == ["OrderBegun", "Issued", "Served", "Certified"]
+        assert world.ca.asked["new_order"] == 1
 
 
 async def test_hooks_run_after_each_certificate_and_one_that_fails_takes_nothing_back(world: CertificateWorld) -> None:

@@ -99,24 +99,22 @@ class Certificates:
     # what runs
 
     def recall(self) -> None:
-        """Know what was served before a restart, so that the data plane can be told before anything else is done.
+        """Know the hosts, and what was served before a restart: the data plane can be told before `start`.
 
         Raises Fail: `platform.bad-settings`.
         """
         for spec in wanted(self._settings()):
+            self._add(spec)
             if self.attempts.seen_trusted(spec.host):
                 self.way.serving.remember(spec.host)
 
     def start(self) -> None:
-        """Take up what a stop of the service cut off, and keep all hosts. Raises Fail: `platform.bad-settings`."""
-        specs = wanted(self._settings())
-        hosts = {spec.host for spec in specs}
+        """Take up what a stop of the service cut off, and keep all hosts that were recalled."""
         for name in self.attempts.unfinished():
-            if host_of(name) not in hosts:
+            if host_of(name) not in self._kept:
                 self._let_go(name)
-        self.recall()
-        for spec in specs:
-            self._add(spec, None)
+        for kept in self._kept.values():
+            self._look_after(kept)
 
     def reload(self) -> None:
         """Do as the settings say now. Raises Fail: `platform.bad-settings`; all stays as it was then."""
@@ -132,7 +130,7 @@ class Certificates:
         for host, spec in specs.items():
             before = self._kept.get(host)
             if before is None or before.spec != spec:
-                self._add(spec, before.task if before else self._leaving.pop(host, None))
+                self._look_after(self._add(spec), before.task if before else self._leaving.pop(host, None))
             else:
                 before.corrected, before.judged = True, False
                 before.bell.set()
@@ -145,11 +143,13 @@ class Certificates:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _add(self, spec: CertificateSpec, before: asyncio.Task[None] | None) -> None:
+    def _add(self, spec: CertificateSpec) -> Kept:
         forecast = Forecast(self.way, self.attempts, self._journal, self._clock, spec)
-        kept = Kept(spec, forecast, FilesWatch(spec))
-        self._kept[spec.host] = kept
-        kept.task = self._group.create_task(self._keep(kept, before), name=f"certificate of {spec.host}")
+        self._kept[spec.host] = kept = Kept(spec, forecast, FilesWatch(spec))
+        return kept
+
+    def _look_after(self, kept: Kept, before: asyncio.Task[None] | None = None) -> None:
+        kept.task = self._group.create_task(self._keep(kept, before), name=f"certificate of {kept.spec.host}")
 
     async def _keep(self, kept: Kept, before: asyncio.Task[None] | None) -> None:
         """Run until cancelled; a journal that cannot be written is waited for."""
@@ -277,8 +277,8 @@ class Certificates:
     # what operators ask for
 
     def served(self) -> tuple[ServedCertificate, ...]:
-        """What the data plane's table shows; before `start` as well, so that a restart refuses no handshake."""
-        return self.way.serving.served(wanted(self._settings()))
+        """What the data plane's table shows."""
+        return self.way.serving.served([kept.spec for kept in self._kept.values()])
 
     def hosts(self) -> Sequence[HostName]:
         """Names that have, or shall have, a certificate."""

@@ -21,11 +21,11 @@ from perijove.domain.ports import Clock
 
 log = structlog.get_logger()
 LIMIT = 5.0
-"""Seconds in which a handshake must show the new certificate, once the data plane was told."""
+"""Seconds in which the data plane must be told of a new certificate, and again in which a handshake must show it."""
 FRESH = 600.0
 """Seconds for which a current secret is not read and verified again, unless it is replaced."""
 LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
-"""Seconds between handshakes; the last goes on."""
+"""Seconds between handshakes, and between tries to tell the data plane; the last goes on."""
 
 
 class Serving:
@@ -90,7 +90,7 @@ class Serving:
         """
         self._tried[secret.host] = secret
         try:
-            await self._applied()
+            await self._told_in_time(secret.host)
             seen = await self._shown(secret)
         except BaseException:
             self._tried.pop(secret.host, None)
@@ -140,6 +140,20 @@ class Serving:
     async def _applied(self) -> None:
         async with self.turns.reload():
             await self._apply()
+
+    async def _told_in_time(self, host: HostName) -> None:
+        """A data plane that dies just now comes back: that costs no attempt. Raises Fail: `platform.*`."""
+        deadline, tries = self._clock.now() + LIMIT, 0
+        while True:
+            try:
+                return await self._applied()
+            except Fail as error:
+                if self._clock.now() >= deadline:
+                    raise
+                why = error.failure
+                log.warning("the data plane did not take a certificate", host=host, code=why.kind.code, why=why.cause)
+            await self._clock.sleep(LOOKS[min(tries, len(LOOKS) - 1)])
+            tries += 1
 
     async def _told(self, host: HostName) -> None:
         """The data plane hears what browsers are told of https; it is told all again soon where it does not."""
