@@ -1,0 +1,53 @@
+"""What does the real server answer? In: a URL, the address to ask. Out: Answered."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from perijove.domain.web_servers import Answered
+
+LIMIT = 3.0
+"""Seconds for each step of an answer."""
+
+
+def ask(url: str, address: str) -> Answered:
+    """One GET of `url` at `address:port`. Raises nothing: what goes wrong is told."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    connection = http.client.HTTPConnection(host, port, timeout=LIMIT)
+    try:
+        raw = socket.create_connection((address, port), LIMIT)
+        connection.sock = _encrypted(raw, host) if parts.scheme == "https" else raw
+        connection.request("GET", parts.path or "/", headers={"User-Agent": "perijove-doctor", "Connection": "close"})
+        answer = connection.getresponse()
+        words = f"{answer.status} {answer.reason}"
+        location, server = answer.getheader("Location", ""), answer.getheader("Server", "")
+        return Answered(url, answer.status, location[:500], server[:100], words[:200])
+    except (OSError, http.client.HTTPException) as error:
+        return Answered(url, 0, words=f"{type(error).__name__}: {error}"[:200])
+    finally:
+        connection.close()
+
+
+def _encrypted(raw: socket.socket, name: str) -> ssl.SSLSocket:
+    """TLS as a CA's look speaks it: any certificate will do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        return context.wrap_socket(raw, server_hostname=name)
+    except OSError:
+        raw.close()
+        raise
+
+
+def certificate_problem(address: str, port: int, name: str) -> str:
+    """Why this machine does not believe the certificate shown there; `` where it does. Raises OSError: no TLS there."""
+    try:
+        with socket.create_connection((address, port), LIMIT) as raw:
+            ssl.create_default_context().wrap_socket(raw, server_hostname=name).close()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    return ""

@@ -1,0 +1,244 @@
+"""What does one `server` of nginx do with a request: answer, redirect, pass on? In its own order of phases. Pure.
+
+Facts: nginx's documentation of its core, rewrite, proxy, access and try_files modules, and its development guide
+("phases"): the server's rewrites, the location, the location's rewrites, access, try_files, content, error_page.
+"""
+
+from __future__ import annotations
+
+from perijove.doctor.front.choosing import location, parts, regex
+from perijove.doctor.front.passing import passed
+from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Says, Unknown, step
+from perijove.doctor.front.servers import Front, HttpServer
+from perijove.doctor.front.variables import Variables
+from perijove.domain.failures import Evidence
+from perijove.domain.web_servers import Directive
+
+MOST = 10
+"""How often nginx looks for another location before it gives up."""
+CODES = ("return", "rewrite", "if", "set", "break")
+HANDLERS = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "stub_status", "echo")
+
+
+def answer(front: Front, server: HttpServer, request: Request) -> Hop:
+    """What comes of the request at this server."""
+    run = _Run(front, server, request)
+    outcome = run.answered()
+    return Hop(request, tuple(run.steps), outcome, server.block, run.assumed)
+
+
+class _Run:
+    """One request in one server."""
+
+    def __init__(self, front: Front, server: HttpServer, request: Request) -> None:
+        self.server = server
+        self.variables = Variables(front, request, "http", server.names[0], request.path)
+        self.steps: list[Evidence] = []
+        self.assumed = False
+        self.broken = False
+        """Whether a `rewrite … break` made the path that is passed on."""
+        self.turns = 0
+        for name in server.names:
+            if name.startswith("~"):
+                self._captured(name[1:], request.host, insensitive=True)
+
+    def answered(self) -> Outcome:
+        """From the server's rewrites on."""
+        outcome, _, _ = self._codes(self.server.block)
+        return outcome or self._located()
+
+    def _located(self) -> Outcome:
+        """Find the location and run it, until no rewrite sends it on."""
+        while self.turns < MOST:
+            self.turns += 1
+            chain = location(self.server.block, self.variables.path)
+            before = self.variables.path
+            outcome, ended, inside = self._into(chain)
+            if outcome is not None:
+                return self._paged(outcome, (*self._outer(), *chain))
+            if self.variables.path != before and ended != "break":
+                continue
+            self.broken = self.variables.path != before
+            scopes = (*self._outer(), *chain, *inside)
+            return self._paged(self._content(scopes, chain), scopes)
+        return Says(500, self.server.block)
+
+    def _outer(self) -> tuple[Directive, ...]:
+        return (self.server.http, self.server.block)
+
+    def _into(self, chain: tuple[Directive, ...]) -> tuple[Outcome | None, str, tuple[Directive, ...]]:
+        """The rewrites of the location; those of the locations around it do not count."""
+        if not chain:
+            return None, "", ()
+        self.steps.append(step(chain[-1]))
+        kind, pattern = parts(chain[-1])
+        if kind in ("~", "~*"):
+            self._captured(pattern, self.variables.path, insensitive=kind == "~*")
+        return self._codes(chain[-1])
+
+    def _captured(self, pattern: str, text: str, *, insensitive: bool) -> None:
+        found = regex(pattern, insensitive=insensitive)
+        match = found.search(text) if found is not None else None
+        if match is not None:
+            self.variables.capture(match)
+
+    def _codes(self, block: Directive) -> tuple[Outcome | None, str, tuple[Directive, ...]]:
+        """Run a block's rewrites: what they answer, the flag that ended them, the `if` whose block counts."""
+        inside: tuple[Directive, ...] = ()
+        for one in block.all(*CODES):
+            if one.name == "break":
+                self.steps.append(step(one))
+                return None, "break", inside
+            if one.name == "set" and len(one.args) == 2:
+                self.variables.own[one.args[0].removeprefix("$")] = self.variables.filled(one.args[1])
+            elif one.name == "return":
+                return self._returned(one), "", inside
+            elif one.name == "rewrite":
+                outcome, ended = self._rewritten(one)
+                if outcome is not None or ended:
+                    return outcome, ended, inside
+            elif one.name == "if" and self._met(one):
+                outcome, ended, _ = self._codes(one)
+                inside = (one,)
+                if outcome is not None or ended:
+                    return outcome, ended, inside
+        return None, "", inside
+
+    def _returned(self, one: Directive) -> Outcome:
+        self.steps.append(step(one))
+        first = one.args[0] if one.args else ""
+        if not first.isdigit():
+            return self._redirected(one, 302, first)
+        status = int(first)
+        if status in (301, 302, 303, 307, 308) and len(one.args) > 1:
+            return self._redirected(one, status, one.args[1])
+        return Says(status, one)
+
+    def _redirected(self, one: Directive, status: int, to: str) -> Outcome:
+        there = self.variables.filled(to)
+        if there is None:
+            return Unknown(f"what {to} is stands not in the configuration", one)
+        named = "$server_name" in to.replace("${server_name}", "$server_name")
+        return Redirects(status, there, one, named)
+
+    def _rewritten(self, one: Directive) -> tuple[Outcome | None, str]:
+        if len(one.args) < 2:
+            return None, ""
+        pattern, to, flag = one.args[0], one.args[1], (*one.args, "")[2]
+        found = regex(pattern, insensitive=False)
+        match = found.search(self.variables.path) if found else None
+        if match is None:
+            return None, ""
+        self.steps.append(step(one))
+        self.variables.capture(match)
+        if to.startswith(("http://", "https://", "$scheme")) or flag in ("redirect", "permanent"):
+            return self._redirected(one, 301 if flag == "permanent" else 302, to), ""
+        there = self.variables.filled(to)
+        if there is None:
+            return Unknown(f"what {to} is stands not in the configuration", one), ""
+        self.variables.path = there.partition("?")[0]
+        return None, flag
+
+    def _met(self, one: Directive) -> bool:
+        """Whether an `if` holds. What nobody can say is taken not to hold; no file is there under a new name."""
+        held = self._holds(one.args)
+        if held is None:
+            self.assumed = True
+            self.steps.append(step(one, f"{one.words}: cannot be told from here, taken as not so"))
+        elif held:
+            self.steps.append(step(one))
+        return bool(held)
+
+    def _holds(self, args: tuple[str, ...]) -> bool | None:
+        if len(args) == 2 and args[0].lstrip("!") in ("-f", "-d", "-e", "-x"):
+            return args[0].startswith("!")
+        value = self.variables.filled(args[0]) if args else None
+        if value is None or len(args) not in (1, 3):
+            return None
+        if len(args) == 1:
+            return value not in ("", "0")
+        sign, other = args[1], args[2]
+        if sign in ("=", "!="):
+            compared = self.variables.filled(other)
+            return None if compared is None else (value == compared) == (sign == "=")
+        found = regex(other, insensitive=sign.endswith("*"))
+        if found is None:
+            return None
+        match = found.search(value)
+        if match is not None:
+            self.variables.capture(match)
+        return (match is not None) != sign.startswith("!")
+
+    def _content(self, scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Outcome:
+        """Access, try_files, then whoever makes the content."""
+        here = scopes[-1]
+        if refused := _refused(scopes):
+            self.steps.append(step(refused.by))
+            return refused
+        if lua := next((one for one in here.block or () if "_by_lua" in one.name), None):
+            return Unknown("a program decides", lua)
+        if (tried := here.last("try_files")) and tried.args:
+            self.steps.append(step(tried))
+            return self._fallback(tried, tried.args[-1])
+        # A location's handler counts in its `if` blocks, and in no location within it.
+        holders = [here, scopes[-2]] if here.name == "if" else [here]
+        for holder in holders:
+            if (onward := holder.last("proxy_pass")) and onward.args:
+                self.steps.append(step(onward))
+                return passed(self.variables, onward, scopes, chain, rewritten=self.broken)
+            if other := next(holder.all(*HANDLERS), None):
+                self.steps.append(step(other))
+                return Unknown(f"{other.words} answers", other)
+        return _files(scopes, chain)
+
+    def _fallback(self, by: Directive, to: str) -> Outcome:
+        """Where try_files or error_page lead: a status, a named location, another path."""
+        if to.startswith("="):
+            return Says(int(to[1:]), by) if to[1:].isdigit() else Unknown(f"{by.words} answers", by)
+        if to.startswith("@"):
+            named = next((one for one in self.server.block.all("location") if one.args[:1] == (to,)), None)
+            if named is None:
+                return Says(500, by)
+            outcome, _, inside = self._into((named,))
+            return outcome or self._content((*self._outer(), named, *inside), (named,))
+        there = self.variables.filled(to)
+        if there is None:
+            return Unknown(f"what {to} is stands not in the configuration", by)
+        if there.startswith(("http://", "https://")):
+            return Redirects(302, there, by)
+        self.variables.path = there.partition("?")[0]
+        return self.answered() if self.turns < MOST else Says(500, by)
+
+    def _paged(self, outcome: Outcome, scopes: tuple[Directive, ...]) -> Outcome:
+        """error_page sends what would be an error elsewhere."""
+        status = outcome.status if isinstance(outcome, Says) else 404 if isinstance(outcome, Files) else 0
+        if status < 400:
+            return outcome
+        level = next((one for one in reversed(scopes) if one.last("error_page")), None)
+        pages = level.all("error_page") if level is not None else iter(())
+        page = next((one for one in pages if str(status) in one.args[:-1]), None)
+        if page is None or not page.args[-1].startswith(("@", "http://", "https://", "$scheme")):
+            return outcome
+        self.steps.append(step(page))
+        return self._fallback(page, page.args[-1])
+
+
+def _refused(scopes: tuple[Directive, ...]) -> Says | None:
+    """Whether a stranger from anywhere is refused before anything is answered."""
+    if internal := scopes[-1].last("internal"):
+        return Says(404, internal)
+    level = next((one for one in reversed(scopes) if any(one.all("allow", "deny"))), None)
+    for one in level.all("allow", "deny") if level is not None else ():
+        if one.args[:1] == ("all",):
+            if one.name == "deny":
+                return Says(403, one)
+            break
+    basic = next((found for one in reversed(scopes) if (found := one.last("auth_basic"))), None)
+    return Says(401, basic) if basic is not None and basic.args[:1] != ("off",) else None
+
+
+def _files(scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Files:
+    """From the disk: `root` and `alias` are inherited."""
+    root = next((found for one in reversed(scopes) if (found := one.last("root") or one.last("alias"))), None)
+    pattern = parts(chain[-1])[1] if chain else ""
+    return Files(root.args[0] if root is not None and root.args else "html", root or scopes[-1], pattern)

@@ -1,0 +1,128 @@
+"""A request on its way through a web server in front, and all that may come of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from perijove.domain.failures import Evidence
+from perijove.domain.web_servers import Directive
+
+CHALLENGE = "/.well-known/acme-challenge/"
+"""RFC 8555, 8.3."""
+CHALLENGED = f"{CHALLENGE}perijove-doctor"
+"""What a CA will put there, nobody knows before."""
+SESSION = "/user/perijove-doctor/api/kernels/0/channels"
+"""A session's websocket, as Jupyter names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, and where it arrives."""
+
+    scheme: str
+    """http or https"""
+    address: str
+    """The server's address, as the connection has it; `` for any that no listener names."""
+    port: int
+    host: str
+    path: str
+    upgrade: bool = False
+    """Whether it asks for a websocket."""
+
+    @property
+    def url(self) -> str:
+        usual = {"http": 80, "https": 443}[self.scheme]
+        port = "" if self.port == usual else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirects:
+    """It answers with another address."""
+
+    status: int
+    location: str
+    by: Directive
+    rewrites_host: bool = False
+    """Whether `$server_name` made the name in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """It answers by itself."""
+
+    status: int
+    by: Directive
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """It answers from the disk; nothing is there under a new name."""
+
+    root: str
+    by: Directive
+    location: str
+    """The location's pattern; `` for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """It hands the request on by http."""
+
+    scheme: str
+    target: str
+    """`10.0.1.61:80`, `unix:/run/x.sock`: the first of its upstream."""
+    path: str
+    host: str
+    """The Host header that the other side sees."""
+    upgrade: bool
+    """Whether a websocket's request stays one."""
+    buffered: bool
+    silence: float
+    """Seconds that the other side may say nothing."""
+    by: Directive
+
+
+@dataclass(frozen=True, slots=True)
+class PassesTcp:
+    """It hands the connection on, whatever is spoken in it."""
+
+    target: str
+    by: Directive
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """No listener of this configuration takes it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The configuration alone does not tell."""
+
+    why: str
+    by: Directive
+
+
+Outcome: TypeAlias = Redirects | Says | Files | Passes | PassesTcp | Nobody | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request, the places that decided over it, and what comes of it."""
+
+    request: Request
+    steps: tuple[Evidence, ...]
+    outcome: Outcome
+    server: Directive | None = None
+    """The block that answers."""
+    assumed: bool = False
+    """Whether a condition was met on the way that the configuration does not decide."""
+
+
+def step(directive: Directive, words: str = "") -> Evidence:
+    """A place on the way."""
+    return Evidence(directive.where, words or directive.words)

@@ -1,0 +1,125 @@
+"""nginx's variables for one request: `$host`, `$request_uri`, `map`, what `set` and captures made. Pure.
+
+What a configuration and a request do not tell (a client's address, a variable of a module) is unknown, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from perijove.doctor.front.choosing import regex
+from perijove.doctor.front.requests import Request
+from perijove.doctor.front.servers import Front
+from perijove.domain.web_servers import Directive
+
+_NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+DEEPEST = 8
+
+
+@dataclass
+class Variables:
+    """Their values while one server answers one request."""
+
+    front: Front
+    request: Request
+    context: str
+    """http or stream"""
+    server_name: str = ""
+    path: str = ""
+    """`$uri`, which rewrites change."""
+    own: dict[str, str | None] = field(default_factory=dict)
+    """What `set` and captures made; None where it is unknown."""
+
+    def filled(self, text: str, depth: int = 0) -> str | None:
+        """The text with its variables' values; None where one is unknown."""
+        known = True
+
+        def value(match: re.Match[str]) -> str:
+            nonlocal known
+            found = self.value(match[1] or match[2], depth)
+            known = known and found is not None
+            return found or ""
+
+        filled = _NAME.sub(value, text)
+        return filled if known else None
+
+    def value(self, name: str, depth: int = 0) -> str | None:
+        """One variable's value; `` where a client sends nothing, None where it is unknown."""
+        if name in self.own:
+            return self.own[name]
+        if name.isdigit():
+            return ""
+        known = self._known()
+        if name in known:
+            return known[name]
+        if name.startswith(("http_", "cookie_", "arg_")):
+            return ""
+        table = self.front.maps.get(f"{self.context} ${name}")
+        return self._mapped(table, depth + 1) if table is not None and depth < DEEPEST else None
+
+    def _known(self) -> Mapping[str, str]:
+        asked = self.request
+        port = "" if asked.port == {"http": 80, "https": 443}[asked.scheme] else f":{asked.port}"
+        host = asked.host.lower()
+        return {
+            "scheme": asked.scheme,
+            "host": host,
+            "http_host": f"{host}{port}",
+            "http_upgrade": "websocket" if asked.upgrade else "",
+            "http_connection": "upgrade" if asked.upgrade else "",
+            "https": "on" if asked.scheme == "https" else "",
+            "request_uri": asked.path,
+            "request_method": "GET",
+            "uri": self.path,
+            "document_uri": self.path,
+            "args": "",
+            "query_string": "",
+            "is_args": "",
+            "server_name": self.server_name,
+            "server_port": str(asked.port),
+            "ssl_preread_server_name": host if asked.scheme == "https" else "",
+            "ssl_server_name": host if asked.scheme == "https" else "",
+            "ssl_preread_alpn_protocols": "",
+        }
+
+    def _mapped(self, table: Directive, depth: int) -> str | None:
+        source = self.filled(table.args[0], depth)
+        if source is None:
+            return None
+        rows = [one for one in table.block or () if len(one.args) == 1]
+        wild = any(one.name == "hostnames" for one in table.block or ())
+        chosen = _row(rows, source, wild=wild)
+        return self.filled(chosen.args[0], depth) if chosen is not None else ""
+
+    def capture(self, match: re.Match[str]) -> None:
+        """What a regular expression took out of its text."""
+        self.own |= {str(number): value or "" for number, value in enumerate(match.groups(), 1)}
+        self.own |= {name: value or "" for name, value in match.groupdict().items()}
+
+
+def _row(rows: list[Directive], source: str, *, wild: bool) -> Directive | None:
+    """A map's row: the very text, then wildcards, then regular expressions in order, then `default`."""
+    source = source.lower()
+    for one in rows:
+        if not one.name.startswith("~") and one.name.removeprefix("\\").lower() == source and one.name != "default":
+            return one
+    if wild:
+        tails = [one for one in rows if one.name.startswith(("*.", ".")) and _below(one.name, source)]
+        if tails:
+            return max(tails, key=lambda one: len(one.name.removeprefix("*")))
+        heads = [one for one in rows if one.name.endswith(".*") and source.startswith(one.name[:-1])]
+        if heads:
+            return max(heads, key=lambda one: len(one.name))
+    for one in rows:
+        if one.name.startswith("~"):
+            found = regex(one.name.removeprefix("~").removeprefix("*"), insensitive=one.name.startswith("~*"))
+            if found is not None and found.search(source):
+                return one
+    return next((one for one in rows if one.name == "default"), None)
+
+
+def _below(name: str, source: str) -> bool:
+    tail = name.removeprefix("*").lower()
+    return source.endswith(tail) or (name.startswith(".") and source == tail[1:])

@@ -1,0 +1,229 @@
+"""What the trace says nginx answers is what nginx answers: both are asked, about the same files."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.nginx.reading import read
+from perijove.doctor.front.requests import CHALLENGED, Files, Hop, Passes, Redirects, Request, Says
+from perijove.doctor.front.servers import Front, front_of
+from perijove.doctor.front.trace import trace
+from tests.fakes.nginx import missing, quiet_port, running_nginx
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")
+ACME = "/.well-known/acme-challenge/"
+SITES = """server { listen @; server_name one.example; return 200 one; }
+server { listen @; server_name two.example *.two.example; return 200 two; }
+server { listen @ default_server; server_name _; return 200 default; }
+server { listen @; server_name .both.example; return 200 both; }
+server { listen @; server_name mail.*; return 200 mail; }
+server { listen @; server_name *.deep.two.example; return 200 deep; }
+server { listen @; server_name ~^w+\\.(?<zone>[a-z]+)\\.test$; return 301 https://$zone.example/; }
+server { listen @; server_name ~test$; return 200 regex; }"""
+CASES: dict[str, tuple[str, str, str]] = {
+    "exact name": (SITES, "one.example", "/"),
+    "exact name, other case, a dot at its end": (SITES, "ONE.example.", "/"),
+    "wildcard name": (SITES, "x.two.example", "/"),
+    "longest wildcard": (SITES, "a.deep.two.example", "/"),
+    "name of a dot, itself": (SITES, "both.example", "/"),
+    "name of a dot, below": (SITES, "x.both.example", "/"),
+    "wildcard at the end": (SITES, "mail.nowhere", "/"),
+    "first regular expression, its capture": (SITES, "www.lab.test", "/"),
+    "second regular expression": (SITES, "x.test", "/"),
+    "nobody's name": (SITES, "nowhere.invalid", "/"),
+    "first server is the default": (
+        "server { listen @; server_name a.b; return 200 first; } server { listen @; return 200 second; }", "c.d", "/",
+    ),
+    "a return of the server wins over locations": (
+        f"server {{ listen @; return 301 https://$server_name$request_uri; location ^~ {ACME} {{ return 200 acme; }} }}",
+        "a.b", CHALLENGED,
+    ),
+    "$server_name is the first name": (
+        "server { listen @; server_name first.b second.b; return 301 https://$server_name$request_uri; }",
+        "second.b", CHALLENGED,
+    ),
+    "$host is the name asked for": (
+        "server { listen @; server_name first.b second.b; return 301 https://$host$request_uri; }", "second.b", "/x",
+    ),
+    "longest prefix": (
+        f"server {{ listen @; location / {{ return 200 root; }} location {ACME} {{ return 200 acme; }} }}",
+        "a", CHALLENGED,
+    ),
+    "a regular expression wins over a prefix": (
+        f"server {{ listen @; location {ACME} {{ return 200 acme; }} location ~ /\\. {{ return 403; }} }}",
+        "a", CHALLENGED,
+    ),
+    "^~ wins over a regular expression": (
+        f"server {{ listen @; location ~ /\\. {{ return 403; }} location ^~ {ACME} {{ return 200 acme; }} }}",
+        "a", CHALLENGED,
+    ),
+    "= wins over all": (
+        f"server {{ listen @; location ^~ {ACME} {{ return 200 p; }} location = {CHALLENGED} {{ return 200 is; }} }}",
+        "a", CHALLENGED,
+    ),
+    "first of two regular expressions, one of any case": (
+        "server { listen @; location ~* WELL { return 200 any; } location ~ well { return 200 exact; } }",
+        "a", CHALLENGED,
+    ),
+    "nested location": (
+        "server { listen @; location / { location /.well-known/ { return 200 inner; } return 200 outer; } }",
+        "a", CHALLENGED,
+    ),
+    "nested regular expression ends the search": (
+        "server { listen @; location / { location ~ acme { return 200 inner; } } location ~ . { return 200 outer; } }",
+        "a", CHALLENGED,
+    ),
+    "nested ^~ does not keep an outer regular expression away": (
+        "server { listen @; location / { location ^~ /.well { return 200 in; } } location ~ . { return 200 re; } }",
+        "a", CHALLENGED,
+    ),
+    "no location at all": ("server { listen @; root /nowhere; }", "a", CHALLENGED),
+    "try_files to a status": (
+        "server { listen @; root /nowhere; location / { try_files $uri $uri/ =410; } }", "a", CHALLENGED,
+    ),
+    "try_files to a named location": (
+        "server { listen @; root /nowhere; location / { try_files $uri @app; } location @app { return 200 app; } }",
+        "a", CHALLENGED,
+    ),
+    "try_files to another path": (
+        "server { listen @; root /nowhere; location / { try_files $uri /i; } location = /i { return 200 index; } }",
+        "a", CHALLENGED,
+    ),
+    "error_page to a named location": (
+        "server { listen @; root /nowhere; error_page 404 = @app; location @app { return 200 app; } }", "a", CHALLENGED,
+    ),
+    "error_page elsewhere": (
+        "server { listen @; error_page 403 https://help.example/; location / { deny all; } }", "a", CHALLENGED,
+    ),
+    "deny all": ("server { listen @; location / { deny all; proxy_pass http://#; } }", "a", CHALLENGED),
+    "allow some, deny all": (
+        "server { listen @; location / { allow 192.0.2.1; deny all; proxy_pass http://#; } }", "a", CHALLENGED,
+    ),
+    "a return comes before deny": ("server { listen @; deny all; location / { return 200 r; } }", "a", CHALLENGED),
+    "internal": ("server { listen @; location / { internal; proxy_pass http://#; } }", "a", CHALLENGED),
+    "if of a name": (
+        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }", "a.b", CHALLENGED,
+    ),
+    "if that does not hold": (
+        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }", "c.d", CHALLENGED,
+    ),
+    "if of a regular expression": (
+        "server { listen @; if ($request_uri !~ ^/.well-known/) { return 301 https://$host; } return 200 acme; }",
+        "a", CHALLENGED,
+    ),
+    "break of a server keeps its return away": (
+        f'server {{ listen @; if ($uri ~ "^{ACME}") {{ break; }} return 301 https://$host/;'
+        f" location {ACME} {{ return 200 acme; }} }}",
+        "a", CHALLENGED,
+    ),
+    "if in a location with a proxy_pass": (
+        "server { listen @; location / { if ($http_upgrade = '') { set $x 1; } proxy_pass http://#; } }", "a", CHALLENGED,
+    ),
+    "if on a file": (
+        "server { listen @; root /nowhere; location / { if (!-e $request_filename) { return 200 none; } } }",
+        "a", CHALLENGED,
+    ),
+    "rewrite to https": (
+        "server { listen @; rewrite ^(.*)$ https://$host$1 permanent; }", "a.b", CHALLENGED,
+    ),
+    "rewrite with a flag redirect": ("server { listen @; rewrite ^/(.*) /b/$1 redirect; }", "a", "/x"),
+    "rewrite last": (
+        "server { listen @; location / { rewrite ^/.well-known/(.*) /in/$1 last; } location /in/ { return 200 in; } }",
+        "a", CHALLENGED,
+    ),
+    "rewrite break": (
+        "server { listen @; location / { rewrite ^/.well-known/(.*) /in/$1 break; proxy_pass http://#/x/; } }",
+        "a", CHALLENGED,
+    ),
+    "rewrite of the server": (
+        "server { listen @; rewrite ^/.well-known/(.*) /in/$1; location /in/ { proxy_pass http://#; } }", "a", CHALLENGED,
+    ),
+    "set and a map": (
+        "map $host $to { hostnames; default no; a.b https://mapped.example; *.c https://wild.example; }"
+        " server { listen @; set $there $to; return 302 $there$request_uri; }",
+        "x.c", CHALLENGED,
+    ),
+    "proxy_pass without a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#; }} }}", "a", CHALLENGED),
+    "proxy_pass with a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#/; }} }}", "a", CHALLENGED),
+    "proxy_pass with Host": (
+        "server { listen @; proxy_set_header Host $host; location / { proxy_pass http://#; } }", "a.b", CHALLENGED,
+    ),
+    "proxy_set_header within hides those without": (
+        "server { listen @; proxy_set_header Host $host; location / { proxy_set_header X y; proxy_pass http://#; } }",
+        "a.b", CHALLENGED,
+    ),
+    "proxy_pass with variables": (
+        "server { listen @; set $up #; location / { proxy_pass http://$up/fixed; } }", "a", CHALLENGED,
+    ),
+    "proxy_pass is not inherited": (
+        "server { listen @; root /nowhere; location / { proxy_pass http://#; location /.well-known/ { } } }",
+        "a", CHALLENGED,
+    ),
+    "the very address wins over all addresses": (
+        "server { listen @; return 200 very; } server { listen *; server_name a.b; return 200 any; }", "a.b", "/",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """One nginx with every case at an address of its own, and what it was told, as the doctor reads it."""
+
+    port: int
+    front: Front
+    addresses: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder, port, inner = tmp_path_factory.mktemp("front"), quiet_port(), quiet_port()
+    addresses = {case: f"127.0.3.{number}" for number, case in enumerate(CASES, 1)}
+    blocks = [f"server {{ listen 127.0.0.1:{inner}; return 200 'up $http_host $request_uri'; }}"]
+    for case, (text, _, _) in CASES.items():
+        filled = text.replace("listen @", f"listen {addresses[case]}:{port}")
+        blocks.append(filled.replace("listen *", f"listen {port}").replace("#", f"127.0.0.1:{inner}"))
+    with running_nginx(folder, "\n".join(blocks)):
+        yield World(port, front_of(read(folder / "nginx.conf")), addresses)
+
+
+def real(address: str, port: int, host: str, path: str) -> str:
+    connection = http.client.HTTPConnection(address, port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        if location := answer.getheader("Location"):
+            return f"{answer.status} {location}"
+        return f"{answer.status} {body}" if answer.status == 200 else str(answer.status)
+    finally:
+        connection.close()
+
+
+def foretold(hop: Hop) -> str:
+    match hop.outcome:
+        case Redirects(status=status, location=location):
+            here = f"http://{hop.request.host}:{hop.request.port}"
+            return f"{status} {here if location.startswith('/') else ''}{location}"
+        case Says(status=200, by=by):
+            return f"200 {by.args[-1]}"
+        case Says(status=status):
+            return str(status)
+        case Files():
+            return "404"
+        case Passes(host=host, path=path):
+            return f"200 up {host} {path}"
+        case other:
+            return str(other)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_trace_agrees_with_nginx(world: World, case: str) -> None:
+    _, host, path = CASES[case]
+    address = world.addresses[case]
+    hop = trace(world.front, Request("http", address, world.port, host, path))[0]
+    assert foretold(hop) == real(address, world.port, host, path)
