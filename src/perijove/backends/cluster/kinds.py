@@ -1,0 +1,52 @@
+"""The kinds of objects that are looked at, and where the API serves them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A kind, and the path of its list."""
+
+    kind: str
+    plural: str
+    base: str
+    """`/api`, or `/apis/GROUP`."""
+    version: str
+    namespaced: bool = True
+    legacy: bool = False
+    """Whether its being gone is as it should be."""
+
+
+def _of(
+    base: str, version: str, kinds: dict[str, str], *, namespaced: bool = True, legacy: bool = False
+) -> list[Served]:
+    return [Served(kind, plural, base, version, namespaced, legacy) for kind, plural in kinds.items()]
+
+
+_CERTIFICATES = {"Certificate": "certificates", "CertificateRequest": "certificaterequests", "Issuer": "issuers"}
+_ORDERS = {"Order": "orders", "Challenge": "challenges"}
+_OLD = "/apis/certmanager.k8s.io"
+_CORE = {
+    "Pod": "pods",
+    "Event": "events",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+    "Service": "services",
+    "Endpoints": "endpoints",
+    "Secret": "secrets",
+}
+
+KINDS = (
+    *_of("/api", "v1", _CORE),
+    *_of("/api", "v1", {"Node": "nodes", "PersistentVolume": "persistentvolumes"}, namespaced=False),
+    *_of("/apis/storage.k8s.io", "v1", {"StorageClass": "storageclasses"}, namespaced=False),
+    *_of("/apis/apps", "v1", {"Deployment": "deployments"}),
+    *_of("/apis/networking.k8s.io", "v1", {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}),
+    *_of("/apis/cert-manager.io", "v1", _CERTIFICATES),
+    *_of("/apis/cert-manager.io", "v1", {"ClusterIssuer": "clusterissuers"}, namespaced=False),
+    *_of("/apis/acme.cert-manager.io", "v1", _ORDERS),
+    *_of(_OLD, "v1alpha1", {**_CERTIFICATES, **_ORDERS}, legacy=True),
+    *_of(_OLD, "v1alpha1", {"ClusterIssuer": "clusterissuers"}, namespaced=False, legacy=True),
+)
+BY_PLURAL = {one.plural: one.kind for one in KINDS}

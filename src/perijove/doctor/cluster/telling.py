@@ -1,0 +1,58 @@
+"""Findings about a cluster, as rules make them: bounded evidence, several objects of one fault as one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perijove.domain.cluster import Thing
+from perijove.domain.failures import Evidence, Kind
+from perijove.domain.findings import Confidence, Finding
+
+MOST = 500
+"""Characters of evidence that are told of one place."""
+SHOWN = 3
+"""Objects that are named where many have one fault."""
+
+
+def seen(where: str, saw: str) -> Evidence:
+    """Where we looked, and what stood there, cut to what a person reads."""
+    return Evidence(where[:MOST], saw if len(saw) <= MOST else f"{saw[: MOST - 1]}…")
+
+
+def found(
+    row: Kind,
+    cause: str,
+    subject: str,
+    confidence: Confidence,
+    *evidence: Evidence,
+    because: Kind | None = None,
+    commands: Sequence[str] = (),
+    remedy: str = "",
+    foreseen: bool = False,
+    surer_with: str = "",
+) -> Finding:
+    """One finding; evidence that says the same twice is told once."""
+    failure = row(cause, *dict.fromkeys(evidence), remedy=remedy)
+    return Finding(
+        failure,
+        subject,
+        confidence,
+        because.code if because else "",
+        tuple(dict.fromkeys(commands)),
+        foreseen,
+        surer_with,
+    )
+
+
+def names(things: Sequence[Thing]) -> str:
+    """`Pod a/b, Pod a/c and 5 more`."""
+    said = [one.said for one in things[:SHOWN]]
+    return ", ".join(said) + (f" and {len(things) - SHOWN} more" if len(things) > SHOWN else "")
+
+
+def span(seconds: float) -> str:
+    """`40 s`, `12 min`, `5 h`, `3 d`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds)} s"
