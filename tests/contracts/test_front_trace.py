@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -40,7 +39,8 @@ CASES: dict[str, tuple[str, str, str]] = {
         "server { listen @; server_name a.b; return 200 first; } server { listen @; return 200 second; }", "c.d", "/",
     ),
     "a return of the server wins over locations": (
-        f"server {{ listen @; return 301 https://$server_name$request_uri; location ^~ {ACME} {{ return 200 acme; }} }}",
+        f"server {{ listen @; return 301 https://$server_name$request_uri; location ^~ {ACME} "
+        f"{{ return 200 acme; }} }}",
         "a.b", CHALLENGED,
     ),
     "$server_name is the first name": (
@@ -107,10 +107,12 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a return comes before deny": ("server { listen @; deny all; location / { return 200 r; } }", "a", CHALLENGED),
     "internal": ("server { listen @; location / { internal; proxy_pass http://#; } }", "a", CHALLENGED),
     "if of a name": (
-        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }", "a.b", CHALLENGED,
+        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }",
+        "a.b", CHALLENGED,
     ),
     "if that does not hold": (
-        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }", "c.d", CHALLENGED,
+        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }",
+        "c.d", CHALLENGED,
     ),
     "if of a regular expression": (
         "server { listen @; if ($request_uri !~ ^/.well-known/) { return 301 https://$host; } return 200 acme; }",
@@ -122,7 +124,8 @@ CASES: dict[str, tuple[str, str, str]] = {
         "a", CHALLENGED,
     ),
     "if in a location with a proxy_pass": (
-        "server { listen @; location / { if ($http_upgrade = '') { set $x 1; } proxy_pass http://#; } }", "a", CHALLENGED,
+        "server { listen @; location / { if ($http_upgrade = '') { set $x 1; } proxy_pass http://#; } }",
+        "a", CHALLENGED,
     ),
     "if on a file": (
         "server { listen @; root /nowhere; location / { if (!-e $request_filename) { return 200 none; } } }",
@@ -141,14 +144,18 @@ CASES: dict[str, tuple[str, str, str]] = {
         "a", CHALLENGED,
     ),
     "rewrite of the server": (
-        "server { listen @; rewrite ^/.well-known/(.*) /in/$1; location /in/ { proxy_pass http://#; } }", "a", CHALLENGED,
+        "server { listen @; rewrite ^/.well-known/(.*) /in/$1; location /in/ { proxy_pass http://#; } }",
+        "a", CHALLENGED,
     ),
     "set and a map": (
         "map $host $to { hostnames; default no; a.b https://mapped.example; *.c https://wild.example; }"
         " server { listen @; set $there $to; return 302 $there$request_uri; }",
         "x.c", CHALLENGED,
     ),
-    "proxy_pass without a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#; }} }}", "a", CHALLENGED),
+    "proxy_pass without a path": (
+        f"server {{ listen @; location {ACME} {{ proxy_pass http://#; }} }}",
+        "a", CHALLENGED,
+    ),
     "proxy_pass with a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#/; }} }}", "a", CHALLENGED),
     "proxy_pass with Host": (
         "server { listen @; proxy_set_header Host $host; location / { proxy_pass http://#; } }", "a.b", CHALLENGED,

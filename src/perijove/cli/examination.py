@@ -14,7 +14,6 @@ from typing import Any
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
-from rich.tree import Tree
 
 from perijove.cli import printing
 from perijove.cli.printing import plain
@@ -124,17 +123,33 @@ def _evidence(seen: Sequence[Evidence]) -> list[dict[str, str]]:
 
 def tree(asked: str, examination: Examination, looked: Sequence[Looked] = ()) -> RenderableType:
     """What was asked, what came of each question, then the root causes with their remedies last."""
-    top = Tree(Text(plain(asked), "bold"), guide_style="dim")
-    for one in looked:
-        branch = top.add(Text(plain(one.what)))
-        for step in one.steps:
-            branch.add(Text.assemble((f"{plain(step.where)}: ", "dim"), plain(step.saw)))
+    branches = [_Branch(Text(plain(one.what)), _steps(one.steps)) for one in looked]
     for result in examination.results:
         words = f" ({plain(result.why_skipped)})" if result.why_skipped else ""
-        branch = top.add(Text.assemble(MARKS[result.outcome], plain(result.question), (words, "dim")))
-        for finding in result.findings:
-            branch.add(Text.assemble(finding.failure.kind.title, (f"  {finding.code}", "dim")))
-    return Group(top, *(_root(one) for one in examination.told))
+        answer = Text.assemble(MARKS[result.outcome], plain(result.question), (words, "dim"))
+        titles = [Text.assemble(one.failure.kind.title, (f"  {one.code}", "dim")) for one in result.findings]
+        branches.append(_Branch(answer, [_Branch(title) for title in titles]))
+    roots = [_root(one) for one in examination.told]
+    return Group(Text(plain(asked), "bold"), *_drawn(branches, ""), *roots)
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A line with those beneath it. rich's own trees cut lines at the terminal's edge; no word may be lost here."""
+
+    line: Text
+    below: Sequence[_Branch] = ()
+
+
+def _drawn(branches: Sequence[_Branch], guides: str) -> Iterator[Text]:
+    for number, one in enumerate(branches, 1):
+        own, onward = ("└── ", "    ") if number == len(branches) else ("├── ", "│   ")
+        yield Text.assemble((guides + own, "dim"), one.line)
+        yield from _drawn(one.below, guides + onward)
+
+
+def _steps(evidence: Sequence[Evidence]) -> list[_Branch]:
+    return [_Branch(Text.assemble((f"{plain(one.where)}: ", "dim"), printing.one_line(one.saw))) for one in evidence]
 
 
 def _root(root: Told) -> RenderableType:
@@ -142,7 +157,7 @@ def _root(root: Told) -> RenderableType:
     finding = root.finding
     parts: list[RenderableType] = [Text(), _head(finding), *_seen(finding.failure.evidence)]
     if root.explains:
-        parts.append(_consequences(root))
+        parts += [Text("  which explains", "dim"), *_drawn([_grown(one) for one in root.explains], "  ")]
     certain = CONFIDENCES[finding.confidence]
     owner = printing.OWNERS[finding.failure.kind.owner]
     parts.append(Text(f"  {finding.code} · {certain} · can be put right by {owner}", "dim"))
@@ -169,15 +184,6 @@ def _seen(evidence: Sequence[Evidence]) -> list[Text]:
     ]
 
 
-def _consequences(root: Told) -> RenderableType:
-    top = Tree(Text("  which explains", "dim"), guide_style="dim")
-    _grow(top, root.explains)
-    return top
-
-
-def _grow(above: Tree, explained: Sequence[Told]) -> None:
-    for one in explained:
-        branch = above.add(_head(one.finding))
-        for seen in one.finding.failure.evidence:
-            branch.add(Text.assemble((f"{plain(seen.where)}: ", "dim"), printing.one_line(seen.saw)))
-        _grow(branch, one.explains)
+def _grown(one: Told) -> _Branch:
+    """What follows from a root, with what follows from that."""
+    return _Branch(_head(one.finding), [*_steps(one.finding.failure.evidence), *map(_grown, one.explains)])

@@ -23,9 +23,10 @@ def ask(url: str, address: str) -> Answered:
         connection.sock = _encrypted(raw, host) if parts.scheme == "https" else raw
         connection.request("GET", parts.path or "/", headers={"User-Agent": "perijove-doctor", "Connection": "close"})
         answer = connection.getresponse()
-        words = f"{answer.status} {answer.reason}"
+        begins = answer.read(200).decode("latin-1")
+        words = f"{answer.status} {answer.reason}: {begins}"
         location, server = answer.getheader("Location", ""), answer.getheader("Server", "")
-        return Answered(url, answer.status, location[:500], server[:100], words[:200])
+        return Answered(url, answer.status, location[:500], server[:100], words)
     except (OSError, http.client.HTTPException) as error:
         return Answered(url, 0, words=f"{type(error).__name__}: {error}"[:200])
     finally:
@@ -43,11 +44,18 @@ def _encrypted(raw: socket.socket, name: str) -> ssl.SSLSocket:
         raise
 
 
-def certificate_problem(address: str, port: int, name: str) -> str:
-    """Why this machine does not believe the certificate shown there; `` where it does. Raises OSError: no TLS there."""
+PLAIN = (10, 18, 62)
+"""OpenSSL's words for expired, signed by itself, of another name (X509_V_ERR_*): wrong whatever roots one trusts."""
+
+
+def certificate_problem(address: str, port: int, name: str) -> str | None:
+    """What is wrong with the certificate shown there; `` for nothing, None where only its CA is not known here.
+
+    Raises OSError: no TLS there.
+    """
     try:
         with socket.create_connection((address, port), LIMIT) as raw:
             ssl.create_default_context().wrap_socket(raw, server_hostname=name).close()
     except ssl.SSLCertVerificationError as error:
-        return error.verify_message
+        return error.verify_message if error.verify_code in PLAIN else None
     return ""

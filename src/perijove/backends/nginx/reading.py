@@ -48,8 +48,6 @@ def read(main: Path, changed: Mapping[str, str] | None = None) -> Configuration:
     """
     reader = _Reader(main, dict(changed or {}))
     block = tuple(reader.file(main, (), 0))
-    if not block and reader.errors:
-        raise Fail(CONFIGURATION_UNREADABLE("nothing of it is understood", *reader.errors[:5]))
     whole = Directive("main", (), str(main), 1, -1, block)
     return Configuration(whole, reader.texts, tuple(reader.errors), tuple(reader.absent))
 
@@ -92,7 +90,7 @@ class _Reader:
             raise Fail(CONFIGURATION_UNREADABLE(f"{path} cannot be read", words)) from error
         if len(content) > LARGEST:
             raise Fail(CONFIGURATION_UNREADABLE(f"{path} is larger than 4 MiB", Evidence(str(path), "")))
-        return content.decode("utf-8", "surrogateescape")
+        return content.decode(encoding(content))
 
     def _block(
         self, path: Path, statements: list[dict[str, Any]], context: tuple[str, ...], depth: int, numbers: Iterator[int]
@@ -142,6 +140,15 @@ class _Reader:
             if (len(tail) > 1 or not has_magic(tail[0])) and (found := _glob("/".join([home, *tail]))):
                 return found
         return [] if pattern.startswith(tuple(f"{one}/" for one in HOMES)) else _glob(pattern)
+
+
+def encoding(content: bytes) -> str:
+    """What a file's bytes are read and written by: nginx does not ask."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 def _glob(pattern: str) -> list[str]:

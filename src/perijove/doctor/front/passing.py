@@ -40,7 +40,7 @@ def passed(
         replaced,
         host if host is not None else headers["host"],
         _upgrades(variables, headers, scopes),
-        _flag(scopes, "proxy_buffering") != "off",
+        _flag(scopes, "proxy_buffering") == "on",
         seconds(_flag(scopes, "proxy_read_timeout")),
         by,
     )

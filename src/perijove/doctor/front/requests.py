@@ -79,6 +79,7 @@ class Passes:
     upgrade: bool
     """Whether a websocket's request stays one."""
     buffered: bool
+    """Whether answers are held back by order; by default the other side may forbid it (X-Accel-Buffering)."""
     silence: float
     """Seconds that the other side may say nothing."""
     by: Directive
@@ -121,6 +122,23 @@ class Hop:
     """The block that answers."""
     assumed: bool = False
     """Whether a condition was met on the way that the configuration does not decide."""
+
+
+def words(outcome: Outcome) -> str:
+    """What it comes to, in a few words."""
+    match outcome:
+        case Redirects(status=status, location=location):
+            return f"{status} {location}"
+        case Says(status=status):
+            return str(status)
+        case Files(root=root):
+            return f"a file below {root}"
+        case Passes(scheme=scheme, target=target, path=path, host=host):
+            return f"{scheme}://{target}{path} with Host {host}"
+        case PassesTcp(target=target):
+            return f"{target}, as TCP"
+        case Nobody(why=why) | Unknown(why=why):
+            return why
 
 
 def step(directive: Directive, words: str = "") -> Evidence:
