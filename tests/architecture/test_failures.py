@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from perijove.domain import certificate_failures, failures
+from perijove.domain import certificate_failures, failures, front_failures
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
-CATALOGUES = ("domain/failures.py", "domain/certificate_failures.py")
-ROWS = vars(failures) | vars(certificate_failures)
+CATALOGUES = ("domain/failures.py", "domain/certificate_failures.py", "domain/front_failures.py")
+ROWS = vars(failures) | vars(certificate_failures) | vars(front_failures)
 NAMES = {kind.code: name for name, kind in ROWS.items() if isinstance(kind, Kind)}
 OWNERS = {
     Owner.VISITOR: "the visitor",
@@ -22,7 +22,7 @@ OWNERS = {
     Owner.US: "Perijove's makers",
 }
 RETRIES = {Retry.NEVER: "no", Retry.BACKOFF: "yes, after a pause", Retry.AFTER: "after the time it names"}
-AREAS = ("resolve", "build", "start", "session", "platform", "internal", "cert")
+AREAS = ("resolve", "build", "start", "session", "platform", "internal", "cert", "front")
 
 
 def used(path_names: tuple[str, ...]) -> set[str]:

@@ -27,10 +27,10 @@ def asked(file: Path | None, hosts: Sequence[str], addresses: Sequence[str], to:
 
 
 def examine(title: str, what: front.Asked, *, as_json: bool, quiet: bool = False) -> Status:
-    """Look, and tell; `quiet` tells nothing."""
+    """Look, and tell; `quiet` tells nothing of what is ill, as it is about to be mended."""
     facts = front.look(what)
     found = front.examined(facts)
-    if not quiet:
+    if found.well or not quiet:
         absent = facts.front.configuration.absent
         looked = [Looked("Files that are not there", absent)] if absent else []
         looked += [_looked(hop) for hops in front.followed(facts) for hop in hops]

@@ -31,7 +31,7 @@ from perijove.doctor.front.requests import (
 from perijove.doctor.front.servers import Front, Listen
 from perijove.doctor.front.trace import circles, trace
 from perijove.domain import front_failures as rows
-from perijove.domain.failures import Evidence, Kind
+from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
 
 RELOAD = "nginx -t && nginx -s reload"
@@ -131,26 +131,24 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
     if isinstance(first.outcome, Nobody):
         yield _nobody(facts, host, address, door)
         return
-    kind: Kind = rows.ACME_HTTP01_BLOCKED_BY_FRONT_PROXY
     cause, confidence = _why_blocked(facts, hops, host, address)
-    rewritten = _rewritten(hops, host)
-    if not cause and isinstance(last.outcome, Passes) and _name(last.outcome.host) != host.lower():
-        kind, confidence = rows.HOST_LOST, Confidence.CERTAIN
-        cause = f"{last.outcome.target} is asked for {last.outcome.host}, not for {host}"
+    commands = partial(_commands, facts, hops, host, address)
+    rewritten, failure = _rewritten(hops, host), None
     if cause:
-        evidence = _evidence(hops)
+        failure = rows.ACME_HTTP01_BLOCKED_BY_FRONT_PROXY(cause, *_evidence(hops))
+    elif isinstance(last.outcome, Passes) and _name(last.outcome.host) != host.lower():
+        cause = f"{last.outcome.target} is asked for {last.outcome.host}, not for {host}"
+        failure = rows.HOST_LOST(cause, *_evidence(hops))
+    if failure is not None:
         confidence = Confidence.LIKELY if any(hop.assumed for hop in hops) else confidence
         surer = "" if confidence is Confidence.CERTAIN else f"what port 443 shows for {host}, asked where nginx runs"
-        subject = _decides(hops).where
-        yield Finding(
-            kind(cause, *evidence), subject, confidence, "", _commands(facts, hops, host, address), False, surer
-        )
+        yield Finding(failure, _decides(hops).where, confidence, commands=commands(), surer_with=surer)
     if rewritten is not None:
-        about = f"{host} is sent to {_name(rewritten.location.partition('://')[2].partition('/')[0])}"
-        failure = rows.REDIRECT_REWRITES_HOST(f"{about} by $server_name", step(rewritten.by))
-        because = kind.code if cause else ""
-        commands = () if cause else _commands(facts, hops, host, address)
-        yield Finding(failure, rewritten.by.where, Confidence.CERTAIN, because, commands)
+        about = f"{host} is sent to {_name(rewritten.location.partition('://')[2].partition('/')[0])} by $server_name"
+        because = failure.kind.code if failure is not None else ""
+        own = () if because else commands()
+        found = rows.REDIRECT_REWRITES_HOST(about, step(rewritten.by))
+        yield Finding(found, rewritten.by.where, Confidence.CERTAIN, because, own)
 
 
 def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, Confidence]:

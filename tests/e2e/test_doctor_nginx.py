@@ -1,0 +1,124 @@
+"""`perijove doctor nginx` before a real nginx in the founding story's layout: found, mended, or all taken back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.nginx.asking import ask
+from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, NOT_FIXED
+from tests.e2e.service import until
+from tests.fakes.nginx import Nginx, missing, quiet_port, running_nginx, self_signed
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(missing(stream=True)), reason=missing(stream=True) or "nginx is there"),
+]
+FRONT, BEHIND = "127.0.0.2", "127.0.0.3"
+HOST = "binder.uni.example"
+
+
+@dataclass
+class Story:
+    """The front, and an ingress behind it that shows a certificate nobody believes."""
+
+    nginx: Nginx
+    http: int
+    https: int
+    solver: str
+
+    @property
+    def main(self) -> Path:
+        return self.nginx.folder / "nginx.conf"
+
+    def doctor(self, *words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "perijove", "doctor", "nginx", str(self.main), "--host", HOST]
+        command += ["--to", self.solver, "--prefix", str(self.nginx.folder), *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    def asked(self, path: str) -> tuple[int, str, str]:
+        told = ask(f"http://{HOST}:{self.http}{path}", FRONT)
+        return told.status, told.location, told.words
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    http, https, inner, solver = (quiet_port() for _ in range(4))
+    chain, key = self_signed(tmp_path, "ingress.local")
+    ingress = f"""server {{
+    listen {BEHIND}:{inner} ssl; ssl_certificate {chain}; ssl_certificate_key {key}; return 404;
+}}
+server {{ listen {BEHIND}:{solver}; location /.well-known/acme-challenge/ {{ return 200 "answered for $host"; }} }}"""
+    front = f"""server {{
+    listen {FRONT}:{http};
+    server_name {HOST};
+    return 301 https://$host:{https}$request_uri;
+}}"""
+    stream = f"server {{ listen {FRONT}:{https}; proxy_pass {BEHIND}:{inner}; }}"
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    behind.chmod(0o755)
+    with running_nginx(behind, ingress), running_nginx(tmp_path, front, stream) as nginx:
+        yield Story(nginx, http, https, f"{BEHIND}:{solver}")
+
+
+def test_the_line_is_named_mended_and_found_no_more(story: Story) -> None:
+    status, told = story.doctor("--json")
+    assert status == 1, told
+    (root,) = json.loads(told)["told"]
+    line = 1 + story.main.read_text()[: story.main.read_text().index("return 301")].count("\n")
+    assert (root["code"], root["subject"]) == (ACME_HTTP01_BLOCKED_BY_FRONT_PROXY.code, f"{story.main}:{line}")
+    assert root["confidence"] == "likely"
+    assert (
+        f"+    location ^~ /.well-known/acme-challenge/ {{\n+        proxy_pass http://{story.solver};"
+        in root["commands"][0]
+    )
+
+    people = story.asked("/v2/gh/a/b/HEAD?urlpath=lab")
+    assert people[0] == 301
+    story.main.chmod(0o640)
+    status, told = story.doctor("--fix", "--yes")
+    assert status == 0, told
+    assert story.asked("/.well-known/acme-challenge/some-token")[2].endswith(f"answered for {HOST}")
+    assert story.asked("/v2/gh/a/b/HEAD?urlpath=lab") == people
+    assert story.main.stat().st_mode & 0o777 == 0o640
+    assert "return 301" in next(story.nginx.folder.glob(".nginx.conf.before-*")).read_text()
+
+    mended = story.main.read_text()
+    status, told = story.doctor("--fix", "--yes", "--json")
+    assert (status, json.loads(told)["told"]) == (0, [])
+    assert story.main.read_text() == mended
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        pytest.param(("--to", f"{BEHIND}:9"), "not answered by whom it was passed on to", id="nobody is there"),
+        pytest.param(("--to", "nowhere.invalid:80"), "nginx refuses it", id="a name that nginx cannot resolve"),
+        pytest.param(("--reload", "false"), "could not be reloaded", id="a reload that fails"),
+    ],
+)
+def test_a_fix_that_does_not_help_is_taken_back(story: Story, words: tuple[str, ...], cause: str) -> None:
+    before, answers = story.main.read_bytes(), story.asked("/.well-known/acme-challenge/some-token")
+    status, told = story.doctor("--fix", "--yes", *words)
+    assert status == 1
+    assert NOT_FIXED.title in told
+    assert cause in told
+    assert story.main.read_bytes() == before
+    assert not list(story.nginx.folder.glob(".nginx.conf*"))
+    until(lambda: story.asked("/.well-known/acme-challenge/some-token") == answers, 15)
+
+
+def test_nothing_is_written_where_nobody_says_yes(story: Story) -> None:
+    before = story.main.read_bytes()
+    status, told = story.doctor("--fix")
+    assert status == 1
+    assert "+    location ^~ /.well-known/acme-challenge/ {" in told
+    assert story.main.read_bytes() == before
