@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perijove.cli import certificates, describing, doctor, flags, objects, printing, service, trust
+from perijove.cli import certificates, cluster, describing, doctor, flags, objects, printing, service, trust
 from perijove.cli import launch as launching
 from perijove.cli.columns import KINDS, plural
 from perijove.cli.objects import Output
@@ -25,6 +25,7 @@ app = typer.Typer(
 
 app.add_typer(certificates.app, name="cert")
 app.add_typer(doctor.app, name="doctor")
+app.add_typer(cluster.convert, name="convert")
 app.command()(trust.trust)
 KindArgument = Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False)]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from perijove.domain.web_servers import Configuration
+
 JSON = Mapping[str, Any]
 NOTHING: JSON = {}
 
@@ -116,11 +118,11 @@ class Thing:
     @property
     def owners(self) -> tuple[tuple[str, str], ...]:
         """Kind and name of what it belongs to."""
-        return tuple((text(one.get("kind")), text(one.get("name"))) for one in rows(self.metadata, "ownerReferences"))
+        return tuple((text(one.get("kind")), text(one.get("name"))) for one in listed(self.metadata, "ownerReferences"))
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of a type, whatever its case."""
-        for one in rows(self.status, "conditions"):
+        for one in listed(self.status, "conditions"):
             if text(one.get("type")).lower() == kind.lower():
                 at = moment(one.get("lastTransitionTime"))
                 return Condition(
@@ -200,8 +202,8 @@ class Recording:
     probes: tuple[Probe, ...] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
     """Ends of logs by file: `logs/hub-previous.log`."""
-    front: Mapping[str, str] = field(default_factory=dict)
-    """Configuration of the web server in front by file: `front/nginx.conf`."""
+    front: Configuration | None = None
+    """The configuration of the web server in front, where it was recorded."""
     served: Mapping[str, SeenCertificate] = field(default_factory=dict)
     """What `served-*.pem` hold, by file."""
     whole: frozenset[str] = frozenset()
@@ -225,7 +227,7 @@ def items(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def rows(value: Any, *path: str) -> Iterator[JSON]:
+def listed(value: Any, *path: str) -> Iterator[JSON]:
     """The mappings of a list that stands at a path of keys."""
     for key in path:
         value = mapping(value).get(key)

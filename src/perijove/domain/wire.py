@@ -12,11 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from perijove.domain import certificate_failures, events, front_failures
+from perijove.domain import (
+    certificate_failures,
+    cluster_failures,
+    cluster_ground_failures,
+    cluster_tls_failures,
+    events,
+    front_failures,
+)
 from perijove.domain.failures import BUG, CATALOGUE, Kind
 
 assert certificate_failures, "imported for its rows of the catalogue"
 assert front_failures, "likewise"
+assert cluster_failures, "likewise"
+assert cluster_ground_failures, "likewise"
+assert cluster_tls_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 

@@ -1,7 +1,7 @@
 """A folder of objects, as `kubectl get -o yaml` or `-o json` writes them, with what was recorded beside them.
 
-In: a folder, and the time it shall be judged at. Out: a Recording. Read are `*.yaml`, `*.yml` and `*.json` at any depth,
-`probes.json`, `logs/`, `front/` and `served-*.pem`; links that lead out of the folder are not followed.
+In: a folder, and the time it shall be judged at. Out: a Recording. Read are `*.yaml`, `*.yml` and `*.json`,
+`probes.json`, `logs/` and `served-*.pem`; `front/` is another backend's. Links that lead out are not followed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import yaml
 from perijove.backends.cluster import sifting
 from perijove.backends.cluster.kinds import BY_PLURAL
 from perijove.backends.cluster.yaml_text import documents
-from perijove.domain.cluster import Recording, Thing, day, mapping, moment, rows, text
+from perijove.domain.cluster import Recording, Thing, day, listed, mapping, moment, text
 from perijove.domain.cluster_failures import RECORDING_UNREADABLE
 from perijove.domain.failures import Evidence, Fail
 
 END_OF_LOG = 256 * 1024
 """Bytes that are read of a log, its last ones."""
 MOST_OF_A_FILE = 256 * 1024
-"""Bytes that are read of a front's file and of a certificate."""
+"""Bytes that are read of a file of certificates."""
 MOST_FILES = 200
-"""Files that are read of each of `front/` and `logs/`."""
+"""Logs that are read."""
 OBJECTS = {".yaml", ".yml", ".json"}
 _MOMENTS = ("lastTimestamp", "firstTimestamp", "eventTime")
 
@@ -59,7 +59,7 @@ def recorded(folder: Path, now: float | None = None) -> Recording:
         tuple(found),
         probes,
         dict(_texts(folder, "logs", END_OF_LOG)),
-        dict(_texts(folder, "front", MOST_OF_A_FILE)),
+        None,
         {path.name: sifting.certificate(_end(path, MOST_OF_A_FILE), path.name) for path in _served(folder)},
         frozenset(whole | {one.kind for one in found}),
         unseen,
@@ -141,8 +141,8 @@ def _newest(found: list[Thing], recorded_at: float) -> tuple[float, str]:
     for thing in found:
         told = [moment(thing.raw.get(key)) for key in _MOMENTS] if thing.kind == "Event" else []
         told += [thing.created, thing.deleting]
-        told += [moment(one.get("lastTransitionTime")) for one in rows(thing.status, "conditions")]
-        told += [moment(one.get("lastHeartbeatTime")) for one in rows(thing.status, "conditions")]
+        told += [moment(one.get("lastTransitionTime")) for one in listed(thing.status, "conditions")]
+        told += [moment(one.get("lastHeartbeatTime")) for one in listed(thing.status, "conditions")]
         if max(told) > newest:
             newest = max(told)
             where = f"the newest time in it, of {thing.said}: {day(newest)}"

@@ -24,8 +24,8 @@ from perijove.domain.cluster import (
     TlsProbe,
     at,
     items,
+    listed,
     mapping,
-    rows,
     text,
 )
 
@@ -76,8 +76,8 @@ def thing(raw: dict[str, Any]) -> Thing:
     if raw.get("kind") == "ConfigMap":
         raw = {key: value for key, value in raw.items() if key not in {"data", "binaryData"}}
     for pod in (raw.get("spec"), at(raw, "spec", "template", "spec")):
-        for container in rows(pod, "containers"):
-            for variable in rows(container, "env"):
+        for container in listed(pod, "containers"):
+            for variable in listed(container, "env"):
                 if isinstance(variable, dict) and "value" in variable:
                     variable["value"] = ""
     return Thing(raw)
@@ -150,7 +150,7 @@ def _of_traefik(document: bytes, where: str) -> Iterator[SeenCertificate]:
         yield SeenCertificate(where, problem="it is not JSON")
         return
     for resolver in mapping(resolvers).values():
-        for one in rows(resolver, "Certificates"):
+        for one in listed(resolver, "Certificates"):
             yield certificate(_decoded(one.get("certificate")), where)
 
 
@@ -172,7 +172,7 @@ def _without_password(url: str) -> str:
 def probes(document: Any) -> tuple[Probe, ...]:
     """The probes of a probes.json; those of a kind not known here are left out."""
     found: list[Probe] = []
-    for one in rows(document, "probes"):
+    for one in listed(document, "probes"):
         make = _PROBES.get(text(one.get("kind")))
         if make is not None:
             found.append(make(one))
@@ -188,7 +188,7 @@ def _http(one: Mapping[str, Any]) -> Probe:
             text(hop.get("body"))[:LONGEST],
             text(hop.get("error"))[:LONGEST],
         )
-        for hop in rows(one, "hops")
+        for hop in listed(one, "hops")
     )
     if not hops and one.get("error"):
         hops = (Hop(0, error=text(one.get("error"))[:LONGEST]),)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perijove.doctor.cluster.view import Cluster, Happening
-from perijove.domain.cluster import JSON, Thing, at, mapping, moment, rows, text
+from perijove.domain.cluster import JSON, Thing, at, listed, mapping, moment, text
 
 CORE = {"hub", "proxy", "binder", "autohttps", "user-scheduler", "dind", "podman", "image-builder"}
 """Components without which nothing is launched, by the charts' label `component`."""
@@ -98,7 +98,7 @@ def restarts(pod: Thing) -> int:
 
 
 def _statuses(pod: Thing) -> list[JSON]:
-    return [one for key in ("initContainerStatuses", "containerStatuses") for one in rows(pod.status, key)]
+    return [one for key in ("initContainerStatuses", "containerStatuses") for one in listed(pod.status, key)]
 
 
 def starting(pod: Thing) -> bool:
@@ -137,13 +137,13 @@ def quantity(value: object) -> float:
 
 def requests(pod: Thing, resource: str) -> float:
     """What it needs of a resource to be given a place: the containers' sum, or the greediest init container."""
-    first = [quantity(at(one, "resources", "requests", resource)) for one in rows(pod.spec, "initContainers")]
-    rest = [quantity(at(one, "resources", "requests", resource)) for one in rows(pod.spec, "containers")]
+    first = [quantity(at(one, "resources", "requests", resource)) for one in listed(pod.spec, "initContainers")]
+    rest = [quantity(at(one, "resources", "requests", resource)) for one in listed(pod.spec, "containers")]
     return max([sum(rest), *first])
 
 
 def images(pod: Thing) -> list[str]:
-    return [text(one.get("image")) for key in ("initContainers", "containers") for one in rows(pod.spec, key)]
+    return [text(one.get("image")) for key in ("initContainers", "containers") for one in listed(pod.spec, key)]
 
 
 def amount(value: float, resource: str) -> str:

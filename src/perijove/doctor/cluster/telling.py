@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from perijove.domain.cluster import Thing
@@ -17,6 +18,15 @@ SHOWN = 3
 def seen(where: str, saw: str) -> Evidence:
     """Where we looked, and what stood there, cut to what a person reads."""
     return Evidence(where[:MOST], saw if len(saw) <= MOST else f"{saw[: MOST - 1]}…")
+
+
+def around(pattern: str, saw: str) -> str:
+    """A long text's beginning, and what stands where the pattern fits."""
+    match = re.search(pattern, saw, re.IGNORECASE)
+    if len(saw) <= MOST or match is None or match.end() < MOST:
+        return saw
+    begin = max(150, match.start() - 80)
+    return f"{saw[:140]}… {saw[begin : begin + 330]}"
 
 
 def found(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from perijove.domain.cluster import Recording, Thing, items, mapping, moment, rows, text
+from perijove.domain.cluster import Recording, Thing, items, listed, mapping, moment, text
 
 Key = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -138,7 +138,7 @@ def selected(selector: object, things: Iterable[Thing]) -> list[Thing]:
 
 
 def _expressed(selector: object, thing: Thing) -> bool:
-    for one in rows(selector, "matchExpressions"):
+    for one in listed(selector, "matchExpressions"):
         value = thing.labels.get(text(one.get("key")))
         values = items(one.get("values"))
         operator = one.get("operator")

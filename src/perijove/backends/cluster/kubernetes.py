@@ -1,0 +1,149 @@
+"""A cluster that runs, asked through kr8s. In: a context of kubectl's configuration, a namespace. Out: a Recording.
+
+Only lists are asked for, and the ends of a few logs; nothing is changed. A kind that the API does not know, or does not
+let this account read, is told in the recording and fails nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import kr8s
+from kr8s.asyncio import Api
+
+from perijove.backends.cluster import sifting
+from perijove.backends.cluster.kinds import KINDS, Served
+from perijove.domain.cluster import Recording, Thing, at, day, listed, mapping, text
+from perijove.domain.cluster_failures import API_UNREACHABLE
+from perijove.domain.failures import Evidence, Fail
+
+PAGE = 500
+"""Objects an answer."""
+MOST = 200
+"""Answers a kind."""
+WHOLE = 60.0
+"""Seconds that all of it may take."""
+PATIENCE = 20.0
+"""Seconds that one answer may take."""
+AT_ONCE = 6
+LINES = 400
+"""Of a log, its last ones."""
+LOGS = {"hub": "hub", "binder": "binder", "autohttps": "traefik"}
+"""Components whose logs say what objects do not, and their containers."""
+FORBIDDEN, UNKNOWN = 403, 404
+_ERRORS = (
+    kr8s.ServerError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, kr8s.NotFoundError, httpx.HTTPError, OSError,
+    ValueError, KeyError, TypeError,
+)  # fmt: skip
+
+
+async def asked(context: str | None, namespace: str | None, kubeconfig: str | None = None) -> Recording:
+    """Everything that is looked at, of one namespace or of all. Raises Fail: `cluster.api-unreachable`."""
+    where = f"context {context}" if context else "kubectl's context"
+    try:
+        async with asyncio.timeout(WHOLE):
+            # An own object: kr8s would hand out one that another event loop left.
+            api = await kr8s.asyncio.api(context=context, namespace=namespace, kubeconfig=kubeconfig)
+            api.timeout = PATIENCE
+            looked = _Looked(api, namespace)
+            await looked.all()
+    except _ERRORS as error:
+        words = Evidence(where, f"{type(error).__name__}: {error}"[:500])
+        raise Fail(API_UNREACHABLE("the API server gave no answer that can be used", words)) from error
+    except TimeoutError as error:
+        raise Fail(API_UNREACHABLE(f"it did not answer within {WHOLE:.0f} s", Evidence(where, "no answer"))) from error
+    now = time.time()
+    return Recording(
+        f"{where} of {api.auth.server}", now, f"now, {day(now)}", tuple(looked.things), logs=looked.logs,
+        whole=frozenset(looked.whole), unseen=looked.unseen,
+    )  # fmt: skip
+
+
+@dataclass
+class _Looked:
+    """What was seen so far."""
+
+    api: Api
+    namespace: str | None
+    things: list[Thing] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    unseen: dict[str, str] = field(default_factory=dict)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for served in KINDS:
+                group.create_task(self.kind(served), name=f"list {served.plural}")
+        wanted = [one for one in self.things if one.kind == "Pod" and text(one.labels.get("component")) in LOGS]
+        async with asyncio.TaskGroup() as group:
+            for pod in wanted[:12]:
+                group.create_task(self.log(pod), name=f"log of {pod.name}")
+
+    async def kind(self, served: Served) -> None:
+        """All objects of a kind; of one namespace where this account may not see the others."""
+        async with self.turns:
+            namespace = self.namespace if served.namespaced else None
+            refused = await self.list(served, namespace)
+            own = self.api.namespace
+            if refused.startswith(str(FORBIDDEN)) and served.namespaced and namespace is None and own:
+                refused = await self.list(served, own) or f"{own} alone: {refused}"
+                if refused.startswith(own):
+                    self.unseen[served.kind] = refused
+                    return
+        if not refused:
+            self.whole.add(served.kind)
+        elif not served.legacy:
+            self.unseen.setdefault(served.kind, refused)
+
+    async def list(self, served: Served, namespace: str | None) -> str:
+        """Keep a list's objects; `` where that went well, else why not."""
+        begin = ""
+        for _ in range(MOST):
+            params = {"limit": str(PAGE), **({"continue": begin} if begin else {})}
+            status, answer = await self.get(served, namespace, served.plural, params)
+            if status != 200:
+                return f"{status} {text(answer.get('message')) or 'the API does not know this kind'}"[:300]
+            kind = {"apiVersion": f"{served.base[6:]}/{served.version}" if served.base != "/api" else "v1"}
+            for one in listed(answer, "items"):
+                self.things.append(sifting.thing({**kind, "kind": served.kind, **one}))
+            begin = text(at(answer, "metadata", "continue"))
+            if not begin:
+                return ""
+        return f"more than {MOST * PAGE}"
+
+    async def get(
+        self, served: Served, namespace: str | None, url: str, params: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, Any]]:
+        """Status and body of one answer. A refusal is an answer like any other."""
+        call = self.api.call_api(
+            "GET", version=served.version, base=served.base, namespace=namespace, url=url, params=dict(params),
+            raise_for_status=False,
+        )  # fmt: skip
+        async with call as response:
+            try:
+                body = response.json()
+            except ValueError:
+                body = {"message": response.text[:300]}
+        return response.status_code, mapping(body)
+
+    async def log(self, pod: Thing) -> None:
+        """The end of a pod's log; of the container before, where it ended and waits."""
+        component = text(pod.labels.get("component"))
+        waits = any(at(one, "state", "waiting") for one in listed(pod.status, "containerStatuses"))
+        params = {"container": LOGS[component], "tailLines": str(LINES), **({"previous": "true"} if waits else {})}
+        async with self.turns:
+            call = self.api.call_api(
+                "GET", version="v1", base="/api", namespace=pod.namespace, url=f"pods/{pod.name}/log", params=params,
+                raise_for_status=False,
+            )  # fmt: skip
+            async with call as response:
+                if response.status_code == 200:
+                    self.logs[f"log {pod.namespace}/{pod.name}{' (previous)' if waits else ''}"] = response.text
+                else:
+                    self.unseen[f"log of {pod.said}"] = f"{response.status_code} {response.text[:200]}"

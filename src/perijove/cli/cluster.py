@@ -1,0 +1,48 @@
+"""`perijove doctor kubernetes` and `perijove convert`: a BinderHub that runs elsewhere. In: flags."""
+
+# Annotations as values: typer evaluates each postponed one for every command, 15 ms of its start.
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perijove.cli.doctor import JsonOption
+from perijove.cli.doctor import app as doctor
+
+
+@doctor.command()
+def kubernetes(
+    context: Annotated[str | None, typer.Option("--context", help="Of kubectl's configuration.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Only this one; else all of them.")] = None,
+    folder: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="What somebody recorded.")] = None,
+    now: Annotated[str | None, typer.Option("--now", metavar="TIME", help="When a recording is judged at.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Why does this BinderHub or JupyterHub on Kubernetes not work, and will it tomorrow."""
+    from perijove.cli import cluster_examined  # noqa: PLC0415  imported late: it reads what few commands need
+
+    if folder is None and now is not None:
+        raise typer.BadParameter("--now is for recordings: give --from as well")
+    if folder is not None and (context is not None or namespace is not None):
+        raise typer.BadParameter("--from is a recording: it has no --context and no --namespace")
+    if folder is not None:
+        raise typer.Exit(cluster_examined.examine(folder, now, as_json=json))
+    raise typer.Exit(cluster_examined.ask(context, namespace, as_json=json))
+
+
+convert = typer.Typer(no_args_is_help=True, help="Rewrite what older programs understood for those of today.")
+
+
+@convert.callback()
+def _convert() -> None:
+    """What was rewritten goes to standard output, what was changed and what could not be to standard error."""
+
+
+@convert.command()
+def issuer(
+    file: Annotated[Path, typer.Argument(help="YAML with Issuers, ClusterIssuers, Certificates; - is standard input.")],
+) -> None:
+    """Issuers and Certificates of cert-manager before 1.0 as cert-manager.io/v1."""
+    from perijove.cli import issuers_converted  # noqa: PLC0415  imported late: it reads what few commands need
+
+    raise typer.Exit(issuers_converted.convert(file))

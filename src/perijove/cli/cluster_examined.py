@@ -1,0 +1,59 @@
+"""`perijove doctor kubernetes`: what was looked at, when, and what came of it. Prints; returns the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from perijove.cli import examination
+from perijove.cli.examination import Looked, Status
+from perijove.doctor.cluster.diagnosis import diagnosed
+from perijove.domain.cluster import Recording, day
+from perijove.domain.failures import Evidence
+from perijove.wiring import cluster
+
+
+def examine(folder: Path, now: str | None, *, as_json: bool) -> Status:
+    """A recording, judged at `now`."""
+    asked = f"kubernetes --from {folder}"
+    with examination.looking(asked, as_json=as_json):
+        return told(asked, cluster.from_folder(folder, moment(now)), as_json=as_json)
+
+
+def ask(context: str | None, namespace: str | None, *, as_json: bool) -> Status:
+    """A cluster that runs."""
+    flags = {"--context": context, "--namespace": namespace}
+    asked = " ".join(["kubernetes", *(f"{flag} {value}" for flag, value in flags.items() if value)])
+    with examination.looking(asked, as_json=as_json):
+        return told(asked, asyncio.run(cluster.from_context(context, namespace)), as_json=as_json)
+
+
+def told(asked: str, seen: Recording, *, as_json: bool) -> Status:
+    """What came of it, with what could not be looked at."""
+    came_of_it = diagnosed(seen)
+    examination.show(asked, came_of_it, looked(seen), as_json=as_json)
+    return examination.status(came_of_it)
+
+
+def looked(seen: Recording) -> list[Looked]:
+    """When it is judged at, and what was there."""
+    steps = [
+        Evidence("judged at", f"{day(seen.now)} ({seen.now_from})"),
+        Evidence("seen", f"{len(seen.things)} objects, {len(seen.probes)} probes, {len(seen.logs)} logs"),
+    ]
+    steps += [Evidence(f"could not look at {name}", why) for name, why in seen.unseen.items()]
+    return [Looked(seen.where, tuple(steps))]
+
+
+def moment(given: str | None) -> float | None:
+    """`--now` as Unix seconds; without a zone it is UTC."""
+    if given is None:
+        return None
+    try:
+        read = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise typer.BadParameter(f"{given} is no time such as 2026-03-10T09:00:00Z", param_hint="--now") from error
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,169 @@
+"""Why does a challenge not become valid? In: Challenge objects of either API group, probes, the front. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from perijove.doctor.cluster import acme_words, pods
+from perijove.doctor.cluster.front import blocked_in_front, trail, way
+from perijove.doctor.cluster.telling import found, seen, span
+from perijove.doctor.cluster.view import Cluster, matches
+from perijove.domain import cluster_tls_failures as rows
+from perijove.domain.cluster import Thing, at, listed, mapping, text
+from perijove.domain.failures import Evidence
+from perijove.domain.findings import Confidence, Finding
+
+STUCK = 600.0
+"""Seconds after which a deletion that is not done is stuck."""
+LEGACY_TYPES = ("http-01", "dns-01")
+TRANSIENT = 120.0
+"""Seconds in which a fresh challenge may still find its answer missing."""
+
+
+def of_challenges(cluster: Cluster, challenges: Iterable[Thing], told: set[tuple[str, str]]) -> Iterator[Finding]:
+    """One finding a fault and host, however many challenges say it. `told`: the faults and hosts told before."""
+    for challenge in challenges:
+        if challenge.deleting:
+            yield from _stuck(cluster, challenge)
+            continue
+        words = text(challenge.status.get("reason"))
+        state = text(challenge.status.get("state"))
+        meaning = acme_words.of_challenge(words) if words else None
+        if meaning is None or state == "valid" or _may_come(cluster, challenge, state):
+            continue
+        host = text(challenge.spec.get("dnsName"))
+        if (meaning.kind.code, host) in told:
+            continue
+        told.add((meaning.kind.code, host))
+        alike = [seen(f"{challenge.said} status.reason", words), *_others(cluster, challenge, words)]
+        yield from _explained(cluster, challenge, meaning, host, alike)
+
+
+def _may_come(cluster: Cluster, challenge: Thing, state: str) -> bool:
+    return state in {"", "pending"} and 0 < cluster.age(challenge.created) < TRANSIENT
+
+
+def _others(cluster: Cluster, challenge: Thing, words: str) -> Iterator[Evidence]:
+    for other in cluster.of("Challenge"):
+        same_host = other.spec.get("dnsName") == challenge.spec.get("dnsName")
+        if other.name != challenge.name and same_host and text(other.status.get("reason")).lower() == words.lower():
+            yield seen(f"{other.said} ({other.group}) status.reason", text(other.status.get("reason")))
+
+
+def _stuck(cluster: Cluster, challenge: Thing) -> Iterator[Finding]:
+    since = cluster.age(challenge.deleting)
+    finalizers = challenge.metadata.get("finalizers") or []
+    if since < STUCK or not finalizers:
+        return
+    patch = '{"metadata":{"finalizers":[]}}'
+    resource = f"challenges.{challenge.group}"
+    yield found(
+        rows.CHALLENGE_STUCK_DELETING, f"It is being deleted since {span(since)}, and a finalizer keeps it",
+        challenge.said, Confidence.CERTAIN,
+        seen(f"{challenge.said} metadata.finalizers", ", ".join(str(one) for one in finalizers)),
+        seen(f"{challenge.said} metadata.deletionTimestamp", text(challenge.metadata.get("deletionTimestamp"))),
+        commands=(f"kubectl -n {challenge.namespace} patch {resource} {challenge.name} --type merge -p '{patch}'",),
+    )  # fmt: skip
+
+
+def _explained(
+    cluster: Cluster, challenge: Thing, meaning: acme_words.Meaning, host: str, words: Sequence[Evidence]
+) -> Iterator[Finding]:
+    """A challenge's verdict, with the root cause where something shows it."""
+    after = (
+        f"cmctl status certificate -n {challenge.namespace} {_certificate(cluster, challenge)}"
+        "   # cert-manager looks again by itself; wait until Ready",
+    )
+    by_front = {
+        rows.ACME_HTTP01_SELFCHECK_404,
+        rows.ACME_HTTP01_SELFCHECK_403,
+        rows.ACME_HTTP01_SELFCHECK_FAILED,
+        rows.ACME_CHALLENGE_WRONG,
+    }
+    root = None
+    inside = _inside(cluster, challenge)
+    if meaning.kind in by_front:
+        root = blocked_in_front(cluster, host, inside, after, failed=True)
+    if root is not None:
+        yield root
+    evidence = [*words, *(inside if root is None else ())]
+    confidence = Confidence.CERTAIN
+    surer = ""
+    cause = f"{meaning.cause} for {host}"
+    if root is None and meaning.kind in by_front:
+        surer = (
+            "probes.json with the challenge's path asked by the public name and at the ingress's own address; "
+            "front/ with the configuration of whatever stands in front"
+        )
+        cause = f"{cause}: something in front of the ingress controller answers, or the controller itself"
+        looked = way(cluster, host)
+        evidence += [trail(one) for one in (*looked.public, *looked.direct)]
+    elif meaning.kind is rows.ACME_HTTP01_SELFCHECK_UNREACHABLE:
+        outside = way(cluster, host)
+        evidence += [trail(one) for one in outside.public]
+        confidence = Confidence.LIKELY if outside.open else Confidence.POSSIBLE
+        surer = "" if outside.open else "probes.json with the challenge's path asked from outside"
+    elif meaning.kind is rows.ACME_HTTP01_SELFCHECK_503:
+        evidence += _solver_down(cluster, challenge)
+    yield found(
+        meaning.kind, cause, challenge.said, confidence, *evidence,
+        because=root.failure.kind if root is not None else None, commands=_commands(meaning, host), surer_with=surer,
+    )  # fmt: skip
+
+
+def _certificate(cluster: Cluster, challenge: Thing) -> str:
+    """The name of the certificate that it is for."""
+    for kind, name in challenge.owners:
+        order = cluster.get(kind, challenge.namespace, name)
+        if order is not None:
+            return text(order.annotations.get("cert-manager.io/certificate-name")) or "NAME"
+    return "NAME"
+
+
+def _commands(meaning: acme_words.Meaning, host: str) -> tuple[str, ...]:
+    if meaning.kind is rows.PATHTYPE_EXACT_REFUSED:
+        return (
+            "helm upgrade cert-manager jetstack/cert-manager -n cert-manager --reuse-values "
+            "--set config.featureGates.ACMEHTTP01IngressPathTypeExact=false",
+        )
+    if meaning.kind in {rows.ACME_NAME_UNRESOLVED, rows.ACME_CHALLENGE_UNREACHABLE}:
+        return (f"dig +short A {host}; dig +short AAAA {host}   # both must lead to the ingress, from everywhere",)
+    if meaning.kind is rows.ACME_CAA:
+        return (f"dig CAA {host}",)
+    return ()
+
+
+def _inside(cluster: Cluster, challenge: Thing) -> list[Evidence]:
+    """What shows that the cluster's own side is in order: the solver's pod, Service and Ingress."""
+    told = []
+    solver = cluster.owned(challenge, "Pod", "Service", "Ingress")
+    for one in solver:
+        if one.kind == "Pod":
+            told.append(seen(f"solver {one.said}", "Ready" if pods.ready(one) else f"not ready: {pods.phase(one)}"))
+        elif one.kind == "Ingress":
+            addresses = [
+                text(row.get("ip") or row.get("hostname")) for row in listed(one.status, "loadBalancer", "ingress")
+            ]
+            told.append(seen(f"solver {one.said} status.loadBalancer", ", ".join(addresses) or "no address"))
+        else:
+            told.append(seen(f"solver {one.said}", "present"))
+    return told
+
+
+def _solver_down(cluster: Cluster, challenge: Thing) -> list[Evidence]:
+    solvers = cluster.owned(challenge, "Pod")
+    if not solvers and cluster.lacks("Pod"):
+        service = next(iter(cluster.owned(challenge, "Service")), None)
+        selector = mapping(at(service.raw, "spec", "selector")) if service is not None else {}
+        found_by = [one for one in cluster.pods if selector and matches(selector, one.labels)]
+        solvers = found_by
+    if not solvers:
+        return [seen(f"solver of {challenge.said}", "no pod")]
+    return [
+        seen(
+            f"{one.said} status",
+            f"{pods.phase(one)}; " + "; ".join(f"{why}: {words}" for _, why, words in pods.waiting(one)),
+        )
+        for one in solvers
+        if not pods.ready(one)
+    ]

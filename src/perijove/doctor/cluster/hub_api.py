@@ -1,0 +1,168 @@
+"""Can BinderHub call the hub? From its settings, the certificate at the hub's address, probes and logs. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from perijove.doctor.cluster.telling import found, seen, span
+from perijove.doctor.cluster.view import Cluster
+from perijove.domain import cluster_failures as rows
+from perijove.domain.cluster import HttpProbe, SeenCertificate, Thing, TlsProbe, day
+from perijove.domain.failures import Evidence
+from perijove.domain.findings import Confidence, Finding
+
+URL, LOCAL = "config.BinderHub.hub_url", "config.BinderHub.hub_url_local"
+_PLACEHOLDER = re.compile(
+    r"<|>|dummy|placeholder|changeme|your[-_]|x\.x\.x\.x|//(?:127\.0\.0\.1|0\.0\.0\.0|localhost)\b", re.I
+)
+_EXPIRED = re.compile(r"^.*HTTP 599: SSL certificate problem: certificate has expired.*$", re.MULTILINE)
+_UNTRUSTED = re.compile(
+    r"^.*HTTP 599: SSL certificate problem: (?:unable to get (?:local )?issuer certificate|self.signed certificate|"
+    r"unable to verify).*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_NO_USER = re.compile(r"^.*(?:Failed to create temporary user for|Error creating user \S+:).*$", re.MULTILINE)
+
+
+def hub_url(cluster: Cluster) -> tuple[Thing, str, bool] | None:
+    """The Secret with BinderHub's settings, the address at which it calls the hub, whether that is the local one."""
+    told = cluster.settings()
+    if told is None:
+        return None
+    secret, settings = told
+    local = settings.get(LOCAL, "")
+    return secret, local or settings.get(URL, ""), bool(local)
+
+
+def settings_wrong(cluster: Cluster) -> Iterator[Finding]:
+    """An address that cannot be meant."""
+    told = hub_url(cluster)
+    if told is None:
+        return
+    secret, url, local = told
+    if url and _PLACEHOLDER.search(url):
+        yield found(
+            rows.HUB_URL_PLACEHOLDER, f"hub_url is {url}", secret.said, Confidence.LIKELY,
+            seen(f"{secret.said} values.yaml {LOCAL if local else URL}", url),
+        )  # fmt: skip
+
+
+def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Finding]:
+    """The certificate at the address is not one that BinderHub believes. `known`: what was found about certificates."""
+    told = hub_url(cluster)
+    expired, untrusted = _line(cluster, _EXPIRED), _line(cluster, _UNTRUSTED)
+    secret, url, local = told if told is not None else (None, "", False)
+    host = (urlsplit(url).hostname or "") if url.startswith("https://") else ""
+    if secret is None:
+        host = _host_of(expired or untrusted)
+    if not host:
+        return
+    probe = next((one for one in cluster.recording.probes if isinstance(one, TlsProbe) and one.sni == host), None)
+    kept = _kept(cluster, host)
+    served = cluster.recording.served.get(probe.leaf) if probe is not None else None
+    evidence: list[Evidence] = []
+    if secret is not None:
+        about = "hub_url_local" if local else "hub_url"
+        unset = "" if local else " and hub_url_local is unset"
+        evidence.append(seen(f"{secret.said} values.yaml config.BinderHub.{about}", f"{url} is https://{unset}"))
+    if kept is not None:
+        evidence.append(_lasts(cluster, kept))
+    if probe is not None:
+        evidence.append(seen(f"probe TLS {probe.target} ({probe.address or host})", f"verify: {probe.verify}"))
+    if served is not None:
+        evidence.append(_lasts(cluster, served))
+    evidence += [one for one in (expired or untrusted,) if one is not None]
+    at_end = served or kept
+    over = at_end is not None and not at_end.problem and at_end.not_after < cluster.now
+    measured = expired is not None or (probe is not None and "expired" in probe.verify)
+    if measured or (over and probe is None) or (over and served is not None):
+        ago = f" since {span(cluster.now - at_end.not_after)}" if at_end is not None and over else ""
+        cause = f"BinderHub calls the hub at {url or host}, whose certificate has expired{ago}"
+        sure = Confidence.CERTAIN if measured else Confidence.LIKELY
+        one = found(
+            rows.HUB_API_TLS_EXPIRED, cause, f"https://{host}", sure, *evidence, commands=_local(cluster, local),
+            surer_with="" if measured else "probes.json with a handshake at hub_url, logs/binder.log, front/",
+        )  # fmt: skip
+        yield _because(one, known, host)
+    elif untrusted is not None or (probe is not None and _unbelieved(probe)):
+        cause = f"BinderHub calls the hub at {url or host}, and does not believe the certificate there"
+        sure = Confidence.CERTAIN if untrusted is not None else Confidence.LIKELY
+        one = found(
+            rows.HUB_API_TLS_UNTRUSTED, cause, f"https://{host}", sure, *evidence,
+            commands=("cat leaf.crt intermediate.crt > tls.crt   # the leaf first", *_local(cluster, local)),
+        )  # fmt: skip
+        yield _because(one, known, host)
+
+
+def _unbelieved(probe: TlsProbe) -> bool:
+    words = probe.verify.lower()
+    return any(
+        one in words for one in ("issuer certificate", "self-signed", "self signed", "mismatch", "unable to verify")
+    )
+
+
+def _because(one: Finding, known: Iterable[Finding], host: str) -> Finding:
+    """With the root cause among what is known of this host."""
+    for other in known:
+        about = " ".join(
+            (other.subject, other.failure.cause, *(f"{place.where} {place.saw}" for place in other.failure.evidence))
+        )
+        if host in about:
+            return replace(one, because=other.because or other.code)
+    return one
+
+
+def _kept(cluster: Cluster, host: str) -> SeenCertificate | None:
+    """The Secret's certificate for the host that lasts longest."""
+    all_of = [one for secret in cluster.of("Secret") for one in secret.certificates if one.is_for(host)]
+    return max(all_of, key=lambda one: one.not_after, default=None)
+
+
+def _lasts(cluster: Cluster, one: SeenCertificate) -> Evidence:
+    past = " < now" if one.not_after < cluster.now else ""
+    return seen(one.where, f"leaf for {', '.join(one.names)}: notAfter {day(one.not_after)}{past} ({day(cluster.now)})")
+
+
+def _local(cluster: Cluster, local: bool) -> tuple[str, ...]:
+    """What restores launches at once: hub:8081 is closed to BinderHub by the hub's network policy, the proxy is not."""
+    if local:
+        return ()
+    services = {one.name for one in cluster.of("Service")}
+    inside = "http://proxy-http:8000" if "proxy-http" in services else "http://proxy-public"
+    return (f"config.BinderHub.hub_url_local: {inside}   # in config.yaml, then helm upgrade: launches work at once",)
+
+
+def _line(cluster: Cluster, pattern: re.Pattern[str]) -> Evidence | None:
+    for name, log in cluster.recording.logs.items():
+        match = pattern.search(log)
+        if match is not None:
+            return seen(name, match[0])
+    return None
+
+
+def _host_of(evidence: Evidence | None) -> str:
+    match = re.search(r"using https://([^/:\s)]+)", evidence.saw) if evidence is not None else None
+    return match[1] if match is not None else ""
+
+
+def launches(cluster: Cluster) -> Iterator[Finding]:
+    """That launches fail at all, as BinderHub tells it: on its page, in its log, by its health."""
+    evidence = [one for one in (_line(cluster, _NO_USER),) if one is not None]
+    for probe in cluster.recording.probes:
+        if isinstance(probe, HttpProbe) and urlsplit(probe.url).path == "/health" and _hub_ill(probe.last.body):
+            evidence += [seen(f"probe GET {probe.url}", f"{probe.last.status} {probe.last.body}")]
+    if evidence:
+        cause = "Users cannot be created at the hub, which happens before any pod of theirs exists"
+        yield found(rows.LAUNCHES_FAIL, cause, "launches", Confidence.CERTAIN, *evidence)
+
+
+def _hub_ill(body: str) -> bool:
+    try:
+        checks = json.loads(body).get("checks", [])
+        return any(one.get("service") == "JupyterHub API" and one.get("ok") is False for one in checks)
+    except (ValueError, AttributeError):
+        return False

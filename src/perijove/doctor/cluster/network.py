@@ -1,0 +1,249 @@
+"""Is the cluster's own network there: names, Services, balancers, policies, ingress controllers? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perijove.doctor.cluster import pods
+from perijove.doctor.cluster.telling import found, names, seen, span
+from perijove.doctor.cluster.view import Cluster, matches, selected
+from perijove.domain import cluster_failures, cluster_tls_failures
+from perijove.domain import cluster_ground_failures as rows
+from perijove.domain.cluster import HttpProbe, Thing, items, listed, mapping, text
+from perijove.domain.findings import Confidence, Finding
+
+PATIENCE = 300.0
+"""Seconds in which an address is given out, and pods come."""
+CORE = {"hub", "proxy-public", "proxy-api", "proxy-http", "binder"}
+"""Services without which nothing is launched."""
+
+
+def names_inside(cluster: Cluster) -> Iterator[Finding]:
+    """The cluster's name service: its pods, its Service."""
+    servers = [one for one in cluster.pods if one.namespace == "kube-system" and _serves_names(one)]
+    if servers and not any(pods.ready(one) for one in servers):
+        told = [seen(f"{one.said} status", _state(one)) for one in servers[:3]]
+        yield found(
+            rows.CLUSTER_NAMES_DOWN,
+            f"None of {len(servers)} pods is ready",
+            servers[0].said,
+            Confidence.CERTAIN,
+            *told,
+            commands=("kubectl -n kube-system describe pods -l k8s-app=kube-dns",),
+        )
+    services = cluster.of("Service")
+    # Every cluster has default/kubernetes: where it is seen, the Services of all namespaces were asked for.
+    whole = any(one.name == "kubernetes" and one.namespace == "default" for one in services)
+    whole = whole or any(one.namespace == "kube-system" for one in services)
+    has = [one for one in services if one.namespace == "kube-system" and _serves_names(one)]
+    if servers and whole and not has:
+        there = [one.name for one in services if one.namespace == "kube-system"]
+        yield found(
+            rows.KUBE_DNS_SERVICE_MISSING, "Pods ask an address that nobody has", "Service kube-system/kube-dns",
+            Confidence.CERTAIN, seen("services of kube-system", ", ".join(there) or "none"),
+            seen(f"{servers[0].said}", _state(servers[0])), commands=("sudo kubeadm init phase addon coredns",),
+        )  # fmt: skip
+
+
+def _serves_names(one: Thing) -> bool:
+    return text(one.labels.get("k8s-app")) in {"kube-dns", "coredns"} or one.name.startswith(("coredns", "kube-dns"))
+
+
+def _state(pod: Thing) -> str:
+    waits = "; ".join(f"{why} {words}".strip() for _, why, words in pods.waiting(pod))
+    return f"{'Ready' if pods.ready(pod) else 'not ready'}, {pods.phase(pod)}{'; ' if waits else ''}{waits}"
+
+
+def balancers(cluster: Cluster) -> Iterator[Finding]:
+    """Services of type LoadBalancer that wait for an address."""
+    for one in cluster.of("Service"):
+        wants = one.spec.get("type") == "LoadBalancer" and not one.spec.get("externalIPs")
+        has = any(True for _ in listed(one.status, "loadBalancer", "ingress"))
+        if wants and not has and cluster.age(one.created) > PATIENCE and not one.deleting:
+            ports = ", ".join(
+                f"{text(port.get('port'))}:{text(port.get('nodePort'))}" for port in listed(one.spec, "ports")
+            )
+            yield found(
+                rows.LOAD_BALANCER_PENDING, f"{one.said} waits for an address since {span(cluster.age(one.created))}",
+                one.said, Confidence.CERTAIN, seen(f"{one.said} status.loadBalancer", "empty (<pending>)"),
+                seen(f"{one.said} spec.ports", ports),
+                commands=("# install MetalLB, or: proxy.service.type: NodePort",),
+            )  # fmt: skip
+
+
+def services(cluster: Cluster) -> Iterator[Finding]:
+    """Services that select no pod."""
+    for one in cluster.of("Service"):
+        selector = mapping(one.spec.get("selector"))
+        here = [pod for pod in cluster.pods if pod.namespace == one.namespace]
+        if one.name not in CORE or not selector or not here or cluster.age(one.created) < PATIENCE:
+            continue
+        if not any(matches(selector, pod.labels) for pod in here):
+            said = ", ".join(f"{key}={text(value)}" for key, value in selector.items())
+            deployments = [other for other in cluster.of("Deployment") if other.namespace == one.namespace]
+            none = [
+                seen(f"{other.said} spec.replicas", "0") for other in deployments if other.spec.get("replicas") == 0
+            ]
+            yield found(
+                rows.SERVICE_WITHOUT_PODS, f"{one.said} leads nowhere", one.said, Confidence.CERTAIN,
+                seen(f"{one.said} spec.selector", f"{said}: no pod of {one.namespace} has these labels"), *none,
+                commands=(f"kubectl -n {one.namespace} get pods --show-labels",),
+            )  # fmt: skip
+
+
+def policies(cluster: Cluster) -> Iterator[Finding]:
+    """Network policies that leave no way to the name service, or the hub none to the API."""
+    told: set[tuple[str, ...]] = set()
+    for pod in cluster.pods:
+        if pods.component(pod) not in {"singleuser-server", "hub", "binder", "binderhub-build"}:
+            continue
+        here = [one for one in cluster.of("NetworkPolicy") if one.namespace == pod.namespace]
+        mine = [one for one in here if _egress(one) and selected(one.spec.get("podSelector"), [pod])]
+        key = (pods.component(pod), *(one.name for one in mine))
+        if not mine or key in told:
+            continue
+        told.add(key)
+        said = [seen(f"{one.said} spec.egress", _ports(one)) for one in mine]
+        if not any(_allows(one, 53) for one in mine):
+            yield found(
+                rows.NETWORK_POLICY_BLOCKS_NAMES, f"{names(mine)} select {pod.said}, and none allows port 53",
+                mine[0].said, Confidence.LIKELY, *said,
+                commands=("# egress: [{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]",),
+            )  # fmt: skip
+        if pods.component(pod) == "hub" and not pods.ready(pod) and not any(_allows(one, 443, 6443) for one in mine):
+            yield found(
+                cluster_failures.HUB_CANNOT_REACH_API,
+                f"{names(mine)} select {pod.said}, and none allows the API's port",
+                mine[0].said,
+                Confidence.LIKELY,
+                *said,
+            )
+
+
+def _egress(policy: Thing) -> bool:
+    return "Egress" in items(policy.spec.get("policyTypes")) or "egress" in policy.spec
+
+
+def _allows(policy: Thing, *ports: int) -> bool:
+    for rule in listed(policy.spec, "egress"):
+        if not rule.get("ports"):
+            return True
+        for one in listed(rule, "ports"):
+            begin, end = one.get("port"), one.get("endPort")
+            if not isinstance(begin, int):
+                # A named port, or all of a protocol.
+                return True
+            if any(begin <= port <= (end if isinstance(end, int) else begin) for port in ports):
+                return True
+    return False
+
+
+def _ports(policy: Thing) -> str:
+    told = [text(one.get("port")) for rule in listed(policy.spec, "egress") for one in listed(rule, "ports")]
+    return f"ports {', '.join(told)}" if told else "nothing"
+
+
+def controllers(cluster: Cluster) -> Iterator[Finding]:
+    """Ingress controllers on cordoned nodes alone, behind a balancer."""
+    them = [one for one in cluster.pods if pods.is_ingress_controller(one) and pods.phase(one) == "Running"]
+    closed = {node.name for node in cluster.nodes if node.spec.get("unschedulable")}
+    balanced = [one for one in cluster.of("Service") if one.spec.get("type") == "LoadBalancer"]
+    behind = [one for one in balanced if any(matches(one.spec.get("selector"), pod.labels) for pod in them)]
+    if (
+        them
+        and behind
+        and len(cluster.nodes) > len(closed)
+        and all(text(one.spec.get("nodeName")) in closed for one in them)
+    ):
+        told = [seen(f"{one.said} spec.nodeName", f"{text(one.spec.get('nodeName'))} (cordoned)") for one in them[:3]]
+        yield found(
+            rows.INGRESS_ON_CORDONED,
+            f"{names(them)} run on cordoned nodes alone",
+            them[0].said,
+            Confidence.LIKELY,
+            *told,
+            commands=(f"kubectl uncordon {text(them[0].spec.get('nodeName'))}",),
+        )
+
+
+def classes(cluster: Cluster) -> Iterator[Finding]:
+    """Ingresses that no controller takes."""
+    known = cluster.of("IngressClass")
+    if any(text(one.annotations.get("ingressclass.kubernetes.io/is-default-class")) == "true" for one in known):
+        return
+    for one in cluster.of("Ingress"):
+        named = one.spec.get("ingressClassName") or one.annotations.get("kubernetes.io/ingress.class")
+        taken = any(True for _ in listed(one.status, "loadBalancer", "ingress"))
+        ignored = _ignored(cluster, one)
+        if not named and not taken and (ignored or cluster.age(one.created) > PATIENCE):
+            evidence = [
+                seen(f"{one.said} spec.ingressClassName", "unset"),
+                seen(f"{one.said} status.loadBalancer", "empty"),
+            ]
+            evidence += [seen(*ignored)] if ignored else []
+            name = known[0].name if known else "nginx"
+            yield found(
+                rows.INGRESS_WITHOUT_CLASS, f"{one.said} belongs to no class, and no controller has taken it", one.said,
+                Confidence.CERTAIN if ignored else Confidence.LIKELY, *evidence,
+                commands=(f"ingress.ingressClassName: {name}   # in config.yaml, then helm upgrade",),
+            )  # fmt: skip
+
+
+def _ignored(cluster: Cluster, ingress: Thing) -> tuple[str, str] | None:
+    for name, log in cluster.recording.logs.items():
+        where = log.find("does not contain a valid IngressClass")
+        if where >= 0:
+            return name, log[log.rfind("\n", 0, where) + 1 :].partition("\n")[0]
+    return None
+
+
+def manager(cluster: Cluster) -> Iterator[Finding]:
+    """cert-manager itself: its pods, its webhook, what is left of old ones."""
+    them = [one for one in cluster.pods if one.namespace == "cert-manager" and "acme-http-solver" not in one.name]
+    if them and not any(pods.ready(one) for one in them):
+        yield found(
+            cluster_tls_failures.CERT_MANAGER_DOWN,
+            f"None of {len(them)} pods is ready",
+            them[0].said,
+            Confidence.CERTAIN,
+            *(seen(f"{one.said} status", _state(one)) for one in them[:3]),
+            commands=("kubectl -n cert-manager describe pods",),
+        )
+    for happening in (one for told in cluster.happenings.values() for one in told):
+        if 'failed calling webhook "webhook.cert-manager.io"' in happening.message:
+            yield found(
+                cluster_tls_failures.CERT_MANAGER_WEBHOOK_BROKEN, "The API server cannot ask it", happening.said,
+                Confidence.CERTAIN, seen(happening.where, happening.message),
+                commands=("kubectl -n cert-manager get pods; kubectl describe validatingwebhookconfigurations",),
+            )  # fmt: skip
+            return
+
+
+def legacy(cluster: Cluster) -> Iterator[Finding]:
+    """Issuers and Certificates of an API group that is gone, where the new one has none of that name."""
+    old = [one for one in cluster.of("Issuer", "ClusterIssuer", "Certificate") if one.group == "certmanager.k8s.io"]
+    new = {(one.kind, one.namespace, one.name) for one in cluster.of("Issuer", "ClusterIssuer", "Certificate")
+           if one.group == "cert-manager.io"}  # fmt: skip
+    left = [one for one in old if (one.kind, one.namespace, one.name) not in new]
+    if left:
+        yield found(
+            cluster_tls_failures.LEGACY_CERT_MANAGER, f"{names(left)} are of certmanager.k8s.io", left[0].said,
+            Confidence.LIKELY, *(seen(f"{one.said} apiVersion", text(one.raw.get("apiVersion"))) for one in left[:3]),
+            commands=(
+                "kubectl get issuers,clusterissuers,certificates -A -o yaml > old.yaml",
+                "perijove convert issuer old.yaml",
+            ),
+        )  # fmt: skip
+
+
+def site(cluster: Cluster) -> Iterator[Finding]:
+    """The site's own health, asked from outside: no answer at all."""
+    for probe in cluster.recording.probes:
+        if isinstance(probe, HttpProbe) and probe.url.endswith("/health") and probe.origin != "in-cluster":
+            last = probe.last
+            if last.status in {0, 502, 504}:
+                said = f"{last.status or last.error} {last.body}"
+                yield found(
+                    rows.SITE_UNREACHABLE, f"{probe.url} does not answer", probe.url, Confidence.CERTAIN,
+                    seen(f"probe GET {probe.url}", said),
+                )  # fmt: skip

@@ -1,0 +1,186 @@
+"""Do the pods run that everything else needs? Crash loops, starts that fail, evictions, leftovers. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from perijove.doctor.cluster import pods
+from perijove.doctor.cluster.database import old_schema
+from perijove.doctor.cluster.logs import hub_words
+from perijove.doctor.cluster.telling import found, names, seen, span
+from perijove.doctor.cluster.view import Cluster
+from perijove.domain import cluster_failures as rows
+from perijove.domain.cluster import Thing, listed, text
+from perijove.domain.cluster_ground_failures import NODE_DISK_PRESSURE, NODE_MEMORY_PRESSURE, NODE_NOT_READY
+from perijove.domain.failures import Evidence
+from perijove.domain.findings import Confidence, Finding
+
+SLOW_START = 300.0
+"""Seconds that a part of the hub may take to become ready."""
+DAY = 86400.0
+MANY = 20
+STUCK = 600.0
+CANNOT_START = {"StartError", "RunContainerError", "CreateContainerError", "ContainerCannotRun"}
+_MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
+
+
+def crashing(cluster: Cluster) -> Iterator[Finding]:
+    """Containers that end again and again, and why where it is known."""
+    for pod in cluster.pods:
+        if not pods.troubled(pod) or pods.phase(pod) not in {"Running", "Pending"}:
+            continue
+        loops = [one for one in pods.waiting(pod) if one[1] == "CrashLoopBackOff"]
+        if not loops and pods.restarts(pod) < 3:
+            continue
+        last = max(pods.ended(pod), key=lambda one: one.at, default=None)
+        if last is None or (not loops and cluster.age(last.at) > SLOW_START * 2):
+            continue
+        yield from _crash(cluster, pod, loops, last)
+
+
+def _crash(cluster: Cluster, pod: Thing, loops: list[tuple[str, str, str]], last: pods.Ended) -> Iterator[Finding]:
+    name = loops[0][0] if loops else last.container
+    evidence = [
+        seen(f"{pod.said} containerStatuses[{one}].state.waiting", f"{why}: {words}") for one, why, words in loops
+    ]
+    lasted = "within a second" if last.lasted < 1 else f"after {span(last.lasted)}"
+    about = f"reason {last.reason}, exit code {last.code} {lasted}; {pods.restarts(pod)} restarts"
+    evidence.append(seen(f"{pod.said} containerStatuses[{name}].lastState.terminated", about))
+    if last.message:
+        evidence.append(seen(f"{pod.said} lastState.terminated.message", last.message))
+    is_hub = pods.component(pod) == "hub"
+    row = rows.HUB_CRASHLOOP if is_hub else rows.POD_CRASHLOOP
+    previous = f"kubectl -n {pod.namespace} logs {pod.name} -c {name} --previous"
+    root = None
+    if last.reason == "OOMKilled":
+        root = _memory(pod, name, evidence)
+    elif last.reason in CANNOT_START:
+        return
+    elif is_hub:
+        root = hub_words(cluster, pod) or old_schema(pod, last)
+    if root is not None:
+        yield root
+    cause = f"{name} of {pod.said} ends {lasted} with status {last.code}"
+    yield found(
+        row, cause, pod.said, Confidence.CERTAIN, *evidence, because=root.failure.kind if root else None,
+        commands=() if root else (previous,), surer_with="" if root else f"{previous} > logs/{name}-previous.log",
+    )  # fmt: skip
+
+
+def _memory(pod: Thing, name: str, evidence: list[Evidence]) -> Finding:
+    limits = [one for one in listed(pod.spec, "containers") if text(one.get("name")) == name]
+    said = [seen(f"{pod.said} container {name} resources", str(dict(one.get("resources") or {}))) for one in limits]
+    cause = f"{name} of {pod.said} went over its memory limit"
+    return found(rows.CONTAINER_OUT_OF_MEMORY, cause, pod.said, Confidence.CERTAIN, *evidence, *said)
+
+
+def unstartable(cluster: Cluster) -> Iterator[Finding]:
+    """Containers that the runtime or the kubelet refuses to start."""
+    for pod in cluster.pods:
+        if not pods.troubled(pod):
+            continue
+        told = [(name, why, words) for name, why, words in pods.waiting(pod) if why in CANNOT_START]
+        told += [(one.container, one.reason, one.message) for one in pods.ended(pod) if one.reason in CANNOT_START]
+        if told:
+            name, why, words = told[0]
+            yield found(
+                rows.CONTAINER_START_FAILED, f"{name} of {pod.said}: {why}", pod.said, Confidence.CERTAIN,
+                seen(f"{pod.said} container {name}", f"{why}: {words}"),
+            )  # fmt: skip
+        for name, why, words in pods.waiting(pod):
+            match = _MISSING.search(words) if why == "CreateContainerConfigError" else None
+            if match is not None:
+                yield missing(pod, match[1].lower(), match[2], seen(f"{pod.said} container {name}", f"{why}: {words}"))
+
+
+def missing(pod: Thing, kind: str, name: str, *evidence: Evidence) -> Finding:
+    """A Secret or a ConfigMap that is named and not there."""
+    # The kubelet writes `"namespace/name"` in some messages.
+    name = name.rpartition("/")[2]
+    remedy = "Set use_registry and the registry's credentials, then helm upgrade." if "docker-config" in name else ""
+    return found(
+        rows.MOUNT_OBJECT_MISSING, f"{pod.said} needs the {kind} {name}, and {pod.namespace} has none", pod.said,
+        Confidence.CERTAIN, *evidence, remedy=remedy,
+        commands=(f"kubectl -n {pod.namespace} get {kind} {name}   # create it, or drop it from the configuration",),
+    )  # fmt: skip
+
+
+def unready(cluster: Cluster) -> Iterator[Finding]:
+    """Parts that run, do not crash, and are not ready."""
+    for pod in cluster.pods:
+        if not pods.troubled(pod) or pods.phase(pod) != "Running" or pods.component(pod) not in pods.CORE:
+            continue
+        condition = pod.condition("Ready")
+        since = condition.at if condition is not None and condition.at else pod.created
+        crashes = any(True for _ in pods.waiting(pod)) or pods.restarts(pod) >= 3
+        if crashes or cluster.age(since) < SLOW_START:
+            continue
+        told = [seen(one.where, one.message) for one in cluster.events(pod, "Unhealthy")[:1]]
+        said = f"{condition.reason}: {condition.message}" if condition is not None else "no condition Ready"
+        root = hub_words(cluster, pod) if pods.component(pod) == "hub" else None
+        if root is not None:
+            yield root
+        yield found(
+            rows.HUB_NOT_READY, f"{pod.said} runs since {span(cluster.age(since))} without being ready", pod.said,
+            Confidence.CERTAIN, seen(f"{pod.said} status.conditions Ready", said), *told,
+            because=root.failure.kind if root else None,
+            surer_with=f"kubectl -n {pod.namespace} logs {pod.name} > logs/{pods.component(pod)}.log",
+        )  # fmt: skip
+
+
+def evicted(cluster: Cluster) -> Iterator[Finding]:
+    """Pods that were thrown out lately."""
+    them = [one for one in cluster.pods if text(one.status.get("reason")) == "Evicted" and cluster.age(_end(one)) < DAY]
+    if them:
+        words = text(them[0].status.get("message"))
+        pressed = [
+            node for node in cluster.nodes if (at := node.condition("DiskPressure")) is not None and at.status == "True"
+        ]
+        because = NODE_DISK_PRESSURE if pressed else None
+        if not pressed and "memory" in words:
+            because = NODE_MEMORY_PRESSURE
+        yield found(
+            rows.PODS_EVICTED, f"{names(them)} were evicted", them[0].said, Confidence.CERTAIN,
+            seen(f"{them[0].said} status.message", words), because=because,
+            commands=("kubectl get pods -A --field-selector=status.phase=Failed",
+                      f"kubectl -n {them[0].namespace} delete pods --field-selector=status.phase=Failed"),
+        )  # fmt: skip
+
+
+def _end(pod: Thing) -> float:
+    ready = pod.condition("Ready")
+    return max((one.at for one in pods.ended(pod)), default=0) or (ready.at if ready is not None else 0) or pod.created
+
+
+def terminating(cluster: Cluster) -> Iterator[Finding]:
+    """Pods that do not end."""
+    for pod in cluster.pods:
+        grace = pod.metadata.get("deletionGracePeriodSeconds")
+        late = cluster.age(pod.deleting) - (grace if isinstance(grace, int) else 30)
+        lost = text(pod.status.get("reason")) == "NodeLost" or pods.phase(pod) == "Unknown"
+        if not (pod.deleting and late > STUCK) and not lost:
+            continue
+        node = cluster.get("Node", "", text(pod.spec.get("nodeName")))
+        ready = node.condition("Ready") if node is not None else None
+        gone = ready is not None and ready.status != "True"
+        since = f"since {span(cluster.age(pod.deleting))}" if pod.deleting else "Unknown"
+        yield found(
+            rows.POD_STUCK_TERMINATING, f"{pod.said} is terminating {since}", pod.said, Confidence.CERTAIN,
+            seen(f"{pod.said} metadata.deletionTimestamp", text(pod.metadata.get("deletionTimestamp")) or "none"),
+            seen(f"{pod.said} node", text(pod.spec.get("nodeName"))), because=NODE_NOT_READY if gone else None,
+            commands=(f"kubectl -n {pod.namespace} delete pod {pod.name} --force   # only once its node is off",),
+        )  # fmt: skip
+
+
+def leaked(cluster: Cluster) -> Iterator[Finding]:
+    """Users' pods that should have ended long ago."""
+    users = [one for one in cluster.pods if pods.is_user(one) and not one.deleting]
+    old = [one for one in users if cluster.age(one.created) > DAY]
+    if len(old) >= MANY and len(old) * 2 > len(users):
+        oldest = min(old, key=lambda one: one.created)
+        yield found(
+            rows.LEAKED_USER_PODS, f"{len(old)} of {len(users)} users' pods are older than a day", oldest.said,
+            Confidence.POSSIBLE, seen(f"{oldest.said} age", span(cluster.age(oldest.created))), foreseen=True,
+            surer_with="logs/hub.log",
+        )  # fmt: skip
