@@ -10,12 +10,11 @@ from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster, matches
 from perijove.domain import cluster_tls_failures as rows
 from perijove.domain.cluster import Thing, at, listed, mapping, text
-from perijove.domain.failures import Evidence
+from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
 STUCK = 600.0
 """Seconds after which a deletion that is not done is stuck."""
-LEGACY_TYPES = ("http-01", "dns-01")
 TRANSIENT = 120.0
 """Seconds in which a fresh challenge may still find its answer missing."""
 
@@ -66,49 +65,60 @@ def _stuck(cluster: Cluster, challenge: Thing) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+BY_FRONT = {
+    rows.ACME_HTTP01_SELFCHECK_404,
+    rows.ACME_HTTP01_SELFCHECK_403,
+    rows.ACME_HTTP01_SELFCHECK_FAILED,
+    rows.ACME_CHALLENGE_WRONG,
+}
+"""What somebody in front who answers himself looks like."""
+
+
 def _explained(
     cluster: Cluster, challenge: Thing, meaning: acme_words.Meaning, host: str, words: Sequence[Evidence]
 ) -> Iterator[Finding]:
     """A challenge's verdict, with the root cause where something shows it."""
-    after = (
-        f"cmctl status certificate -n {challenge.namespace} {_certificate(cluster, challenge)}"
-        "   # cert-manager looks again by itself; wait until Ready",
-    )
-    by_front = {
-        rows.ACME_HTTP01_SELFCHECK_404,
-        rows.ACME_HTTP01_SELFCHECK_403,
-        rows.ACME_HTTP01_SELFCHECK_FAILED,
-        rows.ACME_CHALLENGE_WRONG,
-    }
-    root = None
+    name = _certificate(cluster, challenge)
+    again = f"cmctl status certificate -n {challenge.namespace} {name}"
+    after = (f"{again}   # cert-manager looks again by itself; wait until Ready",)
     inside = _inside(cluster, challenge)
-    if meaning.kind in by_front:
-        root = blocked_in_front(cluster, host, inside, after, failed=True)
+    front = meaning.kind in BY_FRONT
+    root = blocked_in_front(cluster, host, inside, after, failed=True) if front else None
+    cause = f"{meaning.cause} for {host}"
     if root is not None:
         yield root
-    evidence = [*words, *(inside if root is None else ())]
-    confidence = Confidence.CERTAIN
-    surer = ""
-    cause = f"{meaning.cause} for {host}"
-    if root is None and meaning.kind in by_front:
-        surer = (
-            "probes.json with the challenge's path asked by the public name and at the ingress's own address; "
-            "front/ with the configuration of whatever stands in front"
-        )
-        cause = f"{cause}: something in front of the ingress controller answers, or the controller itself"
-        looked = way(cluster, host)
-        evidence += [trail(one) for one in (*looked.public, *looked.direct)]
-    elif meaning.kind is rows.ACME_HTTP01_SELFCHECK_UNREACHABLE:
-        outside = way(cluster, host)
-        evidence += [trail(one) for one in outside.public]
-        confidence = Confidence.LIKELY if outside.open else Confidence.POSSIBLE
-        surer = "" if outside.open else "probes.json with the challenge's path asked from outside"
-    elif meaning.kind is rows.ACME_HTTP01_SELFCHECK_503:
-        evidence += _solver_down(cluster, challenge)
+        evidence, confidence, surer = [*words], Confidence.CERTAIN, ""
+    else:
+        more, confidence, surer = _narrowed(cluster, challenge, meaning.kind, host)
+        evidence = [*words, *inside, *more]
+        cause += ": something in front of the ingress controller answers, or the controller itself" if front else ""
     yield found(
-        meaning.kind, cause, challenge.said, confidence, *evidence,
-        because=root.failure.kind if root is not None else None, commands=_commands(meaning, host), surer_with=surer,
-    )  # fmt: skip
+        meaning.kind,
+        cause,
+        challenge.said,
+        confidence,
+        *evidence,
+        because=root.failure.kind if root is not None else None,
+        commands=_commands(meaning, host),
+        surer_with=surer,
+    )
+
+
+def _narrowed(cluster: Cluster, challenge: Thing, kind: Kind, host: str) -> tuple[list[Evidence], Confidence, str]:
+    """What else was seen, how sure that makes it, and what would say more."""
+    looked = way(cluster, host)
+    trails = [trail(one) for one in (*looked.public, *looked.direct)]
+    if kind is rows.ACME_HTTP01_SELFCHECK_UNREACHABLE:
+        if looked.open:
+            return trails, Confidence.LIKELY, ""
+        return trails, Confidence.POSSIBLE, "probes.json with the challenge's path asked from outside"
+    if kind is rows.ACME_HTTP01_SELFCHECK_503:
+        return _solver_down(cluster, challenge), Confidence.CERTAIN, ""
+    surer = (
+        "probes.json with the challenge's path asked by the public name and at the ingress's own address; "
+        "front/ with the configuration of whatever stands in front"
+    )
+    return (trails, Confidence.CERTAIN, surer) if kind in BY_FRONT else ([], Confidence.CERTAIN, "")
 
 
 def _certificate(cluster: Cluster, challenge: Thing) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from perijove.doctor.cluster.telling import found, seen, span
@@ -51,8 +51,54 @@ def settings_wrong(cluster: Cluster) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The https address at which BinderHub calls the hub, and what was seen of its certificate."""
+
+    url: str
+    local: bool
+    host: str
+    probe: TlsProbe | None
+    leaf: SeenCertificate | None
+    """What is served, else what a Secret holds for the host."""
+    expired: Evidence | None
+    untrusted: Evidence | None
+    """BinderHub's own words in its log."""
+    evidence: tuple[Evidence, ...]
+
+
 def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Finding]:
     """The certificate at the address is not one that BinderHub believes. `known`: what was found about certificates."""
+    one = _address(cluster)
+    if one is None:
+        return
+    over = one.leaf is not None and not one.leaf.problem and one.leaf.not_after < cluster.now
+    measured = one.expired is not None or (one.probe is not None and "expired" in one.probe.verify)
+    if measured or over:
+        ago = f" since {span(cluster.now - one.leaf.not_after)}" if one.leaf is not None and over else ""
+        told = found(
+            rows.HUB_API_TLS_EXPIRED,
+            f"BinderHub calls the hub at {one.url}, whose certificate has expired{ago}",
+            f"https://{one.host}",
+            Confidence.CERTAIN if measured else Confidence.LIKELY,
+            *one.evidence,
+            commands=_local(cluster, one.local),
+            surer_with="" if measured else "probes.json with a handshake at hub_url, logs/binder.log, front/",
+        )
+        yield _because(told, known, one.host)
+    elif one.untrusted is not None or (one.probe is not None and _unbelieved(one.probe)):
+        told = found(
+            rows.HUB_API_TLS_UNTRUSTED,
+            f"BinderHub calls the hub at {one.url}, and does not believe the certificate there",
+            f"https://{one.host}",
+            Confidence.CERTAIN if one.untrusted is not None else Confidence.LIKELY,
+            *one.evidence,
+            commands=("cat leaf.crt intermediate.crt > tls.crt   # the leaf first", *_local(cluster, one.local)),
+        )
+        yield _because(told, known, one.host)
+
+
+def _address(cluster: Cluster) -> Address | None:
     told = hub_url(cluster)
     expired, untrusted = _line(cluster, _EXPIRED), _line(cluster, _UNTRUSTED)
     secret, url, local = told if told is not None else (None, "", False)
@@ -60,42 +106,22 @@ def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Fi
     if secret is None:
         host = _host_of(expired or untrusted)
     if not host:
-        return
+        return None
     probe = next((one for one in cluster.recording.probes if isinstance(one, TlsProbe) and one.sni == host), None)
     kept = _kept(cluster, host)
     served = cluster.recording.served.get(probe.leaf) if probe is not None else None
     evidence: list[Evidence] = []
     if secret is not None:
-        about = "hub_url_local" if local else "hub_url"
-        unset = "" if local else " and hub_url_local is unset"
-        evidence.append(seen(f"{secret.said} values.yaml config.BinderHub.{about}", f"{url} is https://{unset}"))
-    if kept is not None:
-        evidence.append(_lasts(cluster, kept))
+        name, unset = ("hub_url_local", "") if local else ("hub_url", " and hub_url_local is unset")
+        evidence.append(seen(f"{secret.said} values.yaml config.BinderHub.{name}", f"{url} is https://{unset}"))
+    evidence += [_lasts(cluster, kept)] if kept is not None else []
     if probe is not None:
         evidence.append(seen(f"probe TLS {probe.target} ({probe.address or host})", f"verify: {probe.verify}"))
-    if served is not None:
-        evidence.append(_lasts(cluster, served))
+    evidence += [_lasts(cluster, served)] if served is not None else []
     evidence += [one for one in (expired or untrusted,) if one is not None]
-    at_end = served or kept
-    over = at_end is not None and not at_end.problem and at_end.not_after < cluster.now
-    measured = expired is not None or (probe is not None and "expired" in probe.verify)
-    if measured or (over and probe is None) or (over and served is not None):
-        ago = f" since {span(cluster.now - at_end.not_after)}" if at_end is not None and over else ""
-        cause = f"BinderHub calls the hub at {url or host}, whose certificate has expired{ago}"
-        sure = Confidence.CERTAIN if measured else Confidence.LIKELY
-        one = found(
-            rows.HUB_API_TLS_EXPIRED, cause, f"https://{host}", sure, *evidence, commands=_local(cluster, local),
-            surer_with="" if measured else "probes.json with a handshake at hub_url, logs/binder.log, front/",
-        )  # fmt: skip
-        yield _because(one, known, host)
-    elif untrusted is not None or (probe is not None and _unbelieved(probe)):
-        cause = f"BinderHub calls the hub at {url or host}, and does not believe the certificate there"
-        sure = Confidence.CERTAIN if untrusted is not None else Confidence.LIKELY
-        one = found(
-            rows.HUB_API_TLS_UNTRUSTED, cause, f"https://{host}", sure, *evidence,
-            commands=("cat leaf.crt intermediate.crt > tls.crt   # the leaf first", *_local(cluster, local)),
-        )  # fmt: skip
-        yield _because(one, known, host)
+    # A handshake that was believed says more than a Secret that may not be served.
+    leaf = served or (kept if probe is None else None)
+    return Address(url or f"https://{host}", local, host, probe, leaf, expired, untrusted, tuple(evidence))
 
 
 def _unbelieved(probe: TlsProbe) -> bool:
