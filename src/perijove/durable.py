@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,14 +19,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file, or make it. Raises OSError."""
-    aside = path.with_name(f".{path.name}.aside")
+    write_all(path.parent, {path.name: content})
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replace or make several files of one folder, each by itself. Raises OSError."""
     how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(aside, how, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    sync(path.parent)
+    for name, content in contents.items():
+        aside = folder / f".{name}.aside"
+        with os.fdopen(os.open(aside, how, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(folder / name)
+    sync(folder)
 
 
 def link(path: Path, target: str) -> None:

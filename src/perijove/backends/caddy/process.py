@@ -52,7 +52,7 @@ class Caddy:
         table = addresses.present(table, ipv6=addresses.has_ipv6())
         async with self._lock:
             runs = await self._running()
-            if runs == configuration(table, self._state, inherited(runs)):
+            if runs is not None and runs == configuration(table, self._state, inherited(runs)):
                 return
             if runs is not None:
                 addresses.check(table, held=listens(runs))
