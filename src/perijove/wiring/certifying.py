@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from perijove.backends import hooks
 from perijove.backends.acme import AcmeAuthority
 from perijove.backends.caddy.alpn import TlsAlpnSolver
+from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.dns01.solver import dns_solver
 from perijove.backends.localca import LocalAuthority
 from perijove.backends.secrets import DiskSecrets
@@ -97,7 +98,8 @@ def joined(
     apply: Apply,
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
-    local, answers, eyes = LocalAuthority(state, clock), HttpAnswers(), Eyes(settings)
+    local, answers = LocalAuthority(state, clock), HttpAnswers()
+    eyes = Eyes(settings, Authoritative(lambda: settings().certificates.resolvers))
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,

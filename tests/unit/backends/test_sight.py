@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
 from perijove.backends.sight.whose import Whose, whose
 from perijove.domain.certificates import Hop
@@ -69,9 +70,13 @@ async def seen(speak: Speak) -> Hop:
         return await seen_at(port)
 
 
+def eyes_by(settings: Callable[[], Settings]) -> Eyes:
+    return Eyes(settings, Authoritative(lambda: settings().certificates.resolvers))
+
+
 async def seen_at(port: int) -> Hop:
     settings = Settings(certificates=CertificatesSettings(http_port=port))
-    found = await Eyes(lambda: settings).look("127.0.0.1", "token", "token.key", tls=False)
+    found = await eyes_by(lambda: settings).look("127.0.0.1", "token", "token.key", tls=False)
     (address,) = found.addresses
     return address.hops[-1]
 
@@ -128,7 +133,7 @@ async def test_a_look_where_all_is_well_costs_little() -> None:
         dns.default("A", "127.0.0.1")
         async with serving(answer) as port:
             settings = Settings(certificates=CertificatesSettings(http_port=port, resolvers=(dns.server,)))
-            eyes = Eyes(lambda: settings)
+            eyes = eyes_by(lambda: settings)
             await eyes.look("a.example", "token", "token.key", tls=False)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             for _ in range(20):
@@ -144,7 +149,7 @@ async def test_name_servers_are_asked_anew_when_the_settings_change() -> None:
         one.default("A", "127.0.0.2")
         other.default("A", "127.0.0.3")
         settings = Settings(certificates=CertificatesSettings(http_port=1, resolvers=(one.server,)))
-        eyes = Eyes(lambda: settings)
+        eyes = eyes_by(lambda: settings)
         first = await eyes.look("a.example", "token", "token.key", tls=False)
         settings = replace(settings, certificates=replace(settings.certificates, resolvers=(other.server,)))
         second = await eyes.look("a.example", "token", "token.key", tls=False)
@@ -157,7 +162,7 @@ async def test_a_name_server_that_is_dead_costs_a_moment_where_another_answers()
         dead.misbehave("example", "silent")
         alive.default("A", "127.0.0.2")
         servers = (dead.server, alive.server)
-        eyes = Eyes(lambda: Settings(certificates=CertificatesSettings(http_port=1, resolvers=servers)))
+        eyes = eyes_by(lambda: Settings(certificates=CertificatesSettings(http_port=1, resolvers=servers)))
         began = time.monotonic()
         found = await eyes.look("a.example", "token", "token.key", tls=False)
     assert [one.address for one in found.addresses] == ["127.0.0.2"]
