@@ -10,7 +10,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +40,8 @@ SHOWN = 512
 """Characters of an answer that is not ACME's."""
 JSON = "application/json"
 _JOSE = {"Content-Type": "application/jose+json"}
+_OURS = {"User-Agent": f"perijove/{version('perijove')}", "Accept": "*/*", "Accept-Encoding": "identity"}
+_Headers = Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,10 @@ class Client:
         self._ca_file = ca_file
         self._step_limit, self._whole_limit = step_limit, whole_limit
         self._free = asyncio.Semaphore(CONNECTIONS)
-        self._idle: list[httpx.AsyncClient] = []
+        self._proxies: dict[str, str] = {}
+        """By host, as the environment said when it was first asked."""
+        self._idle: defaultdict[str, list[httpx.AsyncHTTPTransport]] = defaultdict(list)
+        """By the proxy that they go through."""
         self._trust: ssl.SSLContext | None = None
         self._nonces: deque[str] = deque(maxlen=NONCES_KEPT)
 
@@ -170,8 +175,8 @@ class Client:
 
     async def close(self) -> None:
         """End its connections; the next request opens new ones."""
-        idle, self._idle = self._idle, []
-        for http in idle:
+        idle, self._idle = self._idle, defaultdict(list)
+        for http in (one for many in idle.values() for one in many):
             await http.aclose()
 
     async def _fresh(self, new_nonce: str) -> str:
@@ -182,7 +187,7 @@ class Client:
             raise Fail(problems.failure(answer.refused(problems.Asked.DIRECTORY)))
         raise Fail(answer.not_acme("it gives no nonce"))
 
-    async def _sent(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    async def _sent(self, method: str, url: str, body: bytes = b"", headers: _Headers = None) -> Answer:
         """Twice where the CA closed the connection as we wrote; a nonce that was used up by then is refused and new."""
         try:
             try:
@@ -192,12 +197,9 @@ class Client:
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last of a label too long
             raise Fail(await self._explained(error, url)) from error
 
-    async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None) -> Answer:
-        taken = bytearray()
-        async with (
-            self._connection(url) as http,
-            http.stream(method, url, content=body or None, headers=headers) as answer,
-        ):
+    async def _once(self, method: str, url: str, body: bytes, headers: _Headers) -> Answer:
+        taken, at = bytearray(), httpx.URL(url)
+        async with self._connection(at.host) as http, self._answer(http, method, at, body, headers) as answer:
             async for part in answer.aiter_raw():
                 taken += part
                 if len(taken) > LARGEST:
@@ -212,8 +214,8 @@ class Client:
             return reach.unreachable(error, url)
         shown, date = b"", 0.0
         try:
-            once = self._made(url, reach.lenient(reach.roots(self._ca_file), refused))
-            async with once as http, http.stream("GET", url) as answer:
+            at, trust = httpx.URL(url), reach.lenient(reach.roots(self._ca_file), refused)
+            async with self._made(self._proxy(at.host), trust) as http, self._answer(http, "GET", at) as answer:
                 tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
                 shown = tls.getpeercert(binary_form=True) if tls is not None else b""
                 date = problems.date(answer.headers.get("Date", ""))
@@ -222,33 +224,51 @@ class Client:
         return reach.untrusted(refused, url, shown or b"", date)
 
     @asynccontextmanager
-    async def _connection(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async def _answer(
+        self, http: httpx.AsyncHTTPTransport, method: str, url: httpx.URL, body: bytes = b"", headers: _Headers = None
+    ) -> AsyncIterator[httpx.Response]:
+        """By the transport itself: no redirects, no cookies, no authentication."""
+        limits = {"timeout": httpx.Timeout(self._step_limit).as_dict()}
+        request = httpx.Request(
+            method, url, headers={**_OURS, **(headers or {})}, content=body or None, extensions=limits
+        )
+        answer = await http.handle_async_request(request)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    @asynccontextmanager
+    async def _connection(self, host: str) -> AsyncIterator[httpx.AsyncHTTPTransport]:
         """The one used last. One each, because a pool of httpx looks at all of its connections at every request."""
+        by = self._proxy(host)
         async with self._free:
-            http = self._idle.pop() if self._idle else self._made(url, self._roots())
+            idle = self._idle[by]
+            http = idle.pop() if idle else self._made(by, self._roots())
             try:
                 yield http
             finally:
-                self._idle.append(http)
+                self._idle[by].append(http)
+
+    def _proxy(self, host: str) -> str:
+        """The environment's; none for loopback, which no proxy can reach for us."""
+        if host not in self._proxies:
+            self._proxies[host] = reach.proxy(host)
+        return self._proxies[host]
 
     def _roots(self) -> ssl.SSLContext:
         if self._trust is None:
             self._trust = reach.roots(self._ca_file)
         return self._trust
 
-    def _made(self, url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
-        """Proxies are the environment's, but for loopback: no proxy can reach ours."""
+    def _made(self, proxy: str, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
         try:
-            return httpx.AsyncClient(
-                verify=context,
-                trust_env=not reach.loopback(httpx.URL(url).host),
-                timeout=httpx.Timeout(self._step_limit),
-                limits=httpx.Limits(max_connections=1),
-                headers={"User-Agent": f"perijove/{version('perijove')}", "Accept-Encoding": "identity"},
-                follow_redirects=False,
+            return httpx.AsyncHTTPTransport(
+                verify=context, trust_env=False, limits=httpx.Limits(max_connections=1), proxy=proxy or None
             )
         except (ValueError, httpx.InvalidURL) as error:
-            raise Fail(ACME_UNREACHABLE(str(error), Evidence(url, "its URL, or a proxy of the environment"))) from error
+            words = "a proxy of the environment is none that can be used"
+            raise Fail(ACME_UNREACHABLE(words, Evidence("HTTPS_PROXY", type(error).__name__))) from error
 
 
 @asynccontextmanager
