@@ -139,27 +139,26 @@ async def test_a_session_s_address_without_its_slash_leads_to_the_one_with_it(fr
     assert (answer.status_code, answer.headers["location"]) == (307, "/user/hello-1/?token=t")
 
 
-TRICKS = [
-    pytest.param("/user/../control/", id="dots"),
-    pytest.param("/user/..%2fcontrol/x", id="encoded slash"),
-    pytest.param("/user/%2e%2e/control/", id="encoded dots"),
-    pytest.param("/user/A/", id="upper case"),
-    pytest.param("/user/a.sock/", id="a dot"),
-    pytest.param("/user/-a/", id="a dash first"),
-    pytest.param("/user/%00/", id="null"),
-    pytest.param("/user/" + "a" * 41 + "/", id="too long"),
-    pytest.param("/user//x", id="empty"),
-    pytest.param("/user/s/../../control/", id="dots behind a name"),
-]
+TRICKS = (
+    "/user/../control/",
+    "/user/..%2fcontrol/x",
+    "/user/%2e%2e/control/",
+    "/user/A/",
+    "/user/a.sock/",
+    "/user/-a/",
+    "/user/%00/",
+    "/user/" + "a" * 41 + "/",
+    "/user//x",
+    "/user/s/../../control/",
+)
 
 
-@pytest.mark.parametrize("path", TRICKS)
-async def test_no_address_reaches_another_socket(front: Front, path: str) -> None:
+async def test_no_address_reaches_another_socket(front: Front) -> None:
     async with upstream(front.state.run / "secret.sock", "secret"), upstream(front.socket("A"), "upper"):
-        status, body = await front.raw(path)
-    assert status in (400, 418, 307 if path == "/user//x" else 418)
-    if status == 418:
-        assert json.loads(body)["who"] == "control"
+        answers = {path: await front.raw(path) for path in TRICKS}
+    for path, (status, body) in answers.items():
+        assert status in (400, 418, 307 if path == "/user//x" else 418), path
+        assert status != 418 or json.loads(body)["who"] == "control", path
 
 
 async def test_nobody_but_caddy_says_where_a_request_comes_from(front: Front) -> None:
