@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from perijove.cli.client import Client
 from perijove.domain.state import State
 
 STARTS_WITHIN = 120.0
@@ -48,9 +49,17 @@ def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
 
 @cache
 def shared_cache() -> Path:
-    """uv's cache for a whole test run: packages are fetched and compiled once."""
+    """uv's cache for a whole test run, with all that a service's first start installs: fetched and compiled once."""
     root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
+    first = State(Path(tempfile.mkdtemp(prefix="perijove-")))
+    first.root.chmod(0o711)
+    first.store.mkdir(mode=0o711)
+    first.uv_cache.symlink_to(root)
+    try:
+        Service(first).up().stop()
+    finally:
+        shutil.rmtree(first.root, ignore_errors=True)
     return root
 
 
@@ -145,9 +154,23 @@ class Service:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
 
-    def launch(self, link: str, status: int = 0) -> list[dict[str, Any]]:
-        """The events of `perijove launch --json`."""
-        return [json.loads(line) for line in self.cli("launch", link, "--json", status=status).splitlines()]
+    def launching(self, link: str) -> Iterator[dict[str, Any]]:
+        """A new launch's events as they come, to Ready or Failed: what `perijove launch --json` prints, asked as it is.
+
+        Raises Fail where the service goes away.
+        """
+        client = Client(self.state)
+        begun = client.call("POST", "/launches", {"folder": link} if Path(link).is_dir() else {"link": link})
+        for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
+            yield entry
+            if entry["event"]["is"] in ("Ready", "Failed"):
+                return
+
+    def launch(self, link: str, *, fails: bool = False) -> list[dict[str, Any]]:
+        """The events of a launch that gets ready, or fails."""
+        events = list(self.launching(link))
+        assert events[-1]["event"]["is"] == ("Failed" if fails else "Ready"), events[-1]
+        return events
 
     def session(self, link: str) -> Session:
         """A launch that got ready."""
