@@ -16,7 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
+import h11
 import httpx
 from acme.jws import JWS
 from josepy.errors import DeserializationError
@@ -25,7 +27,8 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from perijove.backends.acme import problems, reach, views
-from perijove.domain.certificate_failures import ACME_BAD_NONCE, ACME_NOT_ACME, ACME_UNREACHABLE
+from perijove.backends.acme.connection import Connection, Cut, connect
+from perijove.domain.certificate_failures import ACME_BAD_NONCE, ACME_NOT_ACME
 from perijove.domain.certificates import Problem
 from perijove.domain.failures import Evidence, Fail, Failure
 
@@ -41,7 +44,6 @@ SHOWN = 512
 JSON = "application/json"
 _JOSE = {"Content-Type": "application/jose+json"}
 _OURS = {"User-Agent": f"perijove/{version('perijove')}", "Accept": "*/*", "Accept-Encoding": "identity"}
-_Headers = Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,8 @@ class Client:
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._proxies: dict[str, str] = {}
         """By host, as the environment said when it was first asked."""
-        self._idle: defaultdict[str, list[httpx.AsyncHTTPTransport]] = defaultdict(list)
-        """By the proxy that they go through."""
+        self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
+        """By host and port."""
         self._trust: ssl.SSLContext | None = None
         self._nonces: deque[str] = deque(maxlen=NONCES_KEPT)
 
@@ -177,7 +179,7 @@ class Client:
         """End its connections; the next request opens new ones."""
         idle, self._idle = self._idle, defaultdict(list)
         for http in (one for many in idle.values() for one in many):
-            await http.aclose()
+            http.close()
 
     async def _fresh(self, new_nonce: str) -> str:
         answer = await self._sent("HEAD", new_nonce)
@@ -187,25 +189,23 @@ class Client:
             raise Fail(problems.failure(answer.refused(problems.Asked.DIRECTORY)))
         raise Fail(answer.not_acme("it gives no nonce"))
 
-    async def _sent(self, method: str, url: str, body: bytes = b"", headers: _Headers = None) -> Answer:
+    async def _sent(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """Twice where the CA closed the connection as we wrote; a nonce that was used up by then is refused and new."""
         try:
             try:
                 return await self._once(method, url, body, headers)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            except Cut:
                 return await self._once(method, url, body, headers)
-        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last of a label too long
+        except (OSError, ValueError, h11.ProtocolError) as error:  # ValueError: a URL of no use, a label too long
             raise Fail(await self._explained(error, url)) from error
 
-    async def _once(self, method: str, url: str, body: bytes, headers: _Headers) -> Answer:
-        taken, at = bytearray(), httpx.URL(url)
-        async with self._connection(at.host) as http, self._answer(http, method, at, body, headers) as answer:
-            async for part in answer.aiter_raw():
-                taken += part
-                if len(taken) > LARGEST:
-                    too_much = Answer(method, url, answer.status_code, answer.headers, bytes(taken[:LARGEST]))
-                    raise Fail(too_much.not_acme("its answer has no end"))
-            return Answer(method, url, answer.status_code, answer.headers, bytes(taken))
+    async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None) -> Answer:
+        async with self._connection(url) as connection:
+            reply = await connection.ask(method, url, {**_OURS, **(headers or {})}, body, LARGEST)
+        answer = Answer(method, url, reply.status, httpx.Headers(list(reply.headers)), reply.body)
+        if not reply.whole:
+            raise Fail(answer.not_acme("its answer has no end"))
+        return answer
 
     async def _explained(self, error: Exception, url: str) -> Failure:
         """Why nothing came; for a certificate that is refused, with a look at it."""
@@ -214,44 +214,37 @@ class Client:
             return reach.unreachable(error, url)
         shown, date = b"", 0.0
         try:
-            at, trust = httpx.URL(url), reach.lenient(reach.roots(self._ca_file), refused)
-            async with self._made(self._proxy(at.host), trust) as http, self._answer(http, "GET", at) as answer:
-                tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
-                shown = tls.getpeercert(binary_form=True) if tls is not None else b""
-                date = problems.date(answer.headers.get("Date", ""))
-        except httpx.TransportError as second:
-            refused = reach.refused_certificate(second) or refused
-        return reach.untrusted(refused, url, shown or b"", date)
-
-    @asynccontextmanager
-    async def _answer(
-        self, http: httpx.AsyncHTTPTransport, method: str, url: httpx.URL, body: bytes = b"", headers: _Headers = None
-    ) -> AsyncIterator[httpx.Response]:
-        """By the transport itself: no redirects, no cookies, no authentication."""
-        limits = {"timeout": httpx.Timeout(self._step_limit).as_dict()}
-        request = httpx.Request(
-            method, url, headers={**_OURS, **(headers or {})}, content=body or None, extensions=limits
-        )
-        answer = await http.handle_async_request(request)
-        try:
-            yield answer
-        finally:
-            await answer.aclose()
-
-    @asynccontextmanager
-    async def _connection(self, host: str) -> AsyncIterator[httpx.AsyncHTTPTransport]:
-        """The one used last. One each, because a pool of httpx looks at all of its connections at every request."""
-        by = self._proxy(host)
-        async with self._free:
-            idle = self._idle[by]
-            http = idle.pop() if idle else self._made(by, self._roots())
+            trust = reach.lenient(reach.roots(self._ca_file), refused)
+            connection = await connect(url, trust, self._proxy(url), self._step_limit)
             try:
-                yield http
+                shown = connection.certificate()
+                told = httpx.Headers(list((await connection.ask("GET", url, _OURS, b"", LARGEST)).headers))
+                date = problems.date(told.get("Date", ""))
             finally:
-                self._idle[by].append(http)
+                connection.close()
+        except (OSError, ValueError, h11.ProtocolError) as second:
+            refused = reach.refused_certificate(second) or refused
+        return reach.untrusted(refused, url, shown, date)
 
-    def _proxy(self, host: str) -> str:
-        """The environment's; none for loopback, which no proxy can reach for us."""
+    @asynccontextmanager
+    async def _connection(self, url: str) -> AsyncIterator[Connection]:
+        """The one to this host that was used last and can be used again, else a new one."""
+        async with self._free:
+            idle = self._idle[url.partition("://")[2].partition("/")[0]]
+            while idle and not idle[-1].usable:
+                idle.pop().close()
+            connection = idle.pop() if idle else await connect(url, self._roots(), self._proxy(url), self._step_limit)
+            try:
+                yield connection
+            finally:
+                if connection.usable:
+                    idle.append(connection)
+                else:
+                    connection.close()
+
+    def _proxy(self, url: str) -> str:
+        """The environment's, asked once a host."""
+        host = urlsplit(url).hostname or ""
         if host not in self._proxies:
             self._proxies[host] = reach.proxy(host)
         return self._proxies[host]
@@ -260,15 +253,6 @@ class Client:
         if self._trust is None:
             self._trust = reach.roots(self._ca_file)
         return self._trust
-
-    def _made(self, proxy: str, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
-        try:
-            return httpx.AsyncHTTPTransport(
-                verify=context, trust_env=False, limits=httpx.Limits(max_connections=1), proxy=proxy or None
-            )
-        except (ValueError, httpx.InvalidURL) as error:
-            words = "a proxy of the environment is none that can be used"
-            raise Fail(ACME_UNREACHABLE(words, Evidence("HTTPS_PROXY", type(error).__name__))) from error
 
 
 @asynccontextmanager

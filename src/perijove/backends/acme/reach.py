@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
-import httpx
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from perijove.backends.acme.connection import ProxyRefused
 from perijove.backends.acme.views import plain
 from perijove.domain.certificate_failures import (
     ACME_NOT_ACME,
@@ -116,9 +116,9 @@ def unreachable(error: BaseException, url: str) -> Failure:
                 return ACME_UNREACHABLE(f"the name of {host} does not resolve", seen)
             case ConnectionRefusedError():
                 return ACME_UNREACHABLE(f"{host} refuses the connection", seen)
-            case TimeoutError() | httpx.TimeoutException():
+            case TimeoutError():
                 return ACME_UNREACHABLE(f"{host} does not answer in time", seen)
-            case httpx.ProxyError():
+            case ProxyRefused():
                 return ACME_UNREACHABLE(f"the proxy does not let us through to {host}", seen)
     return ACME_UNREACHABLE(f"the connection to {host} fails", seen)
 
