@@ -17,7 +17,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from perijove.backends.caddy import Caddy, binary
+from perijove.backends.caddy import Caddy, addresses, binary
 from perijove.domain.failures import (
     BAD_SETTINGS,
     DATA_PLANE_DOWN,
@@ -253,10 +253,46 @@ async def test_it_is_started_again_when_it_is_killed(front: Front) -> None:
         await asyncio.wait({keeping})
 
 
+async def test_one_that_was_begun_is_waited_for_and_told(front: Front) -> None:
+    await front.caddy.close()
+    front.caddy.begin(front.table)
+    await front.caddy.ensure(front.table)
+    assert (await front.told("/"))["who"] == "control"
+
+
+async def test_nothing_is_begun_where_one_runs(front: Front) -> None:
+    first = front.caddy.pid()
+    beside = Caddy(front.state)
+    beside.begin(front.table)
+    await beside.ensure(front.table)
+    assert beside.pid() == first
+
+
+async def test_one_that_was_begun_and_is_not_wanted_any_more_leaves_its_ports(front: Front) -> None:
+    await front.caddy.close()
+    front.caddy.begin(front.table)
+    await front.caddy.close()
+    addresses.check(front.table, held=())
+    assert front.caddy.pid() is None
+
+
+async def test_one_that_was_begun_and_died_is_told_and_the_next_try_starts_another(front: Front) -> None:
+    await front.caddy.close()
+    front.state.caddy_socket.mkdir()
+    front.caddy.begin(front.table)
+    with pytest.raises(Fail) as raised:
+        await front.caddy.ensure(front.table)
+    assert raised.value.failure.kind is DATA_PLANE_DOWN
+    front.state.caddy_socket.rmdir()
+    await front.caddy.ensure(front.table)
+    assert (await front.told("/"))["who"] == "control"
+
+
 async def test_one_that_hangs_is_replaced(front: Front) -> None:
     first = front.caddy.pid()
     assert first is not None
     os.kill(first, signal.SIGSTOP)
+    os.waitpid(first, os.WUNTRACED)  # all its threads have stopped
     impatient = Caddy(front.state, admin_limit=1.0)
     await impatient.ensure(front.table)
     assert impatient.pid() not in (None, first)
