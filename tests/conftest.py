@@ -20,6 +20,14 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     atexit.register(shutil.rmtree, os.environ["PYTHONPYCACHEPREFIX"], ignore_errors=True)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name a mark of ours: such tests touch no sandbox, no other uid, no right of root's and no file of an operator's.
+
+    `.ci/unprivileged` leaves them to the run as root.
+    """
+    config.addinivalue_line("markers", "same_for_any_user: proves the same whoever runs it")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where NO_SKIPPED_E2E is set, an end-to-end test that skips fails: a skipped proof is none."""

@@ -24,7 +24,11 @@ from tests.fakes.faults import FAULTS, QUICK
 from tests.fakes.faulty_web import EMPTY, EXPECTED, FRONT, MARKER, TOKEN, World, faulty_web
 from tests.fakes.nginx import missing, self_signed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.same_for_any_user,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
+]
 HTTP, TLS_ALPN, BY_DNS = ChallengeType.HTTP, ChallengeType.TLS_ALPN, ChallengeType.DNS
 
 
