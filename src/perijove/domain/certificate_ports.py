@@ -136,7 +136,10 @@ class Sight(Protocol):
         ...
 
     async def handshake(self, address: str, server_name: str) -> SeenCertificate:
-        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words."""
+        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words.
+
+        Of an address that this machine has, what that address shows at this port: clients send no name there.
+        """
         ...
 
 

@@ -49,7 +49,9 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def serving(speak: Speak, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    speak: Speak, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
     """A server on loopback; its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +59,7 @@ async def serving(speak: Speak, tls: ssl.SSLContext | None = None) -> AsyncItera
             await speak(reader, writer)
         writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, address, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -104,6 +106,22 @@ async def test_a_port_that_expects_tls_is_known_by_its_handshake(tmp_path: Path)
     assert (hop.status, hop.error) == (0, "tls")
     assert hop.certificate is not None
     assert hop.certificate.subject == "ingress.local"
+
+
+async def test_of_an_address_of_this_machine_is_told_what_it_shows_itself(tmp_path: Path) -> None:
+    """A handshake for an address says no name: only where it goes tells the service's addresses apart."""
+    contexts = []
+    for name in ("first.example", "second.example"):
+        contexts.append(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        contexts[-1].load_cert_chain(*self_signed(tmp_path, name))
+    eyes = eyes_by(Settings)
+    async with serving(hold, contexts[0]) as port:
+        listener = f"127.0.0.1:{port}"
+        async with serving(hold, contexts[1], "127.0.0.2", port):
+            assert (await eyes.handshake(listener, "127.0.0.2")).subject == "second.example"
+            assert (await eyes.handshake(listener, "198.51.100.7")).subject == "first.example", "a router has that one"
+            assert (await eyes.handshake(listener, "a.example")).subject == "first.example"
+        assert (await eyes.handshake(listener, "127.0.0.2")).subject == "first.example", "nobody listens there"
 
 
 async def test_of_a_body_without_end_the_beginning_is_kept() -> None:

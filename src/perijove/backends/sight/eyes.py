@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -79,8 +80,15 @@ class Eyes:
         )  # fmt: skip
 
     async def handshake(self, address: str, server_name: str) -> SeenCertificate:
-        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words."""
+        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words.
+
+        Of an address that this machine has, what that address shows at this port: clients send no name then (RFC 6066,
+        3), so where they ask is all by which a service with several addresses can tell them apart.
+        """
         host, port = split_address(address)
+        if whose(self._settings()).here(server_name):
+            with suppress(OSError):  # it listens at other addresses alone
+                return await self._handshakes.certificate(server_name, port, server_name)
         try:
             return await self._handshakes.certificate(host or "127.0.0.1", port, server_name)
         except TimeoutError as error:
