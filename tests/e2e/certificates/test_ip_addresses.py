@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.e2e, needs_pebble]
 BY_HTTP, BY_TLS, SIX, OUR_OWN = "127.0.0.1", "127.0.0.2", "::1", "127.0.0.3"
 FROM_THE_CA = (BY_HTTP, BY_TLS, SIX)
 CHALLENGES = {BY_HTTP: "http-01", BY_TLS: "tls-alpn-01", SIX: "http-01"}
-HTTP, HTTPS = free_on(BY_HTTP, BY_TLS, OUR_OWN), free_on(BY_HTTP, BY_TLS, OUR_OWN)
 
 
 def in_url(host: str) -> str:
@@ -32,26 +31,27 @@ def in_url(host: str) -> str:
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    folder = tmp_path_factory.mktemp("addresses")
-    with running_dns() as dns, running_pebble(folder, dns=dns, http_port=HTTP, tls_port=HTTPS) as pebble:
+    folder, ours = tmp_path_factory.mktemp("addresses"), (BY_HTTP, BY_TLS, OUR_OWN)
+    http, https = free_on(*ours), free_on(*ours)
+    with running_dns() as dns, running_pebble(folder, dns=dns, http_port=http, tls_port=https) as pebble:
         yield pebble
     assert dns.asked == [], "nobody asks for the name of an address"
 
 
 @pytest.fixture(scope="module")
 def service(pebble: Pebble, module_state: State) -> Iterator[Service]:
-    """One for all; only to the address without issuers of its own nobody comes but the embedded CA."""
+    """One for all addresses; one of them has no issuers of its own, and is left to the embedded CA."""
     hosts = [*FROM_THE_CA, OUR_OWN]
     given = {
         "SERVICE_HOSTS": ",".join(hosts),
-        "SERVICE_HTTPS": ",".join(f"{in_url(host)}:{HTTPS}" for host in hosts),
+        "SERVICE_HTTPS": ",".join(f"{in_url(host)}:{pebble.tls_port}" for host in hosts),
         "CERTIFICATES_ACME_CA": str(pebble.ca_file),
         "CERTIFICATES_RESOLVERS": pebble.dns.server,
-        "CERTIFICATES_HTTP_PORT": str(HTTP),
-        "CERTIFICATES_TLS_PORT": str(HTTPS),
+        "CERTIFICATES_HTTP_PORT": str(pebble.http_port),
+        "CERTIFICATES_TLS_PORT": str(pebble.tls_port),
     }
-    flags = [word for host in hosts[1:] for word in ("--http", f"{in_url(host)}:{HTTP}")]
-    service = Service(module_state, given, port=HTTP, flags=tuple(flags))
+    flags = [word for host in hosts[1:] for word in ("--http", f"{in_url(host)}:{pebble.http_port}")]
+    service = Service(module_state, given, port=pebble.http_port, flags=tuple(flags))
     service.config.write_text(
         "".join(
             f'[certificates.host."{host}"]\nissuers = ["{pebble.directory}"]\nchallenges = ["{challenge}"]\n'
@@ -66,12 +66,15 @@ def service(pebble: Pebble, module_state: State) -> Iterator[Service]:
             service.stop()
 
 
-def shown(host: str) -> x509.Certificate | None:
+def shown(pebble: Pebble, host: str) -> x509.Certificate | None:
     """The address's own certificate, as who sends no name sees it; None while there is none, or another's."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with closing(create_connection((host, HTTPS), timeout=5)) as plain, context.wrap_socket(plain) as secured:
+        with (
+            closing(create_connection((host, pebble.tls_port), timeout=5)) as plain,
+            context.wrap_socket(plain) as secured,
+        ):
             der = secured.getpeercert(binary_form=True)
     except OSError:
         return None
@@ -85,10 +88,10 @@ def names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
 
 @pytest.mark.parametrize("host", FROM_THE_CA)
 def test_an_address_gets_a_certificate_by_its_challenge(service: Service, pebble: Pebble, host: str) -> None:
-    certificate: x509.Certificate = until(lambda: shown(host))
+    certificate: x509.Certificate = until(lambda: shown(pebble, host))
     assert [one.value for one in names(certificate)] == [ip_address(host)]
     trusting = ssl.create_default_context(cadata=pebble.root().decode())
-    answer = httpx.get(f"https://{in_url(host)}:{HTTPS}/", verify=trusting, timeout=10, trust_env=False)
+    answer = httpx.get(f"https://{in_url(host)}:{pebble.tls_port}/", verify=trusting, timeout=10, trust_env=False)
     assert "Perijove" in answer.text, "whose certificate fits the address"
     until(lambda: _ready(service, host))
     challenges = service.cli("get", "challenges").splitlines()
@@ -102,11 +105,11 @@ def _ready(service: Service, host: str) -> bool:
 
 
 @pytest.mark.parametrize("host", FROM_THE_CA)
-def test_http_leads_to_https_at_the_address(service: Service, host: str) -> None:
-    until(lambda: shown(host))
-    asked = f"http://{in_url(host)}:{HTTP}/v2/gh/a/b/HEAD?x=1"
+def test_http_leads_to_https_at_the_address(service: Service, pebble: Pebble, host: str) -> None:
+    until(lambda: shown(pebble, host))
+    asked = f"http://{in_url(host)}:{pebble.http_port}/v2/gh/a/b/HEAD?x=1"
     led: httpx.Response = until(lambda: _redirected(asked))
-    assert led.headers["Location"] == f"https://{in_url(host)}:{HTTPS}/v2/gh/a/b/HEAD?x=1"
+    assert led.headers["Location"] == f"https://{in_url(host)}:{pebble.tls_port}/v2/gh/a/b/HEAD?x=1"
 
 
 def _redirected(url: str) -> httpx.Response | None:
@@ -114,6 +117,6 @@ def _redirected(url: str) -> httpx.Response | None:
     return answer if answer.status_code == 308 else None
 
 
-def test_an_address_of_this_machine_alone_is_signed_by_the_embedded_ca(service: Service) -> None:
-    certificate: x509.Certificate = until(lambda: shown(OUR_OWN))
+def test_an_address_of_this_machine_alone_is_signed_by_the_embedded_ca(service: Service, pebble: Pebble) -> None:
+    certificate: x509.Certificate = until(lambda: shown(pebble, OUR_OWN))
     assert "Perijove" in certificate.issuer.rfc4514_string()
