@@ -5,16 +5,40 @@ Below every backend that keeps keys; none of them is known here.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_T = TypeVar("_T")
+
+
+class Runs(Protocol):
+    """How work that waits for the disk is done."""
+
+    async def __call__(self, work: Callable[[], _T]) -> _T: ...
+
+
+async def in_place(work: Callable[[], _T]) -> _T:
+    """At once; everybody else waits too."""
+    return work()
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """Beside everybody else; ends only when the work has, even where it is cancelled: nobody meets it half done."""
+    running = asyncio.create_task(asyncio.to_thread(work), name="files written")
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 def write(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, 
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
+from perijove.durable import Runs, in_place
 
 log = structlog.get_logger()
 LIMIT = 5.0
@@ -31,13 +32,22 @@ LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 class Serving:
     """What the data plane shows for each host, and what it is just being tried with."""
 
-    def __init__(self, secrets: Secrets, sight: Sight, apply: Apply, clock: Clock, address: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        sight: Sight,
+        apply: Apply,
+        clock: Clock,
+        address: Callable[[], str],
+        disk: Runs = in_place,
+    ) -> None:
         self._secrets = secrets
         self._sight = sight
         self._apply = apply
         self.turns = Turns()
         self._clock = clock
         self._address = address
+        self.disk = disk
         self._tried: dict[HostName, Secret] = {}
         self._known: dict[HostName, tuple[float, Secret | None]] = {}
         """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
@@ -106,7 +116,7 @@ class Serving:
         """Make it the host's current one. Raises Fail: `platform.disk-full`."""
         try:
             self._known.pop(secret.host, None)
-            self._secrets.keep(secret)
+            await self.disk(lambda: self._secrets.keep(secret))
             self._known[secret.host] = self._clock.now(), secret
         finally:
             self._tried.pop(secret.host, None)

@@ -28,6 +28,7 @@ from perijove.domain.listening import here, http_listeners, https_listeners
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
+from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
 
@@ -110,7 +111,7 @@ def joined(
         eyes, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
     secrets = DiskSecrets(state, clock)
-    serving = Serving(secrets, eyes, apply, clock, lambda: here(https_listeners(settings().service)[0]))
+    serving = Serving(secrets, eyes, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run
     )
