@@ -48,19 +48,25 @@ def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
 
 
 @cache
-def shared_cache() -> Path:
-    """uv's cache for a whole test run, with all that a service's first start installs: fetched and compiled once."""
-    root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    first = State(Path(tempfile.mkdtemp(prefix="perijove-")))
+def _first() -> State:
+    """Where a service was up once in this test run: what a first start installs is here, fetched and compiled."""
+    first = State(Path(tempfile.mkdtemp(prefix="perijove-first-")))
+    atexit.register(shutil.rmtree, first.root, ignore_errors=True)
     first.root.chmod(0o711)
-    first.store.mkdir(mode=0o711)
-    first.uv_cache.symlink_to(root)
-    try:
-        Service(first).up().stop()
-    finally:
-        shutil.rmtree(first.root, ignore_errors=True)
-    return root
+    Service(first, shares_store=False).up().stop()
+    return first
+
+
+def shared_cache() -> Path:
+    """uv's cache for a whole test run, with all that a service's first start installs."""
+    return _first().uv_cache
+
+
+def furnish(state: State) -> None:
+    """Begin a state directory with the test run's uv cache and Jupyter server: what a first start installs."""
+    state.store.mkdir(mode=0o711)
+    state.uv_cache.symlink_to(shared_cache())
+    state.tools.symlink_to(_first().tools)
 
 
 @dataclass
@@ -78,8 +84,8 @@ class Service:
     """More words for `perijove up`."""
     told: list[str] = field(default_factory=list)
     """What its commands have printed so far."""
-    shares_cache: bool = True
-    """Whether a new state directory begins with the test run's uv cache, which saves its first start 20 seconds."""
+    shares_store: bool = True
+    """Whether a new state directory begins with the test run's uv cache and Jupyter server, which saves 20 seconds."""
 
     @property
     def url(self) -> str:
@@ -108,9 +114,8 @@ class Service:
         if self.uid is not None:
             become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}
             environ |= {"HOME": str(self.state.control), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
-        if self.shares_cache and self.uid is None and not self.state.store.exists():
-            self.state.store.mkdir(mode=0o711)
-            self.state.uv_cache.symlink_to(shared_cache())
+        if self.shares_store and self.uid is None and not self.state.store.exists():
+            furnish(self.state)
         command = [self.python, "-m", "perijove", "up", "--state", str(self.state.root)]
         command += ["--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config)] if self.config.exists() else []
