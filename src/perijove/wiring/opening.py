@@ -5,9 +5,10 @@ In: a data plane that may still be starting. Out: the certificate way's parts, a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,6 +16,7 @@ from perijove.domain.events import Entry
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.ports import DataPlane
+from perijove.journal import ends
 from perijove.routing.reconcile import Applier, Trouble, keep
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
@@ -25,6 +27,8 @@ from perijove.wiring.given import Given, Tasks
 from perijove.wiring.sockets import Door, serving
 
 log = structlog.get_logger()
+HEAD_START = 0.5
+"""Seconds that names without a certificate have for themselves before the rest is imported and started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,24 @@ class Opened:
     certifying: CertificateParts
     door: Door
     """Leads visitors to what stands."""
-    happened: list[Entry]
+    happened: list[Entry] = field(default_factory=list)
     """All entries of the journal so far."""
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hear(self, entry: Entry) -> None:
+        """For the journal's listeners."""
+        self.happened.append(entry)
+        self.bell.set()
+
+    async def head_start(self) -> None:
+        """Return when each name without a certificate has got or failed to get one, or after HEAD_START seconds."""
+        certificates = self.certifying.certificates
+        lacking = len(certificates.hosts()) - len(certificates.served())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START):
+                while sum(ends(one.event) for one in self.happened) < lacking:
+                    self.bell.clear()
+                    await self.bell.wait()
 
 
 @asynccontextmanager
@@ -46,19 +66,19 @@ async def opened(given: Given, plane: DataPlane) -> AsyncIterator[Opened]:
         settings, served = given.settings(), parts.certificates.served()
         return table(settings, given.state, STATIC, ASSETS_VERSION, served, directories(settings))
 
-    apply, tasks, happened = Applier(plane, wished), Tasks(given.group), list[Entry]()
-    given.journal.listeners.append(happened.append)
+    apply, tasks = Applier(plane, wished), Tasks(given.group)
     parts = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, apply)
     given.reloaded.append(parts.reload)
     challenge = Challenge(given.keys.solver_marker(), parts.answers.get)
-    door = Door(opening_app(challenge, lambda: given.settings().service.cors_allow_origin))
+    first = Opened(parts, Door(opening_app(challenge, lambda: given.settings().service.cors_allow_origin)))
+    given.journal.listeners.append(first.hear)
     try:
-        async with serving(door, given.state.control_socket):
+        async with serving(first.door, given.state.control_socket):
             parts.certificates.recall()
             await apply()
             tasks.add(keep(apply, given.changed, given.clock, _telling()), "data plane, kept")
             parts.certificates.start()
-            yield Opened(parts, door, happened)
+            yield first
     finally:
         tasks.cancel()
         await parts.stop()

@@ -98,6 +98,7 @@ class Service:
             from perijove.wiring.opening import opened  # noqa: PLC0415  imported late: Caddy starts meanwhile
 
             async with opened(given, plane) as first:
+                await first.head_start()
                 visited = await asyncio.to_thread(_visited)
                 async with visited(given, first, self.stopping, tell):
                     self._starting = None

@@ -78,7 +78,7 @@ def _public(given: Given, opened: Opened, launching: LaunchParts) -> Public:
     )  # fmt: skip
     metrics = CertificateMetrics(public.metrics.registry, certifying.overview.certificates, given.clock)
     journal.listeners.append(metrics.told)
-    journal.listeners.remove(opened.happened.append)
+    journal.listeners.remove(opened.hear)
     for entry in opened.happened:
         public.metrics.told(entry)
         metrics.told(entry)
