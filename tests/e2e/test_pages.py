@@ -132,6 +132,13 @@ class Site:
         assert parts.netloc == urlsplit(self.url).netloc
         return parts.path, parse_qs(parts.query), json.loads(await self.page.inner_text("body"))
 
+    async def fate(self, words: str) -> None:
+        """The page says this of its session. Its clock is moved until it has: when it begins to watch nobody sees."""
+        told = self.page.locator("#fate")
+        async with asyncio.timeout(20):
+            while words not in await told.inner_text():
+                await self.page.clock.fast_forward(WATCH)
+
     def launches(self) -> list[int]:
         return [launch.number for launch in self.world.launches.list(100)]
 
@@ -304,12 +311,9 @@ async def test_what_happens_to_a_session_is_told_on_its_launch_s_page(site: Site
     await site.goto("/launch/1")
     oom = failures.KERNEL_MEMORY("a kernel used more than 2 GB")
     site.world.journal.append(f"session/{session}", SessionTroubled(session, oom))
-    fate = site.page.locator("#fate")
-    await site.page.clock.fast_forward(WATCH)
-    await expect(fate).to_contain_text("a kernel used more than 2 GB")
+    await site.fate("a kernel used more than 2 GB")
     await site.sandboxes.stop(session, EndReason.IDLE)
-    await site.page.clock.fast_forward(WATCH)
-    await expect(fate).to_contain_text("The session is over: it was stopped (idle).")
+    await site.fate("The session is over: it was stopped (idle).")
     await expect(site.page.get_by_role("link", name="Launch again")).to_be_visible()
 
 
