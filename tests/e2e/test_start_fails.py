@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from perijove.domain.state import State
-from tests.e2e.service import Service, until
+from tests.e2e.service import Service, free_port, until
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +30,11 @@ def free(service: Service) -> bool:
 
 
 def test_settings_of_no_use_are_told_and_no_caddy_is_left(state: State) -> None:
-    settings = {"SERVICE_HOSTS": "a.example", "CERTIFICATES_DNS": "rfc2136"}
+    settings = {
+        "SERVICE_HOSTS": "a.example",
+        "SERVICE_HTTPS": f"127.0.0.1:{free_port()}",
+        "CERTIFICATES_DNS": "rfc2136",
+    }
     service = Service(state, settings)
     assert "platform.bad-settings" in refused(service)
     assert free(service)
