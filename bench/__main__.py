@@ -16,6 +16,7 @@ from bench import figures, machine
 from bench.builds import builds
 from bench.certificates import certificates
 from bench.failures import failures
+from bench.faults import faults
 from bench.figures import Part
 from bench.jupyterhub import Hub, beside
 from bench.launches import concurrent, launches
@@ -24,7 +25,7 @@ from bench.ours import Bench, prepared
 from bench.start import start
 from bench.visitor import visiting
 
-PARTS = ("launches", "concurrent", "memory", "builds", "failures", "start", "certificates")
+PARTS = ("launches", "concurrent", "memory", "builds", "failures", "start", "certificates", "faults")
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
 err = Console(stderr=True, soft_wrap=True)
@@ -62,6 +63,8 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
             return failures(bench, max(1, min(asked.runs, 3)), tell)
         case "certificates":
             return certificates(few, asked.quiet_wait, asked.peer_venv.absolute(), tell)
+        case "faults":
+            return faults(few, tell)
         case _:
             return start(bench, hub, few, asked.quiet_wait)
 

@@ -27,7 +27,7 @@ from perijove.domain.certificate_events import Certified
 from perijove.domain.events import Entry
 from perijove.domain.state import State
 from tests.e2e.certified import ADDRESS, CertifiedWorld, certified_world
-from tests.e2e.service import Service, until
+from tests.e2e.service import Service, shared_cache, until
 
 MANY = 200
 """Names of one service, all without a certificate."""
@@ -68,6 +68,7 @@ class Certificates:
 def certificates(runs: int, patience: float, peers: Path, tell: Callable[[str], None]) -> Part:
     """All of it; peers are left out where their programs are not installed."""
     part = Part("certificates", "Certificates: seconds of our own time, Pebble without pauses")
+    shared_cache()  # before anything is timed
     with TemporaryDirectory(prefix="perijove-bench-") as made, certified_world(Path(made)) as world:
         os.chmod(made, 0o711)
         bench = Certificates(world, Path(made), peers / "bin")

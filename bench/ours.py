@@ -38,7 +38,7 @@ class Bench:
         self.visitor = visitor
         self._config = root / "perijove.toml"
         self._config.write_text(QUIET_SETTINGS)
-        self.service = Service(self.state, {"CONFIG": str(self._config)}, shares_cache=False)
+        self.service = Service(self.state, {"CONFIG": str(self._config)}, shares_store=False)
         self.hello = str(HELLO)
         git.author("hello").commit({path.name: path.read_bytes() for path in HELLO.iterdir() if path.is_file()})
         self.link = git.url("hello")

@@ -5,28 +5,58 @@ Below every backend that keeps keys; none of them is known here.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_T = TypeVar("_T")
+
+
+class Runs(Protocol):
+    """How work that waits for the disk is done."""
+
+    async def __call__(self, work: Callable[[], _T]) -> _T: ...
+
+
+async def in_place(work: Callable[[], _T]) -> _T:
+    """At once; everybody else waits too."""
+    return work()
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """Beside everybody else; ends only when the work has, even where it is cancelled: nobody meets it half done."""
+    running = asyncio.create_task(asyncio.to_thread(work), name="files written")
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file, or make it. Raises OSError."""
-    aside = path.with_name(f".{path.name}.aside")
+    write_all(path.parent, {path.name: content})
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replace or make several files of one folder, each by itself. Raises OSError."""
     how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(aside, how, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    sync(path.parent)
+    for name, content in contents.items():
+        aside = folder / f".{name}.aside"
+        with os.fdopen(os.open(aside, how, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(folder / name)
+    sync(folder)
 
 
 def link(path: Path, target: str) -> None:

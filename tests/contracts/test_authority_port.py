@@ -24,6 +24,7 @@ from tests.fakes.dns import running_dns
 from tests.fakes.pebble import Pebble, needs_pebble, running_pebble
 from tests.fakes.world import FakeClock
 
+pytestmark = pytest.mark.same_for_any_user
 REASON_SUPERSEDED = 4
 ACME = Issuer("pebble", IssuerKind.ACME)
 

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from perijove.cli.client import Client
 from perijove.domain.state import State
 
 STARTS_WITHIN = 120.0
@@ -47,11 +48,25 @@ def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
 
 
 @cache
+def _first() -> State:
+    """Where a service was up once in this test run: what a first start installs is here, fetched and compiled."""
+    first = State(Path(tempfile.mkdtemp(prefix="perijove-first-")))
+    atexit.register(shutil.rmtree, first.root, ignore_errors=True)
+    first.root.chmod(0o711)
+    Service(first, shares_store=False).up().stop()
+    return first
+
+
 def shared_cache() -> Path:
-    """uv's cache for a whole test run: packages are fetched and compiled once."""
-    root = Path(tempfile.mkdtemp(prefix="perijove-cache-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    return root
+    """uv's cache for a whole test run, with all that a service's first start installs."""
+    return _first().uv_cache
+
+
+def furnish(state: State) -> None:
+    """Begin a state directory with the test run's uv cache and Jupyter server: what a first start installs."""
+    state.store.mkdir(mode=0o711)
+    state.uv_cache.symlink_to(shared_cache())
+    state.tools.symlink_to(_first().tools)
 
 
 @dataclass
@@ -69,8 +84,8 @@ class Service:
     """More words for `perijove up`."""
     told: list[str] = field(default_factory=list)
     """What its commands have printed so far."""
-    shares_cache: bool = True
-    """Whether a new state directory begins with the test run's uv cache, which saves its first start 20 seconds."""
+    shares_store: bool = True
+    """Whether a new state directory begins with the test run's uv cache and Jupyter server, which saves 20 seconds."""
 
     @property
     def url(self) -> str:
@@ -99,9 +114,8 @@ class Service:
         if self.uid is not None:
             become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}
             environ |= {"HOME": str(self.state.control), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
-        if self.shares_cache and self.uid is None and not self.state.store.exists():
-            self.state.store.mkdir(mode=0o711)
-            self.state.uv_cache.symlink_to(shared_cache())
+        if self.shares_store and self.uid is None and not self.state.store.exists():
+            furnish(self.state)
         command = [self.python, "-m", "perijove", "up", "--state", str(self.state.root)]
         command += ["--http", f"127.0.0.1:{self.port}"]
         command += ["--config", str(self.config)] if self.config.exists() else []
@@ -145,9 +159,23 @@ class Service:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
 
-    def launch(self, link: str, status: int = 0) -> list[dict[str, Any]]:
-        """The events of `perijove launch --json`."""
-        return [json.loads(line) for line in self.cli("launch", link, "--json", status=status).splitlines()]
+    def launching(self, link: str) -> Iterator[dict[str, Any]]:
+        """A new launch's events as they come, to Ready or Failed: what `perijove launch --json` prints, asked as it is.
+
+        Raises Fail where the service goes away.
+        """
+        client = Client(self.state)
+        begun = client.call("POST", "/launches", {"folder": link} if Path(link).is_dir() else {"link": link})
+        for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
+            yield entry
+            if entry["event"]["is"] in ("Ready", "Failed"):
+                return
+
+    def launch(self, link: str, *, fails: bool = False) -> list[dict[str, Any]]:
+        """The events of a launch that gets ready, or fails."""
+        events = list(self.launching(link))
+        assert events[-1]["event"]["is"] == ("Failed" if fails else "Ready"), events[-1]
+        return events
 
     def session(self, link: str) -> Session:
         """A launch that got ready."""

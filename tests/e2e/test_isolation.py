@@ -9,22 +9,32 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import Egress, EndReason, Mount
 from perijove.domain.state import State
 from tests.fakes.confined import MIB, do, spec
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 Inside = Callable[[str], Coroutine[Any, Any, Any]]
+NAMES = (f"one-{number}" for number in count())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def state(module_state: State) -> State:
+    statedir.prepare(module_state)
+    return module_state
+
+
+@pytest.fixture(scope="module")
 def repo(state: State) -> Path:
     folder = state.checkouts / "repo"
     folder.mkdir()
@@ -32,7 +42,7 @@ def repo(state: State) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pad(state: State) -> AsyncIterator[Pad]:
     pad = Pad(state)
     await pad.ensure()
@@ -40,15 +50,22 @@ async def pad(state: State) -> AsyncIterator[Pad]:
     await pad.close(stop=True)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def inside(pad: Pad, state: State, repo: Path) -> Inside:
-    """Runs Python in the attacker's sandbox, beside a victim's."""
+    """Runs Python in the attacker's sandbox, beside a victim's; one for all tests, which leave it as it was."""
     shown = state.environments / "shown"
     shown.mkdir(mode=0o755)
     (shown / "file").write_text("shown")
     await pad.start(spec("victim", repo))
     await pad.start(spec("attacker", repo, mounts=(Mount(shown, Path("/opt/shown")),)))
     return lambda code: do(state, "attacker", code)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def online(pad: Pad, state: State, repo: Path) -> Inside:
+    """Runs Python in a sandbox that may reach the public web."""
+    await pad.start(spec("online", repo, egress=Egress.PUBLIC))
+    return lambda code: do(state, "online", code)
 
 
 async def test_it_is_nobody_special(inside: Inside) -> None:
@@ -245,7 +262,14 @@ async def test_what_it_was_shown_can_be_read(inside: Inside) -> None:
 
 @pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
 async def test_memory_folders_are_limited(inside: Inside, folder: str) -> None:
-    answer = await inside(f"open('{folder}/big', 'wb').write(bytes({17 * MIB}))")
+    code = f"""
+import os
+try:
+    open("{folder}/big", "wb").write(bytes({17 * MIB}))
+finally:
+    os.remove("{folder}/big")
+"""
+    answer = await inside(code)
     assert "No space left" in answer
 
 
@@ -256,7 +280,8 @@ async def test_only_harmless_devices_are_there(inside: Inside) -> None:
 
 
 async def test_terminals_can_be_opened(inside: Inside) -> None:
-    assert await inside("import os; answer = os.ttyname(os.openpty()[1])") == "/dev/pts/0"
+    code = "import os; pair = os.openpty(); answer = os.ttyname(pair[1]); [os.close(end) for end in pair]"
+    assert await inside(code) == "/dev/pts/0"
 
 
 async def test_its_words_can_be_reopened_but_no_file_of_the_host_is_behind_them(inside: Inside) -> None:
@@ -291,17 +316,18 @@ async def test_sessions_of_root_have_uids_of_their_own(inside: Inside, state: St
 
 
 async def test_links_in_its_home_lead_nobody_astray_when_it_ends(
-    inside: Inside, pad: Pad, state: State, repo: Path
+    pad: Pad, state: State, repo: Path, inside: Inside
 ) -> None:
+    await pad.start(spec("leaves", repo))
     code = f"""
 import os
 os.symlink({str(state.root)!r}, "root"); os.symlink({str(repo)!r}, "repo"); os.symlink("/", "slash")
 os.makedirs("a/b/c"); open("a/b/c/file", "w").close(); os.chmod("a/b", 0)
 answer = 1
 """
-    assert await inside(code) == 1
-    await pad.stop("attacker", EndReason.STOPPED)
-    assert not (state.sessions / "attacker").exists()
+    assert await do(state, "leaves", code) == 1
+    await pad.stop("leaves", EndReason.STOPPED)
+    assert not (state.sessions / "leaves").exists()
     assert (repo / "secret.txt").read_text() == "the victim's file"
     assert (await pad.status("victim", "/", "", 5)).kernels == 2
 
@@ -320,7 +346,7 @@ class Web:
         writer.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def web() -> AsyncIterator[Web]:
     web = Web()
     server = await asyncio.start_server(web.serve, "127.0.0.1", 0)
@@ -350,14 +376,15 @@ if b" 200 " in head:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.0.0.0/8"])
 async def test_what_the_operator_allows_can_be_reached(pad: Pad, state: State, repo: Path, web: Web, name: str) -> None:
-    await pad.start(spec("one", repo, egress=Egress.PUBLIC, allowed=(f"{name}:{web.port}",)))
+    one = next(NAMES)
+    await pad.start(spec(one, repo, egress=Egress.PUBLIC, allowed=(f"{name}:{web.port}",)))
     host = "127.0.0.1" if "/" in name else name
     fetch = FETCH.replace("URL", repr(f"http://{host}:{web.port}/path?q=1"))
     fetch = f"import os; os.environ['no_proxy'] = os.environ['NO_PROXY'] = ''\n{fetch}"
-    assert await do(state, "one", fetch) == [200, "ok"]
+    assert await do(state, one, fetch) == [200, "ok"]
     assert web.seen[0].startswith(b"GET /path?q=1 HTTP/1.1\r\n")
     assert b"proxy" not in web.seen[0].lower()
-    assert (await do(state, "one", TUNNEL.replace("TARGET", f"{host}:{web.port}"))).endswith("ok")
+    assert (await do(state, one, TUNNEL.replace("TARGET", f"{host}:{web.port}"))).endswith("ok")
 
 
 @pytest.mark.parametrize(
@@ -376,12 +403,9 @@ async def test_what_the_operator_allows_can_be_reached(pad: Pad, state: State, r
         ("own:443", "not a public address|belongs to this machine"),
     ],
 )
-async def test_what_is_not_the_public_web_is_refused_in_words(
-    pad: Pad, state: State, repo: Path, target: str, reason: str
-) -> None:
-    await pad.start(spec("one", repo, egress=Egress.PUBLIC))
+async def test_what_is_not_the_public_web_is_refused_in_words(online: Inside, target: str, reason: str) -> None:
     target = target.replace("own", _own_address()) if target.startswith("own") else target
-    answer = await do(state, "one", TUNNEL.replace("TARGET", target))
+    answer = await online(TUNNEL.replace("TARGET", target))
     assert answer.startswith("HTTP/1.1 403 Forbidden")
     assert any(text in answer for text in reason.split("|")), answer
 
@@ -393,16 +417,16 @@ async def test_without_egress_there_is_no_proxy(inside: Inside) -> None:
 async def test_a_proxy_that_dies_is_replaced_and_sessions_do_not_notice(
     pad: Pad, state: State, repo: Path, web: Web
 ) -> None:
-    await pad.start(spec("one", repo, egress=Egress.NONE, allowed=(f"127.0.0.1:{web.port}",)))
+    one = next(NAMES)
+    await pad.start(spec(one, repo, egress=Egress.NONE, allowed=(f"127.0.0.1:{web.port}",)))
     tunnel = TUNNEL.replace("TARGET", f"127.0.0.1:{web.port}")
-    assert (await do(state, "one", tunnel)).endswith("ok")
+    assert (await do(state, one, tunnel)).endswith("ok")
     os.kill(_proxy(state), 9)
-    assert (await do(state, "one", tunnel)).endswith("ok")
+    assert (await do(state, one, tunnel)).endswith("ok")
 
 
-async def test_the_proxy_of_root_has_no_rights(pad: Pad, state: State, repo: Path) -> None:
-    await pad.start(spec("one", repo, egress=Egress.PUBLIC))
-    await do(state, "one", TUNNEL.replace("TARGET", "127.0.0.1:80"))
+async def test_the_proxy_of_root_has_no_rights(online: Inside, state: State) -> None:
+    await online(TUNNEL.replace("TARGET", "127.0.0.1:80"))
     facts = Path(f"/proc/{_proxy(state)}/status").read_text()
     assert "CapEff:\t0000000000000000" in facts
     assert "NoNewPrivs:\t1" in facts

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from perijove.backends.caddy import Caddy
+from perijove.domain.failures import Fail
 from perijove.domain.state import State
 from tests.e2e.service import Service, running, until
 
@@ -53,13 +55,11 @@ def test_sessions_outlive_the_control_plane_and_are_listed_again(service: Servic
 
 def at_step(service: Service, link: str, step: str, act: Callable[[], object]) -> list[dict[str, Any]]:
     """Launch, act as soon as an event is told; all that was told."""
-    command = [sys.executable, "-m", "perijove", "launch", link, "--json", "--state", str(service.state.root)]
     told = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as following:
-        assert following.stdout is not None
-        for line in following.stdout:
-            told.append(json.loads(line))
-            if told[-1]["event"]["is"] == step:
+    with suppress(Fail):
+        for event in service.launching(link):
+            told.append(event)
+            if event["event"]["is"] == step:
                 act()
     return told
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perijove.domain.state import State
-from tests.e2e.service import Service, until
+from tests.e2e.service import Service, furnish, until
 
 pytestmark = pytest.mark.e2e
 HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
@@ -20,6 +20,7 @@ HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
 @pytest.fixture(scope="module")
 def pad(module_state: State) -> Iterator[subprocess.Popen[bytes]]:
     """A pad that no `perijove up` started."""
+    furnish(module_state)
     command = [sys.executable, "-m", "perijove", "pad", "--state", str(module_state.root)]
     with (module_state.root / "pad.out").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from perijove.backends.caddy import Caddy
 from perijove.backends.pad.wire import Message, order_of, pack, write_order
 from perijove.domain.nouns import ForeignRun
 from perijove.domain.state import State
-from tests.e2e.service import Service, until
+from tests.e2e.service import Service, Session, shared_cache, until
 from tests.fakes.confined import ENVIRON, LIMITS, PYTHON, spec
 
 pytestmark = [
@@ -52,6 +53,8 @@ def python(place: Path) -> str:
     subprocess.run([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", *lock], check=True)
     packages = next((venv / "lib").glob("python3.*")) / "site-packages"
     shutil.copytree(ROOT / "src" / "perijove", packages / "perijove", ignore=shutil.ignore_patterns("__pycache__"))
+    facts = f"perijove-{version('perijove')}.dist-info"
+    shutil.copytree(str(distribution("perijove").locate_file(facts)), packages / facts)
     subprocess.run(["chmod", "-R", "a+rX", venv], check=True)
     return str(venv / "bin" / "python")
 
@@ -116,6 +119,9 @@ def pad(module_state: State, python: str) -> Iterator[PadOfRoot]:
 
 @pytest.fixture(scope="module")
 def service(pad: PadOfRoot, module_state: State, python: str) -> Iterator[Service]:
+    cache = module_state.uv_cache  # its own: what it links must be its own
+    subprocess.run(["cp", "-a", f"{shared_cache()}/.", cache], check=True)
+    subprocess.run(["chown", "-R", f"{MASTER}:{MASTER}", cache], check=True)
     service = Service(module_state, python=python, uid=MASTER).up()
     yield service
     service.stop()
@@ -287,11 +293,14 @@ def test_the_service_starts_no_pad_of_its_own_and_goes_on_with_the_next_one(
     session = service.session(str(repository))
     pad.stop()
     until(lambda: "ended" in service.cli("logs", "session", session.name))
-    failure = service.launch(str(repository), status=1)[-1]["event"]["failure"]
-    assert failure["kind"] == "platform.pad-down"
-    assert "systemctl start perijove-pad" in failure["remedy"]
-    pad.start()
-    assert service.session(str(repository)).answers()
+    for told in service.launching(str(repository)):
+        if told["event"]["is"] == "Retrying":
+            failure = told["event"]["failure"]
+            assert failure["kind"] == "platform.pad-down"
+            assert "systemctl start perijove-pad" in failure["remedy"]
+            pad.start()
+    assert told["event"]["is"] == "Ready"
+    assert Session(str(told["url"])).answers()
 
 
 def test_an_unprivileged_pad_serves_nobody_else(place: Path, python: str) -> None:

@@ -25,8 +25,8 @@ from perijove.domain.nouns import DataPlaneTable, EndReason, SandboxSpec, Sessio
 from perijove.domain.ports import Tell
 from perijove.domain.state import State
 from perijove.routing.table import table
+from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.front import public_app
-from perijove.web.pages import ASSETS_VERSION, STATIC
 from perijove.web.public import Public
 from tests.fakes.upstream import bound, echo, free_port, served
 from tests.fakes.world import FakeClock, FakeRepositories, FakeSessions
@@ -44,9 +44,12 @@ FLAGS = (
     "--disable-sync",
 )
 LINK = "/v2/gh/owner/repo/HEAD"
+WATCH = 5000
+"""Milliseconds between two looks of a launch's page at its session."""
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.same_for_any_user,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"{CHROMIUM} is not installed"),
 ]
@@ -128,6 +131,13 @@ class Site:
         parts = urlsplit(self.page.url)
         assert parts.netloc == urlsplit(self.url).netloc
         return parts.path, parse_qs(parts.query), json.loads(await self.page.inner_text("body"))
+
+    async def fate(self, words: str) -> None:
+        """The page says this of its session. Its clock is moved until it has: when it begins to watch nobody sees."""
+        told = self.page.locator("#fate")
+        async with asyncio.timeout(20):
+            while words not in await told.inner_text():
+                await self.page.clock.fast_forward(WATCH)
 
     def launches(self) -> list[int]:
         return [launch.number for launch in self.world.launches.list(100)]
@@ -297,13 +307,13 @@ async def test_what_happens_to_a_session_is_told_on_its_launch_s_page(site: Site
     await site.goto(LINK)
     path, _, _ = await site.in_session()
     session = path.split("/")[2]
+    await site.page.clock.install()
     await site.goto("/launch/1")
     oom = failures.KERNEL_MEMORY("a kernel used more than 2 GB")
     site.world.journal.append(f"session/{session}", SessionTroubled(session, oom))
-    fate = site.page.locator("#fate")
-    await expect(fate).to_contain_text("a kernel used more than 2 GB", timeout=15_000)
+    await site.fate("a kernel used more than 2 GB")
     await site.sandboxes.stop(session, EndReason.IDLE)
-    await expect(fate).to_contain_text("The session is over: it was stopped (idle).", timeout=15_000)
+    await site.fate("The session is over: it was stopped (idle).")
     await expect(site.page.get_by_role("link", name="Launch again")).to_be_visible()
 
 

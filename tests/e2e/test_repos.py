@@ -15,6 +15,7 @@ from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
+from tests.e2e.service import furnish
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted(path.parent for path in (ROOT / "tests" / "repos").glob("*/verify"))
@@ -24,11 +25,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-async def pad(module_state: State, uv_cache: Path) -> AsyncIterator[Pad]:
+async def pad(module_state: State) -> AsyncIterator[Pad]:
+    if not module_state.store.exists():
+        furnish(module_state)
     statedir.prepare(module_state)
-    if not module_state.uv_cache.is_symlink():
-        module_state.uv_cache.rmdir()
-        module_state.uv_cache.symlink_to(uv_cache)
     pad = Pad(module_state)
     await pad.ensure()
     yield pad

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from perijove.cli.client import Client
 from perijove.domain.state import State
-from tests.e2e.service import Service, running, until
+from tests.e2e.service import Service, Session, running, until
 
 pytestmark = pytest.mark.e2e
 HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
@@ -25,7 +26,8 @@ def service(module_state: State) -> Iterator[Service]:
 
 
 def test_from_a_link_to_a_kernel_that_answers(service: Service) -> None:
-    session = service.session(HELLO)
+    told = service.cli("launch", HELLO, "--json").splitlines()
+    session = Session(str(json.loads(told[-1])["url"]))
     assert session.execute("1+1") == "2"
     names = {entry["name"] for entry in session.get("api/contents/").json()["content"]}
     assert names >= {path.name for path in Path(HELLO).iterdir() if not path.name.startswith(".")}
@@ -64,8 +66,8 @@ def test_what_is_not_there_is_said_and_fails(service: Service) -> None:
 
 def test_a_launch_that_fails_says_why_and_exits_with_one(service: Service, tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text("dependencies: []\n")
-    events = service.launch(str(tmp_path), status=1)
-    failure = events[-1]["event"]["failure"]
+    *_, last = service.cli("launch", str(tmp_path), "--json", status=1).splitlines()
+    failure = json.loads(last)["event"]["failure"]
     assert failure["kind"] == "build.unsupported-file"
     assert "environment.yml" in failure["cause"]
 
@@ -76,7 +78,7 @@ def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(service: 
     service.process.send_signal(signal.SIGHUP)
     until(lambda: "gh/bad" in service.cli("settings"))
     assert str(service.config) in service.cli("settings")
-    failure = service.launch("gh/bad/repo/HEAD", status=1)[-1]["event"]["failure"]
+    failure = service.launch("gh/bad/repo/HEAD", fails=True)[-1]["event"]["failure"]
     assert failure["kind"] == "start.not-allowed"
     service.config.write_text("[service]\ntitle = 5\n[session]\nmemory = 'much'\n")
     service.process.send_signal(signal.SIGHUP)
@@ -90,8 +92,9 @@ def test_twenty_launches_at_once_all_get_ready(service: Service) -> None:
         sessions = list(pool.map(service.session, [HELLO] * 20))
     assert len({session.name for session in sessions}) == 20
     assert all(session.answers() for session in sessions)
+    client = Client(service.state)
     for session in sessions:
-        service.cli("stop", session.name)
+        client.call("DELETE", f"/sessions/{session.name}")
     until(lambda: not any(session.answers() for session in sessions))
 
 

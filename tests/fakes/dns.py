@@ -7,7 +7,8 @@
         dns.set("b.example", "CNAME", "a.example")          # followed
         dns.misbehave("c.example", "servfail")              # all types, or misbehave("c.example", "silent", "CAA")
 
-A name without records and without a default does not exist, unless one below it does. Types: all that dnslib knows,
+A name without records and without a default does not exist, unless one below it does; where a parent has a SOA, that
+goes with it. `dns.ttl = 300` has all answers kept that long. Types: all that dnslib knows,
 values as a zone file writes them (TXT: the bare text). Misbehaviours: `MISBEHAVIOURS`.
 """
 
@@ -25,7 +26,6 @@ from dnslib.server import DNSHandler, DNSLogger, DNSServer, TCPServer, UDPServer
 
 MISBEHAVIOURS = {"nxdomain": RCODE.NXDOMAIN, "servfail": RCODE.SERVFAIL, "refused": RCODE.REFUSED, "empty": 0}
 """And `silent`: no answer at all."""
-TTL = 0
 _UPDATE = 5
 """The opcode of RFC 2136."""
 _HELD = 30.0
@@ -40,6 +40,8 @@ class Dns:
     port: int
     asked: list[tuple[str, str]] = field(default_factory=list)
     """`(name, type)` of each question so far."""
+    ttl: int = 0
+    """Seconds for which answers may be kept, also those that there is nothing."""
     on_update: Callable[[bytes], bytes | None] | None = None
     """Given an RFC 2136 update as it came, answers it, or None for silence; without it updates are refused."""
     _records: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -91,7 +93,16 @@ class Dns:
             reply.header.rcode = RCODE.NXDOMAIN
         for answer in self._answers(name, record):
             reply.add_answer(answer)
+        if not reply.rr:
+            reply.add_auth(*self._above(name))
         return reply
+
+    def _above(self, name: str) -> list[RR]:
+        """The SOA of the zone in which there is nothing (RFC 2308, 3)."""
+        labels = name.split(".")
+        zones = (".".join(labels[at:]) for at in range(len(labels)))
+        found = next((zone for zone in zones if "SOA" in self._records.get(zone, {})), None)
+        return [] if found is None else [self._rr(found, "SOA", one) for one in self._records[found]["SOA"]]
 
     def _exists(self, name: str) -> bool:
         below = any(one.endswith("." + name) for one in tuple(self._records))
@@ -102,26 +113,25 @@ class Dns:
         for _ in range(8):
             own = self._records.get(name, self._defaults)
             if "CNAME" not in own or record == "CNAME":
-                return found + [_rr(name, record, value) for value in own.get(record, ())]
-            found.append(_rr(name, "CNAME", own["CNAME"][0]))
+                return found + [self._rr(name, record, value) for value in own.get(record, ())]
+            found.append(self._rr(name, "CNAME", own["CNAME"][0]))
             name = _plain(own["CNAME"][0])
         return found
+
+    def _rr(self, name: str, record: str, value: str) -> RR:
+        if record == "TXT":
+            chunks = [value.encode()[at : at + 255] for at in range(0, len(value.encode()), 255)] or [b""]
+            return RR(name, QTYPE.TXT, ttl=self.ttl, rdata=TXT(chunks))
+        if record == "CAA":
+            flags, tag, text = value.split(" ", 2)
+            return RR(name, QTYPE.CAA, ttl=self.ttl, rdata=CAA(int(flags), tag, text.strip('"')))
+        if record in {"CNAME", "NS"}:
+            value = _plain(value) + "."
+        return RR.fromZone(f"{name}. {self.ttl} IN {record} {value}")[0]
 
 
 def _plain(name: str) -> str:
     return name.rstrip(".").lower()
-
-
-def _rr(name: str, record: str, value: str) -> RR:
-    if record == "TXT":
-        chunks = [value.encode()[at : at + 255] for at in range(0, len(value.encode()), 255)] or [b""]
-        return RR(name, QTYPE.TXT, ttl=TTL, rdata=TXT(chunks))
-    if record == "CAA":
-        flags, tag, text = value.split(" ", 2)
-        return RR(name, QTYPE.CAA, ttl=TTL, rdata=CAA(int(flags), tag, text.strip('"')))
-    if record in {"CNAME", "NS"}:
-        value = _plain(value) + "."
-    return RR.fromZone(f"{name}. {TTL} IN {record} {value}")[0]
 
 
 class _Handler(DNSHandler):  # type: ignore[misc]  # dnslib has no types

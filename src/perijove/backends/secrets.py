@@ -106,16 +106,15 @@ class DiskSecrets:
         """The folder aside, completed, becomes the revision: one rename, and never half of it."""
         folder = aside.with_name(_revision(certificates, origin))
         with durable.told(folder):
-            durable.write(aside / CHAIN, values.chain_pem(certificates))
             told = json.dumps({"host": host, "issuer": origin.issuer, "directory": origin.directory}, indent=1)
-            durable.write(aside / ORIGIN, told.encode())
+            durable.write_all(aside, {CHAIN: values.chain_pem(certificates), ORIGIN: told.encode()})
             if self._stands(host, folder):  # the same chain, taken before; it may be what is served
                 _remove(aside)
             else:
                 _remove(folder)
                 aside.rename(folder)
                 durable.sync(folder.parent)
-        return self._load(host, folder)
+        return values.described(certificates[0], host, origin, folder / CHAIN, folder / KEY)
 
     def _stands(self, host: HostName, folder: Path) -> bool:
         try:

@@ -66,9 +66,11 @@ class Attempts:
         """What happened to a host's certificate between attempts."""
         return self._journal.ledger.steps(host_subject(host))
 
-    def unfinished(self) -> list[OrderName]:
-        """Attempts that a stop of the service cut off, the oldest first."""
-        return [name.partition("/")[2] for name in self._journal.ledger.unfinished("order/")]
+    def unfinished(self, host: HostName = "") -> list[OrderName]:
+        """Attempts that a stop of the service cut off, the oldest first; of one host, or of all."""
+        begun = self._journal.ledger.unfinished(f"order/{host}-" if host else "order/")
+        names = [name.partition("/")[2] for name in begun]
+        return [name for name in names if host in ("", host_of(name))]
 
     def so_far(self, order: OrderName) -> Progress:
         """How far an attempt has come."""

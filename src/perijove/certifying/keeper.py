@@ -185,7 +185,7 @@ class Certificates:
 
     def _take_up(self, kept: Kept) -> None:
         """Go on with an attempt that was cut off: the same order, the same key."""
-        names = [name for name in self.attempts.unfinished() if host_of(name) == kept.spec.host]
+        names = self.attempts.unfinished(kept.spec.host)
         for name in names[:-1]:
             self._let_go(name)
         if names:

@@ -24,6 +24,7 @@ from perijove.domain.certificates import (
     Confidence,
     Issuer,
     IssuerKind,
+    Sighting,
 )
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
@@ -87,15 +88,10 @@ class Looking:
                 return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
             async with self._eyes:
                 seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
-            verdict = judge(
-                seen,
-                marker=self._marker,
-                caa_identities=offer.directory.caa_identities,
-                account_url=offer.account_url,
-                clock_ahead=offer.directory.clock_ahead,
-                allowed=tuple(kinds),
-                reach_us=self._reach_us(),
-            )
+                verdict = self._judged(seen, offer, tuple(kinds))
+                if verdict.failure is not None:  # by an old answer, maybe
+                    newer = await self._sight.past_caches(seen, token, tls=ChallengeType.TLS_ALPN in kinds)
+                    verdict = verdict if newer is seen else self._judged(newer, offer, tuple(kinds))
             if verdict.failure is not None and verdict.failure.kind.code == CLOCK_WRONG.code:
                 self._offers[directory] = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
             return verdict
@@ -116,6 +112,17 @@ class Looking:
             return Verdict(error.failure, Confidence.CERTAIN, (), ())
         async with self.at(spec) as look:
             return await look()
+
+    def _judged(self, seen: Sighting, offer: Offer, allowed: tuple[ChallengeType, ...]) -> Verdict:
+        return judge(
+            seen,
+            marker=self._marker,
+            caa_identities=offer.directory.caa_identities,
+            account_url=offer.account_url,
+            clock_ahead=offer.directory.clock_ahead,
+            allowed=allowed,
+            reach_us=self._reach_us(),
+        )
 
     async def _offer(self, spec: CertificateSpec) -> Offer:
         """What the first CA says; a CA that does not answer is told when it is asked for a certificate."""

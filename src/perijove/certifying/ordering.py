@@ -60,6 +60,7 @@ from perijove.domain.certificates import (
 )
 from perijove.domain.failures import INTERRUPTED, Fail, Failure
 from perijove.domain.ports import Clock
+from perijove.durable import Runs
 
 PASSING = frozenset({ACME_UNREACHABLE.code, ACME_UNAVAILABLE.code, ACME_RATE_LIMITED.code})
 """Failures of a look at an order in hand that are worth another look."""
@@ -90,13 +91,14 @@ class Ordering:
     """Brings one order to its end."""
 
     def __init__(
-        self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, turns: Turns, ask: Ask
+        self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, turns: Turns, disk: Runs, ask: Ask
     ) -> None:
         self._authority = authority
         self._secrets = secrets
         self._solvers = solvers
         self._clock = clock
         self._turns = turns
+        self._disk = disk
         self._turn = AsyncExitStack()
         """Holds reloads back while the CA looks."""
         self._ask = ask
@@ -164,7 +166,7 @@ class Ordering:
                 )
                 return [ChallengeAnswered(challenge)]
             case Finalize():
-                request = self._secrets.request(self._ask.attempt, self._ask.spec.host)
+                request = await self._disk(lambda: self._secrets.request(self._ask.attempt, self._ask.spec.host))
                 return self._seen(await self._authority.finalize(self._known.order, request))
             case Download(url):
                 return [await self._downloaded(url)]
@@ -240,5 +242,7 @@ class Ordering:
     async def _downloaded(self, url: str) -> CertificateEvent:
         ask = self._ask
         chain = await self._authority.certificate(url)
-        secret = self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory)
+        secret = await self._disk(
+            lambda: self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory)
+        )
         return Issued(secret.revision, ask.issuer.name, secret.serial, secret.not_before, secret.not_after)

@@ -18,6 +18,7 @@ from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, 
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
+from perijove.durable import Runs, in_place
 
 log = structlog.get_logger()
 LIMIT = 5.0
@@ -31,15 +32,24 @@ LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 class Serving:
     """What the data plane shows for each host, and what it is just being tried with."""
 
-    def __init__(self, secrets: Secrets, sight: Sight, apply: Apply, clock: Clock, address: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        sight: Sight,
+        apply: Apply,
+        clock: Clock,
+        address: Callable[[], str],
+        disk: Runs = in_place,
+    ) -> None:
         self._secrets = secrets
         self._sight = sight
         self._apply = apply
         self.turns = Turns()
         self._clock = clock
         self._address = address
+        self.disk = disk
         self._tried: dict[HostName, Secret] = {}
-        self._known: dict[HostName, tuple[float, Secret]] = {}
+        self._known: dict[HostName, tuple[float, Secret | None]] = {}
         """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
         self._trusted: set[HostName] = set()
         """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
@@ -105,26 +115,27 @@ class Serving:
     async def keep(self, secret: Secret) -> None:
         """Make it the host's current one. Raises Fail: `platform.disk-full`."""
         try:
-            self._secrets.keep(secret)
+            self._known.pop(secret.host, None)
+            await self.disk(lambda: self._secrets.keep(secret))
+            self._known[secret.host] = self._clock.now(), secret
         finally:
             self._tried.pop(secret.host, None)
-            self._known.pop(secret.host, None)
         if secret.host in self._untold:
             await self._told(secret.host)
 
     def current(self, host: HostName) -> Secret | None:
         """The host's current secret; None where there is none, or one that cannot be used any more."""
-        at, known = self._known.get(host, (0.0, None))
-        if known is not None and 0 <= self._clock.now() - at < FRESH:
-            return known
+        if host in self._known:
+            at, known = self._known[host]
+            if 0 <= self._clock.now() - at < FRESH:
+                return known
         self._known.pop(host, None)
         try:
             found = self._secrets.current(host)
         except Fail as error:
             log.warning("a secret cannot be used", host=host, code=error.failure.kind.code, why=error.failure.cause)
             return None
-        if found is not None:
-            self._known[host] = self._clock.now(), found
+        self._known[host] = self._clock.now(), found
         return found
 
     def stands(self, secret: Secret) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address
 
 from perijove.certifying.local_names import SUFFIXES
@@ -42,6 +43,7 @@ def wanted(settings: Settings) -> tuple[CertificateSpec, ...]:
     return tuple(_spec(host, settings.certificates) for host in certified_hosts(settings.service))
 
 
+@lru_cache(maxsize=4096)
 def is_address(host: HostName) -> bool:
     """Whether it is an IP address and no name."""
     try:

@@ -258,8 +258,8 @@ class CertificateWay:
             placed = None
         seen: tuple[ChallengeType, ...] | None = attempt.past.looked.open if attempt.past.looked else None
         ask = Ask(attempt.order, spec, issuer, directory, rehearsal, replaces, seen, placed)
-        authority, turns = self.authorities(issuer, directory), self.serving.turns
-        ordering = Ordering(authority, self.secrets, self._solvers, self._clock, turns, ask)
+        authority, turns, disk = self.authorities(issuer, directory), self.serving.turns, self.serving.disk
+        ordering = Ordering(authority, self.secrets, self._solvers, self._clock, turns, disk, ask)
         async with aclosing(ordering.run()) as events:
             async for event in events:
                 yield event

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from perijove.domain.failures import Failure, Owner
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 OWNERS = {
     Owner.VISITOR: "you",

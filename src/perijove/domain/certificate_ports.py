@@ -128,8 +128,18 @@ class Sight(Protocol):
         """
         ...
 
+    async def past_caches(self, seen: Sighting, token: str, *, tls: bool) -> Sighting:
+        """The same by the zone's own servers, where resolvers remember something else; otherwise `seen` itself.
+
+        CAs ask those servers. Never raises for what it sees; where they cannot be asked, that takes below a second.
+        """
+        ...
+
     async def handshake(self, address: str, server_name: str) -> SeenCertificate:
-        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words."""
+        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words.
+
+        Of an address that this machine has, what that address shows at this port: clients send no name there.
+        """
         ...
 
 

@@ -276,6 +276,8 @@ class DnsSeen:
     """Who answered, or who was asked in vain: `127.0.0.53:53`."""
     words: str = ""
     """What the library said, where nothing was answered."""
+    ttl: int = 0
+    """Seconds for which who answered goes on to say so, at least; 0 where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,3 +339,5 @@ class Sighting:
     http_port: int = 80
     tls_port: int = 443
     seconds: float = 0
+    cached: tuple[DnsSeen, ...] = ()
+    """What resolvers still say, where the zone's own servers say something else; the latter stands in `dns` then."""

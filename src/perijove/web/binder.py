@@ -17,9 +17,9 @@ from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
 from perijove.web import stream
+from perijove.web.assets import STATIC
 from perijove.web.following import follow
 from perijove.web.guard import client, raw_spec
-from perijove.web.pages import STATIC
 from perijove.web.public import Public
 
 HEALTH_LIMIT = 3.0

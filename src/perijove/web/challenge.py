@@ -5,25 +5,29 @@ Every answer here says by a header that it was we who answered, so that a look c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-
-from perijove.web.public import Public
 
 PATH = "/.well-known/acme-challenge/{token:path}"
 MARKER = "X-Perijove-Solver"
 
 
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """The handler."""
 
-    def __init__(self, public: Public) -> None:
-        self.public = public
+    marker: str
+    """By which our own answers are known."""
+    answers: Callable[[str], str | None]
+    """The key authorization that stands for a token of http-01; None for tokens that are not ours."""
 
     async def answer(self, request: Request) -> Response:
         """The key authorization of a token, for anybody by any name; 404 for tokens that are not ours."""
-        headers = {MARKER: self.public.keys.solver_marker(), "Cache-Control": "no-store"}
-        expected = self.public.answers(request.path_params["token"])
+        headers = {MARKER: self.marker, "Cache-Control": "no-store"}
+        expected = self.answers(request.path_params["token"])
         if expected is None:
             return PlainTextResponse("No challenge has this token.\n", 404, headers)
         return Response(expected, media_type="application/octet-stream", headers=headers)

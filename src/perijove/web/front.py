@@ -48,7 +48,7 @@ class Row:
 def rows(public: Public) -> tuple[Row, ...]:
     """All endpoints."""
     binder, pages, records, gate = Binder(public), Pages(public), Records(public), public.gate
-    challenge = Challenge(public)
+    challenge = Challenge(public.keys.solver_marker(), public.answers)
     return (
         Row("/", pages.form, gate.visitor, Form.PAGE),
         Row("/v2/{spec:path}", pages.link, gate.visitor, Form.PAGE),

@@ -6,7 +6,6 @@ without JavaScript; where there is some, it only shows sooner what a reload woul
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,12 +24,12 @@ from perijove.launching.launches import Launch, subject
 from perijove.launching.resolve.address import from_launch_path, launch_link
 from perijove.launching.resolve.urlpath import relative_urlpath
 from perijove.web import stream
+from perijove.web.assets import ASSETS_VERSION
 from perijove.web.guard import client, origin, raw_spec
 from perijove.web.lives import Life, known_launch, life
 from perijove.web.public import Public
 from perijove.web.wishes import wished
 
-STATIC = Path(__file__).parent / "static"
 SESSION = re.compile("[a-z0-9-]{1,40}")
 """What a session can be called."""
 TOKEN_LIFETIME = 600.0
@@ -47,15 +46,6 @@ OWNERS = {
 STAGES = {"resolving": 0, "fetching": 0, "building": 1, "waiting": 2, "launching": 2, "ready": 3, "failed": 3}
 
 
-def _version() -> str:
-    digest = hashlib.sha256()
-    for file in sorted(STATIC.iterdir()):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
-
-
-ASSETS_VERSION = _version()
-"""Stands in the address of every static file; changes when one of them does."""
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from perijove.backends import hooks
 from perijove.backends.acme import AcmeAuthority
 from perijove.backends.caddy.alpn import TlsAlpnSolver
+from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.dns01.solver import dns_solver
 from perijove.backends.localca import LocalAuthority
 from perijove.backends.secrets import DiskSecrets
@@ -27,6 +28,7 @@ from perijove.domain.listening import here, http_listeners, https_listeners
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
+from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
 
@@ -97,7 +99,8 @@ def joined(
     apply: Apply,
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
-    local, answers, eyes = LocalAuthority(state, clock), HttpAnswers(), Eyes(settings)
+    local, answers = LocalAuthority(state, clock), HttpAnswers()
+    eyes = Eyes(settings, Authoritative(lambda: settings().certificates.resolvers))
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,
@@ -108,7 +111,7 @@ def joined(
         eyes, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
     secrets = DiskSecrets(state, clock)
-    serving = Serving(secrets, eyes, apply, clock, lambda: here(https_listeners(settings().service)[0]))
+    serving = Serving(secrets, eyes, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run
     )

@@ -44,8 +44,9 @@ async def serving(app: ASGIApp, path: Path) -> AsyncIterator[None]:
     listener.listen(1024)
     listener.setblocking(False)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
-    )
+        app, ws="none", log_config=None, access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"serving {path.name}")
     try:

@@ -44,7 +44,7 @@ from tests.fakes.dns import Dns, running_dns
 from tests.fakes.pebble import EAB_KEY, EAB_KID, Pebble, needs_pebble, running_pebble
 from tests.fakes.world import FakeClock
 
-pytestmark = [pytest.mark.e2e, needs_pebble]
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user, needs_pebble]
 
 DAY = 86400.0
 HOST = "binder.example.org"

@@ -116,7 +116,6 @@ class Scene:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory, module_state: State) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("crash")
-    Service(module_state).up().stop()  # what a first start installs takes longer than a CA's answer may be held
     with certified_world(folder) as world, running_proxy(folder, world.pebble) as proxy:
         yield Scene(world, proxy, module_state)
 

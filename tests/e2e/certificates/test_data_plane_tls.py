@@ -29,7 +29,7 @@ from perijove.domain.state import State
 from tests.fakes.tls_front import LIMIT, TlsFront, tls_front
 from tests.fakes.upstream import bound, echo, free_port, free_ports, listening, served, upstream
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 HSTS = "strict-transport-security"
 
 

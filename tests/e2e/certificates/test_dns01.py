@@ -21,7 +21,7 @@ from tests.fakes.dns import Dns
 from tests.fakes.dns_zone import KEY_NAME, ZoneServer, new_key, serving
 from tests.fakes.pebble import Pebble, needs_pebble, running_pebble
 
-pytestmark = [pytest.mark.e2e, needs_pebble]
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user, needs_pebble]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.fakes.pebble import needs_pebble
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.same_for_any_user,
     needs_pebble,
     pytest.mark.skipif(bool(missing(stream=True)), reason=missing(stream=True) or "nginx is there"),
 ]

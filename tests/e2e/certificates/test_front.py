@@ -17,7 +17,11 @@ from tests.fakes.nginx import missing, quiet_port, running_nginx, self_signed
 HOST = "binder.example.org"
 SLOW = "/slow"
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.same_for_any_user,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+]
 
 
 class Told(BaseHTTPRequestHandler):

@@ -35,7 +35,7 @@ from tests.e2e.service import Service, executed, until
 from tests.fakes.pebble import needs_pebble
 from tests.fakes.private_ca import DAY, PrivateCa
 
-pytestmark = [pytest.mark.e2e, needs_pebble]
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user, needs_pebble]
 HELLO = str(Path(__file__).parents[3] / "examples" / "hello")
 A, B = "a.example", "b.example"
 HSTS = "Strict-Transport-Security"

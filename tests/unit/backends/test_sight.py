@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
 from perijove.backends.sight.whose import Whose, whose
 from perijove.domain.certificates import Hop
@@ -48,7 +49,9 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def serving(speak: Speak, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    speak: Speak, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
     """A server on loopback; its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,7 +59,7 @@ async def serving(speak: Speak, tls: ssl.SSLContext | None = None) -> AsyncItera
             await speak(reader, writer)
         writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, address, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -69,9 +72,13 @@ async def seen(speak: Speak) -> Hop:
         return await seen_at(port)
 
 
+def eyes_by(settings: Callable[[], Settings]) -> Eyes:
+    return Eyes(settings, Authoritative(lambda: settings().certificates.resolvers))
+
+
 async def seen_at(port: int) -> Hop:
     settings = Settings(certificates=CertificatesSettings(http_port=port))
-    found = await Eyes(lambda: settings).look("127.0.0.1", "token", "token.key", tls=False)
+    found = await eyes_by(lambda: settings).look("127.0.0.1", "token", "token.key", tls=False)
     (address,) = found.addresses
     return address.hops[-1]
 
@@ -101,6 +108,22 @@ async def test_a_port_that_expects_tls_is_known_by_its_handshake(tmp_path: Path)
     assert hop.certificate.subject == "ingress.local"
 
 
+async def test_of_an_address_of_this_machine_is_told_what_it_shows_itself(tmp_path: Path) -> None:
+    """A handshake for an address says no name: only where it goes tells the service's addresses apart."""
+    contexts = []
+    for name in ("first.example", "second.example"):
+        contexts.append(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        contexts[-1].load_cert_chain(*self_signed(tmp_path, name))
+    eyes = eyes_by(Settings)
+    async with serving(hold, contexts[0]) as port:
+        listener = f"127.0.0.1:{port}"
+        async with serving(hold, contexts[1], "127.0.0.2", port):
+            assert (await eyes.handshake(listener, "127.0.0.2")).subject == "second.example"
+            assert (await eyes.handshake(listener, "198.51.100.7")).subject == "first.example", "a router has that one"
+            assert (await eyes.handshake(listener, "a.example")).subject == "first.example"
+        assert (await eyes.handshake(listener, "127.0.0.2")).subject == "first.example", "nobody listens there"
+
+
 async def test_of_a_body_without_end_the_beginning_is_kept() -> None:
     hop = await seen(flood)
     assert (hop.status, hop.body) == (200, "x" * 512)
@@ -128,7 +151,7 @@ async def test_a_look_where_all_is_well_costs_little() -> None:
         dns.default("A", "127.0.0.1")
         async with serving(answer) as port:
             settings = Settings(certificates=CertificatesSettings(http_port=port, resolvers=(dns.server,)))
-            eyes = Eyes(lambda: settings)
+            eyes = eyes_by(lambda: settings)
             await eyes.look("a.example", "token", "token.key", tls=False)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             for _ in range(20):
@@ -144,7 +167,7 @@ async def test_name_servers_are_asked_anew_when_the_settings_change() -> None:
         one.default("A", "127.0.0.2")
         other.default("A", "127.0.0.3")
         settings = Settings(certificates=CertificatesSettings(http_port=1, resolvers=(one.server,)))
-        eyes = Eyes(lambda: settings)
+        eyes = eyes_by(lambda: settings)
         first = await eyes.look("a.example", "token", "token.key", tls=False)
         settings = replace(settings, certificates=replace(settings.certificates, resolvers=(other.server,)))
         second = await eyes.look("a.example", "token", "token.key", tls=False)
@@ -157,7 +180,7 @@ async def test_a_name_server_that_is_dead_costs_a_moment_where_another_answers()
         dead.misbehave("example", "silent")
         alive.default("A", "127.0.0.2")
         servers = (dead.server, alive.server)
-        eyes = Eyes(lambda: Settings(certificates=CertificatesSettings(http_port=1, resolvers=servers)))
+        eyes = eyes_by(lambda: Settings(certificates=CertificatesSettings(http_port=1, resolvers=servers)))
         began = time.monotonic()
         found = await eyes.look("a.example", "token", "token.key", tls=False)
     assert [one.address for one in found.addresses] == ["127.0.0.2"]

@@ -10,13 +10,15 @@ import asyncio
 import json
 import ssl
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
+import h11
 import httpx
 from acme.jws import JWS
 from josepy.errors import DeserializationError
@@ -25,7 +27,8 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from perijove.backends.acme import problems, reach, views
-from perijove.domain.certificate_failures import ACME_BAD_NONCE, ACME_NOT_ACME, ACME_UNREACHABLE
+from perijove.backends.acme.connection import Connection, Cut, connect
+from perijove.domain.certificate_failures import ACME_BAD_NONCE, ACME_NOT_ACME
 from perijove.domain.certificates import Problem
 from perijove.domain.failures import Evidence, Fail, Failure
 
@@ -40,6 +43,7 @@ SHOWN = 512
 """Characters of an answer that is not ACME's."""
 JSON = "application/json"
 _JOSE = {"Content-Type": "application/jose+json"}
+_OURS = {"User-Agent": f"perijove/{version('perijove')}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,10 @@ class Client:
         self._ca_file = ca_file
         self._step_limit, self._whole_limit = step_limit, whole_limit
         self._free = asyncio.Semaphore(CONNECTIONS)
-        self._idle: list[httpx.AsyncClient] = []
+        self._proxies: dict[str, str] = {}
+        """By host, as the environment said when it was first asked."""
+        self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
+        """By host and port."""
         self._trust: ssl.SSLContext | None = None
         self._nonces: deque[str] = deque(maxlen=NONCES_KEPT)
 
@@ -170,9 +177,9 @@ class Client:
 
     async def close(self) -> None:
         """End its connections; the next request opens new ones."""
-        idle, self._idle = self._idle, []
-        for http in idle:
-            await http.aclose()
+        idle, self._idle = self._idle, defaultdict(list)
+        for http in (one for many in idle.values() for one in many):
+            http.close()
 
     async def _fresh(self, new_nonce: str) -> str:
         answer = await self._sent("HEAD", new_nonce)
@@ -187,23 +194,18 @@ class Client:
         try:
             try:
                 return await self._once(method, url, body, headers)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            except Cut:
                 return await self._once(method, url, body, headers)
-        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last of a label too long
+        except (OSError, ValueError, h11.ProtocolError) as error:  # ValueError: a URL of no use, a label too long
             raise Fail(await self._explained(error, url)) from error
 
     async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None) -> Answer:
-        taken = bytearray()
-        async with (
-            self._connection(url) as http,
-            http.stream(method, url, content=body or None, headers=headers) as answer,
-        ):
-            async for part in answer.aiter_raw():
-                taken += part
-                if len(taken) > LARGEST:
-                    too_much = Answer(method, url, answer.status_code, answer.headers, bytes(taken[:LARGEST]))
-                    raise Fail(too_much.not_acme("its answer has no end"))
-            return Answer(method, url, answer.status_code, answer.headers, bytes(taken))
+        async with self._connection(url) as connection:
+            reply = await connection.ask(method, url, {**_OURS, **(headers or {})}, body, LARGEST)
+        answer = Answer(method, url, reply.status, httpx.Headers(list(reply.headers)), reply.body)
+        if not reply.whole:
+            raise Fail(answer.not_acme("its answer has no end"))
+        return answer
 
     async def _explained(self, error: Exception, url: str) -> Failure:
         """Why nothing came; for a certificate that is refused, with a look at it."""
@@ -212,43 +214,45 @@ class Client:
             return reach.unreachable(error, url)
         shown, date = b"", 0.0
         try:
-            once = self._made(url, reach.lenient(reach.roots(self._ca_file), refused))
-            async with once as http, http.stream("GET", url) as answer:
-                tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
-                shown = tls.getpeercert(binary_form=True) if tls is not None else b""
-                date = problems.date(answer.headers.get("Date", ""))
-        except httpx.TransportError as second:
+            trust = reach.lenient(reach.roots(self._ca_file), refused)
+            connection = await connect(url, trust, self._proxy(url), self._step_limit)
+            try:
+                shown = connection.certificate()
+                told = httpx.Headers(list((await connection.ask("GET", url, _OURS, b"", LARGEST)).headers))
+                date = problems.date(told.get("Date", ""))
+            finally:
+                connection.close()
+        except (OSError, ValueError, h11.ProtocolError) as second:
             refused = reach.refused_certificate(second) or refused
-        return reach.untrusted(refused, url, shown or b"", date)
+        return reach.untrusted(refused, url, shown, date)
 
     @asynccontextmanager
-    async def _connection(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
-        """The one used last. One each, because a pool of httpx looks at all of its connections at every request."""
+    async def _connection(self, url: str) -> AsyncIterator[Connection]:
+        """The one to this host that was used last and can be used again, else a new one."""
         async with self._free:
-            http = self._idle.pop() if self._idle else self._made(url, self._roots())
+            idle = self._idle[url.partition("://")[2].partition("/")[0]]
+            while idle and not idle[-1].usable:
+                idle.pop().close()
+            connection = idle.pop() if idle else await connect(url, self._roots(), self._proxy(url), self._step_limit)
             try:
-                yield http
+                yield connection
             finally:
-                self._idle.append(http)
+                if connection.usable:
+                    idle.append(connection)
+                else:
+                    connection.close()
+
+    def _proxy(self, url: str) -> str:
+        """The environment's, asked once a host."""
+        host = urlsplit(url).hostname or ""
+        if host not in self._proxies:
+            self._proxies[host] = reach.proxy(host)
+        return self._proxies[host]
 
     def _roots(self) -> ssl.SSLContext:
         if self._trust is None:
             self._trust = reach.roots(self._ca_file)
         return self._trust
-
-    def _made(self, url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
-        """Proxies are the environment's, but for loopback: no proxy can reach ours."""
-        try:
-            return httpx.AsyncClient(
-                verify=context,
-                trust_env=not reach.loopback(httpx.URL(url).host),
-                timeout=httpx.Timeout(self._step_limit),
-                limits=httpx.Limits(max_connections=1),
-                headers={"User-Agent": f"perijove/{version('perijove')}", "Accept-Encoding": "identity"},
-                follow_redirects=False,
-            )
-        except (ValueError, httpx.InvalidURL) as error:
-            raise Fail(ACME_UNREACHABLE(str(error), Evidence(url, "its URL, or a proxy of the environment"))) from error
 
 
 @asynccontextmanager

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
-import httpx
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from perijove.backends.acme.connection import ProxyRefused
 from perijove.backends.acme.views import plain
 from perijove.domain.certificate_failures import (
     ACME_NOT_ACME,
@@ -77,13 +77,21 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def proxy(url: str) -> str:
-    """`HOST:PORT` of the environment's proxy for a URL; `` for none."""
+def proxy(host: str) -> str:
+    """URL of the environment's proxy for a host, maybe with a password; `` for none."""
+    if loopback(host) or proxy_bypass(host):
+        return ""
+    proxies = getproxies()
+    named = proxies.get("https", "") or proxies.get("all", "")
+    return named if "://" in named or not named else f"http://{named}"
+
+
+def _proxy_told(url: str) -> str:
+    """`HOST:PORT` of the proxy for a URL, without its password; `` for none."""
     try:
-        host = urlsplit(url).hostname or ""
+        named = proxy(urlsplit(url).hostname or "")
     except ValueError:
         return ""
-    named = "" if loopback(host) or proxy_bypass(host) else getproxies().get("https", "") or getproxies().get("all", "")
     return plain(named.rpartition("://")[2].rpartition("@")[2].rstrip("/"), 253)
 
 
@@ -97,7 +105,7 @@ def unreachable(error: BaseException, url: str) -> Failure:
     causes = list(_causes(error))
     seen = Evidence(url, plain("; ".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), WORDS))
     host = plain(url.partition("://")[2].partition("/")[0] or url, 253)
-    host += f" (by the proxy {by})" if (by := proxy(url)) else ""
+    host += f" (by the proxy {by})" if (by := _proxy_told(url)) else ""
     for one in causes:
         match one:
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
@@ -108,9 +116,9 @@ def unreachable(error: BaseException, url: str) -> Failure:
                 return ACME_UNREACHABLE(f"the name of {host} does not resolve", seen)
             case ConnectionRefusedError():
                 return ACME_UNREACHABLE(f"{host} refuses the connection", seen)
-            case TimeoutError() | httpx.TimeoutException():
+            case TimeoutError():
                 return ACME_UNREACHABLE(f"{host} does not answer in time", seen)
-            case httpx.ProxyError():
+            case ProxyRefused():
                 return ACME_UNREACHABLE(f"the proxy does not let us through to {host}", seen)
     return ACME_UNREACHABLE(f"the connection to {host} fails", seen)
 

@@ -6,6 +6,7 @@ care. It only looks in its storage for answers to tls-alpn-01, which `alpn` file
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -61,6 +62,7 @@ def by_name(hosts: list[HostName]) -> list[HostName]:
     return [host for host in hosts if not is_address(host)]
 
 
+@lru_cache(maxsize=4096)
 def is_address(host: HostName) -> bool:
     """Whether it is an IP address."""
     try:

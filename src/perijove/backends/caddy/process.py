@@ -42,6 +42,13 @@ class Caddy:
         self._admin_limit = admin_limit
         self._lock = asyncio.Lock()
         self._log = state.logs / "caddy.log"
+        self._begun: tuple[int, tuple[str, ...]] | None = None
+        """A process that nobody has waited for yet, and the addresses of its sockets."""
+
+    def begin(self, table: DataPlaneTable) -> None:
+        """Start one where none runs, without waiting for it: `ensure` does, and tells it the table. Raises as it."""
+        if self.pid() is None:
+            self._begun = self._spawned(addresses.present(table, ipv6=addresses.has_ipv6()))
 
     async def ensure(self, table: DataPlaneTable) -> None:
         """Have Caddy run with this table; nothing where it does already.
@@ -51,8 +58,8 @@ class Caddy:
         """
         table = addresses.present(table, ipv6=addresses.has_ipv6())
         async with self._lock:
-            runs = await self._running()
-            if runs == configuration(table, self._state, inherited(runs)):
+            runs = None if self._begun else await self._running()
+            if runs is not None and runs == configuration(table, self._state, inherited(runs)):
                 return
             if runs is not None:
                 addresses.check(table, held=listens(runs))
@@ -85,7 +92,9 @@ class Caddy:
         return listener(self._state.caddy_socket)
 
     async def _stop(self) -> None:
-        if (pid := self.pid()) is None:
+        pid = self._begun[0] if self._begun else self.pid()
+        self._begun = None
+        if pid is None:
             return
         send(pid, signal.SIGTERM)
         try:
@@ -110,9 +119,20 @@ class Caddy:
         return config
 
     async def _start(self, table: DataPlaneTable) -> tuple[str, ...]:
-        """Start it with an admin socket and listening sockets, in a session of its own, so that it outlives us.
+        """Have one that answers, begun before or now. Returns the addresses of its sockets."""
+        self._begun = pid, given = self._begun or self._spawned(table)  # `close` finds it there until it answers
+        try:
+            await self._comes_up(pid)
+        except Fail:
+            self._begun = None  # it has ended
+            raise
+        self._begun = None
+        return given
 
-        Returns the addresses of the sockets.
+    def _spawned(self, table: DataPlaneTable) -> tuple[int, tuple[str, ...]]:
+        """One with an admin socket and listening sockets, in a session of its own, so that it outlives us.
+
+        Returns its process and the addresses of the sockets.
         """
         sockets = addresses.bind(table)
         with contextlib.ExitStack() as ours:
@@ -128,8 +148,7 @@ class Caddy:
             except OSError as error:
                 failure = failures.DATA_PLANE_DOWN("Caddy could not be started", Evidence(program, str(error)))
                 raise Fail(failure) from error
-        await self._comes_up(pid)
-        return tuple(sockets)
+        return pid, tuple(sockets)
 
     async def _comes_up(self, pid: int) -> None:
         watch = asyncio.create_task(death(pid), name="watch Caddy start")

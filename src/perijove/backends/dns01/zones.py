@@ -64,16 +64,16 @@ class Zones:
         self.resolvers = tuple(_server(text) for text in resolvers)
         self._port = port
 
-    async def place(self, name: dns.name.Name) -> Place:
+    async def place(self, name: dns.name.Name, *, public: bool = False) -> Place:
         """Raises dns.exception.DNSException where no resolver knows the zone.
 
-        Authoritative servers are asked for the name itself, and resolvers only where those are out of reach: what is
-        not there yet would be remembered as missing (RFC 2308) until after the CA has looked.
+        Authoritative servers are asked for the name itself, and resolvers only where those are out of reach, or the
+        name is `public` anyway: what is not there yet would be remembered as missing (RFC 2308) until after the CA has
+        looked.
         """
         for _ in range(LONGEST_WALK):
-            zone = await dns.asyncresolver.zone_for_name(
-                name.parent(), resolver=self._resolver(), lifetime=3 * PATIENCE
-            )
+            within = name if public else name.parent()
+            zone = await dns.asyncresolver.zone_for_name(within, resolver=self._resolver(), lifetime=3 * PATIENCE)
             servers = await self._authoritative(zone)
             told = await _first_told(servers, name)
             if told is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
+from perijove.backends.sight.fresh import FAMILIES, ZoneServers, renewed
 from perijove.backends.sight.handshakes import Handshakes
 from perijove.backends.sight.hops import Hops
 from perijove.backends.sight.names import Names
@@ -31,8 +33,9 @@ _Seen = tuple[tuple[DnsSeen, ...], tuple[AddressSeen, ...]]
 class Eyes:
     """Looks with the settings as they are at each look."""
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Callable[[], Settings], zone_servers: ZoneServers) -> None:
         self._settings = settings
+        self._zone_servers = zone_servers
         self._names = Names(lambda: settings().certificates.resolvers)
         self._handshakes = Handshakes(lambda: settings().certificates.public_roots)
         self._hops = Hops(self._names, self._handshakes, self._ports)
@@ -45,7 +48,7 @@ class Eyes:
         """
         at, began = time.time(), time.monotonic()
         http, https = self._ports()
-        look = _Look(self._names, self._hops, self._handshakes, whose(self._settings()), host, token, expected)
+        look = self._begun(host, token, expected)
         asked = look.parts(http, https if tls and not host.startswith("*.") else None)
         async with asyncio.TaskGroup() as group:
             parts = [group.create_task(part, name=f"look at {host}") for part in asked]
@@ -56,9 +59,36 @@ class Eyes:
             own_addresses=look.whose.own, seconds=time.monotonic() - began,
         )  # fmt: skip
 
+    async def past_caches(self, seen: Sighting, token: str, *, tls: bool) -> Sighting:
+        """The same by the zone's own servers, where resolvers remember something else; otherwise `seen` itself.
+
+        Addresses that were looked at are not looked at again.
+        """
+        began = time.monotonic()
+        told, cached = await renewed(seen, self._names, self._zone_servers)
+        if not cached:
+            return seen
+        wanted = [address for one in told if one.record in FAMILIES for address in one.values[:MOST]]
+        before = {one.address: one for one in seen.addresses}
+        new = tuple(dict.fromkeys(one for one in wanted if one not in before))
+        look = self._begun(seen.host, token, seen.expected)
+        _, fresh = await look.at(new, seen.http_port, seen.tls_port if tls else None)
+        known = before | {one.address: one for one in fresh}
+        return replace(
+            seen, dns=told, addresses=tuple(known[one] for one in wanted), cached=cached,
+            seconds=seen.seconds + time.monotonic() - began,
+        )  # fmt: skip
+
     async def handshake(self, address: str, server_name: str) -> SeenCertificate:
-        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words."""
+        """What `ADDRESS:PORT` shows for a name. Raises ConnectionError or TimeoutError in words.
+
+        Of an address that this machine has, what that address shows at this port: clients send no name then (RFC 6066,
+        3), so where they ask is all by which a service with several addresses can tell them apart.
+        """
         host, port = split_address(address)
+        if whose(self._settings()).here(server_name):
+            with suppress(OSError):  # it listens at other addresses alone
+                return await self._handshakes.certificate(server_name, port, server_name)
         try:
             return await self._handshakes.certificate(host or "127.0.0.1", port, server_name)
         except TimeoutError as error:
@@ -67,6 +97,9 @@ class Eyes:
             raise
         except OSError as error:
             raise ConnectionError(f"{address} cannot be reached: {error}") from error
+
+    def _begun(self, host: HostName, token: str, expected: str) -> _Look:
+        return _Look(self._names, self._hops, self._handshakes, whose(self._settings()), host, token, expected)
 
     def _ports(self) -> tuple[int, int]:
         certificates = self._settings().certificates
@@ -90,9 +123,9 @@ class _Look:
         if self.host.startswith("*."):
             return [self._caa(self.host.removeprefix("*."))]
         try:
-            return [self._at((str(ip_address(self.host)),), http, https)]
+            return [self.at((str(ip_address(self.host)),), http, https)]
         except ValueError:
-            families = [self._family(record, http, https) for record in ("AAAA", "A")]
+            families = [self._family(record, http, https) for record in FAMILIES]
             return [*families, self._caa(self.host)]
 
     async def _caa(self, name: HostName) -> _Seen:
@@ -101,9 +134,10 @@ class _Look:
     async def _family(self, record: str, http: int, https: int | None) -> _Seen:
         """The addresses of one family, looked at as soon as they are known."""
         told = await self.names.ask(self.host, record)
-        return told, (await self._at(told[-1].values[:MOST], http, https))[1]
+        return told, (await self.at(told[-1].values[:MOST], http, https))[1]
 
-    async def _at(self, addresses: tuple[str, ...], http: int, https: int | None) -> _Seen:
+    async def at(self, addresses: tuple[str, ...], http: int, https: int | None) -> _Seen:
+        """These addresses, all at once."""
         async with asyncio.TaskGroup() as group:
             seen = [group.create_task(self._address(one, http, https), name=f"look at {one}") for one in addresses]
         return (), tuple(one.result() for one in seen)

@@ -6,9 +6,10 @@ In: a name. Out: `DnsSeen`, one a question, failures as statuses. /etc/hosts is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dns.asyncresolver
@@ -17,6 +18,7 @@ import dns.message
 import dns.name
 import dns.nameserver
 import dns.resolver
+import dns.ttl
 
 from perijove.domain.certificates import DnsSeen
 from perijove.domain.parsing import split_address
@@ -47,15 +49,15 @@ class Names:
         resolver = self._resolver()
         asked = ", ".join(str(server) for server in resolver.nameservers).replace("Do53:", "").replace("@", ":")
 
-        def seen(status: str, error: Exception) -> DnsSeen:
-            return DnsSeen(name, record, status, (), asked, str(error)[:WORDS])
+        def seen(status: str, error: Exception, ttl: int = 0) -> DnsSeen:
+            return DnsSeen(name, record, status, (), asked, str(error)[:WORDS], ttl)
 
         try:
             absolute = dns.name.from_text(name)
             answer = await resolver.resolve(absolute, record, search=False, raise_on_no_answer=False, lifetime=LIMIT)
         except dns.resolver.NXDOMAIN as error:
             response: dns.message.Message = error.response(absolute)  # type: ignore[no-untyped-call]
-            return (*_aliases(response, asked), seen("no-such-name", error))
+            return (*_aliases(response, asked), seen("no-such-name", error, _ttl(response)))
         except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
             answered = any(one[4] is not None for one in error.kwargs.get("errors") or ())
             return (seen("server-failure" if answered else "no-answer", error),)
@@ -63,7 +65,7 @@ class Names:
             return (seen("no-such-name", error),)
         by = f"{answer.nameserver}:{answer.port}"
         values = tuple(sorted(one.to_text() for one in answer.rrset or ()))
-        told = DnsSeen(name, record, "answered" if values else "no-record", values, by)
+        told = DnsSeen(name, record, "answered" if values else "no-record", values, by, ttl=_ttl(answer.response))
         return (*_aliases(answer.response, by), told)
 
     async def addresses(self, name: str) -> tuple[tuple[str, ...], tuple[DnsSeen, ...]]:
@@ -71,11 +73,15 @@ class Names:
         seen = await _together(self.ask(name, record) for record in ("AAAA", "A"))
         return tuple(value for one in seen for value in one[-1].values), tuple(told for one in seen for told in one)
 
-    async def caa(self, name: str) -> tuple[DnsSeen, ...]:
-        """What the name and its parents say, up to the one that decides (RFC 8659, 3), or up to the top."""
+    async def caa(self, name: str, known: Mapping[str, DnsSeen] = MappingProxyType({})) -> tuple[DnsSeen, ...]:
+        """What the name and its parents say, up to the one that decides (RFC 8659, 3), or up to the top.
+
+        What is `known` of names is not asked for.
+        """
         labels = name.split(".")
         walk = [".".join(labels[at:]) for at in range(len(labels))]
-        seen = [one[-1] for one in await _together(self.ask(step, "CAA") for step in walk)]
+        asked = iter(await _together(self.ask(step, "CAA") for step in walk if step not in known))
+        seen = [known[step] if step in known else next(asked)[-1] for step in walk]
         decides = (at for at, one in enumerate(seen) if one.values or one.status in {"server-failure", "no-answer"})
         return tuple(seen[: next(decides, len(seen)) + 1])
 
@@ -104,6 +110,13 @@ def _aliases(response: dns.message.Message, server: str) -> tuple[DnsSeen, ...]:
         DnsSeen(str(one.name).rstrip("."), "CNAME", "answered", (one[0].to_text().rstrip("."),), server)
         for one in chain
     )
+
+
+def _ttl(response: dns.message.Message) -> int:
+    """Seconds until the answer may be forgotten (of none: RFC 2308, 5); 0 where it does not say."""
+    assert isinstance(response, dns.message.QueryMessage)
+    least = response.resolve_chaining().minimum_ttl
+    return least if least < dns.ttl.MAX_TTL else 0
 
 
 def _servers(wanted: tuple[str, ...]) -> list[tuple[str, int]]:

@@ -43,8 +43,15 @@ class Whose:
 
     def translated(self, address: str) -> bool:
         """Ours by the operator's word, but on no interface here."""
-        plain = ip_address(address)
-        return str(plain) in self.public and not plain.is_loopback and str(plain) not in self.interfaces
+        return str(ip_address(address)) in self.public and not self.here(address)
+
+    def here(self, host: str) -> bool:
+        """Whether it is an address, and an interface of this machine has it."""
+        try:
+            plain = ip_address(host)
+        except ValueError:
+            return False
+        return plain.is_loopback or str(plain) in self.interfaces
 
     def _in_front(self, plain: IPv4Address | IPv6Address) -> bool:
         return any(plain in ip_network(network) for network in self.in_front)

@@ -11,6 +11,7 @@ from perijove.certifying.verdict import caa
 from perijove.certifying.verdict.outside import names_seen_outside, seen_outside
 from perijove.certifying.verdict.sentences import (
     answer,
+    cached_evidence,
     certificate,
     dns_evidence,
     handshake_evidence,
@@ -95,7 +96,7 @@ def judge(
         found = None if ChallengeType.DNS in allowed else _no_address(case)
         found = found or (forbidden if would_be or not left else None) or _address(case)
     notes = _notes(case)
-    return Verdict(*found, (), notes) if found else Verdict(None, _outside(case), seen_open, notes)
+    return Verdict(*found, (), notes) if found else Verdict(None, _outside(case), seen_open, notes + _cached(case))
 
 
 def _is_open(case: _Case, kind: ChallengeType) -> bool:
@@ -164,7 +165,8 @@ def _caa(case: _Case) -> tuple[tuple[ChallengeType, ...], _Found | None]:
     confidence, because = names_seen_outside([decides])
     cause = f"at {decides.name}: {forbids}"
     remedy = f'Add `{decides.name}. CAA 0 issue "{case.identities[0]}"`, or remove the record that forbids it.'
-    return left, (rows.CAA_FORBIDS(cause, dns_evidence(decides), *because, remedy=remedy), confidence)
+    evidence = (dns_evidence(decides), *_cached(case, "CAA"), *because)
+    return left, (rows.CAA_FORBIDS(cause, *evidence, remedy=remedy), confidence)
 
 
 def _address(case: _Case) -> _Found:
@@ -237,4 +239,12 @@ def _failing(case: _Case) -> list[DnsSeen]:
 
 
 def _dns(case: _Case, *records: str) -> tuple[Evidence, ...]:
-    return tuple(dns_evidence(one) for one in case.seen.dns if one.record in records)
+    asked = tuple(dns_evidence(one) for one in case.seen.dns if one.record in records)
+    return asked + _cached(case, *records)
+
+
+def _cached(case: _Case, *records: str) -> tuple[Evidence, ...]:
+    """What resolvers remember otherwise; without `records` of all types."""
+    now = {(one.name, one.record): one for one in case.seen.dns}
+    olds = (one for one in case.seen.cached if not records or one.record in records)
+    return tuple(cached_evidence(old, now[old.name, old.record]) for old in olds if (old.name, old.record) in now)

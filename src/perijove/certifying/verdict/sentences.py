@@ -99,5 +99,16 @@ def handshake_evidence(hop: Hop) -> Evidence:
 
 def dns_evidence(seen: DnsSeen) -> Evidence:
     """One question and its answer."""
-    found = ", ".join(seen.values) if seen.values else seen.status
-    return Evidence(f"{seen.record} of {seen.name} from {seen.server}", f"{found} {seen.words}".strip()[:MOST])
+    return Evidence(f"{seen.record} of {seen.name} from {seen.server}", f"{_said(seen)} {seen.words}".strip()[:MOST])
+
+
+def cached_evidence(old: DnsSeen, now: DnsSeen) -> Evidence:
+    """What a resolver remembers, beside what the zone's own server says."""
+    until = f", cached for {old.ttl} s" if old.ttl else ""
+    half = MOST // 3
+    saw = f"still says {_said(old)[:half]}{until}; the zone's server {now.server} says {_said(now)[:half]}"
+    return Evidence(f"{old.record} of {old.name} from {old.server}", saw)
+
+
+def _said(seen: DnsSeen) -> str:
+    return ", ".join(seen.values) if seen.values else seen.status

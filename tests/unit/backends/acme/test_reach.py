@@ -6,10 +6,10 @@ import socket
 import ssl
 from itertools import pairwise
 
-import httpx
 import pytest
 
 from perijove.backends.acme import reach
+from perijove.backends.acme.connection import Cut, ProxyRefused
 from perijove.domain.certificate_failures import ACME_NOT_ACME, ACME_UNREACHABLE, ACME_UNTRUSTED
 from perijove.domain.failures import Kind
 
@@ -26,22 +26,21 @@ def raised(*causes: BaseException) -> BaseException:
 @pytest.mark.parametrize(
     ("causes", "row", "words"),
     [
-        ((socket.gaierror(-2, "Name or service not known"), OSError("all failed"), httpx.ConnectError("no")),
+        ((socket.gaierror(-2, "Name or service not known"), OSError("all failed"), OSError("no")),
          ACME_UNREACHABLE, "the name of ca.example:14000 does not resolve"),
-        ((ConnectionRefusedError(111, "refused"), httpx.ConnectError("All connection attempts failed")),
+        ((ConnectionRefusedError(111, "refused"), OSError("All connection attempts failed")),
          ACME_UNREACHABLE, "ca.example:14000 refuses the connection"),
         ((ExceptionGroup("several", [OSError(101, "Network is unreachable"), ConnectionRefusedError(111, "refused")]),
-          httpx.ConnectError("All connection attempts failed")),
+          OSError("All connection attempts failed")),
          ACME_UNREACHABLE, "ca.example:14000 refuses the connection"),
-        ((httpx.ReadTimeout(""),), ACME_UNREACHABLE, "ca.example:14000 does not answer in time"),
         ((TimeoutError(),), ACME_UNREACHABLE, "ca.example:14000 does not answer in time"),
-        ((httpx.ProxyError("407 Proxy Authentication Required"),), ACME_UNREACHABLE,
+        ((ProxyRefused("407 Proxy Authentication Required"),), ACME_UNREACHABLE,
          "the proxy does not let us through to ca.example:14000"),
-        ((ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), httpx.ConnectError("x")),
+        ((ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), Cut("x")),
          ACME_NOT_ACME, "ca.example:14000 does not speak TLS that we understand"),
-        ((ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), httpx.ConnectError("x")),
+        ((ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), Cut("x")),
          ACME_UNREACHABLE, "ca.example:14000 ends the connection before TLS stands"),
-        ((httpx.UnsupportedProtocol("no"),), ACME_UNREACHABLE, "the connection to ca.example:14000 fails"),
+        ((ValueError("no"),), ACME_UNREACHABLE, "the connection to ca.example:14000 fails"),
     ],
 )  # fmt: skip
 def test_what_was_raised_is_told_in_words(causes: tuple[BaseException, ...], row: Kind, words: str) -> None:
@@ -59,8 +58,8 @@ def test_errors_that_lead_in_a_circle_come_to_an_end() -> None:
 
 def test_a_certificate_that_nobody_saw_is_untrusted_all_the_same() -> None:
     refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    assert reach.refused_certificate(raised(refused, httpx.ConnectError("x"))) is refused
-    assert reach.refused_certificate(httpx.ConnectError("x")) is None
+    assert reach.refused_certificate(raised(refused, Cut("x"))) is refused
+    assert reach.refused_certificate(Cut("x")) is None
 
 
 def test_the_public_roots_are_trusted_without_a_file() -> None:
@@ -76,4 +75,4 @@ def test_a_refused_certificate_that_could_not_be_looked_at_keeps_the_verifiers_w
 
 @pytest.mark.parametrize("url", ["https://[bad/dir", "nonsense", ""])
 def test_a_url_that_is_none_is_told_as_it_stands(url: str) -> None:
-    assert reach.unreachable(httpx.InvalidURL("no"), url).evidence[0].where == url
+    assert reach.unreachable(ValueError("no"), url).evidence[0].where == url

@@ -1,0 +1,127 @@
+"""What visitors and operators use, built while certificates are on their way already. Acts.
+
+In: what stands first. Out: launches and both applications, for as long as the block lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import structlog
+
+from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
+from perijove.domain.listening import listening_url, own_url
+from perijove.domain.nouns import Isolation
+from perijove.domain.ports import Tell
+from perijove.domain.settings import Settings
+from perijove.web.admin import Admin
+from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.certificate_metrics import CertificateMetrics
+from perijove.web.challenge import MARKER, PATH
+from perijove.web.front import public_app
+from perijove.web.public import Public
+from perijove.wiring.given import Given, Tasks
+from perijove.wiring.launching import LaunchParts, joined
+from perijove.wiring.opening import Opened
+from perijove.wiring.sockets import serving
+
+log = structlog.get_logger()
+NOBODYS = PATH.replace("{token:path}", "none")
+"""An address that we answer whatever else stands, by http, with a header of our own."""
+ANSWERS_WITHIN = 15.0
+"""Seconds in which our own address must answer after everything has started."""
+
+
+@asynccontextmanager
+async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: Tell) -> AsyncIterator[None]:
+    """Visitors and operators are served; launches are drained when the block ends well. Raises Fail: `platform.*`."""
+    launching = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group)
+    given.reloaded.append(launching.reload)
+    admin, public, tasks = _admin(given, opened, launching), _public(given, opened, launching), Tasks(given.group)
+    try:
+        await _ready(launching, tasks, tell)
+        async with serving(admin.app(), given.state.admin_socket):
+            opened.door.leads_to = public_app(public)
+            await _answers(given.settings(), given.keys.solver_marker())
+            yield
+            log.info("stopping", launches=launching.launches.in_progress)
+            await launching.launches.drain(given.settings().service.drain)
+    finally:
+        tasks.cancel()
+        if await launching.pad.close(stop=stopping.is_set()):
+            launching.sessions.told_stopped()
+
+
+def _admin(given: Given, opened: Opened, launching: LaunchParts) -> Admin:
+    """Answers the operator's commands."""
+    certifying = opened.certifying
+    return Admin(
+        launching.launches, launching.sessions, launching.pad, launching.repositories, launching.environments,
+        given.journal, given.keys, given.clock, given.layered, lambda: own_url(given.settings().service),
+        CertificateAdmin(
+            certifying.certificates, certifying.overview, given.journal, certifying.local_ca.root_pem
+        ),
+    )  # fmt: skip
+
+
+def _public(given: Given, opened: Opened, launching: LaunchParts) -> Public:
+    """Answers visitors, and counts what has happened and what will."""
+    certifying, journal = opened.certifying, given.journal
+    public = Public(
+        launching.launches, launching.sessions, launching.pad, journal, given.keys, given.clock, given.settings,
+        certifying.answers.get, certifying.standing,
+    )  # fmt: skip
+    metrics = CertificateMetrics(public.metrics.registry, certifying.overview.certificates, given.clock)
+    journal.listeners.append(metrics.told)
+    journal.listeners.remove(opened.hear)
+    for entry in opened.happened:
+        public.metrics.told(entry)
+        metrics.told(entry)
+    return public
+
+
+async def _ready(launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
+    """Have everything that a launch needs."""
+    await launching.pad.ensure()
+    tell(_ground(await launching.pad.isolation()))
+    tasks.add(launching.pad.supervise(), "pad, supervised")
+    tasks.add(launching.sessions.watch(), "sessions, heard")
+    await launching.sessions.recover()
+    await launching.environments.prepare(tell)
+    launching.repositories.sweep()
+    launching.launches.recover()
+    tasks.add(launching.sessions.cull(), "sessions, culled")
+
+
+def _ground(isolation: Isolation) -> str:
+    """What holds strangers' code here, in words."""
+    if not isolation.sandboxed:
+        return "Sessions run without a sandbox"
+    uid = "a user each" if isolation.own_uid else "one user for all"
+    limits = f"limits by cgroup {isolation.cgroups}" if isolation.cgroups else "limits watched, no cgroups here"
+    return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}"
+
+
+async def _answers(settings: Settings, marker: str) -> None:
+    """Until our own address really answers, through Caddy. Raises Fail: `platform.data-plane-down`."""
+    said, address = "nothing", listening_url(settings.service) + NOBODYS.lstrip("/")
+    # By http: a context without authorities spares the event loop the 30 ms of reading them.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async with httpx.AsyncClient(trust_env=False, timeout=2, verify=context) as client:
+        deadline = time.monotonic() + ANSWERS_WITHIN
+        while time.monotonic() < deadline:
+            try:
+                answer = await client.get(address)
+            except httpx.HTTPError as error:
+                said = repr(error)
+            else:
+                said = f"{answer.status_code} {answer.text[:200]}"
+                if answer.headers.get(MARKER) == marker:
+                    return
+            await asyncio.sleep(0.05)
+    raise Fail(DATA_PLANE_DOWN("our own address does not answer", Evidence(address, said)))
