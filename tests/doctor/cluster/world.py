@@ -184,8 +184,8 @@ def certificate(ready: bool = True, **more: Any) -> Json:
             "conditions": [condition("Ready", "False", "DoesNotExist", "Issuing certificate as Secret does not exist")]
         }
     return thing(
-        "Certificate", "binder-tls", spec | more.pop("spec", {}), status | more.pop("status", {}), owner="Ingress/binderhub",
-        **{"api": "cert-manager.io/v1", **more},
+        "Certificate", "binder-tls", spec | more.pop("spec", {}), status | more.pop("status", {}),
+        owner="Ingress/binderhub", **{"api": "cert-manager.io/v1", **more},
     )  # fmt: skip
 
 
@@ -205,11 +205,10 @@ def order(state: str = "pending", reason: str = "") -> Json:
 
 def challenge(reason: str, state: str = "pending", **more: Any) -> Json:
     status = {"presented": True, "processing": True, "reason": reason, "state": state}
-    built = thing(
+    return thing(
         "Challenge", "binder-tls-1-9-7", {"dnsName": HOST, "type": "HTTP-01"}, status, owner="Order/binder-tls-1-9",
         **{"api": "acme.cert-manager.io/v1", "age": 1200, **more},
     )  # fmt: skip
-    return built
 
 
 def issuer(kind: str = "ClusterIssuer", name: str = "letsencrypt", ready: str = "True", **more: Any) -> Json:
