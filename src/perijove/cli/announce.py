@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.text import Text
 
-from perijove.cli import front, printing
+from perijove.cli import printing
 from perijove.cli.client import Client
+from perijove.doctor.front import lines as front
 from perijove.domain.failures import Fail
 from perijove.domain.listening import certified_hosts, https_listeners
 from perijove.domain.parsing import split_address
@@ -58,9 +59,9 @@ def passing_on(service: ServiceSettings) -> None:
     what = front.front(service, _own_address(service.behind[0]))
     if what.unreachable:
         printing.err.print(Text(f"  {what.unreachable}", "bold red"))
-    for title, text in (("nginx", front.nginx(what)), ("HAProxy", front.haproxy(what)), ("Apache", front.apache(what))):
+    for title, written in front.WRITTEN.items():
         printing.out.print(Text(f"  For {title} in front:", "bold"))
-        printing.out.print(Text("".join(f"    {one}\n" for one in text.splitlines())), end="")
+        printing.out.print(Text("".join(f"    {one}\n" for one in written(what).splitlines())), end="")
 
 
 def _own_address(toward: str) -> str:

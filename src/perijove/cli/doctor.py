@@ -2,13 +2,22 @@
 
 # Annotations as values: typer evaluates each postponed one for every command, 15 ms of its start.
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from perijove.cli import examination
 
-app = typer.Typer(no_args_is_help=True, help="Say what is wrong, where it was seen, and what puts it right.")
+
+class Asked(typer.core.TyperGroup):
+    """Takes an address where a command could stand."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, ["site", *args] if "://" in args[0] else args)
+
+
+app = typer.Typer(cls=Asked, no_args_is_help=True, help="Say what is wrong, where it was seen, and what puts it right.")
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: docs/doctor.md.")]
 FixOption = Annotated[bool, typer.Option("--fix", help="Show what would be changed, ask, change it, look again.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -49,3 +58,22 @@ def nginx(
         if fix and left is examination.Status.ILL:
             left = front_examined.fix(asked, what, prefix, reload, as_json=json, sure=yes)
     raise typer.Exit(left)
+
+
+@app.command(hidden=True)
+def site(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https://binder.example.org", show_default=False)],
+    json: JsonOption = False,
+    build: Annotated[str, typer.Option("--build", metavar="PROVIDER/SPEC", help="What to launch there.")] = "",
+    no_build: Annotated[bool, typer.Option("--no-build", help="Launch nothing.")] = False,
+    ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Roots that visitors trust, in PEM.")] = None,
+    resolver: Annotated[
+        list[str] | None, typer.Option("--resolver", metavar="ADDR[:PORT]", help="Name server; may be repeated.")
+    ] = None,
+    http_port: Annotated[int, typer.Option("--http-port", metavar="PORT", help="Where plain http is answered.")] = 80,
+) -> None:
+    """Examine a Binder from outside: `perijove doctor https://binder.example.org`."""
+    from perijove.cli import site_examined  # noqa: PLC0415  imported late: it reads what few commands need
+
+    asked = site_examined.asked(url, http_port, "" if no_build else build or None)
+    raise typer.Exit(site_examined.examine(asked, ca, resolver or (), as_json=json))

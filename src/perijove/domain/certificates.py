@@ -248,6 +248,8 @@ class SeenCertificate:
     self_signed: bool
     trusted: bool
     """Whether the roots that visitors' browsers trust lead to it, by its name and now."""
+    problem: str = ""
+    """Why it is not trusted, in OpenSSL's words; `` where nobody asked."""
 
 
 # What is seen of a host
@@ -307,6 +309,8 @@ class Hop:
     """Its beginning, as text, at most 512 characters."""
     certificate: SeenCertificate | None = None
     seconds: float = 0
+    undated: bool = False
+    """The answer has no Date: HAProxy's own ones have none."""
 
 
 @dataclass(frozen=True, slots=True)

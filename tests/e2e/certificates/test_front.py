@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from perijove.cli import front
+from perijove.doctor.front import lines as front
 from perijove.domain.settings import ServiceSettings
 from tests.fakes.nginx import missing, quiet_port, running_nginx, self_signed
 

@@ -63,7 +63,7 @@ def test_a_service_of_another_version_is_told_apart(perijove: Shell) -> None:
 def test_behind_a_web_server_its_configuration_is_printed(state: State) -> None:
     lines, err = printed(lambda: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("127.0.0.1",))))
     heads = [line.strip() for line in lines if line.strip().endswith("in front:")]
-    assert heads == ["For nginx in front:", "For HAProxy in front:", "For Apache in front:"]
+    assert heads == ["For nginx in front:", "For HAProxy in front:", "For Apache in front:", "For Caddy in front:"]
     assert "        proxy_pass http://127.0.0.1:8000;" in [line[4:] for line in lines]
     assert err == ""
 

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
@@ -46,11 +47,14 @@ class Handshakes:
     async def certificate(self, address: str, port: int, name: HostName) -> SeenCertificate:
         """What is shown for a name, and whether it is trusted. Raises ConnectionError or TimeoutError in words."""
         try:
-            with suppress(ssl.SSLCertVerificationError):  # not trusted, but shown all the same
+            problem = ""
+            try:
                 async with _shaken(address, port, name, _trusting(*_file(self._roots()))) as (_, leaf):
                     return described(leaf, trusted=True)
+            except ssl.SSLCertVerificationError as error:  # not trusted, but shown all the same
+                problem = error.verify_message
             async with _shaken(address, port, name, self._any) as (_, leaf):
-                return described(leaf, trusted=False)
+                return replace(described(leaf, trusted=False), problem=problem)
         except ssl.SSLError as error:
             raise ConnectionError(f"no TLS handshake with {address} port {port}: {error}") from error
 

@@ -149,6 +149,7 @@ class Hops:
                 via=_via(said),
                 body=(await _beginning(response)).decode(errors="replace"),
                 certificate=described(leaf, trusted=False) if leaf else None,
+                undated="Date" not in said,
             )  # fmt: skip
         finally:
             await response.aclose()

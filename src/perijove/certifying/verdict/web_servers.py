@@ -12,14 +12,24 @@ _NAMES = {
     "nginx": "nginx", "openresty": "nginx", "tengine": "nginx", "angie": "nginx",
     "apache": "Apache", "caddy": "Caddy", "haproxy": "HAProxy",
 }  # fmt: skip
-_HAPROXY_SAYS = "No server is available to handle this request"
+_PAGES = {
+    "<hr><center>nginx": "nginx", "<hr><center>openresty": "nginx", "<address>Apache": "Apache",
+    "No server is available to handle this request": "HAProxy", "Your browser sent an invalid request": "HAProxy",
+    "Request forbidden by administrative rules": "HAProxy", "The server didn't respond in time": "HAProxy",
+    "The server returned an invalid or incomplete response": "HAProxy",
+}  # fmt: skip
+"""What stands in the pages that they make themselves, `Server` or not."""
 
 
 def program(hop: Hop) -> str:
-    """nginx, Apache, Caddy, HAProxy; `` for others. HAProxy sends no Server header, but has words of its own."""
+    """nginx, Apache, Caddy, HAProxy; `` for others. HAProxy sends no Server, and redirects without Date and body."""
     said = hop.server.lower()
     found = next((name for mark, name in _NAMES.items() if said.startswith(mark)), "")
-    return found or ("HAProxy" if _HAPROXY_SAYS in hop.body else "")
+    if found or said:
+        return found
+    if 300 <= hop.status < 400 and hop.undated and not hop.body:
+        return "HAProxy"
+    return next((name for mark, name in _PAGES.items() if mark in hop.body), "")
 
 
 def pass_on(hop: Hop, host: str, reach_us: str) -> str:

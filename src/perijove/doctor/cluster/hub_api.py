@@ -25,7 +25,9 @@ _UNTRUSTED = re.compile(
     r"unable to verify).*$",
     re.MULTILINE | re.IGNORECASE,
 )
-_NO_USER = re.compile(r"^.*(?:Failed to create temporary user for|Error creating user \S+:).*$", re.MULTILINE)
+NO_USER = re.compile(r"^.*(?:Failed to create temporary user for|Error creating user \S+:).*$", re.MULTILINE)
+BEFORE_ANY_POD = "Users cannot be created at the hub, which happens before any pod of theirs exists"
+"""What `NO_USER` means: neither images, nor nodes, nor users' storage are to blame."""
 
 
 def hub_url(cluster: Cluster) -> tuple[Thing, str, bool] | None:
@@ -177,16 +179,16 @@ def _host_of(evidence: Evidence | None) -> str:
 
 def launches(cluster: Cluster) -> Iterator[Finding]:
     """That launches fail at all, as BinderHub tells it: on its page, in its log, by its health."""
-    evidence = [one for one in (_line(cluster, _NO_USER),) if one is not None]
+    evidence = [one for one in (_line(cluster, NO_USER),) if one is not None]
     for probe in cluster.recording.probes:
-        if isinstance(probe, HttpProbe) and urlsplit(probe.url).path == "/health" and _hub_ill(probe.last.body):
+        if isinstance(probe, HttpProbe) and urlsplit(probe.url).path == "/health" and hub_ill(probe.last.body):
             evidence += [seen(f"probe GET {probe.url}", f"{probe.last.status} {probe.last.body}")]
     if evidence:
-        cause = "Users cannot be created at the hub, which happens before any pod of theirs exists"
-        yield found(rows.LAUNCHES_FAIL, cause, "launches", Confidence.CERTAIN, *evidence)
+        yield found(rows.LAUNCHES_FAIL, BEFORE_ANY_POD, "launches", Confidence.CERTAIN, *evidence)
 
 
-def _hub_ill(body: str) -> bool:
+def hub_ill(body: str) -> bool:
+    """Whether BinderHub's /health says that it cannot call the hub."""
     try:
         checks = json.loads(body).get("checks", [])
         return any(one.get("service") == "JupyterHub API" and one.get("ok") is False for one in checks)

@@ -1,4 +1,4 @@
-"""What must a web server in front pass on? In: the settings of `--behind` mode. Out: its configuration, as text. Pure.
+"""What must a web server in front pass on? In: whom it stands before. Out: its configuration, as text. Pure.
 
 Four things break a Binder behind a web server: the challenge's path redirected, Host lost, websockets cut, answers held
 back until they are whole. Each line here keeps one of them from happening.
@@ -6,6 +6,7 @@ back until they are whole. Each line here keeps one of them from happening.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -29,6 +30,8 @@ class Front:
     """`127.0.0.1:8000`: where it reaches us by http."""
     unreachable: str = ""
     """The sentence that says why it cannot; `` where it can."""
+    own: bool = True
+    """Whether it is Perijove that stands behind, and gets the certificate for the server in front."""
 
 
 def front(service: ServiceSettings, own_address: str) -> Front:
@@ -53,6 +56,11 @@ def nginx(what: Front) -> str:
     """A file for `/etc/nginx/conf.d`; its second server needs the certificate, which the first lets come."""
     names = " ".join(what.hosts) or "_"
     host = what.hosts[0] if what.hosts else "NAME"
+    file = "/etc/nginx/perijove" if what.own else f"/etc/nginx/{host}"
+    exported = f"""\
+# Once the certificate is there, and again after each renewal (certificates.on_renewed):
+# perijove cert export {host} --chain {file}.pem --key {file}.key && nginx -s reload
+"""
     return f"""\
 map $http_upgrade $perijove_connection {{ default upgrade; '' ''; }}
 server {{
@@ -65,14 +73,12 @@ server {{
     }}
     location / {{ return 301 https://$host$request_uri; }}
 }}
-# Once the certificate is there, and again after each renewal (certificates.on_renewed):
-# perijove cert export {host} --chain /etc/nginx/perijove.pem --key /etc/nginx/perijove.key && nginx -s reload
-server {{
+{exported if what.own else ""}server {{
     listen 443 ssl;
     listen [::]:443 ssl;
     server_name {names};
-    ssl_certificate /etc/nginx/perijove.pem;
-    ssl_certificate_key /etc/nginx/perijove.key;
+    ssl_certificate {file}.pem;
+    ssl_certificate_key {file}.key;
     location / {{
         proxy_pass http://{what.upstream};
         proxy_http_version 1.1;
@@ -108,3 +114,29 @@ ProxyPass "/" "http://{what.upstream}/" upgrade=websocket flushpackets=on timeou
 ProxyPreserveHost On
 RequestHeader set X-Forwarded-Proto "expr=%{{REQUEST_SCHEME}}"
 """
+
+
+def caddy(what: Front) -> str:
+    """A site of its Caddyfile. Caddy answers challenges for certificates of its own by itself, and redirects all else;
+    these lines are for certificates that others get.
+    """
+    names = ", ".join(what.hosts) or "NAME"
+    return f"""\
+{", ".join(f"http://{one}" for one in what.hosts) or "http://NAME"} {{
+    handle {CHALLENGE}* {{
+        reverse_proxy {what.upstream}
+    }}
+    handle {{
+        redir https://{{host}}{{uri}} 301
+    }}
+}}
+{names} {{
+    reverse_proxy {what.upstream} {{
+        flush_interval -1
+    }}
+}}
+"""
+
+
+WRITTEN: Mapping[str, Callable[[Front], str]] = {"nginx": nginx, "HAProxy": haproxy, "Apache": apache, "Caddy": caddy}
+"""By the names of the web servers."""
