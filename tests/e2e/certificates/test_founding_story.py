@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from perijove.backends.nginx.asking import ask
 from perijove.cli.client import Client
 from perijove.domain.certificate_failures import REDIRECT_NOT_FORWARDED
+from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY
 from perijove.domain.state import State
 from tests.e2e.certified import CertifiedWorld, certified_world
 from tests.e2e.service import Service, until
@@ -50,6 +54,18 @@ class Story:
     @property
     def redirect(self) -> str:
         return f"return 301 https://$host:{self.https}$request_uri;"
+
+    @property
+    def inner(self) -> str:
+        """Where the ingress listens."""
+        return self.ingress.partition("listen ")[2].partition(" ")[0]
+
+    def doctor(self, *words: str) -> tuple[int, str]:
+        """What the doctor says of this nginx."""
+        command = [sys.executable, "-m", "perijove", "doctor", "nginx", str(self.nginx.folder / "nginx.conf")]
+        command += ["--host", HOST, "--to", self.ours, "--prefix", str(self.nginx.folder), *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return ran.returncode, ran.stdout + ran.stderr
 
     @property
     def ours(self) -> str:
@@ -92,8 +108,7 @@ def test_the_redirect_is_named_within_a_second_and_its_end_brings_the_certificat
     story: Story, service: Service
 ) -> None:
     """The old ingress still stands behind port 443, as it did."""
-    inner = story.ingress.partition("listen ")[2].partition(" ")[0]
-    story.nginx.reload(**story.blocks(story.redirect, inner))
+    story.nginx.reload(**story.blocks(story.redirect, story.inner))
     service.settings["CERTIFICATES_CHALLENGES"] = "http-01"
     service.up()
     failure = until(lambda: certificate(service)["status"]["failure"])
@@ -111,11 +126,37 @@ def test_the_redirect_is_named_within_a_second_and_its_end_brings_the_certificat
     assert "Strict-Transport-Security" not in page.headers
 
     pass_on = f"location ^~ /.well-known/acme-challenge/ {{ proxy_pass http://{story.ours}; }}"
-    story.nginx.reload(**story.blocks(f"{pass_on} location / {{ {story.redirect} }}", inner))
+    story.nginx.reload(**story.blocks(f"{pass_on} location / {{ {story.redirect} }}", story.inner))
     mended = time.monotonic()
     story.world.has(HOST)
     assert time.monotonic() - mended < 5
     assert service.cli("describe", "certificate", HOST).startswith("✓ Ready")
+
+
+def test_the_doctor_names_the_line_mends_it_and_the_certificate_comes(story: Story, service: Service) -> None:
+    """The CA looks through nginx; the ingress stands behind port 443, and goes on standing there."""
+    story.nginx.reload(**story.blocks(story.redirect, story.inner))
+    service.settings["CERTIFICATES_CHALLENGES"] = "http-01"
+    service.up()
+    assert until(lambda: certificate(service)["status"]["failure"])["kind"] == REDIRECT_NOT_FORWARDED.code
+    assert story.world.shown(HOST) is None
+    people = ask(f"http://{HOST}:{story.http}/v2/gh/a/b/HEAD?urlpath=lab", FRONT)
+    assert (people.status, people.location) == (301, f"https://{HOST}:{story.https}/v2/gh/a/b/HEAD?urlpath=lab")
+
+    main = story.nginx.folder / "nginx.conf"
+    line = 1 + main.read_text()[: main.read_text().index("return 301")].count("\n")
+    status, said = story.doctor("--json")
+    (root,) = json.loads(said)["told"]
+    assert (status, root["code"]) == (1, ACME_HTTP01_BLOCKED_BY_FRONT_PROXY.code)
+    assert root["subject"] == f"{main}:{line}"
+
+    status, said = story.doctor("--fix", "--yes")
+    assert status == 0, said
+    shown = story.world.has(HOST)
+    assert shown.issuer.rfc4514_string().startswith("CN=Pebble Intermediate CA")
+    assert ask(people.url, FRONT) == people
+    status, said = story.doctor("--json")
+    assert (status, json.loads(said)["told"]) == (0, [])
 
 
 def told(service: Service) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ def ask(url: str, address: str) -> Answered:
     try:
         raw = socket.create_connection((address, port), LIMIT)
         connection.sock = _encrypted(raw, host) if parts.scheme == "https" else raw
-        connection.request("GET", parts.path or "/", headers={"User-Agent": "perijove-doctor", "Connection": "close"})
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path, headers={"User-Agent": "perijove-doctor", "Connection": "close"})
         answer = connection.getresponse()
         begins = answer.read(200).decode("latin-1")
         words = f"{answer.status} {answer.reason}: {begins}"

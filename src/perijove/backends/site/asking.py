@@ -13,8 +13,8 @@ import httpx
 
 from perijove.domain.site import Got
 
-LIMIT = 3.0
-"""Seconds for one answer."""
+LIMIT = 4.0
+"""Seconds for one answer; HAProxy tries for three before it says that nobody is there."""
 BODY = 20_000
 HEADER = 500
 """Octets and characters that are kept."""

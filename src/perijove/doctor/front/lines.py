@@ -107,10 +107,14 @@ backend:  server perijove {what.upstream}
 
 
 def apache(what: Front) -> str:
-    """Lines for its virtual hosts; `upgrade` needs 2.4.47, and a redirect's rule the first before it."""
+    """Lines for its virtual hosts; `upgrade` needs 2.4.47, and a redirect's rule the first before it.
+
+    Links hold encoded slashes (`%2F`), which Apache answers 404 or decodes where it is not told to leave them.
+    """
     return f"""\
 RewriteCond "%{{REQUEST_URI}}" "!^{CHALLENGE.replace(".", chr(92) + ".")}"
-ProxyPass "/" "http://{what.upstream}/" upgrade=websocket flushpackets=on timeout=3600
+AllowEncodedSlashes NoDecode
+ProxyPass "/" "http://{what.upstream}/" nocanon upgrade=websocket flushpackets=on timeout=3600
 ProxyPreserveHost On
 RequestHeader set X-Forwarded-Proto "expr=%{{REQUEST_SCHEME}}"
 """

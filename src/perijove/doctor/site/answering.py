@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from perijove.certifying.verdict.web_servers import program
+from perijove.certifying.verdict import web_servers
 from perijove.doctor.cluster.hub_api import BEFORE_ANY_POD, NO_USER, hub_ill
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site import certificate
-from perijove.doctor.site.in_front import hop, lines
+from perijove.doctor.site.in_front import hop, lines, program
 from perijove.doctor.site.streaming import ended
 from perijove.doctor.site.telling import answered
 from perijove.domain import cluster_failures as cluster
@@ -38,11 +38,10 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
         yield Finding(own, looked.site.url, Confidence.CERTAIN)
     elif {health.status, versions.status} <= {0, 502, 503, 504}:
         worst = versions if versions.status else health
-        name = program(hop(worst)) or worst.server or "the web server"
-        does = f"answers {worst.status}" if worst.status else "takes connections, and no answer comes"
-        cause = f"{name} {does}: what it passes requests on to does not answer it"
+        name = web_servers.program(hop(worst)) or program(looked) or worst.server or "the web server"
+        cause = f"{name} answers {worst.status}: what it passes requests on to does not answer it"
         if not worst.status:
-            cause = f"{does}: {worst.words}"
+            cause = f"{name} takes connections, and no answer comes: {worst.words}"
         yield found(
             UPSTREAM_DOWN, cause, looked.site.url, Confidence.LIKELY, answered(health), answered(versions),
             commands=lines(looked),

@@ -14,13 +14,13 @@ SOLVER = "ADDRESS:PORT of whoever orders the certificate"
 
 
 def program(seen: SiteSeen) -> str:
-    """nginx, HAProxy, Apache, Caddy; `` where nobody can say. Who answers people first counts first."""
+    """nginx, HAProxy, Apache, Caddy; `` where nobody can say. Who redirects port 80 counts first."""
     return next((one for one in (web_servers.program(hop) for hop in _answers(seen)) if one), "")
 
 
 def _answers(seen: SiteSeen) -> Iterator[Hop]:
     for one in seen.addresses:
-        yield from (walk[0] for walk in (one.secure, one.page, one.challenge) if walk)
+        yield from (walk[0] for walk in (one.page, one.challenge, one.secure) if walk)
     for got in (seen.upgraded, seen.health, seen.versions, seen.build.answer if seen.build else None):
         if got is not None:
             yield hop(got)

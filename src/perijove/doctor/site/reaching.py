@@ -117,16 +117,14 @@ def _trail(looked: SiteSeen, hops: tuple[Hop, ...]) -> Trail:
 
 def redirects(looked: SiteSeen) -> Iterator[Finding]:
     """Ways from the front page that end nowhere."""
-    told: set[tuple[Kind, str]] = set()
     for one in looked.addresses:
         for hops in (one.secure, one.page):
             if len(hops) < 2 and not (hops and hops[0].location):
                 continue
             kind, cause, _ = why(_trail(looked, hops))
-            dead = hops[-1].error and hops[-1].url.startswith(looked.site.url) and one.handshake
-            if kind not in _ASTRAY or dead or (kind, hops[-1].url) in told:
-                continue  # where https does not answer at all, that is what is told
-            told.add((kind, hops[-1].url))
+            dead = hops[-1].error and hops[-1].url.startswith(looked.site.url)
+            if kind not in _ASTRAY or dead:
+                continue  # what the site itself does not answer is told as that
             steps: list[Evidence] = [hop_evidence(hop) for hop in hops[:4]]
             if len(hops) > 4:
                 steps += [seen("and then", f"{len(hops) - 4} more")]
