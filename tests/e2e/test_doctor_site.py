@@ -25,11 +25,11 @@ from perijove.domain.cluster_failures import LAUNCHES_FAIL
 from perijove.domain.cluster_tls_failures import FAKE_CERTIFICATE
 from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, STREAM_HELD_BACK, WEBSOCKET_CUT
 from perijove.domain.site_failures import (
+    BINDER_UNREACHED,
     CERTIFICATE_UNTRUSTED,
     HSTS_FORBIDS_EXCEPTION,
     NOT_A_BINDER,
     REDIRECT_ASTRAY,
-    UPSTREAM_DOWN,
 )
 from perijove.domain.state import State
 from tests.e2e.service import Service, running
@@ -227,7 +227,7 @@ def test_a_binder_that_is_down_is_told_in_its_fronts_words(tmp_path: Path, world
     site = site_of(tmp_path, world, f"127.0.0.1:{quiet_port()}")
     with site.behind(name):
         (root,) = site.doctor("--no-build", status=1)["told"]
-    assert root["code"] == UPSTREAM_DOWN.code
+    assert root["code"] == BINDER_UNREACHED.code
     assert name in root["cause"]
     assert "ADDRESS-OF-THE-BINDER:PORT" in root["commands"][0]
 

@@ -24,7 +24,7 @@ REDIRECT_ASTRAY = row(
     Owner.OPERATOR, Retry.NEVER,
     "Correct the redirect that the evidence names.",
 )  # fmt: skip
-UPSTREAM_DOWN = row(
+BINDER_UNREACHED = row(
     "site.upstream-down", "The web server in front cannot reach the Binder",
     Owner.OPERATOR, Retry.BACKOFF,
     "Look whether the Binder runs, and whether the web server passes requests to where it listens.",

@@ -17,6 +17,7 @@ from perijove.domain.settings import ServiceSettings
 CHALLENGE = "/.well-known/acme-challenge/"
 """RFC 8555, 8.3."""
 EVERYWHERE = ("", "0.0.0.0", "::")
+EXPORTED = "# Once the certificate is there, and again after each renewal (certificates.on_renewed):\n"
 LONGEST_SILENCE = "1h"
 """How long a websocket or an event stream may say nothing before the server in front cuts it."""
 
@@ -57,10 +58,7 @@ def nginx(what: Front) -> str:
     names = " ".join(what.hosts) or "_"
     host = what.hosts[0] if what.hosts else "NAME"
     file = "/etc/nginx/perijove" if what.own else f"/etc/nginx/{host}"
-    exported = f"""\
-# Once the certificate is there, and again after each renewal (certificates.on_renewed):
-# perijove cert export {host} --chain {file}.pem --key {file}.key && nginx -s reload
-"""
+    exported = f"# perijove cert export {host} --chain {file}.pem --key {file}.key && nginx -s reload\n"
     return f"""\
 map $http_upgrade $perijove_connection {{ default upgrade; '' ''; }}
 server {{
@@ -73,7 +71,7 @@ server {{
     }}
     location / {{ return 301 https://$host$request_uri; }}
 }}
-{exported if what.own else ""}server {{
+{EXPORTED + exported if what.own else ""}server {{
     listen 443 ssl;
     listen [::]:443 ssl;
     server_name {names};

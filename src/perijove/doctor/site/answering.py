@@ -20,7 +20,7 @@ from perijove.domain.certificate_failures import NOT_VALID_NOW
 from perijove.domain.failures import CATALOGUE, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.site import Got, SiteSeen
-from perijove.domain.site_failures import CERTIFICATE_UNTRUSTED, NOT_A_BINDER, UNHEALTHY, UPSTREAM_DOWN
+from perijove.domain.site_failures import BINDER_UNREACHED, CERTIFICATE_UNTRUSTED, NOT_A_BINDER, UNHEALTHY
 
 HUB, REGISTRY, QUOTA = "JupyterHub API", "Docker registry", "Pod quota"
 """Names of BinderHub's checks."""
@@ -43,7 +43,7 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
         if not worst.status:
             cause = f"{name} takes connections, and no answer comes: {worst.words}"
         yield found(
-            UPSTREAM_DOWN, cause, looked.site.url, Confidence.LIKELY, answered(health), answered(versions),
+            BINDER_UNREACHED, cause, looked.site.url, Confidence.LIKELY, answered(health), answered(versions),
             commands=lines(looked),
         )  # fmt: skip
     else:

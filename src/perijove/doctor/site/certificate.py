@@ -90,9 +90,9 @@ def _of(looked: SiteSeen, one: AddressAsked, shows: SeenCertificate) -> Iterator
 
 
 def _untrusted(looked: SiteSeen, one: AddressAsked, shows: SeenCertificate) -> Finding:
-    site, remedy, sure = looked.site, "", Confidence.CERTAIN
+    site, remedy = looked.site, ""
     embedded = next((said for by, said in EMBEDDED.items() if by in (shows.signed_by + shows.subject)), "")
-    kind = CERTIFICATE_UNTRUSTED
+    kind, sure = CERTIFICATE_UNTRUSTED, Confidence.CERTAIN
     if embedded:
         cause = f"{one.address} shows one of {embedded} ({shows.signed_by})"
     elif shows.self_signed:
