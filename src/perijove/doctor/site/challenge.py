@@ -12,7 +12,7 @@ from dataclasses import replace
 from perijove.certifying.verdict import web_servers
 from perijove.certifying.verdict.sentences import hop_evidence, who
 from perijove.certifying.verdict.trail import Trail, why
-from perijove.doctor.cluster.telling import found
+from perijove.doctor.cluster.telling import MOST, found
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site import certificate
 from perijove.doctor.site.in_front import SOLVER, lines
@@ -92,7 +92,7 @@ def _found(looked: SiteSeen, one: AddressAsked, cause: str, sure: Confidence, *,
     first = one.challenge[0]
     name = web_servers.program(first)
     return found(
-        ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause, looked.site.http("/.well-known/acme-challenge/…"), sure,
+        ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause[:MOST], looked.site.http("/.well-known/acme-challenge/…"), sure,
         *map(hop_evidence, one.challenge[:4]), commands=lines(looked, name) if name else (),
         remedy=f"{web_servers.pass_on(first, looked.site.host, SOLVER)} Leave it so: each renewal comes the same way.",
         foreseen=foreseen, surer_with=SURER,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from perijove.certifying.verdict.sentences import dns_evidence, hop_evidence
 from perijove.certifying.verdict.trail import Trail, why
 from perijove.certifying.verdict.web_servers import without_tls
-from perijove.doctor.cluster.telling import found, seen
+from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site.in_front import SOLVER
 from perijove.doctor.site.telling import shown
@@ -105,7 +105,7 @@ def _plain(looked: SiteSeen, asked: tuple[AddressAsked, ...] | list[AddressAsked
         surer = "how the certificate is renewed: by TLS-ALPN-01 or DNS-01 it needs no port 80" if well else ""
         because = HTTPS_UNANSWERED if not well and looked.site.scheme == "https" else None
         yield found(
-            kind, cause, looked.site.http("/"), Confidence.CERTAIN, hop_evidence(told[0]), because=because,
+            kind, cause[:MOST], looked.site.http("/"), Confidence.CERTAIN, hop_evidence(told[0]), because=because,
             remedy=remedy, foreseen=well, surer_with=surer,
         )  # fmt: skip
         return
@@ -128,7 +128,9 @@ def redirects(looked: SiteSeen) -> Iterator[Finding]:
             steps: list[Evidence] = [hop_evidence(hop) for hop in hops[:4]]
             if len(hops) > 4:
                 steps += [seen("and then", f"{len(hops) - 4} more")]
-            yield found(REDIRECT_ASTRAY, cause, looked.site.url, Confidence.CERTAIN, *steps, remedy=_straight(kind))
+            yield found(
+                REDIRECT_ASTRAY, cause[:MOST], looked.site.url, Confidence.CERTAIN, *steps, remedy=_straight(kind)
+            )
             return
 
 
