@@ -7,6 +7,8 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,12 @@ from perijove.cli.client import Client
 from perijove.domain.failures import NOT_UP, Fail
 from perijove.domain.settings import ServiceSettings, Settings
 from perijove.domain.state import State
-from tests.fakes.certificate_desk import SERVED, WAITING
+from perijove.web.certificate_objects import certificate
+from tests.fakes.certificate_desk import SERVED, WAITING, records
 from tests.unit.cli.conftest import Shell
 
-WITH_NAMES = Settings(service=ServiceSettings(hosts=(WAITING, SERVED)))
+HOSTS = (WAITING, SERVED)
+WITH_NAMES = Settings(service=ServiceSettings(hosts=HOSTS))
 
 
 def printed(say: Callable[[], object]) -> tuple[list[str], str]:
@@ -71,3 +75,34 @@ def test_behind_a_web_server_its_configuration_is_printed(state: State) -> None:
 def test_a_web_server_that_cannot_reach_us_is_told_of(state: State) -> None:
     _, err = printed(lambda: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("192.0.2.9",))))
     assert "which 192.0.2.9 cannot reach" in err
+
+
+def told(folder: Path) -> dict[str, dict[str, Any]]:
+    return {one.name: certificate(one) for one in records(folder, 1_800_000_000.0)}
+
+
+def test_a_certificate_is_said_with_its_signer_and_end(tmp_path: Path) -> None:
+    said = announce.line(told(tmp_path)[SERVED], ServiceSettings(hosts=HOSTS))
+    assert said == f"https://{SERVED}/ certificate by R11, until 2027-03-17"
+
+
+def test_a_certificate_that_is_missing_is_said_with_how_to_see_why(tmp_path: Path) -> None:
+    row = told(tmp_path)[WAITING]
+    see = f"see `perijove describe certificate {WAITING}`"
+    said = announce.line(row, ServiceSettings(hosts=HOSTS))
+    assert said == f"https://{WAITING}/ waits for its certificate (cert.redirect-not-forwarded): {see}"
+    row["status"]["failure"] = None
+    assert announce.line(row, ServiceSettings(hosts=HOSTS)) == f"https://{WAITING}/ certificate on its way: {see}"
+
+
+def test_the_embedded_ca_s_is_said_with_how_to_trust_it(tmp_path: Path) -> None:
+    row = told(tmp_path)[SERVED]
+    row["metadata"]["name"], row["status"]["secret"]["issuer"] = "localhost", "local"
+    said = announce.line(row, ServiceSettings())
+    assert said.startswith("https://localhost:8443/ certificate by R11")
+    assert "`perijove trust`" in said
+
+
+def test_behind_another_server_the_address_is_that_server_s_matter(tmp_path: Path) -> None:
+    said = announce.line(told(tmp_path)[SERVED], ServiceSettings(hosts=HOSTS, behind=("127.0.0.1",)))
+    assert said.startswith(f"{SERVED} certificate by")
