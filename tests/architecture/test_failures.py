@@ -14,12 +14,14 @@ from perijove.domain import (
     cluster_tls_failures,
     failures,
     front_failures,
+    service_failures,
 )
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
     failures, certificate_failures, front_failures, cluster_failures, cluster_ground_failures, cluster_tls_failures,
+    service_failures,
 )  # fmt: skip
 CATALOGUES = tuple(f"domain/{module.__name__.rpartition('.')[2]}.py" for module in MODULES)
 ROWS = {name: value for module in MODULES for name, value in vars(module).items()}

@@ -19,6 +19,7 @@ from perijove.domain import (
     cluster_tls_failures,
     events,
     front_failures,
+    service_failures,
 )
 from perijove.domain.failures import BUG, CATALOGUE, Kind
 
@@ -27,6 +28,7 @@ assert front_failures, "likewise"
 assert cluster_failures, "likewise"
 assert cluster_ground_failures, "likewise"
 assert cluster_tls_failures, "likewise"
+assert service_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 
