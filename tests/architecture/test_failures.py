@@ -14,6 +14,7 @@ from perijove.domain import (
     cluster_tls_failures,
     failures,
     front_failures,
+    service_failures,
     site_failures,
 )
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
@@ -21,6 +22,7 @@ from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
     failures, certificate_failures, front_failures, cluster_failures, cluster_ground_failures, cluster_tls_failures,
+    service_failures,
     site_failures,
 )  # fmt: skip
 CATALOGUES = tuple(f"domain/{module.__name__.rpartition('.')[2]}.py" for module in MODULES)

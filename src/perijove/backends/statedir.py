@@ -39,7 +39,7 @@ def prepare(state: State) -> None:
         for folder, mode in state.in_store.items():
             _folder(folder, mode)
         if os.geteuid() == 0 or not ours:
-            _check_passable(state.root)
+            check_passable(state.root)
     except OSError as error:
         raise Fail(
             STATE_UNUSABLE(error.strerror or str(error), Evidence(str(error.filename or state.root), str(error)))
@@ -78,8 +78,8 @@ def _user(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _check_passable(root: Path) -> None:
-    """Sessions have uids of their own and must get to what they mount."""
+def check_passable(root: Path) -> None:
+    """Sessions have uids of their own and must get to what they mount. Raises Fail: `platform.state-unusable`."""
     for parent in (root, *root.resolve().parents):
         if not parent.stat().st_mode & stat.S_IXOTH:
             seen = Evidence(str(parent), f"mode {stat.S_IMODE(parent.stat().st_mode):o}")

@@ -8,6 +8,7 @@ import typer
 import typer.core
 
 from perijove.cli import examination
+from perijove.cli.places import ConfigOption, StateOption
 
 
 class Asked(typer.core.TyperGroup):
@@ -17,15 +18,26 @@ class Asked(typer.core.TyperGroup):
         return super().resolve_command(ctx, ["site", *args] if "://" in args[0] else args)
 
 
-app = typer.Typer(cls=Asked, no_args_is_help=True, help="Say what is wrong, where it was seen, and what puts it right.")
+app = typer.Typer(
+    cls=Asked, invoke_without_command=True, help="Say what is wrong, where it was seen, and what puts it right."
+)
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: docs/doctor.md.")]
 FixOption = Annotated[bool, typer.Option("--fix", help="Show what would be changed, ask, change it, look again.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.callback()
-def doctor() -> None:
-    """Each command examines one thing; nothing is changed without --fix."""
+def doctor(
+    context: typer.Context,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Without a command: this service and its machine. Nothing is changed without --fix."""
+    if context.invoked_subcommand is None:
+        from perijove.cli import service_examined  # noqa: PLC0415  imported late: it reads what few commands need
+
+        raise typer.Exit(service_examined.examine(state, config, as_json=json))
 
 
 @app.command()

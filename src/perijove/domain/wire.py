@@ -19,6 +19,7 @@ from perijove.domain import (
     cluster_tls_failures,
     events,
     front_failures,
+    service_failures,
     site_failures,
 )
 from perijove.domain.failures import BUG, CATALOGUE, Kind
@@ -28,6 +29,7 @@ assert front_failures, "likewise"
 assert cluster_failures, "likewise"
 assert cluster_ground_failures, "likewise"
 assert cluster_tls_failures, "likewise"
+assert service_failures, "likewise"
 assert site_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
 

@@ -13,6 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 PATH = "/.well-known/acme-challenge/{token:path}"
 MARKER = "X-Perijove-Solver"
+NOBODYS = PATH.replace("{token:path}", "none")
+"""An address that we answer whatever else stands, by http, with a header of our own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from perijove.domain.settings import Settings
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.certificate_metrics import CertificateMetrics
-from perijove.web.challenge import MARKER, PATH
+from perijove.web.challenge import MARKER, NOBODYS
 from perijove.web.front import public_app
 from perijove.web.public import Public
 from perijove.wiring.given import Given, Tasks
@@ -31,8 +31,6 @@ from perijove.wiring.opening import Opened
 from perijove.wiring.sockets import serving
 
 log = structlog.get_logger()
-NOBODYS = PATH.replace("{token:path}", "none")
-"""An address that we answer whatever else stands, by http, with a header of our own."""
 ANSWERS_WITHIN = 15.0
 """Seconds in which our own address must answer after everything has started."""
 

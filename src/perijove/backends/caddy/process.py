@@ -76,6 +76,18 @@ class Caddy:
                     await self._stop()
                 raise
 
+    async def look(self) -> Failure | None:
+        """Why it does not serve; None where it runs and answers. Nothing is changed."""
+        pid = self.pid()
+        if pid is None:
+            return self._down("nothing listens on its admin socket")
+        try:
+            (await self._ask("GET", "/config/")).raise_for_status()
+        except httpx.HTTPError as error:
+            seen = Evidence(str(self._state.caddy_socket), str(error) or repr(error))
+            return self._down(f"process {pid} does not answer at its admin socket", seen)
+        return None
+
     async def ended(self) -> None:
         """Return as soon as no Caddy runs."""
         pid = self.pid()

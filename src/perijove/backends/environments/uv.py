@@ -57,7 +57,7 @@ class Uv:
     async def run(self, arguments: Sequence[str], tell: Tell, cwd: Path | None = None) -> None:
         """To its end, or until cancelled: then its whole process group ends. Raises Complaint, Fail."""
         process = await asyncio.create_subprocess_exec(
-            _program(),
+            program(),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -98,7 +98,8 @@ class Uv:
         }
 
 
-def _program() -> str:
+def program() -> str:
+    """Where uv is. Raises Fail: `platform.tool-missing`."""
     try:
         return uv_wheel.find_uv_bin()
     except FileNotFoundError as error:

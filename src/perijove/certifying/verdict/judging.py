@@ -91,7 +91,7 @@ def judge(
     left, forbidden = _caa(case)
     would_be = tuple(kind for kind in allowed if _is_open(case, kind))
     seen_open = tuple(kind for kind in would_be if kind in left)
-    found = _clock(case)
+    found = clock_wrong(case.clock_ahead)
     if found is None and not seen_open:
         found = None if ChallengeType.DNS in allowed else _no_address(case)
         found = found or (forbidden if would_be or not left else None) or _address(case)
@@ -113,13 +113,14 @@ def _outside(case: _Case) -> Confidence:
     return Confidence.INSIDE if Confidence.INSIDE in told else Confidence.CERTAIN
 
 
-def _clock(case: _Case) -> _Found | None:
-    off = abs(case.clock_ahead)
+def clock_wrong(ahead: float, whose: str = "the CA") -> tuple[Failure, Confidence] | None:
+    """What a clock means that is `ahead` seconds ahead of this machine's; None where both may be right."""
+    off = abs(ahead)
     if off <= CLOCK_TOLERANCE:
         return None
     amount = f"{off / 86400:.0f} days" if off > 2 * 86400 else f"{off / 60:.0f} minutes"
-    cause = f"this machine's clock is {amount} {'behind' if case.clock_ahead > 0 else 'ahead of'} the CA's"
-    evidence = Evidence("Date of the CA's answer", f"{case.clock_ahead:+.0f} s from this machine's clock")
+    cause = f"this machine's clock is {amount} {'behind' if ahead > 0 else 'ahead of'} {whose}'s"
+    evidence = Evidence(f"Date of {whose}'s answer", f"{ahead:+.0f} s from this machine's clock")
     harmful = off > CLOCK_HARMFUL  # a cache in between may send a Date that is minutes old
     return rows.CLOCK_WRONG(cause, evidence), Confidence.CERTAIN if harmful else Confidence.INSIDE
 

@@ -1,0 +1,28 @@
+"""All questions, in the order in which things break. In: `Own`. Out: an Examination. Pure."""
+
+from __future__ import annotations
+
+from perijove.doctor.engine import Check, Examination, examine
+from perijove.doctor.own import ground, service
+from perijove.domain.ground import Own
+
+CHECKS: tuple[Check[Own], ...] = (
+    Check("ground.programs", "Are the programs there that the service runs?", ground.programs),
+    Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
+    Check("ground.state", "Can the state directory be used?", ground.state),
+    Check("ground.disk", "Is there room on its disk?", ground.disk),
+    Check("ground.memory", "Is there memory for one more session?", ground.memory),
+    Check("ground.clock", "Is the clock right?", ground.clock),
+    Check("ground.files", "Are keys their owner's alone?", ground.files),
+    Check("service.journal", "Can the journal be read?", service.journal),
+    Check("service.ports", "Can the service have its ports?", service.ports),
+    Check("service.runs", "Does the service run?", service.runs),
+    Check("service.answers", "Does it answer behind Caddy?", service.answers, ("service.runs",)),
+    Check("service.data-plane", "Does Caddy lead visitors to it?", service.data_plane, ("service.runs",)),
+    Check("service.secret", "Will links to sessions outlive a restart?", service.secret, ("service.answers",)),
+)
+
+
+def diagnosed(own: Own) -> Examination:
+    """What comes of the facts."""
+    return examine(own, CHECKS)

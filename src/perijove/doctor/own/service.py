@@ -1,0 +1,93 @@
+"""Does the service run, answer, and keep what it should? In: facts. Out: findings. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from perijove.doctor.engine import NotSeen
+from perijove.domain.failures import NOT_UP, Evidence, Failure
+from perijove.domain.findings import Confidence, Finding
+from perijove.domain.ground import Own, Unseen
+from perijove.domain.service_failures import JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED
+
+SERVICE = "The service"
+
+
+def seen(value: Failure | Unseen | None) -> Failure | None:
+    """The failure, if any. Raises NotSeen."""
+    if isinstance(value, Unseen):
+        raise NotSeen(value.why)
+    return value
+
+
+def runs(own: Own) -> Iterator[Finding]:
+    """A process that holds the lock, and answers the operator."""
+    service, root = own.service, own.ground.root
+    if service.admin is None:
+        return
+    if service.holder:
+        lock = Evidence(str(root / "run/up.lock"), f"held by process {service.holder}")
+        cause = f"process {service.holder} runs, and the operator's socket says nothing"
+        failure = NOT_ANSWERING(cause, lock, *service.admin.evidence)
+        commands = (f"kill {service.holder}", f"perijove up --state {shlex.quote(str(root))}")
+        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=commands)
+    elif service.admin.kind is NOT_UP:
+        failure = NOT_UP("no process holds the state directory's lock", *service.admin.evidence)
+        remedy = (f"perijove up --state {shlex.quote(str(root))}",)
+        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=remedy)
+    else:
+        yield Finding(service.admin, SERVICE, Confidence.CERTAIN)
+
+
+def answers(own: Own) -> Iterator[Finding]:
+    """The socket that Caddy leads visitors to."""
+    failure = seen(own.service.control)
+    if failure is not None:
+        yield Finding(failure, SERVICE, Confidence.CERTAIN)
+
+
+def ports(own: Own) -> Iterator[Finding]:
+    """Whether they can be had, where Caddy does not have them."""
+    failure = seen(own.service.ports)
+    if failure is not None:
+        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=("ss -ltnp",))
+
+
+def data_plane(own: Own) -> Iterator[Finding]:
+    """Caddy: there, and leading to us."""
+    failure = seen(own.service.data_plane)
+    if failure is not None:
+        ports = own.service.ports
+        because = ports.kind.code if isinstance(ports, Failure) else ""
+        yield Finding(failure, "Caddy", Confidence.CERTAIN, because)
+
+
+def secret(own: Own) -> Iterator[Finding]:
+    """The one on disk, with which the next start makes all tokens."""
+    same = own.service.same_secret
+    if isinstance(same, Unseen):
+        raise NotSeen(same.why)
+    if not same:
+        path = own.ground.root / "control/secret"
+        cause = "the next restart makes other tokens: no link to a running session will open it any more"
+        where = Evidence(str(path), "its solver's marker is not the one in the running service's answers")
+        yield Finding(SECRET_CHANGED(cause, where), str(path), Confidence.CERTAIN, foreseen=True)
+
+
+def journal(own: Own) -> Iterator[Finding]:
+    """What the service reads at its next start, and when it lists."""
+    told = own.journal
+    if isinstance(told, Unseen):
+        raise NotSeen(told.why)
+    if told.damage:
+        what = [Evidence(one.where, one.saw) for one in told.damage]
+        more = f", and {told.more} more" if told.more else ""
+        cause = f"{told.damage[0].where} cannot be read{more}"
+        path = shlex.quote(str(told.path))
+        commands = [f"cp -a {path} {path}.before"]
+        for one in told.damage:
+            if one.where.startswith("events, seq "):
+                seq = one.where.split()[2]
+                commands.append(f'sqlite3 {path} "delete from events where seq = {seq}"')  # noqa: S608 - text to read
+        yield Finding(JOURNAL_DAMAGED(cause, *what), str(told.path), Confidence.CERTAIN, commands=tuple(commands))

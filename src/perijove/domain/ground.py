@@ -1,0 +1,113 @@
+"""A service of ours and the machine beneath it, as they were looked at once: the doctor's facts. Pure.
+
+What nobody could look at is `Unseen`, and says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perijove.domain.failures import Failure
+from perijove.domain.nouns import Room
+from perijove.domain.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What could not be looked at."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that the service runs."""
+
+    name: str
+    path: str
+    version: str
+    """Its first line of `--version`; `` where it says none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who listens at a port of ours."""
+
+    address: str
+    holder: str
+    """`caddy (process 12)`; `` where this user may not see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The machine."""
+
+    root: Path
+    """The state directory."""
+    room: Room
+    switches: tuple[tuple[str, str], ...]
+    """Kernel settings that sandboxes depend on, with their values; `` where this kernel has none such."""
+    cgroups: str
+    """`v2`, `v1`, or `` where there are none."""
+    programs: tuple[Program, ...]
+    missing: tuple[Failure, ...]
+    """Programs that are not there or too old."""
+    sandbox: Failure | Unseen | None
+    """Why a sandbox could not be made; None where one was."""
+    state: Failure | None
+    """Why the state directory cannot be used."""
+    too_open: tuple[tuple[Path, int], ...]
+    """Files of secrets that others than their owner may read, with their modes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What cannot be read in the journal."""
+
+    where: str
+    """`events, seq 17 (launch/3)`, or the file itself."""
+    saw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal's file."""
+
+    path: Path
+    entries: int
+    damage: tuple[Damage, ...]
+    more: int = 0
+    """How many more there are like these."""
+    newest: float = 0
+    """When the last entry was written, Unix seconds; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The service's processes."""
+
+    holder: int
+    """The process that holds the state directory's lock; 0: none."""
+    admin: Failure | None
+    """Why the operator's socket does not answer; None where it does."""
+    control: Failure | Unseen | None
+    """The same of the socket behind Caddy."""
+    same_secret: bool | Unseen
+    """Whether what it answers is marked by the secret that lies on disk."""
+    data_plane: Failure | Unseen | None
+    """Why Caddy does not serve."""
+    ports: Failure | Unseen | None
+    """Why the service's addresses could not be listened on."""
+    listeners: tuple[Listener, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Everything that was looked at."""
+
+    now: float
+    settings: Settings
+    ground: Ground
+    service: Service
+    journal: Journal | Unseen

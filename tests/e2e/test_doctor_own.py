@@ -1,0 +1,147 @@
+"""`perijove doctor` before a real service: silent where it is healthy, and naming what was broken on purpose."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perijove.backends.caddy import Caddy
+from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, NAMESPACES_FORBIDDEN, NOT_UP, PORT_TAKEN
+from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED
+from perijove.domain.state import State
+from tests.e2e.service import Service, until
+
+pytestmark = pytest.mark.e2e
+QUICK = 2.0
+LOADED = 4
+"""How many times as long it may take where other tests run beside it."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    root = Path(tempfile.mkdtemp(prefix="perijove-"))
+    root.chmod(0o711)
+    one = Service(State(root)).up()
+    try:
+        yield one
+    finally:
+        if one.process is not None and one.process.poll() is None:
+            one.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def doctor(root: Path, *before: str, **environ: str) -> tuple[int, dict[str, Any]]:
+    """Its exit status and its JSON; `before`: words before the command."""
+    command = [*before, sys.executable, "-m", "perijove", "doctor", "--json", "--state", str(root)]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environ}
+    )
+    assert ran.stdout, ran.stderr
+    return ran.returncode, json.loads(ran.stdout)
+
+
+def codes(told: dict[str, Any]) -> list[str]:
+    return [one["code"] for one in told["told"]]
+
+
+def test_a_healthy_service_gives_nothing_and_soon(service: Service) -> None:
+    began = time.monotonic()
+    status, told = doctor(service.state.root)
+    took = time.monotonic() - began
+    print(f"examined in {took:.2f} s")
+    assert (status, told["told"]) == (0, [])
+    assert [one["name"] for one in told["results"] if one["outcome"] == "skipped"] == ["service.ports"]
+    assert took < QUICK * LOADED
+
+
+def test_a_secret_that_will_not_match_after_a_restart_is_foreseen(service: Service) -> None:
+    kept = service.state.secret.read_bytes()
+    service.state.secret.write_bytes(bytes(32))
+    try:
+        status, told = doctor(service.state.root)
+    finally:
+        service.state.secret.write_bytes(kept)
+    assert (status, codes(told)) == (1, [SECRET_CHANGED.code])
+    assert told["told"][0]["foreseen"] is True
+
+
+def test_a_key_that_others_can_read_is_told(service: Service) -> None:
+    service.state.secret.chmod(0o644)
+    try:
+        _, told = doctor(service.state.root)
+    finally:
+        service.state.secret.chmod(0o600)
+    assert codes(told) == [FILE_TOO_OPEN.code]
+    assert told["told"][0]["commands"] == [f"chmod 600 {service.state.secret}"]
+
+
+def test_garbage_in_the_journal_is_told_with_its_row(service: Service) -> None:
+    with sqlite3.connect(service.state.database) as db:
+        seq = db.execute("insert into events (subject, at, weight, body) values ('x/1', 0, 0, '{') returning seq")
+        (number,) = seq.fetchone()
+    try:
+        _, told = doctor(service.state.root)
+    finally:
+        with sqlite3.connect(service.state.database) as db:
+            db.execute("delete from events where seq = ?", (number,))
+    assert codes(told) == [JOURNAL_DAMAGED.code]
+    assert f"seq {number}" in told["told"][0]["cause"]
+
+
+def test_forbidden_namespaces_are_told_with_their_switch(service: Service) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("util-linux's unshare is not installed")
+    if os.geteuid() != 0:
+        pytest.skip("in another user's namespace only root still reaches its own state directory")
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    _, told = doctor(service.state.root, "unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
+    assert NAMESPACES_FORBIDDEN.code in codes(told)
+
+
+def test_a_full_disk_is_told(state: State) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("util-linux's unshare is not installed")
+    own = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
+    mount = 'mount -t tmpfs -o size=30m,mode=711 tmpfs "$0" && exec "$@"'
+    _, told = doctor(state.root, "unshare", *own, "--mount", "sh", "-c", mount, str(state.root))
+    assert DISK_FULL.code in codes(told)
+
+
+def test_a_taken_port_is_told_with_its_holder(empty_state: State) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, told = doctor(empty_state.root, PERIJOVE_SERVICE_HTTP=address)
+    assert status == 1
+    assert sorted(codes(told)) == sorted([PORT_TAKEN.code, NOT_UP.code])
+    assert f"(process {os.getpid()})" in next(one["cause"] for one in told["told"] if one["code"] == PORT_TAKEN.code)
+
+
+def test_a_caddy_that_hangs_is_told_and_then_a_service_that_does_not_run(service: Service) -> None:
+    caddy = Caddy(service.state)
+    pid = caddy.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        _, told = doctor(service.state.root)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert codes(told) == [DATA_PLANE_DOWN.code]
+    service.stop()
+    until(lambda: caddy.pid() is None)
+    status, told = doctor(service.state.root)
+    assert (status, NOT_UP.code in codes(told)) == (1, True)

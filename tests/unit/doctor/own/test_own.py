@@ -1,0 +1,99 @@
+"""What is wrong with a service, from facts alone; and nothing where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perijove.doctor.engine import Outcome
+from perijove.doctor.own.diagnosis import CHECKS, diagnosed
+from perijove.domain.certificate_failures import CLOCK_WRONG
+from perijove.domain.failures import (
+    DATA_PLANE_DOWN,
+    DISK_FULL,
+    NAMESPACES_FORBIDDEN,
+    NOT_UP,
+    PORT_TAKEN,
+    TOOL_MISSING,
+    WAITED_TOO_LONG,
+    Kind,
+)
+from perijove.domain.ground import Damage, Ground, Journal, Own, Program, Service, Unseen
+from perijove.domain.nouns import Room
+from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED
+from perijove.domain.settings import Settings
+
+ROOT = Path("/srv/perijove")
+NOW = 1_780_000_000.0
+ROOM = Room(8 << 30, 100 << 30, 1_000_000)
+GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
+SERVICE = Service(12, None, None, same_secret=True, data_plane=None, ports=Unseen("Caddy has them"), listeners=())
+WELL = Own(NOW, Settings(), GROUND, SERVICE, Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1))
+
+
+def with_ground(**parts: Any) -> Own:
+    return replace(WELL, ground=replace(GROUND, **parts))
+
+
+def with_service(**parts: Any) -> Own:
+    return replace(WELL, service=replace(SERVICE, **parts))
+
+
+def test_a_healthy_service_gives_nothing() -> None:
+    assert diagnosed(WELL).findings == ()
+
+
+BAD = {
+    "a program is missing": (with_ground(missing=(TOOL_MISSING("no git"),)), TOOL_MISSING),
+    "namespaces are off": (with_ground(sandbox=NAMESPACES_FORBIDDEN("off")), NAMESPACES_FORBIDDEN),
+    "the disk is full": (with_ground(room=replace(ROOM, disk=1 << 20)), DISK_FULL),
+    "no inodes are left": (with_ground(room=replace(ROOM, inodes=1)), DISK_FULL),
+    "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
+    "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
+    "a key is open": (with_ground(too_open=((ROOT / "control/secret", 0o644),)), FILE_TOO_OPEN),
+    "the journal holds garbage": (
+        replace(WELL, journal=Journal(ROOT / "perijove.db", 3, (Damage("events, seq 2 (launch/1)", "{"),))),
+        JOURNAL_DAMAGED,
+    ),
+    "nothing runs": (with_service(holder=0, admin=NOT_UP("nothing answers")), NOT_UP),
+    "it hangs": (with_service(admin=NOT_UP("nothing answers")), NOT_ANSWERING),
+    "the secret is another": (with_service(same_secret=False), SECRET_CHANGED),
+    "Caddy is dead": (with_service(data_plane=DATA_PLANE_DOWN("dead"), ports=None), DATA_PLANE_DOWN),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_thing_wrong_is_the_one_thing_told(case: str) -> None:
+    own, kind = BAD[case]
+    assert isinstance(kind, Kind)
+    assert [root.finding.code for root in diagnosed(own).told] == [kind.code]
+
+
+def test_what_is_not_broken_yet_is_told_as_foreseen() -> None:
+    for case in ("memory is short", "the secret is another"):
+        assert [one.foreseen for one in diagnosed(BAD[case][0]).findings] == [True]
+
+
+def test_a_taken_port_explains_a_dead_caddy() -> None:
+    (root,) = diagnosed(with_service(data_plane=DATA_PLANE_DOWN("dead"), ports=PORT_TAKEN("nginx"))).told
+    assert root.finding.code == PORT_TAKEN.code
+    assert [one.finding.code for one in root.explains] == [DATA_PLANE_DOWN.code]
+
+
+def test_the_damaged_row_is_named_and_its_removal_is_text_to_paste() -> None:
+    (finding,) = diagnosed(BAD["the journal holds garbage"][0]).findings
+    assert "seq 2" in finding.failure.cause
+    assert finding.commands[-1] == 'sqlite3 /srv/perijove/perijove.db "delete from events where seq = 2"'
+
+
+def test_what_nobody_could_look_at_is_skipped_and_says_why() -> None:
+    results = {one.name: one for one in diagnosed(replace(WELL, journal=Unseen("not yours"))).results}
+    assert results["service.journal"].outcome is Outcome.SKIPPED
+    assert results["service.journal"].why_skipped == "not yours"
+
+
+def test_each_check_has_a_name_of_its_own() -> None:
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
