@@ -34,7 +34,7 @@ class Case:
 
     def check(self) -> None:
         told = self.broken.seen().told
-        assert tuple(codes(told)) == tuple(f"cluster.{code}" for code in self.told)
+        assert tuple(codes(told)) == self.told
         assert len(told) == 1, "one root cause"
         assert self.cites in " ".join(f"{one.where}: {one.saw}" for one in told[0].finding.failure.evidence)
 
@@ -49,40 +49,44 @@ def mounted(words: str, reason: str = "FailedMount", *more: Json, age: float = 4
     return Broken((stuck, event(stuck, reason, words), *more))
 
 
+ACCOUNT = {"imagePullSecrets": [{"name": "account"}]}
 PULLS = [
     Case(
-        unpulled("429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit.", "x:1"),
-        ("dockerhub-anonymous-pulls", "image-pull-rate-limited"), "toomanyrequests",
+        unpulled("429 Too Many Requests - Server message: toomanyrequests: You have reached your limit.", "x:1"),
+        ("cluster.dockerhub-anonymous-pulls", "cluster.image-pull-rate-limited"), "toomanyrequests",
     ),
     Case(
         unpulled(
             "toomanyrequests: You have reached your pull rate limit.", "x:1",
-            spec={"imagePullSecrets": [{"name": "account"}]},
+            spec=ACCOUNT,
         ),
-        ("image-pull-rate-limited",), "account",
+        ("cluster.image-pull-rate-limited",), "account",
     ),
     Case(
         unpulled(
             "failed to fetch anonymous token: unexpected status from GET request to "
             "https://ghcr.io/token?scope=x: 401 Unauthorized", "ghcr.io/binder/x:1",
         ),
-        ("pull-secret-missing", "image-pull-unauthorized"), "imagePullSecrets: absent",
+        ("cluster.pull-secret-missing", "cluster.image-pull-unauthorized"), "imagePullSecrets: absent",
     ),
     Case(
-        unpulled("denied: requested access to the resource is denied", spec={"imagePullSecrets": [{"name": "account"}]}),
-        ("image-pull-unauthorized",), "requested access to the resource is denied",
+        unpulled("denied: requested access to the resource is denied", spec=ACCOUNT),
+        ("cluster.image-pull-unauthorized",), "requested access to the resource is denied",
     ),
-    Case(unpulled("http: server gave HTTP response to HTTPS client"), ("registry-plain-http",), "HTTP response"),
+    Case(
+        unpulled("http: server gave HTTP response to HTTPS client"),
+        ("cluster.registry-plain-http",), "HTTP response",
+    ),
     Case(
         unpulled("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
-        ("registry-untrusted",), "unknown authority",
+        ("cluster.registry-untrusted",), "unknown authority",
     ),
     Case(
-        unpulled("dial tcp: lookup registry.example.org on 10.96.0.10:53: no such host"), ("registry-unreachable",),
-        "no such host",
+        unpulled("dial tcp: lookup registry.example.org on 10.96.0.10:53: no such host"),
+        ("cluster.registry-unreachable",), "no such host",
     ),
-    Case(unpulled("manifest unknown: manifest unknown"), ("image-not-found",), "manifest unknown"),
-    Case(unpulled("something that nobody wrote down yet"), ("image-pull-failed",), "ImagePullBackOff"),
+    Case(unpulled("manifest unknown: manifest unknown"), ("cluster.image-not-found",), "manifest unknown"),
+    Case(unpulled("something that nobody wrote down yet"), ("cluster.image-pull-failed",), "ImagePullBackOff"),
 ]  # fmt: skip
 
 
@@ -106,34 +110,35 @@ def test_an_image_that_came_at_the_second_try_gives_nothing() -> None:
 MOUNTS = [
     Case(
         mounted("Output: mount.nfs: access denied by server while mounting nfs-server-01:/export/home-01/homes/"),
-        ("nfs-access-denied",), "access denied by server",
+        ("cluster.nfs-access-denied",), "access denied by server",
     ),
     Case(
         mounted(
             "mount.nfs: mounting nfs-server-01:/export/home-01/homes/demo failed, reason given by server: "
             "No such file or directory"
         ),
-        ("nfs-path-missing",), "/export/home-01/homes/demo",
+        ("cluster.nfs-path-missing",), "/export/home-01/homes/demo",
     ),
-    Case(mounted("Output: mount.nfs: Connection timed out"), ("nfs-unreachable",), "Connection timed out"),
+    Case(mounted("Output: mount.nfs: Connection timed out"), ("cluster.nfs-unreachable",), "Connection timed out"),
     Case(
-        mounted("mkdir /var/lib/kubelet/pods/x/volumes: read-only file system"), ("node-filesystem-readonly",),
+        mounted("mkdir /var/lib/kubelet/pods/x/volumes: read-only file system"), ("cluster.node-filesystem-readonly",),
         "read-only file system",
     ),
     Case(
         mounted("applyFSGroup failed for vol pvc-1: lstat /var/lib/kubelet/x/.gsutil: input/output error"),
-        ("volume-io-error",), "input/output error",
+        ("cluster.volume-io-error",), "input/output error",
     ),
     Case(
         mounted(
             'failed to setup network for sandbox "x": plugin type="calico" failed (add): connection refused',
             "FailedCreatePodSandBox",
         ),
-        ("node-network-broken",), "calico",
+        ("cluster.node-network-broken",), "calico",
     ),
-    Case(mounted("an engine of volumes that nobody knows says no"), ("volume-mount-failed",), "says no"),
+    Case(mounted("an engine of volumes that nobody knows says no"), ("cluster.volume-mount-failed",), "says no"),
     Case(
-        mounted("write /var/lib/kubelet/x: no space left on device"), ("node-disk-pressure",), "no space left on device"
+        mounted("write /var/lib/kubelet/x: no space left on device"),
+        ("cluster.node-disk-pressure",), "no space left on device",
     ),
 ]  # fmt: skip
 
@@ -167,26 +172,29 @@ def test_a_volume_that_a_lost_node_holds_is_told_with_who_holds_it() -> None:
 
 @pytest.mark.parametrize(
     ("socket", "root"),
-    [("/var/run/docker.sock", "builder-needs-docker"), ("/var/run/dind/docker.sock", "build-dind-down")],
+    [
+        ("/var/run/docker.sock", "cluster.builder-needs-docker"),
+        ("/var/run/dind/docker.sock", "cluster.build-dind-down"),
+    ],
 )
 def test_a_build_without_its_docker(socket: str, root: str) -> None:
     stuck = waiting("build-x", "ContainerCreating", component="binderhub-build")
     words = f'MountVolume.SetUp failed for volume "docker-socket": hostPath type check failed: {socket} is not a socket'
     Case(
         Broken((stuck, event(stuck, "FailedMount", words))),
-        (root, "build-docker-socket-missing"),
+        (root, "cluster.build-docker-socket-missing"),
         "containerd://1.7.27",
     ).check()
 
 
-def cordoned(name: str) -> Json:
-    return node(name, spec={"unschedulable": True})
+CORDONED = "0/2 nodes are available: 2 node(s) were unschedulable."
+CLOSED = tuple(node(name, spec={"unschedulable": True}) for name in ("node1", "node2"))
 
 
 PLACES = [
     Case(
-        Broken((unplaced(USER, "0/2 nodes are available: 2 node(s) were unschedulable."), cordoned("node1"), cordoned("node2"))),
-        ("nodes-cordoned",), "unschedulable",
+        Broken((unplaced(USER, CORDONED), *CLOSED)),
+        ("cluster.nodes-cordoned",), "unschedulable",
     ),
     Case(
         Broken((
@@ -195,22 +203,22 @@ PLACES = [
                 spec={"nodeSelector": {"pool": "users"}},
             ),
         )),
-        ("node-selector-mismatch",), "pool=users",
+        ("cluster.node-selector-mismatch",), "pool=users",
     ),
     Case(
         Broken((unplaced(USER, "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: gpu}."),)),
-        ("taint-untolerated",), "dedicated",
+        ("cluster.taint-untolerated",), "dedicated",
     ),
     Case(
-        Broken((unplaced(USER, "0/2 nodes are available: 2 Too many pods."),)), ("node-pod-limit",), "110",
+        Broken((unplaced(USER, "0/2 nodes are available: 2 Too many pods."),)), ("cluster.node-pod-limit",), "110",
     ),
     Case(
         Broken((unplaced(USER, "0/2 nodes are available: 2 node(s) had volume node affinity conflict."),)),
-        ("volume-on-other-node",), "volume node affinity conflict",
+        ("cluster.volume-on-other-node",), "volume node affinity conflict",
     ),
     Case(
-        Broken((unplaced("hook-image-puller-2", "0/2 nodes are available: 2 node(s) were unschedulable.", component="hook-image-puller"), cordoned("node1"), cordoned("node2"))),
-        ("nodes-cordoned", "hook-image-puller-stuck"), "unschedulable",
+        Broken((unplaced("hook-image-puller-2", CORDONED, component="hook-image-puller"), *CLOSED)),
+        ("cluster.nodes-cordoned", "cluster.hook-image-puller-stuck"), "unschedulable",
     ),
 ]  # fmt: skip
 
@@ -223,8 +231,8 @@ def test_pods_without_a_place(case: Case) -> None:
 @pytest.mark.parametrize("condition_of", ["MemoryPressure", "PIDPressure", "DiskPressure", "NetworkUnavailable"])
 def test_a_node_that_says_that_it_is_not_well(condition_of: str) -> None:
     rows = {
-        "MemoryPressure": "node-memory-pressure", "PIDPressure": "node-pid-pressure",
-        "DiskPressure": "node-disk-pressure", "NetworkUnavailable": "node-network-broken",
+        "MemoryPressure": "cluster.node-memory-pressure", "PIDPressure": "cluster.node-pid-pressure",
+        "DiskPressure": "cluster.node-disk-pressure", "NetworkUnavailable": "cluster.node-network-broken",
     }  # fmt: skip
     ill = node("node2")
     ill["status"]["conditions"] = [condition("Ready"), condition(condition_of, "True", "Kubelet", "it says so")]
@@ -236,15 +244,15 @@ def test_a_node_that_says_nothing_any_more_and_one_without_an_address() -> None:
     lost["status"]["conditions"] = [
         condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
     ]
-    Case(Broken((lost,)), ("node-not-ready",), "stopped posting").check()
+    Case(Broken((lost,)), ("cluster.node-not-ready",), "stopped posting").check()
     nameless = node("node2")
     nameless["status"]["addresses"] = [{"type": "Hostname", "address": "node2"}]
-    Case(Broken((nameless,)), ("node-without-address",), "Hostname").check()
+    Case(Broken((nameless,)), ("cluster.node-without-address",), "Hostname").check()
 
 
 def test_a_node_that_killed_processes_lately() -> None:
     said = event(node("node2"), "SystemOOM", "System OOM encountered, victim process: python, pid: 1", age=300)
-    Case(Broken((said,)), ("node-out-of-memory",), "victim process").check()
+    Case(Broken((said,)), ("cluster.node-out-of-memory",), "victim process").check()
 
 
 def test_a_quota_that_counts_pods_which_are_gone_explains_what_it_forbids() -> None:
@@ -271,25 +279,28 @@ EXTERNAL = 'waiting for a volume to be created, either by external provisioner "
 VOLUMES = [
     Case(
         Broken(pending('storageclass.storage.k8s.io "fast" not found', storageClassName="fast")),
-        ("storageclass-not-found", "pod-waits-for-volume"), "fast",
+        ("cluster.storageclass-not-found", "cluster.pod-waits-for-volume"), "fast",
     ),
-    Case(Broken(pending("no", storageClassName="")), ("pvc-no-volume", "pod-waits-for-volume"), "spec.storageClassName ''"),
     Case(
-        Broken(pending(EXTERNAL, "ExternalProvisioning")), ("provisioner-not-running", "pod-waits-for-volume"),
-        "cluster.local/nfs",
+        Broken(pending("no", storageClassName="")),
+        ("cluster.pvc-no-volume", "cluster.pod-waits-for-volume"), "storageClassName ''",
+    ),
+    Case(
+        Broken(pending(EXTERNAL, "ExternalProvisioning")),
+        ("cluster.provisioner-not-running", "cluster.pod-waits-for-volume"), "cluster.local/nfs",
     ),
     Case(
         Broken(pending(
             'provision "default/pvc1" class "managed-nfs-storage": unexpected error getting claim reference: '
             "selfLink was empty, can't make reference"
         )),
-        ("provisioner-too-old", "pod-waits-for-volume"), "selfLink was empty",
+        ("cluster.provisioner-too-old", "cluster.pod-waits-for-volume"), "selfLink was empty",
     ),
     Case(
         Broken(pending("failed to provision volume: rpc error: code = Internal desc = no such pool")),
-        ("pvc-provisioning-failed", "pod-waits-for-volume"), "no such pool",
+        ("cluster.pvc-provisioning-failed", "cluster.pod-waits-for-volume"), "no such pool",
     ),
-    Case(Broken((claim("old", phase="Lost"),)), ("pvc-lost",), "Lost"),
+    Case(Broken((claim("old", phase="Lost"),)), ("cluster.pvc-lost",), "Lost"),
 ]  # fmt: skip
 
 
