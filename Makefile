@@ -23,8 +23,15 @@ help:  ## Say what there is.
 run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; Ctrl-C stops everything.
 	@exec $(BIN)/perijove launch examples/hello $(if $(HTTP),--http $(HTTP)) $(if $(STATE),--state $(STATE))
 
+# What drives no other program runs first, on both processors; the rest waits for others most of the time, one by one.
+QUICK := $(wildcard tests/architecture tests/doctor tests/unit tests/ways)
 test: .venv/installed-dev  ## Run the tests.
+ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
+else
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
+	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(QUICK))
+endif
 
 lint: .venv/installed-dev  ## Style, types, import contracts.
 	$(BIN)/ruff check .

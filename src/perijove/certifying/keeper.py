@@ -278,7 +278,11 @@ class Certificates:
 
     def served(self) -> tuple[ServedCertificate, ...]:
         """What the data plane's table shows."""
-        return self.way.serving.served([kept.spec for kept in self._kept.values()])
+        return self.way.serving.served(self.specs())
+
+    def specs(self) -> Sequence[CertificateSpec]:
+        """What is wanted for each host."""
+        return [kept.spec for kept in self._kept.values()]
 
     def hosts(self) -> Sequence[HostName]:
         """Names that have, or shall have, a certificate."""

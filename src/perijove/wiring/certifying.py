@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from perijove.backends import hooks
@@ -19,10 +19,9 @@ from perijove.certifying.keeper import Certificates
 from perijove.certifying.looking import Looking
 from perijove.certifying.overview import Overview
 from perijove.certifying.serving import Serving
-from perijove.certifying.wanted import wanted
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_ports import Apply, Authority, Solver
-from perijove.domain.certificates import ChallengeType, HostName, Issuer, IssuerKind
+from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
 from perijove.domain.keys import Keys
 from perijove.domain.listening import here, http_listeners, https_listeners
 from perijove.domain.ports import Clock
@@ -33,9 +32,9 @@ from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
 
 
-def directories(settings: Settings) -> tuple[str, ...]:
+def directories(specs: Iterable[CertificateSpec]) -> tuple[str, ...]:
     """ACME directories that may want an answer to tls-alpn-01."""
-    issuers = [issuer for spec in wanted(settings) for issuer in spec.issuers if issuer.kind is IssuerKind.ACME]
+    issuers = [issuer for spec in specs for issuer in spec.issuers if issuer.kind is IssuerKind.ACME]
     return tuple(dict.fromkeys(url for one in issuers for url in (one.directory, one.staging) if url))
 
 

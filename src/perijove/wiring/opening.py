@@ -63,8 +63,8 @@ async def opened(given: Given, plane: DataPlane) -> AsyncIterator[Opened]:
     """Raises Fail: `platform.*`."""
 
     def wished() -> DataPlaneTable:
-        settings, served = given.settings(), parts.certificates.served()
-        return table(settings, given.state, STATIC, ASSETS_VERSION, served, directories(settings))
+        served, asked = parts.certificates.served(), directories(parts.certificates.specs())
+        return table(given.settings(), given.state, STATIC, ASSETS_VERSION, served, asked)
 
     apply, tasks = Applier(plane, wished), Tasks(given.group)
     parts = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, apply)

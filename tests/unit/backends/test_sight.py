@@ -15,6 +15,7 @@ import pytest
 
 from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
+from perijove.backends.sight.names import Names
 from perijove.backends.sight.whose import Whose, whose
 from perijove.domain.certificates import Hop
 from perijove.domain.settings import CertificatesSettings, ServiceSettings, Settings
@@ -172,6 +173,38 @@ async def test_name_servers_are_asked_anew_when_the_settings_change() -> None:
         settings = replace(settings, certificates=replace(settings.certificates, resolvers=(other.server,)))
         second = await eyes.look("a.example", "token", "token.key", tls=False)
     assert [seen.addresses[0].address for seen in (first, second)] == ["127.0.0.2", "127.0.0.3"]
+
+
+async def test_what_a_parent_says_of_caa_is_asked_once_for_names_that_are_looked_at_together() -> None:
+    now, held = 100.0, '0 issue "ca.example"'
+    with running_dns() as dns, running_dns() as other:
+        dns.set("example", "CAA", held)
+        servers = (dns.server,)
+        names = Names(lambda: servers, lambda: now)
+
+        async def said(name: str) -> tuple[str, ...]:
+            return (await names.caa(name))[-1].values
+
+        assert [await said(name) for name in ("a.example", "b.example")] == [(held,), (held,)]
+        assert [name for name, record in dns.asked if record == "CAA"].count("example") == 1
+        dns.set("example", "CAA", '0 issue ";"')
+        dns.set("b.example", "CAA", held)
+        assert await said("b.example") == (held,), "the name itself is always asked"
+        now += 1.5
+        assert await said("a.example") == ('0 issue ";"',)
+        servers = (other.server,)
+        assert await said("a.example") == (), "other servers are not known by what these said"
+
+
+@pytest.mark.parametrize("how", ["refused", "servfail"])
+async def test_a_parent_that_did_not_answer_is_asked_again(how: str) -> None:
+    with running_dns() as dns:
+        dns.misbehave("example", how)
+        names = Names(lambda: (dns.server,), lambda: 100.0)
+        assert [one.status for one in await names.caa("a.example")][-1] == "server-failure"
+        dns.misbehave("example", "")
+        dns.set("example", "CAA", '0 issue "ca.example"')
+        assert (await names.caa("a.example"))[-1].values == ('0 issue "ca.example"',)
 
 
 async def test_a_name_server_that_is_dead_costs_a_moment_where_another_answers() -> None:

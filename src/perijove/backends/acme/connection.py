@@ -9,24 +9,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import h11
 
+from perijove.backends.acme.proxies import PORTS, ProxyRefused, Streams, lead_on
+
 AT_ONCE = 1 << 16
 """Bytes that are read at once."""
-HTTPS, HTTP = 443, 80
 
 
 class Cut(OSError):
     """What came is no answer, or ended in the midst of one. Its cause says more."""
-
-
-class ProxyRefused(OSError):
-    """The environment's proxy does not let us through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Reply:
 class Connection:
     """Open until `close`, or until the CA ends it. `limit` is in seconds, for connecting and for each read."""
 
-    def __init__(self, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], limit: float) -> None:
+    def __init__(self, streams: Streams, limit: float) -> None:
         self._reader, self._writer = streams
         self._limit = limit
         self._http = h11.Connection(h11.CLIENT)
@@ -81,26 +77,6 @@ class Connection:
             self._http.start_next_cycle()
         return reply
 
-    async def tunnel(self, to: str, password: str) -> None:
-        """Have a proxy lead on to `HOST:PORT` (RFC 9110, 9.3.6). Raises ProxyRefused, Cut, TimeoutError."""
-        told = [("Host", to)]
-        if password:
-            told.append(("Proxy-Authorization", f"Basic {password}"))
-        try:
-            self._writer.write(self._http.send(h11.Request(method="CONNECT", target=to, headers=told)) or b"")
-            self._http.send(h11.EndOfMessage())
-            answer = await self._head()
-        except (h11.RemoteProtocolError, ConnectionError, ssl.SSLError) as error:
-            raise Cut(str(error)) from error
-        if answer.status_code // 100 != 2:
-            raise ProxyRefused(f"{answer.status_code} {answer.reason.decode('latin-1')[:200]}")
-        self._http = h11.Connection(h11.CLIENT)
-
-    async def encrypt(self, context: ssl.SSLContext, name: str) -> None:
-        """TLS from here on, by what was a tunnel. Raises OSError, TimeoutError."""
-        async with asyncio.timeout(self._limit):
-            await self._writer.start_tls(context, server_hostname=name)
-
     async def _answered(self, most: int) -> Reply:
         answer, body = await self._head(), bytearray()
         while isinstance(event := await self._event(), h11.Data):
@@ -133,22 +109,27 @@ async def connect(url: str, context: ssl.SSLContext, proxy: str, limit: float) -
     secure, name = parts.scheme == "https", parts.hostname
     if parts.scheme not in {"http", "https"} or not name:
         raise ValueError(f"no URL that can be asked: {url[:200]}")
-    port = parts.port or (HTTPS if secure else HTTP)
-    if not proxy:
-        return Connection(await _opened(name, port, context if secure else None, limit), limit)
+    port = parts.port or PORTS[parts.scheme]
+    trust = context if secure else None
+    async with asyncio.timeout(limit):
+        streams = await (_by_proxy(proxy, name, port, trust) if proxy else _opened(name, port, trust))
+    return Connection(streams, limit)
+
+
+async def _by_proxy(proxy: str, host: str, port: int, trust: ssl.SSLContext | None) -> Streams:
     by = urlsplit(proxy)
-    if by.scheme not in {"http", "https"} or not by.hostname:
-        raise ProxyRefused("only proxies with http or https can be used")
-    trust = ssl.create_default_context() if by.scheme == "https" else None
-    made = Connection(await _opened(by.hostname, by.port or (HTTPS if trust else HTTP), trust, limit), limit)
+    if by.scheme not in PORTS or not by.hostname:
+        raise ProxyRefused("only proxies with http, https or socks5 can be used")
+    own = ssl.create_default_context() if by.scheme == "https" else None
+    streams = await _opened(by.hostname, by.port or PORTS[by.scheme], own)
     try:
-        await made.tunnel(f"[{name}]:{port}" if ":" in name else f"{name}:{port}", _password(by))
-        if secure:
-            await made.encrypt(context, name)
+        await lead_on(streams, by, host, port)
+        if trust is not None:
+            await streams[1].start_tls(trust, server_hostname=host)
     except BaseException:
-        made.close()
+        streams[1].transport.abort()
         raise
-    return made
+    return streams
 
 
 def host_and_port(parts: SplitResult) -> str:
@@ -156,23 +137,12 @@ def host_and_port(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-async def _opened(
-    host: str, port: int, context: ssl.SSLContext | None, limit: float
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    name = host if context is not None else None
+async def _opened(host: str, port: int, trust: ssl.SSLContext | None) -> Streams:
+    name = host if trust is not None else None
     try:
-        async with asyncio.timeout(limit):
-            return await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=name, happy_eyeballs_delay=0.25
-            )
+        return await asyncio.open_connection(host, port, ssl=trust, server_hostname=name, happy_eyeballs_delay=0.25)
     except OSError as error:
         # Of a host with several addresses asyncio tells all errors as one without a number.
         if error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in str(error):
             raise ConnectionRefusedError(errno.ECONNREFUSED, str(error)[:500]) from error
         raise
-
-
-def _password(proxy: SplitResult) -> str:
-    if proxy.username is None:
-        return ""
-    return b64encode(f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()).decode()

@@ -20,7 +20,7 @@ import certifi
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from perijove.backends.acme.connection import ProxyRefused
+from perijove.backends.acme.proxies import ProxyRefused
 from perijove.backends.acme.views import plain
 from perijove.domain.certificate_failures import (
     ACME_NOT_ACME,

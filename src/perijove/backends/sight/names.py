@@ -6,6 +6,7 @@ In: a name. Out: `DnsSeen`, one a question, failures as statuses. /etc/hosts is 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,6 +34,8 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 RESOLVED = "127.0.0.53"
 RESOLVED_CONF = Path("/run/systemd/resolve/resolv.conf")
 """The servers that systemd-resolved itself asks. It mixes /etc/hosts and this machine's own name into its answers."""
+SHARED = 1.0
+"""Seconds for which a parent's CAA answer holds for all names beneath it: many of them are looked at at once."""
 PAYLOAD = 1232
 """Octets of an answer by UDP that no network fragments (DNS flag day 2020)."""
 
@@ -40,9 +43,11 @@ PAYLOAD = 1232
 class Names:
     """Asks the name servers of the settings, else this machine's, which are read again whenever they change."""
 
-    def __init__(self, resolvers: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(self, resolvers: Callable[[], tuple[str, ...]], clock: Callable[[], float] = time.monotonic) -> None:
         self._resolvers = resolvers
+        self._clock = clock
         self._made: tuple[object, dns.asyncresolver.Resolver] | None = None
+        self._parents: dict[str, tuple[float, DnsSeen]] = {}
 
     async def ask(self, name: str, record: str) -> tuple[DnsSeen, ...]:
         """The aliases that the answer went through, in order, and the answer itself last."""
@@ -76,13 +81,18 @@ class Names:
     async def caa(self, name: str, known: Mapping[str, DnsSeen] = MappingProxyType({})) -> tuple[DnsSeen, ...]:
         """What the name and its parents say, up to the one that decides (RFC 8659, 3), or up to the top.
 
-        What is `known` of names is not asked for.
+        What is `known` of names is not asked for, nor what a parent answered within the last second.
         """
-        labels = name.split(".")
+        labels, now = name.split("."), self._clock()
         walk = [".".join(labels[at:]) for at in range(len(labels))]
+        self._resolver()  # others are not known by what these said
+        self._parents = {step: one for step, one in self._parents.items() if one[0] > now - SHARED}
+        known = {step: self._parents[step][1] for step in walk[1:] if step in self._parents} | dict(known)
         asked = iter(await _together(self.ask(step, "CAA") for step in walk if step not in known))
         seen = [known[step] if step in known else next(asked)[-1] for step in walk]
-        decides = (at for at, one in enumerate(seen) if one.values or one.status in {"server-failure", "no-answer"})
+        parents = zip(walk[1:], seen[1:], strict=True)
+        self._parents |= {step: (now, one) for step, one in parents if step not in known and _answered(one)}
+        decides = (at for at, one in enumerate(seen) if one.values or not _answered(one))
         return tuple(seen[: next(decides, len(seen)) + 1])
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
@@ -93,8 +103,12 @@ class Names:
             made.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in _servers(wanted)]
             made.timeout, made.lifetime = TRY, LIMIT
             made.use_edns(0, 0, PAYLOAD)
-            self._made = (key, made)
+            self._made, self._parents = (key, made), {}
         return self._made[1]
+
+
+def _answered(one: DnsSeen) -> bool:
+    return one.status not in {"server-failure", "no-answer"}
 
 
 async def _together(questions: Iterable[Any]) -> list[tuple[DnsSeen, ...]]:

@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 
 from perijove.backends.acme import reach
-from perijove.backends.acme.connection import Cut, ProxyRefused
+from perijove.backends.acme.connection import Cut
+from perijove.backends.acme.proxies import ProxyRefused
 from perijove.domain.certificate_failures import ACME_NOT_ACME, ACME_UNREACHABLE, ACME_UNTRUSTED
 from perijove.domain.failures import Kind
 
