@@ -268,8 +268,11 @@ def healthy() -> list[Json]:
         thing("Endpoints", "hub", subsets=[]),
         thing("Deployment", "hub", {"replicas": 1}, api="apps/v1"),
         claim(), thing("PersistentVolume", "pv1", {}, {"phase": "Bound"}, namespace=""),
-        thing("StorageClass", "local-path", namespace="", annotations=storage, provisioner="rancher.io/local-path"),
-        ingress(), thing("IngressClass", "nginx", {}, namespace=""),
+        thing(
+            "StorageClass", "local-path", namespace="", annotations=storage, provisioner="rancher.io/local-path",
+            api="storage.k8s.io/v1",
+        ),
+        ingress(), thing("IngressClass", "nginx", {}, namespace="", api="networking.k8s.io/v1"),
         secret("binder-tls", tls__crt=pem(HOST), tls__key="no key"), settings(), secret("hub", token="s3cr3t-t0ken"),
         certificate(), request("Certificate fetched from issuer successfully", "Issued"), order("valid"),
         challenge("Successfully authorized domain", "valid"), issuer(), issuer("Issuer", "other"),

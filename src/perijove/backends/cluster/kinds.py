@@ -35,6 +35,7 @@ _CORE = {
     "Service": "services",
     "Endpoints": "endpoints",
     "Secret": "secrets",
+    "ResourceQuota": "resourcequotas",
 }
 
 KINDS = (
@@ -43,6 +44,7 @@ KINDS = (
     *_of("/apis/storage.k8s.io", "v1", {"StorageClass": "storageclasses"}, namespaced=False),
     *_of("/apis/apps", "v1", {"Deployment": "deployments"}),
     *_of("/apis/networking.k8s.io", "v1", {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}),
+    *_of("/apis/networking.k8s.io", "v1", {"IngressClass": "ingressclasses"}, namespaced=False),
     *_of("/apis/cert-manager.io", "v1", _CERTIFICATES),
     *_of("/apis/cert-manager.io", "v1", {"ClusterIssuer": "clusterissuers"}, namespaced=False),
     *_of("/apis/acme.cert-manager.io", "v1", _ORDERS),

@@ -24,12 +24,6 @@ from perijove.domain.failures import Evidence, Fail
 
 PAGE = 500
 """Objects an answer."""
-MOST = 200
-"""Answers a kind."""
-WHOLE = 60.0
-"""Seconds that all of it may take."""
-PATIENCE = 20.0
-"""Seconds that one answer may take."""
 AT_ONCE = 6
 LINES = 400
 """Of a log, its last ones."""
@@ -42,21 +36,47 @@ _ERRORS = (
 )  # fmt: skip
 
 
-async def asked(context: str | None, namespace: str | None, kubeconfig: str | None = None) -> Recording:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long, in seconds, and how much is waited for."""
+
+    whole: float = 60.0
+    """All of it."""
+    answer: float = 20.0
+    pages: int = 200
+    """Of a kind."""
+
+
+USUAL = Limits()
+
+
+async def asked(
+    context: str | None, namespace: str | None, kubeconfig: str | None = None, limits: Limits = USUAL
+) -> Recording:
     """Everything that is looked at, of one namespace or of all. Raises Fail: `cluster.api-unreachable`."""
     where = f"context {context}" if context else "kubectl's context"
+    api: Api | None = None
     try:
-        async with asyncio.timeout(WHOLE):
-            # An own object: kr8s would hand out one that another event loop left.
-            api = await kr8s.asyncio.api(context=context, namespace=namespace, kubeconfig=kubeconfig)
-            api.timeout = PATIENCE
-            looked = _Looked(api, namespace)
+        # An own object: kr8s.api() would hand out one that another event loop left.
+        api = Api(context=context, namespace=namespace, kubeconfig=kubeconfig, bypass_factory=True)
+        api.timeout = limits.answer
+        async with asyncio.timeout(limits.whole):
+            await api
+            looked = _Looked(api, namespace, limits.pages)
             await looked.all()
+        if not looked.things:
+            raise Fail(API_UNREACHABLE("it lets nothing be looked at", *looked.refusals(where)))
     except _ERRORS as error:
         words = Evidence(where, f"{type(error).__name__}: {error}"[:500])
         raise Fail(API_UNREACHABLE("the API server gave no answer that can be used", words)) from error
     except TimeoutError as error:
-        raise Fail(API_UNREACHABLE(f"it did not answer within {WHOLE:.0f} s", Evidence(where, "no answer"))) from error
+        raise Fail(
+            API_UNREACHABLE(f"it did not answer within {limits.whole:.0f} s", Evidence(where, "no answer"))
+        ) from error
+    finally:
+        # kr8s has no word for it, and leaves its connections to the collector.
+        if api is not None and api._session is not None:  # noqa: SLF001
+            await api._session.aclose()  # noqa: SLF001
     now = time.time()
     return Recording(
         f"{where} of {api.auth.server}", now, f"now, {day(now)}", tuple(looked.things), logs=looked.logs,
@@ -70,6 +90,7 @@ class _Looked:
 
     api: Api
     namespace: str | None
+    pages: int
     things: list[Thing] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -85,17 +106,28 @@ class _Looked:
             for pod in wanted[:12]:
                 group.create_task(self.log(pod), name=f"log of {pod.name}")
 
+    def refusals(self, where: str) -> list[Evidence]:
+        """Some of what was not shown."""
+        return [Evidence(f"{where}, {name}", why) for name, why in list(self.unseen.items())[:3]]
+
     async def kind(self, served: Served) -> None:
         """All objects of a kind; of one namespace where this account may not see the others."""
         async with self.turns:
-            namespace = self.namespace if served.namespaced else None
-            refused = await self.list(served, namespace)
-            own = self.api.namespace
-            if refused.startswith(str(FORBIDDEN)) and served.namespaced and namespace is None and own:
-                refused = await self.list(served, own) or f"{own} alone: {refused}"
-                if refused.startswith(own):
-                    self.unseen[served.kind] = refused
-                    return
+            try:
+                await self.every(served)
+            except _ERRORS as error:
+                self.unseen[served.kind] = f"{type(error).__name__}: {error}"[:300]
+
+    async def every(self, served: Served) -> None:
+        """A kind, if need be of the own namespace alone."""
+        namespace = self.namespace if served.namespaced else None
+        refused = await self.list(served, namespace)
+        own = self.api.namespace
+        if refused.startswith(str(FORBIDDEN)) and served.namespaced and namespace is None and own:
+            refused = await self.list(served, own) or f"{own} alone: {refused}"
+            if refused.startswith(own):
+                self.unseen[served.kind] = refused
+                return
         if not refused:
             self.whole.add(served.kind)
         elif not served.legacy:
@@ -104,7 +136,7 @@ class _Looked:
     async def list(self, served: Served, namespace: str | None) -> str:
         """Keep a list's objects; `` where that went well, else why not."""
         begin = ""
-        for _ in range(MOST):
+        for _ in range(self.pages):
             params = {"limit": str(PAGE), **({"continue": begin} if begin else {})}
             status, answer = await self.get(served, namespace, served.plural, params)
             if status != 200:
@@ -115,7 +147,7 @@ class _Looked:
             begin = text(at(answer, "metadata", "continue"))
             if not begin:
                 return ""
-        return f"more than {MOST * PAGE}"
+        return f"more than {self.pages * PAGE}"
 
     async def get(
         self, served: Served, namespace: str | None, url: str, params: Mapping[str, str]
@@ -137,13 +169,15 @@ class _Looked:
         component = text(pod.labels.get("component"))
         waits = any(at(one, "state", "waiting") for one in listed(pod.status, "containerStatuses"))
         params = {"container": LOGS[component], "tailLines": str(LINES), **({"previous": "true"} if waits else {})}
-        async with self.turns:
-            call = self.api.call_api(
-                "GET", version="v1", base="/api", namespace=pod.namespace, url=f"pods/{pod.name}/log", params=params,
-                raise_for_status=False,
-            )  # fmt: skip
-            async with call as response:
+        call = self.api.call_api(
+            "GET", version="v1", base="/api", namespace=pod.namespace, url=f"pods/{pod.name}/log", params=params,
+            raise_for_status=False,
+        )  # fmt: skip
+        try:
+            async with self.turns, call as response:
                 if response.status_code == 200:
                     self.logs[f"log {pod.namespace}/{pod.name}{' (previous)' if waits else ''}"] = response.text
                 else:
                     self.unseen[f"log of {pod.said}"] = f"{response.status_code} {response.text[:200]}"
+        except _ERRORS as error:
+            self.unseen[f"log of {pod.said}"] = f"{type(error).__name__}: {error}"[:300]
