@@ -12,17 +12,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from perijove.backends.caddy import Caddy
-from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, NAMESPACES_FORBIDDEN, NOT_UP, PORT_TAKEN
+from perijove.domain.certificate_failures import CLOCK_WRONG, DNS_NO_SUCH_NAME, NOT_SERVED, NOT_VALID_NOW
+from perijove.domain.failures import (
+    DATA_PLANE_DOWN,
+    DISK_FULL,
+    NAMESPACES_FORBIDDEN,
+    NOT_UP,
+    PORT_TAKEN,
+    SERVER_TOO_SLOW,
+)
 from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED
 from perijove.domain.state import State
+from tests.e2e.certified import certified_world
 from tests.e2e.service import Service, until
+from tests.fakes import nginx
+from tests.fakes.nginx import running_nginx, self_signed
+from tests.fakes.private_ca import PrivateCa
 
 pytestmark = pytest.mark.e2e
 QUICK = 2.0
@@ -43,9 +56,11 @@ def service() -> Iterator[Service]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def doctor(root: Path, *before: str, **environ: str) -> tuple[int, dict[str, Any]]:
+def doctor(
+    root: Path, *before: str, flags: Sequence[str] = ("--no-launch",), **environ: str
+) -> tuple[int, dict[str, Any]]:
     """Its exit status and its JSON; `before`: words before the command."""
-    command = [*before, sys.executable, "-m", "perijove", "doctor", "--json", "--state", str(root)]
+    command = [*before, sys.executable, "-m", "perijove", "doctor", "--json", "--state", str(root), *flags]
     ran = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environ}
     )
@@ -63,7 +78,10 @@ def test_a_healthy_service_gives_nothing_and_soon(service: Service) -> None:
     took = time.monotonic() - began
     print(f"examined in {took:.2f} s")
     assert (status, told["told"]) == (0, [])
-    assert [one["name"] for one in told["results"] if one["outcome"] == "skipped"] == ["service.ports"]
+    assert [one["name"] for one in told["results"] if one["outcome"] == "skipped"] == [
+        "service.ports",
+        "launch.ready",
+    ]
     assert took < QUICK * LOADED
 
 
@@ -86,6 +104,30 @@ def test_a_key_that_others_can_read_is_told(service: Service) -> None:
         service.state.secret.chmod(0o600)
     assert codes(told) == [FILE_TOO_OPEN.code]
     assert told["told"][0]["commands"] == [f"chmod 600 {service.state.secret}"]
+
+
+def test_a_key_that_others_can_read_is_closed_by_fix(service: Service) -> None:
+    service.state.secret.chmod(0o644)
+    status, told = doctor(service.state.root, flags=("--no-launch", "--fix", "--yes"))
+    assert (status, told["told"]) == (0, [])
+    assert service.state.secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_launch_gets_to_a_kernel_and_leaves_nothing(service: Service) -> None:
+    status, told = doctor(service.state.root, flags=())
+    assert (status, told["told"]) == (0, [])
+    assert [one["outcome"] for one in told["results"] if one["name"] == "launch.ready"] == ["well"]
+    assert json.loads(service.cli("get", "sessions", "-o", "json")) == []
+
+
+def test_a_launch_that_fails_tells_what_it_ended_with(empty_state: State) -> None:
+    hurried = Service(empty_state, {"SESSION_START_TIMEOUT": "0.01"}).up()
+    try:
+        status, told = doctor(empty_state.root, flags=())
+    finally:
+        hurried.stop()
+    assert (status, codes(told)) == (1, [SERVER_TOO_SLOW.code])
+    assert told["told"][0]["commands"] == ["perijove describe launch 1"]
 
 
 def test_garbage_in_the_journal_is_told_with_its_row(service: Service) -> None:
@@ -141,7 +183,87 @@ def test_a_caddy_that_hangs_is_told_and_then_a_service_that_does_not_run(service
     finally:
         os.kill(pid, signal.SIGCONT)
     assert codes(told) == [DATA_PLANE_DOWN.code]
+
+
+def test_a_caddy_that_hangs_is_ended_by_fix_and_comes_back(service: Service) -> None:
+    caddy = Caddy(service.state)
+    pid = caddy.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    status, told = doctor(service.state.root, flags=("--no-launch", "--fix", "--yes"))
+    assert (status, told["told"]) == (0, [])
+    assert caddy.pid() not in (pid, None)
+
+
+def test_a_clock_that_was_set_back_is_told(service: Service) -> None:
+    with sqlite3.connect(service.state.database) as db:
+        row = "insert into events (subject, at, weight, body) select subject, at + 259200, weight, body from events"
+        (number,) = db.execute(f"{row} order by seq desc limit 1 returning seq").fetchone()
+    try:
+        _, told = doctor(service.state.root)
+    finally:
+        with sqlite3.connect(service.state.database) as db:
+            db.execute("delete from events where seq = ?", (number,))
+    assert codes(told) == [CLOCK_WRONG.code]
+
+
+def test_a_service_that_was_killed_is_told_and_then_one_that_was_stopped(service: Service) -> None:
+    caddy = Caddy(service.state)
+    pid = caddy.pid()
+    assert pid is not None
+    service.kill()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: caddy.pid() is None)
+    status, told = doctor(service.state.root)
+    assert (status, codes(told)) == (1, [NOT_UP.code])
+    service.up()
     service.stop()
     until(lambda: caddy.pid() is None)
     status, told = doctor(service.state.root)
-    assert (status, NOT_UP.code in codes(told)) == (1, True)
+    assert (status, codes(told)) == (1, [NOT_UP.code])
+
+
+HOST = "a.example"
+
+
+def test_certificates_of_a_service(tmp_path: Path, empty_state: State) -> None:
+    """All well; then a name that is gone: foreseen, and once the certificate has ended, the reason for that."""
+    with certified_world(tmp_path) as world:
+        service = world.service(empty_state, HOST)
+        service.up()
+        try:
+            world.has(HOST)
+            until(lambda: doctor(empty_state.root)[0] == 0)
+            world.dns.clear(HOST)
+            status, told = doctor(empty_state.root)
+            assert (status, codes(told)) == (1, [DNS_NO_SUCH_NAME.code])
+            assert told["told"][0]["foreseen"] is True
+            ending = PrivateCa(tmp_path).leaf(HOST, valid_until=4)
+            service.cli("cert", "import", HOST, "--chain", str(ending.chain), "--key", str(ending.key))
+            ends = x509.load_pem_x509_certificate(ending.chain.read_bytes()).not_valid_after_utc.timestamp()
+            until(lambda: time.time() > ends, 10)
+            _, told = doctor(empty_state.root)
+            (root,) = told["told"]
+            assert (root["code"], root["foreseen"]) == (DNS_NO_SUCH_NAME.code, False)
+            assert NOT_VALID_NOW.code in [one["code"] for one in root["explains"]]
+        finally:
+            service.stop()
+
+
+@pytest.mark.skipif(bool(nginx.missing()), reason=nginx.missing())
+def test_another_server_where_the_name_leads(tmp_path: Path, empty_state: State) -> None:
+    with certified_world(tmp_path) as world:
+        service = world.service(empty_state, HOST)
+        service.up()
+        try:
+            world.has(HOST)
+            world.dns.set(HOST, "A", "127.0.0.9")
+            chain, key = self_signed(tmp_path, HOST)
+            shows = f"listen 127.0.0.9:{world.https_port} ssl; ssl_certificate {chain}; ssl_certificate_key {key};"
+            with running_nginx(tmp_path / "nginx", f"server {{ {shows} }}"):
+                _, told = doctor(empty_state.root)
+        finally:
+            service.stop()
+    served = [one for one in told["told"] if one["code"] == NOT_SERVED.code]
+    assert [one["confidence"] for one in served] == ["likely"]
+    assert "127.0.0.9" in served[0]["cause"]

@@ -30,6 +30,7 @@ from perijove.domain.certificate_failures import CERT_REVOKED, REDIRECT_NOT_FORW
 from perijove.domain.certificates import ChallengeType, Confidence, HostName, OrderName, Secret
 from perijove.domain.events import Event
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.ground import CertificateState
 from perijove.domain.state import State
 from perijove.journal import Journal
 from perijove.web.admin import Admin
@@ -138,6 +139,11 @@ class Desk:
 
     def orders(self, limit: int) -> Sequence[OrderRecord]:
         return [one.order for one in self.records if one.order][:limit]
+
+    async def state(self, host: HostName) -> CertificateState:
+        one = next(one for one in self.records if one.name == host)
+        fingerprint, ends = (one.secret.fingerprint, one.secret.not_after) if one.secret else ("", 0.0)
+        return CertificateState(host, fingerprint, ends, one.failure, one.next_attempt, None, inside=False)
 
     def issuers(self) -> Sequence[IssuerRecord]:
         since = self.now() - 3 * DAY

@@ -5,6 +5,8 @@ In: the wish, the journal, the ports. Out: a window for `renewal`, `Foreseen` ev
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from perijove.certifying.attempts import Attempts, host_subject
@@ -56,7 +58,7 @@ class Forecast:
         if self._secret is None:
             return NEVER
         window = self._window_at if self._asked is not None else NEVER
-        return min(window, self._look_at if self._looks() else NEVER)
+        return min(window, self._look_at if self.looks else NEVER)
 
     def begin_anew(self) -> None:
         """An attempt has ended, or the operator gave a certificate."""
@@ -80,18 +82,23 @@ class Forecast:
 
     async def look(self) -> None:
         """See what a renewal would meet today, where it is time to; told when it changes."""
-        if self._secret is None or not self._looks() or self._clock.now() < self._look_at:
+        if self._secret is None or not self.looks or self._clock.now() < self._look_at:
             return
-        try:
-            verdict = await self._way.looking.once(self._spec)
-        except Fail as error:
-            verdict = Verdict(error.failure, Confidence.CERTAIN, (), ())
-        failure = None if self._known_from_inside(verdict) else verdict.failure
+        verdict = await self.today()
+        failure = verdict.failure
         self._look_at = self._clock.now() + (LOOK_WELL if failure is None else LOOK_ILL)
         last = self._last()
         if _code(failure) != _code(last.failure if last else None):
             foreseen = Foreseen(failure, verdict.confidence)
             self._journal.append(host_subject(self._spec.host), foreseen)
+
+    async def today(self) -> Verdict:
+        """What an order would meet now; nothing that a look from here saw before a certificate came all the same."""
+        try:
+            verdict = await self._way.looking.once(self._spec)
+        except Fail as error:
+            return Verdict(error.failure, Confidence.CERTAIN, (), ())
+        return replace(verdict, failure=None) if self._known_from_inside(verdict) else verdict
 
     async def watch(self, *, ill: bool) -> None:
         """Look while a failed attempt waits for the next one; `ill` is what a look saw before it failed."""
@@ -110,7 +117,9 @@ class Forecast:
         issuers = (one for one in self._spec.issuers if one.kind is not IssuerKind.FILES)
         return next((one for one in issuers if one.name == secret.issuer), None)
 
-    def _looks(self) -> bool:
+    @property
+    def looks(self) -> bool:
+        """Whether there is anything that a look could find out."""
         return asks_for_proof(self._spec.issuers) and self._way.looking.useful(self._spec)
 
     def _last(self) -> Foreseen | None:

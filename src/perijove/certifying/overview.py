@@ -5,7 +5,8 @@ from __future__ import annotations
 from perijove.certifying.folding import Standing, certificate_record, issuer_record, order_record
 from perijove.certifying.keeper import Certificates
 from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
-from perijove.domain.certificates import HostName, Issuer, OrderName
+from perijove.domain.certificates import Confidence, HostName, Issuer, OrderName
+from perijove.domain.ground import CertificateState
 from perijove.domain.ports import Clock
 
 ATTEMPTS = 200
@@ -44,6 +45,24 @@ class Overview:
             created_at=min((*started, *(entry.at for entry in before)), default=self._clock.now()),
         )
         return certificate_record(told, self._clock.now())
+
+    async def state(self, host: HostName) -> CertificateState:
+        """One host's certificate, and what an order would meet now. At most some seconds.
+
+        Raises Fail: `platform.no-such-object`.
+        """
+        record, forecast = self.standing(host), self._of.kept(host).forecast
+        verdict = await forecast.today() if forecast.looks else None
+        failed = record.order.failure if record.order else None
+        return CertificateState(
+            host,
+            record.secret.fingerprint if record.secret else "",
+            record.secret.not_after if record.secret else 0,
+            failed,
+            record.next_attempt,
+            verdict.failure if verdict else None,
+            verdict is not None and verdict.confidence is Confidence.INSIDE,
+        )
 
     def orders(self, limit: int) -> list[OrderRecord]:
         """The last attempts, the newest first."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perijove.cli.doctor import JsonOption
+from perijove.cli.doctor import FixOption, JsonOption, YesOption, asked_for_sure
 from perijove.cli.doctor import app as doctor
 
 
@@ -17,6 +17,8 @@ def kubernetes(
     folder: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="What somebody recorded.")] = None,
     now: Annotated[str | None, typer.Option("--now", metavar="TIME", help="When a recording is judged at.")] = None,
     json: JsonOption = False,
+    fix: FixOption = False,
+    yes: YesOption = False,
 ) -> None:
     """Why does this BinderHub or JupyterHub on Kubernetes not work, and will it tomorrow."""
     from perijove.cli import cluster_examined  # noqa: PLC0415  imported late: it reads what few commands need
@@ -25,9 +27,12 @@ def kubernetes(
         raise typer.BadParameter("--now is for recordings: give --from as well")
     if folder is not None and (context is not None or namespace is not None):
         raise typer.BadParameter("--from is a recording: it has no --context and no --namespace")
+    if folder is not None and fix:
+        raise typer.BadParameter("--from is a recording: there is nothing that --fix could change")
+    asked_for_sure(fix=fix, json=json, yes=yes)
     if folder is not None:
         raise typer.Exit(cluster_examined.examine(folder, now, as_json=json))
-    raise typer.Exit(cluster_examined.ask(context, namespace, as_json=json))
+    raise typer.Exit(cluster_examined.ask(context, namespace, as_json=json, fix=fix, sure=yes))
 
 
 convert = typer.Typer(no_args_is_help=True, help="Rewrite what older programs understood for those of today.")

@@ -23,12 +23,20 @@ def examine(folder: Path, now: str | None, *, as_json: bool) -> Status:
         return told(asked, cluster.from_folder(folder, moment(now)), as_json=as_json)
 
 
-def ask(context: str | None, namespace: str | None, *, as_json: bool) -> Status:
-    """A cluster that runs."""
+def ask(context: str | None, namespace: str | None, *, as_json: bool, fix: bool, sure: bool) -> Status:
+    """A cluster that runs. With `fix`: show what would be changed, ask, change it, look again."""
     flags = {"--context": context, "--namespace": namespace}
     asked = " ".join(["kubernetes", *(f"{flag} {value}" for flag, value in flags.items() if value)])
     with examination.looking(asked, as_json=as_json):
-        return told(asked, asyncio.run(cluster.from_context(context, namespace)), as_json=as_json)
+        seen = asyncio.run(cluster.from_context(context, namespace))
+        changes = [one for finding in diagnosed(seen).findings for one in finding.changes] if fix else []
+        if not changes or not as_json:
+            left = told(asked, seen, as_json=as_json)
+        if changes:
+            examination.agreed([one.command for one in changes], sure=sure, quiet=as_json)
+            asyncio.run(cluster.change(context, namespace, changes))
+            left = told(asked, asyncio.run(cluster.from_context(context, namespace)), as_json=as_json)
+        return left
 
 
 def told(asked: str, seen: Recording, *, as_json: bool) -> Status:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from perijove.cli import examination
+from perijove.cli import examination, places
 from perijove.cli.places import ConfigOption, StateOption
 
 
@@ -26,18 +26,29 @@ FixOption = Annotated[bool, typer.Option("--fix", help="Show what would be chang
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+def asked_for_sure(*, fix: bool, json: bool, yes: bool) -> None:
+    """A program cannot be asked. Raises typer.BadParameter."""
+    if fix and json and not yes:
+        raise typer.BadParameter("--fix with --json asks nobody: add --yes")
+
+
 @app.callback()
 def doctor(
     context: typer.Context,
     state: StateOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
+    launch: Annotated[bool, typer.Option("--launch/--no-launch", help="Launch a tiny repository, end to end.")] = True,
+    fix: FixOption = False,
+    yes: YesOption = False,
 ) -> None:
     """Without a command: this service and its machine. Nothing is changed without --fix."""
     if context.invoked_subcommand is None:
         from perijove.cli import service_examined  # noqa: PLC0415  imported late: it reads what few commands need
 
-        raise typer.Exit(service_examined.examine(state, config, as_json=json))
+        asked_for_sure(fix=fix, json=json, yes=yes)
+        asked = service_examined.Asked(places.state_at(state), config, launch=launch, as_json=json)
+        raise typer.Exit(service_examined.fix(asked, sure=yes) if fix else service_examined.examine(asked))
 
 
 @app.command()
@@ -61,8 +72,7 @@ def nginx(
     """What would this nginx answer a CA and a session's websocket, by which line."""
     from perijove.cli import front_examined  # noqa: PLC0415  imported late: it reads what few commands need
 
-    if fix and json and not yes:
-        raise typer.BadParameter("--fix with --json asks nobody: add --yes")
+    asked_for_sure(fix=fix, json=json, yes=yes)
     asked = f"nginx {file or '/etc/nginx/nginx.conf'}"
     with examination.looking(asked, as_json=json):
         what = front_examined.asked(file, host or (), address or (), to)

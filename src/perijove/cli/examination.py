@@ -73,6 +73,16 @@ def looking(asked: str, *, as_json: bool) -> Iterator[None]:
         raise typer.Exit(Status.UNSEEN) from error
 
 
+def agreed(plan: Sequence[str], *, sure: bool, quiet: bool) -> None:
+    """Show what would be done, and ask. Aborts the command where the answer is no."""
+    if not quiet:
+        printing.out.print(Text("\nThis would be done:", "bold"))
+        for step in plan:
+            printing.out.print(Text(f"  {plain(step)}"))
+    if not sure:
+        typer.confirm("Do it?", abort=True)
+
+
 def told(asked: str, examination: Examination, looked: Sequence[Looked] = ()) -> dict[str, Any]:
     """All of it for programs."""
     return {

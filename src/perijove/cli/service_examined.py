@@ -3,32 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perijove.cli import examination, places, service
+from perijove.certifying.moments import moment
+from perijove.cli import examination, service
 from perijove.cli.client import Client
 from perijove.cli.examination import Looked, Status
-from perijove.doctor.own.diagnosis import diagnosed
+from perijove.doctor.engine import Examination
+from perijove.doctor.own import mending
+from perijove.doctor.own.diagnosis import diagnosed, launchable
 from perijove.domain import wire
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.ground import Own
+from perijove.domain.ground import CertificateSeen, Own, Unseen
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.wiring import examining
 from perijove.wiring.given import SystemClock
+from perijove.wiring.mending import mend
 
 
-def examine(at: Path | None, config: Path | None, *, as_json: bool) -> Status:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    state: State
+    config: Path | None
+    launch: bool
+    as_json: bool
+
+    @property
+    def title(self) -> str:
+        return f"service {self.state.root}"
+
+
+def examine(asked: Asked) -> Status:
     """The service of that state directory, by the settings that it runs with, else those the next one would have."""
-    state = places.state_at(at)
-    asked = f"service {state.root}"
-    with examination.looking(asked, as_json=as_json):
-        settings, admin = _settings(state, config)
-        own = asyncio.run(examining.look(state, settings, admin, SystemClock()))
-        came_of_it = diagnosed(own)
-        examination.show(asked, came_of_it, looked(own), as_json=as_json)
+    with examination.looking(asked.title, as_json=asked.as_json):
+        own, came_of_it = _examined(asked)
+        examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json)
     return examination.status(came_of_it)
+
+
+def fix(asked: Asked, *, sure: bool) -> Status:
+    """Look, show the plan, ask, change, look again. What takes a person is left as it is, and told."""
+    with examination.looking(asked.title, as_json=asked.as_json):
+        own, came_of_it = _examined(asked)
+        steps = mending.plan(own, came_of_it)
+        if not steps or not asked.as_json:
+            examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json)
+        if not steps:
+            return examination.status(came_of_it)
+        examination.agreed([step.words for step in steps], sure=sure, quiet=asked.as_json)
+        asyncio.run(mend(asked.state, steps))
+    return examine(asked)
+
+
+def _examined(asked: Asked) -> tuple[Own, Examination]:
+    settings, admin = _settings(asked.state, asked.config)
+    own = asyncio.run(_looked(asked.state, settings, admin, launch=asked.launch))
+    return own, diagnosed(own)
+
+
+async def _looked(state: State, settings: Settings, admin: Failure | None, *, launch: bool) -> Own:
+    """All facts; a launch only where nothing is found that would break it."""
+    own = await examining.look(state, settings, admin, SystemClock())
+    return await examining.with_launch(own, state) if launch and launchable(own) else own
 
 
 def _settings(state: State, config: Path | None) -> tuple[Settings, Failure | None]:
@@ -54,4 +95,20 @@ def looked(own: Own) -> list[Looked]:
     room = f"{ground.room.disk >> 20:,} MB of disk, {ground.room.memory >> 20:,} MB of memory"
     steps.append(Evidence("free", room))
     steps += [Evidence(one.address, one.holder or "somebody this user may not see") for one in own.service.listeners]
-    return [Looked("This machine", tuple(steps))]
+    told = [Looked("This machine", tuple(steps))]
+    if not isinstance(own.certificates, Unseen):
+        told += [_certificate(one) for one in own.certificates]
+    if not isinstance(own.launch, Unseen):
+        steps = [Evidence(f"launch {own.launch.number}", f"{own.launch.seconds:.1f} s to a kernel and its end")]
+        told += [Looked("A launch of a tiny repository", tuple(steps))] if own.launch.failure is None else []
+    return told
+
+
+def _certificate(one: CertificateSeen) -> Looked:
+    state = one.state
+    ends = f"ends {moment(state.not_after)}, SHA-256 {state.fingerprint}" if state.fingerprint else "there is none yet"
+    steps = [Evidence("the service has", ends)]
+    for port in one.shown:
+        shows = port.certificate
+        steps.append(Evidence(port.address, f"{shows.subject}, signed by {shows.signed_by}" if shows else port.words))
+    return Looked(f"Certificate {state.host}", tuple(steps))

@@ -15,6 +15,11 @@ API_UNREACHABLE = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look whether `kubectl get pods` works with the same context.",
 )  # fmt: skip
+CHANGE_REFUSED = row(
+    "cluster.change-refused", "The cluster refuses a change",
+    Owner.OPERATOR, Retry.NEVER,
+    "Have somebody make it who may, by the command that is told.",
+)  # fmt: skip
 # the hub, and BinderHub's way to it
 LAUNCHES_FAIL = row(
     "cluster.launches-fail", "BinderHub cannot have the hub start servers",

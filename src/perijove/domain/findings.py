@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
 from perijove.domain.failures import Failure
+
+_BUILT_IN = {"", "apps", "networking.k8s.io", "storage.k8s.io"}
+"""Groups whose kinds kubectl knows without them."""
 
 
 class Confidence(StrEnum):
@@ -17,6 +22,30 @@ class Confidence(StrEnum):
     """probes agree with it, and nothing seen speaks against it"""
     CERTAIN = "certain"
     """the evidence says so itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object of a cluster, changed by a JSON merge patch (RFC 7396)."""
+
+    group: str
+    """`` for the core group."""
+    kind: str
+    namespace: str
+    """`` for what has none."""
+    name: str
+    patch: str
+
+    @property
+    def command(self) -> str:
+        """The same by hand."""
+        where = ("-n", self.namespace) if self.namespace else ()
+        resource = (self.kind if self.group in _BUILT_IN else f"{self.kind}.{self.group}").lower()
+        metadata = json.loads(self.patch).get("metadata", {})
+        if metadata.keys() == {"annotations"}:
+            notes = (f"{key}-" if value is None else f"{key}={value}" for key, value in metadata["annotations"].items())
+            return shlex.join(("kubectl", *where, "annotate", resource, self.name, *notes))
+        return shlex.join(("kubectl", *where, "patch", resource, self.name, "--type", "merge", "-p", self.patch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +64,8 @@ class Finding:
     """Whether nothing is broken yet."""
     surer_with: str = ""
     """What to show the doctor so that it can say more."""
+    changes: tuple[Change, ...] = ()
+    """What of the remedy a program may do, asked for by name: it stands in `commands` too."""
 
     @property
     def code(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perijove.domain.certificates import HostName, SeenCertificate
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import Room
 from perijove.domain.settings import Settings
@@ -97,9 +98,60 @@ class Service:
     """Whether what it answers is marked by the secret that lies on disk."""
     data_plane: Failure | Unseen | None
     """Why Caddy does not serve."""
+    caddy: int
+    """Its process; 0: none."""
     ports: Failure | Unseen | None
     """Why the service's addresses could not be listened on."""
     listeners: tuple[Listener, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """What the running service says of one host's certificate, and what its next order would meet."""
+
+    host: HostName
+    fingerprint: str
+    """SHA-256 of the one that it serves; `` where it has none."""
+    not_after: float
+    """Unix seconds."""
+    failure: Failure | None
+    """What the last attempt failed by."""
+    next_attempt: float
+    today: Failure | None
+    """What an order would meet now; None too where no CA is asked for a proof."""
+    inside: bool
+    """Whether that was seen from this machine only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one port shows for a name."""
+
+    address: str
+    """`192.0.2.1:443`"""
+    ours: bool
+    """Whether it is the service's own listener; else the name leads there."""
+    certificate: SeenCertificate | None
+    words: str
+    """Why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSeen:
+    """One host's certificate, as it should be and as it is shown."""
+
+    state: CertificateState
+    shown: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A launch of a tiny repository, from its link to a kernel."""
+
+    number: int
+    seconds: float
+    failure: Failure | None
+    """What it ended with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +163,5 @@ class Own:
     ground: Ground
     service: Service
     journal: Journal | Unseen
+    certificates: tuple[CertificateSeen, ...] | Unseen = Unseen("nobody asked for them")
+    launch: Launched | Unseen = Unseen("nobody asked for one")

@@ -24,3 +24,8 @@ NOT_ANSWERING = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look at its log; restart it. Sessions and their work stay.",
 )  # fmt: skip
+KERNEL_UNREACHED = row(
+    "platform.kernel-unreached", "A launch does not get to a kernel",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Read what the launch and its session say, and the service's log.",
+)  # fmt: skip

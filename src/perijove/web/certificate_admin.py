@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
+from perijove.domain import wire
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.certificates import HostName, OrderName, Secret
 from perijove.domain.events import Entry
 from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.ground import CertificateState
 from perijove.journal import Journal
 from perijove.web import certificate_objects as shapes
 from perijove.web.certificate_objects import Object
@@ -57,6 +59,8 @@ class Objects(Protocol):
 
     def issuers(self) -> Sequence[IssuerRecord]: ...
 
+    async def state(self, host: HostName) -> CertificateState: ...
+
 
 @dataclass(frozen=True, slots=True)
 class CertificateAdmin:
@@ -74,6 +78,7 @@ class CertificateAdmin:
             ("GET", "/trust", self.trust),
             ("GET", "/orders/{name}/events", self.order_events),
             ("GET", "/certificates/{name}/export", self.export),
+            ("POST", "/certificates/{name}/look", self.look),
             ("POST", "/certificates/{name}/issue", self.issue),
             ("POST", "/certificates/{name}/renew", self.issue),
             ("POST", "/certificates/{name}/revoke", self.revoke),
@@ -164,6 +169,10 @@ class CertificateAdmin:
         """Issue or renew: an attempt now, whatever the certificate that is there says of itself."""
         asked = await _asked(request)
         return JSONResponse({"order": self.keeper.issue(self._host(request), force=asked.get("force") is True)})
+
+    async def look(self, request: Request) -> Response:
+        """The certificate's state, with what an order would meet now: a made-up answer is put up for it."""
+        return JSONResponse(wire.encode(await self.objects.state(self._host(request))))
 
     async def revoke(self, request: Request) -> Response:
         asked, host = await _asked(request), self._host(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from perijove.backends.cluster.recording import recorded
 from perijove.backends.nginx.reading import main_file, read
 from perijove.domain.cluster import Recording
 from perijove.domain.failures import Fail
+from perijove.domain.findings import Change
 
 
 def from_folder(folder: Path, now: float | None) -> Recording:
@@ -21,6 +23,13 @@ def from_folder(folder: Path, now: float | None) -> Recording:
     except Fail as error:
         # Nobody is forced to record a front that is nginx.
         return replace(seen, unseen={**seen.unseen, "front/": error.failure.message})
+
+
+async def change(context: str | None, namespace: str | None, changes: Sequence[Change]) -> None:
+    """What the remedy says. Raises Fail: `cluster.change-refused`, `cluster.api-unreachable`."""
+    from perijove.backends.cluster import kubernetes  # noqa: PLC0415  imported late: kr8s takes half a second
+
+    await kubernetes.change(context, namespace, changes)
 
 
 async def from_context(context: str | None, namespace: str | None) -> Recording:

@@ -6,6 +6,7 @@ Nothing is changed. Whether the operator's socket answers is told by whoever ask
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from perijove.backends.ground import holding, machine, programs
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
-from perijove.domain.ground import Ground, Journal, Own, Service, Unseen
+from perijove.domain.ground import CertificateSeen, Ground, Journal, Own, Service, Unseen
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_url
 from perijove.domain.ports import Clock
@@ -28,19 +29,32 @@ from perijove.domain.state import State
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.challenge import MARKER, NOBODYS
+from perijove.wiring import showing, trying
 
 LIMIT = 2.0
 """Seconds for one answer of the service's own."""
 
 
 async def look(state: State, settings: Settings, admin: Failure | None, clock: Clock) -> Own:
-    """All facts; `admin` is why the operator's socket does not answer."""
+    """All facts but a launch; `admin` is why the operator's socket does not answer."""
     # Bubblewrap dies with the thread that starts it: this one waits for it, others look meanwhile.
     async with asyncio.TaskGroup() as group:
         beneath = group.create_task(_ground(state, settings), name="look at the machine")
         service = group.create_task(_service(state, settings, admin), name="look at the service")
         journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
-    return Own(clock.now(), settings, beneath.result(), service.result(), journal.result())
+        shown = group.create_task(_certificates(state, settings, admin), name="look at certificates")
+    return Own(clock.now(), settings, beneath.result(), service.result(), journal.result(), shown.result())
+
+
+async def with_launch(own: Own, state: State) -> Own:
+    """The same, and whether a launch gets to a kernel."""
+    return replace(own, launch=await trying.launch(state, own.settings.service))
+
+
+async def _certificates(
+    state: State, settings: Settings, admin: Failure | None
+) -> tuple[CertificateSeen, ...] | Unseen:
+    return Unseen("the service does not answer") if admin is not None else await showing.certificates(state, settings)
 
 
 async def _ground(state: State, settings: Settings) -> Ground:
@@ -104,6 +118,7 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
         control=None if marker else NOT_ANSWERING("the socket behind Caddy does not answer", answered),
         same_secret=marker == known if known else Unseen("the secret on disk cannot be read"),
         data_plane=dead,
+        caddy=caddy.pid() or 0,
         ports=Unseen("Caddy has them") if caddy.pid() is not None else _ports(settings, state),
         listeners=holding.listeners((*listens.http, *listens.https)),
     )

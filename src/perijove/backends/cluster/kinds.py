@@ -18,6 +18,11 @@ class Served:
     legacy: bool = False
     """Whether its being gone is as it should be."""
 
+    @property
+    def group(self) -> str:
+        """`` for the core group."""
+        return self.base.removeprefix("/api").removeprefix("s/")
+
 
 def _of(
     base: str, version: str, kinds: dict[str, str], *, namespaced: bool = True, legacy: bool = False

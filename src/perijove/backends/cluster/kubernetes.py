@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +20,9 @@ from kr8s.asyncio import Api
 from perijove.backends.cluster import sifting
 from perijove.backends.cluster.kinds import KINDS, Served
 from perijove.domain.cluster import Recording, Thing, at, day, listed, mapping, text
-from perijove.domain.cluster_failures import API_UNREACHABLE
+from perijove.domain.cluster_failures import API_UNREACHABLE, CHANGE_REFUSED
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.findings import Change
 
 PAGE = 500
 """Objects an answer."""
@@ -54,7 +56,43 @@ async def asked(
     context: str | None, namespace: str | None, kubeconfig: str | None = None, limits: Limits = USUAL
 ) -> Recording:
     """Everything that is looked at, of one namespace or of all. Raises Fail: `cluster.api-unreachable`."""
-    where = f"context {context}" if context else "kubectl's context"
+    async with _opened(context, namespace, kubeconfig, limits) as api:
+        looked = _Looked(api, namespace, limits.pages)
+        await looked.all()
+    if not looked.things:
+        cause = "it lets nothing be looked at"
+        raise Fail(API_UNREACHABLE(cause, *looked.refusals(_said(context))))
+    now = time.time()
+    return Recording(
+        f"{_said(context)} of {api.auth.server}", now, f"now, {day(now)}", tuple(looked.things), logs=looked.logs,
+        whole=frozenset(looked.whole), unseen=looked.unseen,
+    )  # fmt: skip
+
+
+async def change(
+    context: str | None, namespace: str | None, changes: Iterable[Change], kubeconfig: str | None = None
+) -> None:
+    """Patch objects, one after the other. Raises Fail: `cluster.change-refused`, `cluster.api-unreachable`."""
+    async with _opened(context, namespace, kubeconfig, USUAL) as api:
+        for one in changes:
+            served = next(kind for kind in KINDS if (kind.kind, kind.group) == (one.kind, one.group))
+            call = api.call_api(
+                "PATCH", version=served.version, base=served.base, namespace=one.namespace or None,
+                url=f"{served.plural}/{one.name}", content=one.patch, raise_for_status=False,
+                headers={"Content-Type": "application/merge-patch+json"},
+            )  # fmt: skip
+            async with call as response:
+                if not response.is_success:
+                    saw = Evidence(one.command, f"{response.status_code} {response.text[:300]}")
+                    raise Fail(CHANGE_REFUSED(f"{one.kind} {one.name} could not be changed", saw))
+
+
+@asynccontextmanager
+async def _opened(
+    context: str | None, namespace: str | None, kubeconfig: str | None, limits: Limits
+) -> AsyncIterator[Api]:
+    """An API that answers. Raises Fail: `cluster.api-unreachable`, for what fails within too."""
+    where = _said(context)
     api: Api | None = None
     try:
         # An own object: kr8s.api() would hand out one that another event loop left.
@@ -62,26 +100,21 @@ async def asked(
         api.timeout = limits.answer
         async with asyncio.timeout(limits.whole):
             await api
-            looked = _Looked(api, namespace, limits.pages)
-            await looked.all()
-        if not looked.things:
-            raise Fail(API_UNREACHABLE("it lets nothing be looked at", *looked.refusals(where)))
+            yield api
     except _ERRORS as error:
         words = Evidence(where, f"{type(error).__name__}: {error}"[:500])
         raise Fail(API_UNREACHABLE("the API server gave no answer that can be used", words)) from error
     except TimeoutError as error:
-        raise Fail(
-            API_UNREACHABLE(f"it did not answer within {limits.whole:.0f} s", Evidence(where, "no answer"))
-        ) from error
+        cause = f"it did not answer within {limits.whole:.0f} s"
+        raise Fail(API_UNREACHABLE(cause, Evidence(where, "no answer"))) from error
     finally:
         # kr8s has no word for it, and leaves its connections to the collector.
         if api is not None and api._session is not None:  # noqa: SLF001
             await api._session.aclose()  # noqa: SLF001
-    now = time.time()
-    return Recording(
-        f"{where} of {api.auth.server}", now, f"now, {day(now)}", tuple(looked.things), logs=looked.logs,
-        whole=frozenset(looked.whole), unseen=looked.unseen,
-    )  # fmt: skip
+
+
+def _said(context: str | None) -> str:
+    return f"context {context}" if context else "kubectl's context"
 
 
 @dataclass

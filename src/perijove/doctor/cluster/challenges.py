@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from perijove.doctor.cluster import acme_words, pods
 from perijove.doctor.cluster.front import blocked_in_front, trail, way
-from perijove.doctor.cluster.telling import found, seen, span
+from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster, matches
 from perijove.domain import cluster_tls_failures as rows
 from perijove.domain.cluster import Thing, at, listed, mapping, text
@@ -54,14 +54,12 @@ def _stuck(cluster: Cluster, challenge: Thing) -> Iterator[Finding]:
     finalizers = challenge.metadata.get("finalizers") or []
     if since < STUCK or not finalizers:
         return
-    patch = '{"metadata":{"finalizers":[]}}'
-    resource = f"challenges.{challenge.group}"
     yield found(
         rows.CHALLENGE_STUCK_DELETING, f"It is being deleted since {span(since)}, and a finalizer keeps it",
         challenge.said, Confidence.CERTAIN,
         seen(f"{challenge.said} metadata.finalizers", ", ".join(str(one) for one in finalizers)),
         seen(f"{challenge.said} metadata.deletionTimestamp", text(challenge.metadata.get("deletionTimestamp"))),
-        commands=(f"kubectl -n {challenge.namespace} patch {resource} {challenge.name} --type merge -p '{patch}'",),
+        changes=(change(challenge, {"metadata": {"finalizers": []}}),),
     )  # fmt: skip
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from perijove.doctor.cluster import acme_words
 from perijove.doctor.cluster.challenges import of_challenges
-from perijove.doctor.cluster.telling import found, seen, span
+from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_tls_failures as rows
 from perijove.domain.cluster import Condition, Thing, at, items, mapping, text
 from perijove.domain.failures import Evidence, Kind
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Change, Confidence, Finding
 
 PATIENCE = 600.0
 """Seconds that issuing may take before anything is said about it."""
@@ -166,7 +166,7 @@ def _no_issuer(cluster: Cluster, certificate: Thing, request: Thing | None) -> l
     sure = Confidence.CERTAIN if words else Confidence.LIKELY
     place = f"in namespace {namespace}" if namespace else "in the cluster"
     absent = seen(f"{kind} {name}", f"there is none {place}")
-    root, evidence, commands = _other_issuer(cluster, certificate, kind, name)
+    root, evidence, changes, commands = _other_issuer(cluster, certificate, kind, name)
     verdict = found(
         rows.ISSUER_NOT_FOUND, f"{certificate.said} asks {kind} {name}, and there is none {place}", certificate.said,
         sure, *words, absent, because=root,
@@ -174,7 +174,8 @@ def _no_issuer(cluster: Cluster, certificate: Thing, request: Thing | None) -> l
     if root is None:
         return [verdict]
     cause = f"{evidence[0].where.partition(' metadata')[0]} asks for {kind} {name}, and there is {evidence[1].where}"
-    told = found(root, cause, evidence[0].where.partition(" metadata")[0], sure, *evidence, absent, commands=commands)
+    asks = evidence[0].where.partition(" metadata")[0]
+    told = found(root, cause, asks, sure, *evidence, absent, commands=commands, changes=changes)
     return [told, verdict]
 
 
@@ -198,7 +199,7 @@ def _says_missing(words: str) -> bool:
 
 def _other_issuer(
     cluster: Cluster, certificate: Thing, kind: str, name: str
-) -> tuple[Kind | None, tuple[Evidence, ...], tuple[str, ...]]:
+) -> tuple[Kind | None, tuple[Evidence, ...], tuple[Change, ...], tuple[str, ...]]:
     """An issuer of the same name that is not the one that is asked for, and how to ask for it."""
     other = "ClusterIssuer" if kind == "Issuer" else "Issuer"
     namespace = "" if other == "ClusterIssuer" else certificate.namespace
@@ -212,13 +213,13 @@ def _other_issuer(
             if other == "ClusterIssuer"
             else rows.ANNOTATION_SAYS_CLUSTERISSUER_OBJECT_IS_ISSUER
         )
-        return row, (said, seen(stands.said, how)), (_corrected(asks, certificate, other, name), CONFIG_TOO)
+        return row, (said, seen(stands.said, how)), (_corrected(asks, certificate, other, name),), (CONFIG_TOO,)
     if kind == "Issuer":
         for one in cluster.of("Issuer"):
             if one.name == name:
                 commands = (f"kubectl -n {one.namespace} get issuer {name} -o yaml   # make it a ClusterIssuer",)
-                return rows.ISSUER_IN_OTHER_NAMESPACE, (said, seen(one.said, "exists there")), commands
-    return None, (), ()
+                return rows.ISSUER_IN_OTHER_NAMESPACE, (said, seen(one.said, "exists there")), (), commands
+    return None, (), (), ()
 
 
 def _asking(cluster: Cluster, certificate: Thing) -> tuple[Thing | None, Evidence]:
@@ -236,13 +237,12 @@ def _asking(cluster: Cluster, certificate: Thing) -> tuple[Thing | None, Evidenc
     return None, seen(f"{certificate.said} spec.issuerRef", value)
 
 
-def _corrected(ingress: Thing | None, certificate: Thing, other: str, name: str) -> str:
+def _corrected(ingress: Thing | None, certificate: Thing, other: str, name: str) -> Change:
     right = "cluster-issuer" if other == "ClusterIssuer" else "issuer"
     wrong = "issuer" if right == "cluster-issuer" else "cluster-issuer"
     if ingress is None:
-        patch = f'{{"spec":{{"issuerRef":{{"kind":"{other}"}}}}}}'
-        return f"kubectl -n {certificate.namespace} patch certificate {certificate.name} --type merge -p '{patch}'"
-    return f"kubectl -n {ingress.namespace} annotate ingress {ingress.name} {CURRENT}/{wrong}- {CURRENT}/{right}={name}"
+        return change(certificate, {"spec": {"issuerRef": {"kind": other}}})
+    return change(ingress, {"metadata": {"annotations": {f"{CURRENT}/{wrong}": None, f"{CURRENT}/{right}": name}}})
 
 
 def _not_ready(issuer: Thing) -> Iterator[Finding]:

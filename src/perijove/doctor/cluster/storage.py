@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.scheduling import claims
-from perijove.doctor.cluster.telling import found, seen, span
+from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_ground_failures as rows
 from perijove.domain.cluster import Thing, at, text
@@ -104,7 +104,8 @@ def _classless(cluster: Cluster, claim: Thing, evidence: list[Evidence]) -> Iter
         return
     seen_classes = ", ".join(one.name for one in classes) or "there is no StorageClass object at all"
     none = seen(f"no StorageClass object with {DEFAULT}", seen_classes)
-    patch = [f"kubectl annotate storageclass {one.name} {DEFAULT}=true" for one in classes[:3]]
+    marked = [change(one, {"metadata": {"annotations": {DEFAULT: "true"}}}) for one in classes[:3]]
+    patch = [one.command for one in marked]
     install = (
         "# install a provisioner (local-path, nfs-subdir-external-provisioner) and mark its class as the default,",
         "# or for a Binder, which has no state worth keeping: hub.db.type: sqlite-memory",
@@ -112,7 +113,7 @@ def _classless(cluster: Cluster, claim: Thing, evidence: list[Evidence]) -> Iter
     commands = (*(patch or [f"kubectl annotate storageclass NAME {DEFAULT}=true   # if one exists"]), *install, again)
     yield found(
         rows.NO_DEFAULT_STORAGECLASS, f"{claim.said} names no class, and no class is the default", "StorageClass",
-        Confidence.CERTAIN, *evidence, none, commands=commands,
+        Confidence.CERTAIN, *evidence, none, commands=commands, changes=marked if len(marked) == 1 else (),
     )  # fmt: skip
     cause = f"{claim.said} is Pending: no class makes its volume"
     yield found(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
 from perijove.domain.cluster import Thing
 from perijove.domain.failures import Evidence, Kind
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Change, Confidence, Finding
 
 MOST = 500
 """Characters of evidence that are told of one place."""
@@ -40,18 +41,25 @@ def found(
     remedy: str = "",
     foreseen: bool = False,
     surer_with: str = "",
+    changes: Sequence[Change] = (),
 ) -> Finding:
-    """One finding; evidence that says the same twice is told once."""
+    """One finding; evidence that says the same twice is told once. Changes are commands too, the first ones."""
     failure = row(cause, *dict.fromkeys(evidence), remedy=remedy)
     return Finding(
         failure,
         subject,
         confidence,
         because.code if because else "",
-        tuple(dict.fromkeys(commands)),
+        tuple(dict.fromkeys((*(one.command for one in changes), *commands))),
         foreseen,
         surer_with,
+        tuple(changes),
     )
+
+
+def change(thing: Thing, patch: object) -> Change:
+    """A merge patch for an object."""
+    return Change(thing.group, thing.kind, thing.namespace, thing.name, json.dumps(patch, separators=(",", ":")))
 
 
 def names(things: Sequence[Thing]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from perijove.doctor.engine import Check, Examination, examine
-from perijove.doctor.own import ground, service
+from perijove.doctor.engine import Check, Examination, Outcome, examine
+from perijove.doctor.own import certificates, ground, launch, service
 from perijove.domain.ground import Own
 
+SERVED = ("service.answers", "service.data-plane")
+NEEDED = (*SERVED, "ground.state", "ground.disk")
 CHECKS: tuple[Check[Own], ...] = (
     Check("ground.programs", "Are the programs there that the service runs?", ground.programs),
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
@@ -20,7 +22,17 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("service.answers", "Does it answer behind Caddy?", service.answers, ("service.runs",)),
     Check("service.data-plane", "Does Caddy lead visitors to it?", service.data_plane, ("service.runs",)),
     Check("service.secret", "Will links to sessions outlive a restart?", service.secret, ("service.answers",)),
+    Check("certificates.reachable", "Would a CA see an answer at each name?", certificates.reachable, SERVED),
+    Check("certificates.valid", "Is each certificate valid?", certificates.valid, SERVED),
+    Check("certificates.shown", "Do ports show what the service has?", certificates.shown, SERVED),
+    Check("launch.ready", "Does a launch get to a kernel?", launch.ready, NEEDED),
 )
+
+
+def launchable(own: Own) -> bool:
+    """Whether nothing was found that a launch needs."""
+    of = {result.name: result.outcome for result in diagnosed(own).results}
+    return all(of[need] is Outcome.WELL for need in NEEDED)
 
 
 def diagnosed(own: Own) -> Examination:

@@ -30,7 +30,9 @@ ROOT = Path("/srv/perijove")
 NOW = 1_780_000_000.0
 ROOM = Room(8 << 30, 100 << 30, 1_000_000)
 GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
-SERVICE = Service(12, None, None, same_secret=True, data_plane=None, ports=Unseen("Caddy has them"), listeners=())
+SERVICE = Service(
+    12, None, None, same_secret=True, data_plane=None, caddy=13, ports=Unseen("Caddy has them"), listeners=()
+)
 WELL = Own(NOW, Settings(), GROUND, SERVICE, Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1))
 
 
