@@ -15,7 +15,6 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
-import structlog
 from cryptography import x509
 
 from perijove import durable
@@ -26,12 +25,12 @@ from perijove.domain.certificates import HostName, Issuer, OrderName, Secret
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.ports import Clock
 from perijove.domain.state import State
+from perijove.log import log
 
 CHAIN, KEY, ORIGIN = "tls.crt", "tls.key", "secret.json"
 CURRENT, PREVIOUS = "current", "previous"
 _REVISION = re.compile(r"[0-9]{8}-[0-9a-f]{16}")
 _TAKEN, _GONE = ".taken", ".gone-"
-log = structlog.get_logger()
 
 
 class DiskSecrets:

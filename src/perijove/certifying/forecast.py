@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from perijove.certifying.attempts import Attempts, host_subject
 from perijove.certifying.issuer import asks_for_proof
 from perijove.certifying.moments import DAY, HOUR, MINUTE
@@ -21,8 +19,8 @@ from perijove.domain.events import Entry
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
 from perijove.journal import Journal
+from perijove.log import log
 
-log = structlog.get_logger()
 LOOK_FIRST, LOOK_WELL, LOOK_ILL = MINUTE, DAY, HOUR
 """Seconds until the first look after a start, and after looks that found all well, or something ill."""
 WINDOW_MISSED = HOUR

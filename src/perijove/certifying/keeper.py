@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-import structlog
-
 from perijove.certifying.attempts import Attempts, host_of, host_subject, subject
 from perijove.certifying.files import FilesWatch
 from perijove.certifying.forecast import Forecast
@@ -32,8 +30,8 @@ from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
+from perijove.log import log
 
-log = structlog.get_logger()
 LONGEST_REST = 6 * HOUR
 """Seconds after which everything is decided again, whatever happened to the clock meanwhile."""
 WATCH = 1.5

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from perijove.certifying.turns import Turns
 from perijove.certifying.wanted import REHEARSALS
 from perijove.domain.certificate_events import Served
@@ -19,8 +17,8 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
 from perijove.durable import Runs, in_place
+from perijove.log import log
 
-log = structlog.get_logger()
 LIMIT = 5.0
 """Seconds in which the data plane must be told of a new certificate, and again in which a handshake must show it."""
 FRESH = 600.0

@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-import structlog
-
 from perijove.certifying import files
 from perijove.certifying.challenge import Solvers
 from perijove.certifying.issuer import FALLS_OVER, asks_for_proof, because, remaining
@@ -45,8 +43,8 @@ from perijove.domain.certificates import (
 from perijove.domain.events import Failed
 from perijove.domain.failures import BUG, INTERRUPTED, Evidence, Fail, Failure
 from perijove.domain.ports import Clock
+from perijove.log import log
 
-log = structlog.get_logger()
 LOOK_AGAIN = 1.5
 """Seconds between looks while a CA would not see the answer."""
 OUTSIDE_AFTER = 3.0

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from perijove.cli import printing
 from perijove.cli.client import Client
-from perijove.doctor.front import lines as front
 from perijove.domain.failures import Fail
 from perijove.domain.listening import certified_hosts, https_listeners
 from perijove.domain.parsing import split_address
@@ -56,6 +55,8 @@ def _url(name: str, service: ServiceSettings) -> str:
 
 def passing_on(service: ServiceSettings) -> None:
     """What the web server in front must pass on, for the usual ones."""
+    from perijove.doctor.front import lines as front  # noqa: PLC0415  imported late: few services are behind another
+
     what = front.front(service, _own_address(service.behind[0]))
     if what.unreachable:
         printing.err.print(Text(f"  {what.unreachable}", "bold red"))

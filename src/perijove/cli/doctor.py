@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from perijove.cli import examination, places
+from perijove.cli import places
 from perijove.cli.places import ConfigOption, StateOption
 
 
@@ -70,7 +70,7 @@ def nginx(
     reload: Annotated[str, typer.Option("--reload", metavar="COMMAND", help="Instead of nginx -s reload.")] = "",
 ) -> None:
     """What would this nginx answer a CA and a session's websocket, by which line."""
-    from perijove.cli import front_examined  # noqa: PLC0415  imported late: it reads what few commands need
+    from perijove.cli import examination, front_examined  # noqa: PLC0415  imported late: few commands need them
 
     asked_for_sure(fix=fix, json=json, yes=yes)
     asked = f"nginx {file or '/etc/nginx/nginx.conf'}"

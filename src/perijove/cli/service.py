@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,30 +65,12 @@ def _file_layers(config: Path | None) -> list[Layer]:
     return [Layer(str(path), values)]
 
 
-def log_to_stderr() -> None:
-    """Lines for people in a terminal, JSON for a journal."""
-    import structlog  # noqa: PLC0415  imported late: the other commands log nothing
-
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def run(
     state: State, load: Callable[[], tuple[Settings, Mapping[str, str]]], when_up: Callable[[], bool] | None = None
 ) -> bool:
     """Run the service until a signal; `when_up` runs beside it in a thread. Whether that, if any, came out well."""
     from perijove import wiring  # noqa: PLC0415  imported late: the other commands start without it
 
-    log_to_stderr()
     beside: list[asyncio.Future[bool]] = []
 
     async def serve() -> None:

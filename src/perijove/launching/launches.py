@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-import structlog
-
 from perijove.domain.events import (
     BuildStarted,
     Built,
@@ -28,8 +26,7 @@ from perijove.domain.failures import DRAINING, INTERRUPTED, Evidence, Fail, Fail
 from perijove.domain.nouns import RepoAddress, ResolvedRepo, SessionName
 from perijove.journal import Journal
 from perijove.launching.way import LaunchWay
-
-log = structlog.get_logger()
+from perijove.log import log
 
 
 def subject(number: int) -> str:

@@ -6,8 +6,6 @@ import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-import structlog
-
 from perijove.domain import failures
 from perijove.domain.events import Built, Fetched, LaunchEvent, Phase, Ready, Resolved, Retrying
 from perijove.domain.events import Failed as LaunchFailed
@@ -22,8 +20,8 @@ from perijove.launching.start.queue import Place, Queue
 from perijove.launching.start.sandbox import sandbox, session_name
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.telling import Telling, logged
+from perijove.log import log
 
-log = structlog.get_logger()
 NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 DELAYS = (2.0, 5.0, 10.0, 20.0)
 """Seconds before the first, second, … try again."""

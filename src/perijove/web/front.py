@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from perijove.domain import failures
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail
+from perijove.log import log
 from perijove.web.answers import Form, refused
 from perijove.web.binder import Binder
 from perijove.web.challenge import PATH, Challenge
@@ -31,7 +31,6 @@ from perijove.web.records import Records
 Handler = Callable[[Request], Awaitable[Response]]
 READ = ("GET", "HEAD")
 EVERY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_log = structlog.get_logger("perijove.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,8 @@ def _route(row: Row, public: Public) -> Route:
             return await row.handler(request)
         except Fail as fail:
             return refused(request, fail.failure, row.form, public)
-        except Exception as error:  # noqa: BLE001  whatever went wrong is told, and told as ours
-            _log.exception("request failed", path=row.path)
+        except Exception as error:  # whatever went wrong is told, and told as ours
+            log.exception("request failed", path=row.path)
             return refused(request, failures.of(error), row.form, public)
 
     route = Route(row.path, endpoint, methods=list(row.methods), name=row.path)

@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from perijove.domain.events import Entry
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.ports import DataPlane
 from perijove.journal import ends
+from perijove.log import log
 from perijove.routing.reconcile import Applier, Trouble, keep
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
@@ -26,7 +25,6 @@ from perijove.wiring.certifying import CertificateParts, directories, joined
 from perijove.wiring.given import Given, Tasks
 from perijove.wiring.sockets import Door, serving
 
-log = structlog.get_logger()
 HEAD_START = 0.5
 """Seconds that names without a certificate have for themselves before the rest is imported and started."""
 

@@ -11,8 +11,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 
-import structlog
-
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
 from perijove.backends.sqlite import SqliteLedger
@@ -23,11 +21,10 @@ from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
+from perijove.log import log
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.wiring.given import Given, Layered, SystemClock
-
-log = structlog.get_logger()
 
 
 class Service:

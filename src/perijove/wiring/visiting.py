@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import structlog
 
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.listening import listening_url, own_url
 from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
+from perijove.log import log
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.certificate_metrics import CertificateMetrics
@@ -30,7 +30,6 @@ from perijove.wiring.launching import LaunchParts, joined
 from perijove.wiring.opening import Opened
 from perijove.wiring.sockets import serving
 
-log = structlog.get_logger()
 ANSWERS_WITHIN = 15.0
 """Seconds in which our own address must answer after everything has started."""
 

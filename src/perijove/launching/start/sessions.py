@@ -12,8 +12,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-import structlog
-
 from perijove.domain.events import (
     LaunchEvent,
     Phase,
@@ -43,8 +41,8 @@ from perijove.domain.ports import Clock, Sessions
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
 from perijove.launching.telling import logged
+from perijove.log import log
 
-log = structlog.get_logger()
 KEPT_LINES = 30
 LOOK_EVERY = 0.5
 """Seconds between looks at a server that does not answer yet."""
