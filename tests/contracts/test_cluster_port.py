@@ -15,11 +15,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from perijove.backends.cluster.kubernetes import USUAL, Limits, asked
+from perijove.backends.cluster.kubernetes import USUAL, Limits, asked, change
 from perijove.cli.main import app
 from perijove.doctor.cluster.diagnosis import diagnosed
 from perijove.domain.cluster import Recording
+from perijove.domain.cluster_failures import CHANGE_REFUSED
 from perijove.domain.failures import Fail
+from perijove.domain.findings import Change
 from perijove.wiring.cluster import from_folder
 from tests.doctor.cluster.world import (
     NAMESPACE,
@@ -29,6 +31,7 @@ from tests.doctor.cluster.world import (
     challenge,
     codes,
     healthy,
+    ingress,
     order,
     request,
     unplaced,
@@ -230,6 +233,51 @@ def test_an_account_that_may_see_nothing(tmp_path: Path) -> None:
         ask(tmp_path, [], nothing)
     assert raised.value.failure.kind.code == "cluster.api-unreachable"
     assert "cannot list" in raised.value.failure.evidence[0].saw
+
+
+WRONG_KIND = broken(
+    certificate(ready=False, spec={"issuerRef": {"kind": "ClusterIssuer", "name": "other"}}),
+    request('Referenced "ClusterIssuer" not found: clusterissuer.cert-manager.io "other" not found'),
+    ingress(annotations={"cert-manager.io/cluster-issuer": "other", "kept": "as it is"}),
+)
+FIXED = {"kept": "as it is", "cert-manager.io/issuer": "other"}
+
+
+def test_a_fix_changes_what_the_remedy_says_and_nothing_else(tmp_path: Path) -> None:
+    async def scenario() -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        async with serving(tmp_path, WRONG_KIND) as api:
+            seen = replace(await asked(None, None, str(api.kubeconfig)), now=NOW)
+            changes = [one for finding in diagnosed(seen).findings for one in finding.changes]
+            await change(None, None, changes, str(api.kubeconfig))
+            kept = api.double.objects["networking.k8s.io/v1/ingresses", NAMESPACE, "binderhub"]
+            return dict(kept["metadata"]["annotations"]), api.asked
+
+    notes, requests = asyncio.run(scenario())
+    assert {key: value for key, value in notes.items() if value is not None} == FIXED
+    path = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses/binderhub"
+    assert [one for one in requests if one[0] != "method.GET"] == [("method.PATCH", path)]
+
+
+def test_a_change_that_is_refused(tmp_path: Path) -> None:
+    path = f"patch /apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses/binderhub"
+    wanted = Change("networking.k8s.io", "Ingress", NAMESPACE, "binderhub", '{"metadata":{"annotations":{"a":"b"}}}')
+
+    async def scenario() -> None:
+        async with serving(tmp_path, WRONG_KIND, {path: refused("ingresses")}) as api:
+            await change(None, None, [wanted], str(api.kubeconfig))
+
+    with pytest.raises(Fail) as raised:
+        asyncio.run(scenario())
+    failure = raised.value.failure
+    assert failure.kind.code == CHANGE_REFUSED.code
+    assert failure.evidence[0].where == f"kubectl -n {NAMESPACE} annotate ingress binderhub a=b"
+    assert failure.evidence[0].saw.startswith("403")
+
+
+def test_a_recording_cannot_be_fixed(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["doctor", "kubernetes", "--from", str(tmp_path), "--fix"])
+    assert done.exit_code == 2
+    assert "recording" in done.output
 
 
 def told(arguments: list[str], config: Path) -> tuple[int, dict[str, Any]]:

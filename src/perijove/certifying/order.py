@@ -14,7 +14,7 @@ from perijove.domain.certificate_failures import CA_SLOW, CAA_FORBIDS, ORDER_INV
 from perijove.domain.certificates import AuthorizationView, ChallengeView, HostName, OrderStatus, OrderView, Problem
 from perijove.domain.failures import Evidence, Failure
 
-FIRST_LOOK, GROWTH, LONGEST_LOOK = 0.01, 1.5, 1.0
+FIRST_LOOK, GROWTH, LONGEST_LOOK = 0.005, 1.6, 1.0
 """Seconds between looks at a state that has just begun: the first, how they grow, the longest."""
 SLOW = 5.0
 """Seconds after which a state is told to last, and the CA's own Retry-After counts."""

@@ -6,6 +6,7 @@ asked, so that a restart goes on with it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -102,6 +103,7 @@ class Ordering:
         self._turn = AsyncExitStack()
         """Holds reloads back while the CA looks."""
         self._ask = ask
+        self._request: bytes | None = None
         self._told = 0
         """How often the state that lasts was told."""
         self._missed_since: float | None = None
@@ -160,14 +162,14 @@ class Ordering:
                 return [await self._presented(view, answers)]
             case Answer(challenge):
                 await self._turn.enter_async_context(self._turns.look())
-                await self._authority.answer(challenge)
+                # The key's way to the disk takes as long as the CA's answer, and needs nothing of it.
+                await asyncio.gather(self._authority.answer(challenge), self._requested())
                 self._known = replace(
                     self._known, answered=self._known.answered | {challenge}, since=self._clock.now(), looks=0
                 )
                 return [ChallengeAnswered(challenge)]
             case Finalize():
-                request = await self._disk(lambda: self._secrets.request(self._ask.attempt, self._ask.spec.host))
-                return self._seen(await self._authority.finalize(self._known.order, request))
+                return self._seen(await self._authority.finalize(self._known.order, await self._requested()))
             case Download(url):
                 return [await self._downloaded(url)]
             case LookAgain(at, urls):
@@ -176,6 +178,12 @@ class Ordering:
                 await self._clock.sleep(max(0.0, at - self._clock.now()))
                 return await self._looked(urls)
         return []
+
+    async def _requested(self) -> bytes:
+        """The request for the certificate; its key is on the disk then."""
+        if self._request is None:
+            self._request = await self._disk(lambda: self._secrets.request(self._ask.attempt, self._ask.spec.host))
+        return self._request
 
     async def _looked(self, urls: tuple[str, ...]) -> list[CertificateEvent]:
         """Ask for these authorizations, or for the order where there are none or all are valid now."""

@@ -49,14 +49,14 @@ STEPS = [
     pytest.param(SHOWN, Answer("c"), id="put up: the CA is told"),
     pytest.param(
         replace(SHOWN, authorizations={"a": replace(VIEW, challenges=(replace(HTTP, status="processing"),))}),
-        LookAgain(NOW + 0.01, ("a",)),
+        LookAgain(NOW + 0.005, ("a",)),
         id="told by somebody before us: not told again",
     ),
-    pytest.param(ANSWERED, LookAgain(NOW + 0.01, ("a",)), id="told: the authorization is looked at"),
-    pytest.param(seen("valid"), LookAgain(NOW + 0.01), id="valid, the order not yet ready: the order is looked at"),
+    pytest.param(ANSWERED, LookAgain(NOW + 0.005, ("a",)), id="told: the authorization is looked at"),
+    pytest.param(seen("valid"), LookAgain(NOW + 0.005), id="valid, the order not yet ready: the order is looked at"),
     pytest.param(being(OrderStatus.READY), Finalize(), id="ready"),
-    pytest.param(being(OrderStatus.PROCESSING), LookAgain(NOW + 0.01), id="processing"),
-    pytest.param(being(OrderStatus.VALID), LookAgain(NOW + 0.01), id="valid without a certificate"),
+    pytest.param(being(OrderStatus.PROCESSING), LookAgain(NOW + 0.005), id="processing"),
+    pytest.param(being(OrderStatus.VALID), LookAgain(NOW + 0.005), id="valid without a certificate"),
     pytest.param(being(OrderStatus.VALID, certificate="u"), Download("u"), id="valid"),
     pytest.param(replace(being(OrderStatus.READY), rehearsal=True), Done(), id="a rehearsal that is ready"),
     pytest.param(being(OrderStatus.INVALID), LookAtAuthorizations(("a",)), id="invalid: the authorization may say why"),
@@ -120,8 +120,8 @@ def pauses(retry_after: float) -> list[float]:
 
 def test_looks_begin_within_a_hundredth_and_grow_to_a_second_and_then_to_ten() -> None:
     times = pauses(0)
-    assert times[0] == pytest.approx(0.01)
-    assert times[1] - times[0] == pytest.approx(0.015)
+    assert times[0] == pytest.approx(0.005)
+    assert times[1] - times[0] == pytest.approx(0.008)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gap for gap, at in zip(gaps, times, strict=False) if at < 58) == pytest.approx(1.0)
     assert gaps[-1] == pytest.approx(10.0)
