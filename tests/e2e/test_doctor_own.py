@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 
@@ -27,6 +28,7 @@ from perijove.domain.failures import (
     NAMESPACES_FORBIDDEN,
     NOT_UP,
     PORT_TAKEN,
+    SANDBOX_FAILED,
     SERVER_TOO_SLOW,
 )
 from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED
@@ -265,3 +267,27 @@ def test_another_server_where_the_name_leads(tmp_path: Path, empty_state: State)
     served = [one for one in told["told"] if one["code"] == NOT_SERVED.code]
     assert [one["confidence"] for one in served] == ["likely"]
     assert "127.0.0.9" in served[0]["cause"]
+
+
+@pytest.mark.skipif(shutil.which("nsenter") is None, reason="util-linux's nsenter is not installed")
+def test_a_launch_that_a_switch_of_the_kernel_breaks_names_the_switch(tmp_path: Path, empty_state: State) -> None:
+    """Forbidden while the service runs, as hardening does: on the page and in the stream."""
+    inside, folder = tmp_path / "python", tmp_path / "tiny"
+    inside.write_text(f'#!/bin/sh\nexec unshare --user --map-root-user {sys.executable} "$@"\n')
+    inside.chmod(0o755)
+    folder.mkdir()
+    (folder / "README.md").write_text("tiny\n")
+    service = Service(empty_state, python=str(inside)).up()
+    try:
+        assert service.process is not None
+        enter = ["nsenter", "--user", "--preserve-credentials", f"--target={service.process.pid}"]
+        subprocess.run([*enter, "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces"], check=True, timeout=10)
+        failed = service.launch(str(folder), fails=True)[-1]["event"]["failure"]
+        page = httpx.get(f"{service.url}launch/1", timeout=10, trust_env=False).text
+    finally:
+        service.stop()
+    assert failed["kind"] == NAMESPACES_FORBIDDEN.code
+    assert {"where": "user.max_user_namespaces", "saw": "0"} in failed["evidence"]
+    assert SANDBOX_FAILED.code in next(one["saw"] for one in failed["evidence"] if "ended with" in one["where"])
+    assert NAMESPACES_FORBIDDEN.title in page
+    assert "user.max_user_namespaces" in page

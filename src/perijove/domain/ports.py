@@ -5,11 +5,12 @@ A backend implements a port; one contract test in `tests/contracts/` runs agains
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from perijove.domain.events import Entry, Event, SessionEvent
+from perijove.domain.failures import Failure
 from perijove.domain.nouns import (
     Checkout,
     DataPlaneTable,
@@ -41,6 +42,10 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+Explain = Callable[[Failure], Awaitable[Failure]]
+"""Says why a launch failed, where something beneath it knows; else gives the failure back. Never raises."""
 
 
 class Repositories(Protocol):

@@ -12,7 +12,7 @@ from perijove.domain.events import Failed as LaunchFailed
 from perijove.domain.failures import BUG, Fail, Failure, Retry
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session
-from perijove.domain.ports import Clock, Environments, Repositories
+from perijove.domain.ports import Clock, Environments, Explain, Repositories
 from perijove.domain.settings import Settings
 from perijove.launching.build.builder import Builds
 from perijove.launching.start.admission import refusal
@@ -25,6 +25,11 @@ from perijove.log import log
 NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 DELAYS = (2.0, 5.0, 10.0, 20.0)
 """Seconds before the first, second, … try again."""
+
+
+async def as_it_is(failure: Failure) -> Failure:
+    """Nobody knows more than the failure says."""
+    return failure
 
 
 class LaunchWay:
@@ -40,6 +45,7 @@ class LaunchWay:
         keys: Keys,
         clock: Clock,
         settings: Callable[[], Settings],
+        explain: Explain = as_it_is,
     ) -> None:
         self.repositories = repositories
         self.environments = environments
@@ -49,6 +55,7 @@ class LaunchWay:
         self._keys = keys
         self._clock = clock
         self._settings = settings
+        self._explain = explain
 
     async def launch(self, number: int, address: RepoAddress) -> AsyncGenerator[LaunchEvent, None]:
         """Tell launch `number` as it happens; the last event is Ready or Failed, never both.
@@ -67,7 +74,7 @@ class LaunchWay:
                     log.exception("a launch met a bug", launch=number)
             delay = self._delay(failure, tries)
             if delay is None:
-                yield LaunchFailed(failure)
+                yield LaunchFailed(await self._explain(failure))
                 return
             yield Retrying(failure, delay)
             await self._clock.sleep(delay)

@@ -46,6 +46,16 @@ async def look(state: State, settings: Settings, admin: Failure | None, clock: C
     return Own(clock.now(), settings, beneath.result(), service.result(), journal.result(), shown.result())
 
 
+async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
+    """The machine and the journal alone."""
+    why = Unseen("the machine alone was looked at")
+    service = Service(0, None, why, why, why, 0, why, ())
+    async with asyncio.TaskGroup() as group:
+        ground = group.create_task(_ground(state, settings), name="look at the machine")
+        journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
+    return Own(clock.now(), settings, ground.result(), service, journal.result())
+
+
 async def with_launch(own: Own, state: State) -> Own:
     """The same, and whether a launch gets to a kernel."""
     return replace(own, launch=await trying.launch(state, own.settings.service))

@@ -11,7 +11,7 @@ from perijove.backends.git import GitRepositories
 from perijove.backends.pad.client import Pad
 from perijove.domain.keys import Keys
 from perijove.domain.listening import loopback_only
-from perijove.domain.ports import Clock
+from perijove.domain.ports import Clock, Explain
 from perijove.domain.settings import PrivateAddresses, Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
@@ -45,6 +45,7 @@ def joined(
     keys: Keys,
     clock: Clock,
     group: asyncio.TaskGroup,
+    explain: Explain,
 ) -> LaunchParts:
     """All objects, each given what it needs."""
     now = settings()
@@ -53,7 +54,9 @@ def joined(
     environments = UvEnvironments(state, now.build, pad)
     builds = Builds(environments, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
-    way = LaunchWay(repositories, environments, builds, Queue(sessions, settings), sessions, keys, clock, settings)
+    way = LaunchWay(
+        repositories, environments, builds, Queue(sessions, settings), sessions, keys, clock, settings, explain
+    )
     return LaunchParts(pad, repositories, environments, sessions, Launches(way, journal, group))
 
 

@@ -25,6 +25,7 @@ from perijove.web.certificate_metrics import CertificateMetrics
 from perijove.web.challenge import MARKER, NOBODYS
 from perijove.web.front import public_app
 from perijove.web.public import Public
+from perijove.wiring.explaining import explainer
 from perijove.wiring.given import Given, Tasks
 from perijove.wiring.launching import LaunchParts, joined
 from perijove.wiring.opening import Opened
@@ -37,7 +38,8 @@ ANSWERS_WITHIN = 15.0
 @asynccontextmanager
 async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: Tell) -> AsyncIterator[None]:
     """Visitors and operators are served; launches are drained when the block ends well. Raises Fail: `platform.*`."""
-    launching = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group)
+    explain = explainer(given.state, given.settings, given.clock)
+    launching = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, explain)
     given.reloaded.append(launching.reload)
     admin, public, tasks = _admin(given, opened, launching), _public(given, opened, launching), Tasks(given.group)
     try:

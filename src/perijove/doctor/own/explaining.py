@@ -1,0 +1,48 @@
+"""Why a launch failed, where the machine beneath it can say. In: the failure, facts. Out: a failure. Pure.
+
+Most failures say themselves what broke. Those below say what did not work; what the doctor finds wrong with the machine
+at that moment, and what can bring them about, is told in their place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from perijove.doctor.engine import Check, examine
+from perijove.doctor.own import diagnosis
+from perijove.domain import failures as rows
+from perijove.domain.failures import Evidence, Failure
+from perijove.domain.ground import Own
+
+_SANDBOX = ("ground.programs", "ground.sandbox", "ground.state", "ground.disk")
+_SERVER = ("ground.state", "ground.disk")
+_FAR = ("ground.clock", "ground.disk")
+BY: dict[str, tuple[str, ...]] = {
+    rows.SANDBOX_FAILED.code: _SANDBOX,
+    rows.PAD_DOWN.code: _SANDBOX,
+    rows.BUG.code: _SANDBOX,
+    rows.SERVER_CRASHED.code: _SERVER,
+    rows.SERVER_HANGS.code: _SERVER,
+    rows.SERVER_TOO_SLOW.code: _SERVER,
+    rows.INSTALL_FAILED.code: (*_SERVER, "ground.programs", "ground.clock"),
+    rows.HOST_UNREACHABLE.code: _FAR,
+    rows.FETCH_FAILED.code: _FAR,
+    rows.INDEX_UNREACHABLE.code: _FAR,
+}
+"""What can bring a failure about, by its code: names of checks."""
+
+
+def may_be(failure: Failure) -> bool:
+    """Whether it is worth a look at the machine."""
+    return failure.kind.code in BY
+
+
+def explained(failure: Failure, own: Own) -> Failure:
+    """The root cause, with what the launch ended with as its last evidence; else the failure itself."""
+    wanted = BY.get(failure.kind.code, ())
+    checks = [Check(one.name, one.question, one.look) for one in diagnosis.CHECKS if one.name in wanted]
+    root = next((told.finding for told in examine(own, checks).told if not told.finding.foreseen), None)
+    if root is None or root.code == failure.kind.code:
+        return failure
+    ended = Evidence("the launch ended with", f"{failure.kind.code}: {failure.cause}")
+    return replace(root.failure, evidence=(*root.failure.evidence, ended, *failure.evidence[:2]))
