@@ -1,0 +1,55 @@
+"""`perijove doctor kubernetes` before a recording as large as clusters get: soon, and in little memory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from perijove.domain.cluster import day
+from tests.doctor.cluster.world import GI, NOW, Json, claim, event, healthy, pod, unplaced
+
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+OBJECTS = 5000
+QUICK, LOADED = 2.0, 4
+"""Seconds, and how many times as long it may take where other tests run beside it."""
+MEMORY = 300 * 1024
+"""Kilobytes."""
+
+
+def crowded() -> list[Json]:
+    """A healthy cluster with sessions, their events and old claims, each as wordy as real ones; one waits for room."""
+    words = [{"name": f"SETTING_{number}", "value": "x" * 40} for number in range(60)]
+    notes = {f"example.org/note-{number}": "y" * 80 for number in range(20)}
+    sessions = [
+        pod(f"jupyter-{number}", "singleuser-server", age=3600, memory=str(GI), spec={"env": words})
+        for number in range(OBJECTS // 3)
+    ]
+    stuck = unplaced("jupyter-b", "0/2 nodes are available: 2 Insufficient memory.")
+    whole = [*healthy(), stuck, *sessions]
+    whole += [event(one, "Started", "Started container notebook", "Normal", age=3000) for one in sessions]
+    return whole + [claim(f"claim-{number}", annotations=notes) for number in range(OBJECTS - len(whole))]
+
+
+def test_five_thousand_objects_take_two_seconds_and_three_hundred_megabytes(tmp_path: Path) -> None:
+    objects = crowded()
+    assert len(objects) == OBJECTS
+    for kind in {one["kind"] for one in objects}:
+        items = {"apiVersion": "v1", "kind": "List", "items": [one for one in objects if one["kind"] == kind]}
+        written = yaml.dump(items, Dumper=yaml.CSafeDumper, sort_keys=False)
+        (tmp_path / f"{kind.lower()}.yaml").write_text(written)
+    command = [sys.executable, "-m", "perijove", "doctor", "kubernetes", "--json", "--from", str(tmp_path)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    began = time.monotonic()
+    ran = subprocess.run([*command, "--now", day(NOW)], capture_output=True, text=True, check=False, timeout=60)
+    took, most = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(f"{OBJECTS} objects in {took:.2f} s and {most / 1024:.0f} MB")
+    assert [one["code"] for one in json.loads(ran.stdout)["told"]] == ["cluster.pod-unschedulable-full"]
+    assert took < QUICK * LOADED
+    assert most < max(MEMORY, before + 1), "another child of this process was larger"
