@@ -59,6 +59,8 @@ class Thing:
     """For a Secret: what was in it and could be parsed."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """For BinderHub's own Secret: the settings that are no secrets, as dotted names and text."""
+    written: float = 0
+    """For a Secret: when its values were written last, where that is told. kubectl leaves it out, the API tells it."""
 
     @property
     def kind(self) -> str:

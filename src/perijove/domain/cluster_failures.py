@@ -20,6 +20,11 @@ CHANGE_REFUSED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Have somebody make it who may, by the command that is told.",
 )  # fmt: skip
+TOKENS_CHANGE = row(
+    "cluster.tokens-change-at-restart", "A restart will bring in other tokens than those in use",
+    Owner.OPERATOR, Retry.NEVER,
+    "Restart hub, proxy and binder together, at a time that you choose.",
+)  # fmt: skip
 # the hub, and BinderHub's way to it
 LAUNCHES_FAIL = row(
     "cluster.launches-fail", "BinderHub cannot have the hub start servers",

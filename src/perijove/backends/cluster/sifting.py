@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -26,6 +27,7 @@ from perijove.domain.cluster import (
     items,
     listed,
     mapping,
+    moment,
     text,
 )
 
@@ -66,13 +68,13 @@ def things(documents: Iterable[Any]) -> Iterator[Thing]:
 
 def thing(raw: dict[str, Any]) -> Thing:
     """One object, sifted; the mapping given is changed."""
-    metadata = raw.get("metadata")
+    metadata, fields = raw.get("metadata"), None
     if isinstance(metadata, dict):
-        metadata.pop("managedFields", None)
+        fields = metadata.pop("managedFields", None)
         if isinstance(metadata.get("annotations"), dict):
             metadata["annotations"].pop(_LAST_APPLIED, None)
     if raw.get("kind") == "Secret":
-        return _secret(raw)
+        return replace(_secret(raw), written=_written(fields))
     if raw.get("kind") == "ConfigMap":
         raw = {key: value for key, value in raw.items() if key not in {"data", "binaryData"}}
     for pod in (raw.get("spec"), at(raw, "spec", "template", "spec")):
@@ -81,6 +83,12 @@ def thing(raw: dict[str, Any]) -> Thing:
                 if isinstance(variable, dict) and "value" in variable:
                     variable["value"] = ""
     return Thing(raw)
+
+
+def _written(fields: Any) -> float:
+    """When values were written last, by the list of who manages which fields."""
+    of_values = (one for one in listed({"fields": fields}, "fields") if "f:data" in mapping(one.get("fieldsV1")))
+    return max((moment(one.get("time")) for one in of_values), default=0)
 
 
 def _secret(raw: Mapping[str, Any]) -> Thing:

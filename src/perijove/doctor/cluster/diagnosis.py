@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from perijove.doctor.cluster import (
     autohttps,
+    foreseen,
     hub_api,
     images,
     issuing,
@@ -192,6 +193,8 @@ CHECKS: tuple[Check[Cluster], ...] = (
         network.classes, network.site)),
     Check("certificate-manager", "Does cert-manager work?", _all(network.manager, network.legacy)),
     Check("certificates", "Are certificates issued, served and renewed?", certificates),
+    Check("foreseen", "Will it be so after the next restart?", _all(
+        foreseen.tokens, foreseen.limits)),
     Check("hub", "Can BinderHub call the hub?", _to_the_hub),
     Check("logs", "Do logs say what objects do not?", _spoken),
 )  # fmt: skip
