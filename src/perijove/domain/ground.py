@@ -41,6 +41,16 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeThen:
+    """How much of the disk was free at some time."""
+
+    at: float
+    """Unix seconds."""
+    disk: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """The machine."""
 
@@ -60,6 +70,8 @@ class Ground:
     """Why the state directory cannot be used."""
     too_open: tuple[tuple[Path, int], ...]
     """Files of secrets that others than their owner may read, with their modes."""
+    past: tuple[FreeThen, ...] = ()
+    """What was free before, the oldest first; as far back as the service kept it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,11 @@ class State:
         return self.root / "control"
 
     @property
+    def free_disk(self) -> Path:
+        """How much of the disk was free, hour by hour; 0600."""
+        return self.control / "free-disk"
+
+    @property
     def database(self) -> Path:
         """The journal; 0600."""
         return self.control / "perijove.db"

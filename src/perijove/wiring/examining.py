@@ -15,11 +15,11 @@ from perijove.backends import sqlite, statedir
 from perijove.backends.caddy import Caddy, addresses
 from perijove.backends.caddy.program import binary
 from perijove.backends.environments import uv
-from perijove.backends.ground import holding, machine, programs
+from perijove.backends.ground import holding, machine, past, programs
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
-from perijove.domain.ground import CertificateSeen, Ground, Journal, Own, Service, Unseen
+from perijove.domain.ground import CertificateSeen, FreeThen, Ground, Journal, Own, Service, Unseen
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_url
 from perijove.domain.ports import Clock
@@ -77,8 +77,15 @@ async def _ground(state: State, settings: Settings) -> Ground:
     unusable, too_open = _files(state)
     return Ground(
         state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
-        unusable, too_open,
+        unusable, too_open, _past(state),
     )  # fmt: skip
+
+
+def _past(state: State) -> tuple[FreeThen, ...]:
+    try:
+        return past.read(state.free_disk)
+    except OSError:
+        return ()  # another user's service keeps it to itself
 
 
 async def _sandbox(state: State) -> Failure | None:

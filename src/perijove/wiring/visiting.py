@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from perijove.backends.ground import machine, past
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
+from perijove.domain.ground import FreeThen
 from perijove.domain.listening import listening_url, own_url
 from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Tell
@@ -31,6 +33,8 @@ from perijove.wiring.launching import LaunchParts, joined
 from perijove.wiring.opening import Opened
 from perijove.wiring.sockets import serving
 
+NOTED = 3600.0
+"""Seconds between notes of what is free on the disk."""
 ANSWERS_WITHIN = 15.0
 """Seconds in which our own address must answer after everything has started."""
 
@@ -43,7 +47,7 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
     given.reloaded.append(launching.reload)
     admin, public, tasks = _admin(given, opened, launching), _public(given, opened, launching), Tasks(given.group)
     try:
-        await _ready(launching, tasks, tell)
+        await _ready(given, launching, tasks, tell)
         async with serving(admin.app(), given.state.admin_socket):
             opened.door.leads_to = public_app(public)
             await _answers(given.settings(), given.keys.solver_marker())
@@ -84,7 +88,17 @@ def _public(given: Given, opened: Opened, launching: LaunchParts) -> Public:
     return public
 
 
-async def _ready(launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
+async def _watch_disk(given: Given) -> None:
+    """Note what is free, hour by hour; the doctor makes a forecast of it."""
+    while True:
+        try:
+            past.add(given.state.free_disk, FreeThen(given.clock.now(), machine.room(given.state.root).disk))
+        except OSError as error:
+            log.warning("free space could not be noted", saw=str(error)[:300])
+        await given.clock.sleep(NOTED)
+
+
+async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
     """Have everything that a launch needs."""
     await launching.pad.ensure()
     tell(_ground(await launching.pad.isolation()))
@@ -95,6 +109,7 @@ async def _ready(launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
     launching.repositories.sweep()
     launching.launches.recover()
     tasks.add(launching.sessions.cull(), "sessions, culled")
+    tasks.add(_watch_disk(given), "free space, noted")
 
 
 def _ground(isolation: Isolation) -> str:

@@ -13,6 +13,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
     Check("ground.state", "Can the state directory be used?", ground.state),
     Check("ground.disk", "Is there room on its disk?", ground.disk),
+    Check("ground.filling", "Will there be room in a week?", ground.filling, ("ground.disk",)),
     Check("ground.memory", "Is there memory for one more session?", ground.memory),
     Check("ground.clock", "Is the clock right?", ground.clock),
     Check("ground.files", "Are keys their owner's alone?", ground.files),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 
+from perijove.certifying.moments import moment, span
 from perijove.certifying.verdict.judging import clock_wrong
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence
 from perijove.domain.findings import Confidence, Finding
-from perijove.domain.ground import Own, Unseen
+from perijove.domain.ground import FreeThen, Own, Unseen
 from perijove.domain.service_failures import FILE_TOO_OPEN
 from perijove.launching.start.admission import Load, shortage
 
 MEGABYTE = 1024**2
+DAY = 86400.0
+SOON = 7 * DAY
+"""Seconds that a forecast looks ahead, and back."""
+SAMPLES = 12
+STEADY = 0.8
+"""Samples, and how well a line must fit them, for a forecast that is worth its name."""
 FEW_INODES = 10_000
 """As for admission: fewer are too few for one more session."""
 
@@ -51,6 +59,41 @@ def disk(own: Own) -> Iterator[Finding]:
     if cause:
         commands = ("perijove clean", f"du -xhd2 {own.ground.root} | sort -h | tail")
         yield Finding(DISK_FULL(cause, where), str(own.ground.root), Confidence.CERTAIN, commands=commands)
+
+
+def filling(own: Own) -> Iterator[Finding]:
+    """When launches will find no room, at the pace of the last days; where that is soon."""
+    room, need = own.ground.room, own.settings.launching.keep_disk
+    since = [one for one in own.ground.past if own.now - SOON <= one.at <= own.now]
+    if len(since) < SAMPLES or own.now - since[0].at < DAY:
+        raise NotSeen("free space was not watched for a day yet")
+    pace, fits = _pace([*since, FreeThen(own.now, room.disk)])
+    if pace >= 0 or fits < STEADY or room.disk <= need:
+        return
+    left = (room.disk - need) / -pace
+    if left < SOON:
+        pace_of = f"the pace of the last {span(own.now - since[0].at)}"
+        cause = f"at {pace_of}, launches find no room from {moment(own.now + left)} on"
+        then = Evidence(f"free on {moment(since[0].at)}", f"{_megabytes(since[0].disk)} MB")
+        saw = f"{_megabytes(room.disk)} MB, {_megabytes(-pace * DAY)} less a day"
+        now = Evidence(f"statvfs {own.ground.root}", saw)
+        commands = ("perijove clean", f"du -xhd2 {own.ground.root} | sort -h | tail")
+        yield Finding(
+            DISK_FULL(cause, then, now, remedy="Find what grows, or give it a larger disk, before that day."),
+            str(own.ground.root), Confidence.LIKELY, commands=commands, foreseen=True,
+        )  # fmt: skip
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / MEGABYTE:,.0f}"
+
+
+def _pace(samples: Sequence[FreeThen]) -> tuple[float, float]:
+    """Bytes a second by least squares, and how well that fits: the square of the correlation."""
+    times, sizes = [one.at for one in samples], [float(one.disk) for one in samples]
+    if len(set(sizes)) == 1:
+        return 0.0, 0.0
+    return statistics.linear_regression(times, sizes).slope, statistics.correlation(times, sizes) ** 2
 
 
 def memory(own: Own) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from perijove.certifying.moments import moment
 from perijove.doctor.engine import Outcome
 from perijove.doctor.own.diagnosis import CHECKS, diagnosed
 from perijove.domain.certificate_failures import CLOCK_WRONG
@@ -21,7 +22,7 @@ from perijove.domain.failures import (
     WAITED_TOO_LONG,
     Kind,
 )
-from perijove.domain.ground import Damage, Ground, Journal, Own, Program, Service, Unseen
+from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
 from perijove.domain.nouns import Room
 from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED
 from perijove.domain.settings import Settings
@@ -77,6 +78,38 @@ def test_one_thing_wrong_is_the_one_thing_told(case: str) -> None:
 def test_what_is_not_broken_yet_is_told_as_foreseen() -> None:
     for case in ("memory is short", "the secret is another"):
         assert [one.foreseen for one in diagnosed(BAD[case][0]).findings] == [True]
+
+
+def watched(*, days: float = 3, a_day: int = 10 << 30, noise: int = 0, free: int = 20 << 30) -> Own:
+    """A machine whose disk lost so many bytes a day, noted every two hours; `noise` goes up and down."""
+    hours = [days * 24 - 2 * number for number in range(int(days * 12))]
+    past = tuple(
+        FreeThen(NOW - hour * 3600, int(free + a_day * hour / 24) + noise * (1 if number % 2 else -1))
+        for number, hour in enumerate(hours)
+    )
+    return with_ground(past=past, room=replace(ROOM, disk=free))
+
+
+def test_a_disk_that_will_be_full_is_foreseen_with_the_day() -> None:
+    (told,) = diagnosed(watched()).told
+    assert (told.finding.code, told.finding.foreseen) == (DISK_FULL.code, True)
+    assert moment(NOW + 1.9 * 86400) in told.finding.failure.cause, "20 GB less the one that launches need, at 10 a day"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        watched(a_day=1 << 30),
+        watched(a_day=-(1 << 30)),
+        watched(a_day=0),
+        watched(noise=30 << 30),
+        watched(days=0.9),
+        WELL,
+    ],
+    ids=["not within a week", "it gets emptier", "nothing changes", "it goes up and down", "not a day yet", "no notes"],
+)
+def test_what_is_no_sign_of_a_full_disk(own: Own) -> None:
+    assert diagnosed(own).findings == ()
 
 
 def test_a_taken_port_explains_a_dead_caddy() -> None:
