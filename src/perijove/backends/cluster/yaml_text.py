@@ -15,7 +15,9 @@ from typing import Any
 
 import yaml
 
-_DOCUMENT = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_NOT_KUBECTLS = re.compile(r"^(?:---[ \t]+\S|\.\.\.|%)", re.MULTILINE)
+"""What stands beside a document's beginning, or between documents: the library reads the whole text then."""
 _KEY = re.compile(r"""( *)(?:([A-Za-z0-9_.~/$()][^\s:#]*|"[^"\\]*"|'[^']*'):(?: +|$))?(.*)""")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BLOCK = re.compile(r"[|>][-+0-9]*$")
@@ -43,6 +45,9 @@ _Loader.yaml_implicit_resolvers = {
 
 def documents(text: str) -> Iterator[Any]:
     """All documents of a file. Raises yaml.YAMLError for what is no YAML."""
+    if _NOT_KUBECTLS.search(text):
+        yield from yaml.load_all(text, _Loader)
+        return
     for part in _DOCUMENT.split(text):
         if not part.strip():
             continue
@@ -239,7 +244,11 @@ class _Reader:
         text = "\n".join(
             [line[indent:] if name else f"? {line.strip()}", *(one[indent:] for one in lines[start + 1 : self.at])]
         )
-        value = yaml.load(text, _Loader)  # noqa: S506
+        # A line that another follows has an end of its own, which block scalars keep.
+        try:
+            value = yaml.load(text + ("\n" if self.at < len(lines) else ""), _Loader)  # noqa: S506
+        except yaml.YAMLError as error:
+            raise Unusual from error
         if not isinstance(value, dict) or len(value) != 1:
             raise Unusual
         return next(iter(value.values())) if name else next(iter(value))
