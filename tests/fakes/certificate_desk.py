@@ -143,7 +143,9 @@ class Desk:
     async def state(self, host: HostName) -> CertificateState:
         one = next(one for one in self.records if one.name == host)
         fingerprint, ends = (one.secret.fingerprint, one.secret.not_after) if one.secret else ("", 0.0)
-        return CertificateState(host, fingerprint, ends, one.failure, one.next_attempt, None, inside=False)
+        return CertificateState(
+            host, fingerprint, ends, one.failure, one.next_attempt, proof=True, today=None, inside=False
+        )
 
     def issuers(self) -> Sequence[IssuerRecord]:
         since = self.now() - 3 * DAY

@@ -60,6 +60,7 @@ class Overview:
             record.secret.not_after if record.secret else 0,
             failed,
             record.next_attempt,
+            verdict is not None,
             verdict.failure if verdict else None,
             verdict is not None and verdict.confidence is Confidence.INSIDE,
         )

@@ -184,7 +184,7 @@ class Serving:
             else:
                 if seen.fingerprint == secret.fingerprint:
                     return seen
-                words = f"{seen.subject}, signed by {seen.signed_by}, SHA-256 {seen.fingerprint}"
+                words = f"{seen.called}, signed by {seen.signed_by}, SHA-256 {seen.fingerprint}"
             if self._clock.now() >= deadline:
                 log.warning("a new certificate is not served, the old one goes back", host=secret.host, saw=words)
                 cause = f"{address} shows something else for {name}"

@@ -110,5 +110,6 @@ def _certificate(one: CertificateSeen) -> Looked:
     steps = [Evidence("the service has", ends)]
     for port in one.shown:
         shows = port.certificate
-        steps.append(Evidence(port.address, f"{shows.subject}, signed by {shows.signed_by}" if shows else port.words))
+        saw = f"{shows.called}, signed by {shows.signed_by}" if shows else port.words
+        steps.append(Evidence(port.address, saw))
     return Looked(f"Certificate {state.host}", tuple(steps))

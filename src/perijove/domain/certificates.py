@@ -251,6 +251,11 @@ class SeenCertificate:
     problem: str = ""
     """Why it is not trusted, in OpenSSL's words; `` where nobody asked."""
 
+    @property
+    def called(self) -> str:
+        """Its subject, or its names where that says nothing, as CAs have it by now."""
+        return self.subject or ", ".join(self.names[:5])
+
 
 # What is seen of a host
 

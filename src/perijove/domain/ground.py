@@ -129,8 +129,10 @@ class CertificateState:
     failure: Failure | None
     """What the last attempt failed by."""
     next_attempt: float
+    proof: bool
+    """Whether a CA wants to see, at the host itself, that the name is ours."""
     today: Failure | None
-    """What an order would meet now; None too where no CA is asked for a proof."""
+    """What its look would meet now."""
     inside: bool
     """Whether that was seen from this machine only."""
 

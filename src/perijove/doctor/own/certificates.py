@@ -31,8 +31,10 @@ def _over(own: Own, state: CertificateState) -> bool:
 
 def reachable(own: Own) -> Iterator[Finding]:
     """What an order would meet now: told today, though the certificate may hold for months."""
-    for one in _all(own):
-        state = one.state
+    asked = [one.state for one in _all(own) if one.state.proof]
+    if not asked:
+        raise NotSeen("no CA is asked that would look")
+    for state in asked:
         if state.today is not None:
             sure = Confidence.LIKELY if state.inside else Confidence.CERTAIN
             yield Finding(state.today, _subject(state), sure, foreseen=not _over(own, state))
@@ -78,4 +80,4 @@ def _something_else(state: CertificateState, port: Shown) -> str:
         return port.words if port.ours else ""
     if shows.fingerprint == state.fingerprint or (shows.trusted and not port.ours):
         return ""
-    return f"{shows.subject}, signed by {shows.signed_by}, SHA-256 {shows.fingerprint}"
+    return f"{shows.called}, signed by {shows.signed_by}, SHA-256 {shows.fingerprint}"

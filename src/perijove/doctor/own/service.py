@@ -60,7 +60,9 @@ def data_plane(own: Own) -> Iterator[Finding]:
     if failure is not None:
         ports = own.service.ports
         because = ports.kind.code if isinstance(ports, Failure) else ""
-        yield Finding(failure, "Caddy", Confidence.CERTAIN, because)
+        pid = own.service.caddy
+        commands = (f"kill -9 {pid}   # the service starts it again; sessions stay",) if pid else ()
+        yield Finding(failure, "Caddy", Confidence.CERTAIN, because, commands)
 
 
 def secret(own: Own) -> Iterator[Finding]:

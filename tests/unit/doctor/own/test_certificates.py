@@ -28,7 +28,7 @@ DAY = 86400.0
 HOST, OURS, THEIRS = "a.example", "127.0.0.1:443", "198.51.100.7:443"
 RIGHT = SeenCertificate(HOST, (HOST,), "R10", NOW - DAY, NOW + 60 * DAY, "aa", False, True)
 WRONG = replace(RIGHT, subject="ingress.local", signed_by="ingress.local", fingerprint="bb", trusted=False)
-STATE = CertificateState(HOST, "aa", NOW + 60 * DAY, None, 0, None, inside=False)
+STATE = CertificateState(HOST, "aa", NOW + 60 * DAY, None, 0, proof=True, today=None, inside=False)
 SHOWN = (Shown(OURS, True, RIGHT, ""), Shown(THEIRS, False, RIGHT, ""))
 
 
@@ -111,6 +111,12 @@ def test_a_launch_that_failed_tells_what_it_ended_with() -> None:
 )
 def test_nothing_is_launched_where_it_could_only_fail(own: Own, may: bool) -> None:
     assert launchable(own) is may
+
+
+def test_where_no_ca_looks_nobody_says_what_it_would_see() -> None:
+    results = {one.name: one for one in diagnosed(certified(proof=False)).results}
+    assert results["certificates.reachable"].outcome is Outcome.SKIPPED
+    assert results["certificates.shown"].outcome is Outcome.WELL
 
 
 def test_a_service_without_hosts_of_its_own_has_no_certificates_to_ask_about() -> None:
