@@ -32,7 +32,7 @@ from perijove.domain.failures import (
     SANDBOX_FAILED,
     SERVER_TOO_SLOW,
 )
-from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED
+from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED, STORE_DAMAGED
 from perijove.domain.state import State
 from tests.e2e.certified import certified_world
 from tests.e2e.service import Service, until
@@ -145,6 +145,17 @@ def test_garbage_in_the_journal_is_told_with_its_row(service: Service) -> None:
             db.execute("delete from events where seq = ?", (number,))
     assert codes(told) == [JOURNAL_DAMAGED.code]
     assert f"seq {number}" in told["told"][0]["cause"]
+
+
+def test_garbage_in_the_store_is_told_and_taken_away_by_fix(service: Service) -> None:
+    garbage = service.state.environments / "0123456789abcdef"
+    garbage.mkdir()
+    (garbage / "perijove.json").write_text('{"python": ')
+    _, told = doctor(service.state.root)
+    assert codes(told) == [STORE_DAMAGED.code]
+    status, told = doctor(service.state.root, flags=("--no-launch", "--fix", "--yes"))
+    assert (status, told["told"]) == (0, [])
+    assert not garbage.exists()
 
 
 def test_forbidden_namespaces_are_told_with_their_switch(service: Service) -> None:

@@ -51,6 +51,15 @@ class FreeThen:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """What cannot be read."""
+
+    where: str
+    """`events, seq 17 (launch/3)` of the journal, or a file."""
+    saw: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """The machine."""
 
@@ -70,17 +79,10 @@ class Ground:
     """Why the state directory cannot be used."""
     too_open: tuple[tuple[Path, int], ...]
     """Files of secrets that others than their owner may read, with their modes."""
+    garbage: tuple[Damage, ...] = ()
+    """What stands among the environments and is none."""
     past: tuple[FreeThen, ...] = ()
     """What was free before, the oldest first; as far back as the service kept it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """What cannot be read in the journal."""
-
-    where: str
-    """`events, seq 17 (launch/3)`, or the file itself."""
-    saw: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ NOT_ANSWERING = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look at its log; restart it. Sessions and their work stay.",
 )  # fmt: skip
+STORE_DAMAGED = row(
+    "platform.store-damaged", "Something among the environments is none",
+    Owner.OPERATOR, Retry.NEVER,
+    "Remove it: what is wanted again is built again.",
+)  # fmt: skip
 KERNEL_UNREACHED = row(
     "platform.kernel-unreached", "A launch does not get to a kernel",
     Owner.OPERATOR, Retry.BACKOFF,

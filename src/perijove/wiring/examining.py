@@ -14,12 +14,12 @@ import httpx
 from perijove.backends import sqlite, statedir
 from perijove.backends.caddy import Caddy, addresses
 from perijove.backends.caddy.program import binary
-from perijove.backends.environments import uv
+from perijove.backends.environments import store, uv
 from perijove.backends.ground import holding, machine, past, programs
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
-from perijove.domain.ground import CertificateSeen, FreeThen, Ground, Journal, Own, Service, Unseen
+from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Service, Unseen
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_url
 from perijove.domain.ports import Clock
@@ -77,8 +77,15 @@ async def _ground(state: State, settings: Settings) -> Ground:
     unusable, too_open = _files(state)
     return Ground(
         state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
-        unusable, too_open, _past(state),
+        unusable, too_open, _garbage(state), _past(state),
     )  # fmt: skip
+
+
+def _garbage(state: State) -> tuple[Damage, ...]:
+    try:
+        return tuple(Damage(str(path), saw) for path, saw in store.damaged(state.environments))
+    except OSError:
+        return ()  # another user's service keeps it to itself
 
 
 def _past(state: State) -> tuple[FreeThen, ...]:

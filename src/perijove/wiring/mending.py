@@ -11,7 +11,8 @@ from contextlib import suppress
 import httpx
 
 from perijove.backends.caddy import Caddy
-from perijove.doctor.own.mending import Clean, Close, EndCaddy, Step
+from perijove.backends.environments import store
+from perijove.doctor.own.mending import Clean, Close, EndCaddy, Remove, Step
 from perijove.domain.failures import STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.state import State
 
@@ -35,6 +36,8 @@ async def _do(state: State, step: Step) -> None:
     match step:
         case Close(path, mode):
             path.chmod(mode)
+        case Remove(path):
+            await asyncio.to_thread(store.remove, path.parent, path.name)
         case Clean():
             transport = httpx.AsyncHTTPTransport(uds=str(state.admin_socket))
             async with httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=LIMIT) as operator:

@@ -62,6 +62,20 @@ def stored(folder: Path) -> Sequence[StoredEnvironment]:
     return sorted(found, key=lambda environment: -environment.used_at)
 
 
+def damaged(folder: Path) -> Sequence[tuple[Path, str]]:
+    """What is no environment and stands where one could, with what is wrong. Raises OSError."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        try:
+            if read(path) is None:
+                found.append((path, f"{NOTE} is not there"))
+        except (ValueError, TypeError) as error:
+            found.append((path, f"{NOTE}: {error}"[:300]))
+    return found
+
+
 def own_size(path: Path) -> int:
     """Bytes on disk that go away with a folder: files that only it and uv's cache hold; others count for nobody."""
     size = 0

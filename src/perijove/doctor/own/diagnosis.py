@@ -12,6 +12,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("ground.programs", "Are the programs there that the service runs?", ground.programs),
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
     Check("ground.state", "Can the state directory be used?", ground.state),
+    Check("ground.store", "Is what was built whole?", ground.store),
     Check("ground.disk", "Is there room on its disk?", ground.disk),
     Check("ground.filling", "Will there be room in a week?", ground.filling, ("ground.disk",)),
     Check("ground.memory", "Is there memory for one more session?", ground.memory),

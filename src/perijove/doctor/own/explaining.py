@@ -20,7 +20,7 @@ _FAR = ("ground.clock", "ground.disk")
 BY: dict[str, tuple[str, ...]] = {
     rows.SANDBOX_FAILED.code: _SANDBOX,
     rows.PAD_DOWN.code: _SANDBOX,
-    rows.BUG.code: _SANDBOX,
+    rows.BUG.code: ("ground.store", *_SANDBOX),
     rows.SERVER_CRASHED.code: _SERVER,
     rows.SERVER_HANGS.code: _SERVER,
     rows.SERVER_TOO_SLOW.code: _SERVER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +13,7 @@ from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import FreeThen, Own, Unseen
-from perijove.domain.service_failures import FILE_TOO_OPEN
+from perijove.domain.service_failures import FILE_TOO_OPEN, STORE_DAMAGED
 from perijove.launching.start.admission import Load, shortage
 
 MEGABYTE = 1024**2
@@ -94,6 +95,13 @@ def _pace(samples: Sequence[FreeThen]) -> tuple[float, float]:
     if len(set(sizes)) == 1:
         return 0.0, 0.0
     return statistics.linear_regression(times, sizes).slope, statistics.correlation(times, sizes) ** 2
+
+
+def store(own: Own) -> Iterator[Finding]:
+    """What stands among the environments and is none: a launch that wants its place fails."""
+    for one in own.ground.garbage:
+        failure = STORE_DAMAGED("it cannot be used, and keeps its place", Evidence(one.where, one.saw))
+        yield Finding(failure, one.where, Confidence.CERTAIN, commands=(f"rm -r {shlex.quote(one.where)}",))
 
 
 def memory(own: Own) -> Iterator[Finding]:

@@ -32,6 +32,17 @@ class Clean:
 
 
 @dataclass(frozen=True, slots=True)
+class Remove:
+    """Take away what stands among the environments and is none."""
+
+    path: Path
+
+    @property
+    def words(self) -> str:
+        return f"rm -r {shlex.quote(str(self.path))}"
+
+
+@dataclass(frozen=True, slots=True)
 class EndCaddy:
     """End a Caddy that does not answer: the service starts another. Sessions stay."""
 
@@ -42,7 +53,7 @@ class EndCaddy:
         return f"kill -9 {self.pid}   # Caddy, which the service starts again"
 
 
-Step = Close | Clean | EndCaddy
+Step = Close | Remove | Clean | EndCaddy
 
 
 def plan(own: Own, examination: Examination) -> tuple[Step, ...]:
@@ -53,6 +64,8 @@ def plan(own: Own, examination: Examination) -> tuple[Step, ...]:
 def _steps(own: Own, codes: set[str]) -> Iterator[Step]:
     for path, mode in own.ground.too_open:
         yield Close(path, mode & 0o700)
+    for one in own.ground.garbage:
+        yield Remove(Path(one.where))
     runs = own.service.admin is None
     if DISK_FULL.code in codes and runs and own.ground.state is None:
         yield Clean()

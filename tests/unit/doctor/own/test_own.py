@@ -24,7 +24,13 @@ from perijove.domain.failures import (
 )
 from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
 from perijove.domain.nouns import Room
-from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED
+from perijove.domain.service_failures import (
+    FILE_TOO_OPEN,
+    JOURNAL_DAMAGED,
+    NOT_ANSWERING,
+    SECRET_CHANGED,
+    STORE_DAMAGED,
+)
 from perijove.domain.settings import Settings
 
 ROOT = Path("/srv/perijove")
@@ -54,6 +60,7 @@ BAD = {
     "namespaces are off": (with_ground(sandbox=NAMESPACES_FORBIDDEN("off")), NAMESPACES_FORBIDDEN),
     "the disk is full": (with_ground(room=replace(ROOM, disk=1 << 20)), DISK_FULL),
     "no inodes are left": (with_ground(room=replace(ROOM, inodes=1)), DISK_FULL),
+    "garbage in the store": (with_ground(garbage=(Damage("/srv/x", "no note"),)), STORE_DAMAGED),
     "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
     "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
     "a key is open": (with_ground(too_open=((ROOT / "control/secret", 0o644),)), FILE_TOO_OPEN),
