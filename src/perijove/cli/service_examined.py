@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perijove.certifying.moments import moment
-from perijove.cli import examination, service
+from perijove.cli import examination, printing, service
 from perijove.cli.client import Client
 from perijove.cli.examination import Looked, Status
 from perijove.doctor.engine import Examination
@@ -69,7 +69,10 @@ def _examined(asked: Asked) -> tuple[Own, Examination]:
 async def _looked(state: State, settings: Settings, admin: Failure | None, *, launch: bool) -> Own:
     """All facts; a launch only where nothing is found that would break it."""
     own = await examining.look(state, settings, admin, SystemClock())
-    return await examining.with_launch(own, state) if launch and launchable(own) else own
+    if not launch or not launchable(own):
+        return own
+    printing.err.print("Launching a tiny repository …", style="dim")
+    return await examining.with_launch(own, state)
 
 
 def _settings(state: State, config: Path | None) -> tuple[Settings, Failure | None]:

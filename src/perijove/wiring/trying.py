@@ -67,7 +67,7 @@ async def _begun(operator: httpx.AsyncClient) -> int:
 
 async def _ready(operator: httpx.AsyncClient, number: int) -> str:
     """The session's link. Raises Fail: what the launch ended with."""
-    where = f"launch {number}"
+    where, last = f"launch {number}", "nothing was told"
     try:
         async with (
             asyncio.timeout(LAUNCHES),
@@ -75,6 +75,7 @@ async def _ready(operator: httpx.AsyncClient, number: int) -> str:
         ):
             async for line in events.aiter_lines():
                 told = json.loads(line)
+                last = f"{told['event']['is']}, and no end"
                 if told["event"]["is"] == "Failed":
                     failure: Failure = wire.decode(Failure, told["event"]["failure"])
                     raise Fail(failure)
@@ -82,8 +83,8 @@ async def _ready(operator: httpx.AsyncClient, number: int) -> str:
                     return str(told["url"])
     except TimeoutError as error:
         cause = f"it was neither ready nor failed after {LAUNCHES:.0f} seconds"
-        raise Fail(KERNEL_UNREACHED(cause, Evidence(where, "no end"))) from error
-    raise Fail(KERNEL_UNREACHED("its events ended before it was ready", Evidence(where, "no end")))
+        raise Fail(KERNEL_UNREACHED(cause, Evidence(where, last))) from error
+    raise Fail(KERNEL_UNREACHED("its events ended before it was ready", Evidence(where, last)))
 
 
 def _told(text: str) -> Failure:
@@ -126,9 +127,9 @@ async def _kernel(visit: Visit) -> None:
     """A kernel that is idle, with a websocket open to it. Raises Fail: `platform.kernel-unreached`."""
     asker = Asker(unverified())
     made = await asker.get(visit.at("api/kernels"), visit.headers, "POST")
-    if made.status != 201:
+    if made.status != 201 or not (name := _field(made, "id")):
         raise Fail(_unreached("no kernel could be started", made))
-    channels = f"api/kernels/{json.loads(made.body)['id']}"
+    channels = f"api/kernels/{name}"
     try:
         async with (
             asyncio.timeout(KERNEL),
@@ -139,14 +140,22 @@ async def _kernel(visit: Visit) -> None:
                 raise Fail(_unreached("no websocket could be opened to its kernel", got))
             while True:
                 kernel = await asker.get(visit.at(channels), visit.headers)
-                if kernel.status == 200 and json.loads(kernel.body).get("execution_state") == "idle":
+                if kernel.status == 200 and _field(kernel, "execution_state") == "idle":
                     return
                 await asyncio.sleep(AGAIN)
     except TimeoutError as error:
         got = Got(visit.base + channels, words=f"not idle after {KERNEL:.0f} seconds")
         raise Fail(_unreached("its kernel does not come to work", got)) from error
-    except (httpx.TransportError, ValueError) as error:
+    except httpx.TransportError as error:
         raise Fail(_unreached("the way to its kernel broke", Got(visit.base + channels, words=str(error)))) from error
+
+
+def _field(got: Got, name: str) -> str:
+    """A field of an answer's JSON; `` where it has none such."""
+    try:
+        return str(json.loads(got.body)[name])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _unreached(cause: str, got: Got) -> Failure:

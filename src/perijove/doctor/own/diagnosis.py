@@ -7,7 +7,7 @@ from perijove.doctor.own import certificates, ground, launch, service
 from perijove.domain.ground import Own
 
 SERVED = ("service.answers", "service.data-plane")
-NEEDED = (*SERVED, "ground.state", "ground.disk")
+NEEDED = (*SERVED, "ground.state", "ground.disk", "ground.memory")
 CHECKS: tuple[Check[Own], ...] = (
     Check("ground.programs", "Are the programs there that the service runs?", ground.programs),
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),

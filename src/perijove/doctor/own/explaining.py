@@ -45,4 +45,5 @@ def explained(failure: Failure, own: Own) -> Failure:
     if root is None or root.code == failure.kind.code:
         return failure
     ended = Evidence("the launch ended with", f"{failure.kind.code}: {failure.cause}")
-    return replace(root.failure, evidence=(*root.failure.evidence, ended, *failure.evidence[:2]))
+    seen = (*root.failure.evidence, ended, *failure.evidence[:2])
+    return replace(root.failure, evidence=tuple(dict.fromkeys(seen)))

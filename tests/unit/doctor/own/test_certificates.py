@@ -104,10 +104,11 @@ def test_a_launch_that_failed_tells_what_it_ended_with() -> None:
         (WELL, True),
         (with_ground(room=replace(WELL.ground.room, disk=0)), False),
         (with_ground(state=DISK_FULL("full")), False),
+        (with_ground(room=replace(WELL.ground.room, memory=0)), False),
         (with_service(control=Unseen("nobody asked")), False),
         (replace(WELL, journal=Unseen("not yours")), True),
     ],
-    ids=["well", "no room", "no state", "no answer", "what it does not need"],
+    ids=["well", "no room", "no state", "no memory", "no answer", "what it does not need"],
 )
 def test_nothing_is_launched_where_it_could_only_fail(own: Own, may: bool) -> None:
     assert launchable(own) is may
