@@ -47,6 +47,11 @@ HUB = (
           "The hub gets no answer from the Kubernetes API"),
 )  # fmt: skip
 
+WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED, rows.HUB_GAVE_UP}
+"""What a hub goes on with, or comes back from, for the next time."""
+_STOPPING = re.compile(r"server is in the process of stopping, please wait", re.IGNORECASE)
+MANY = 3
+
 # What BinderHub, builds and servers say while everything runs.
 OTHERS = (
     _line(
@@ -137,7 +142,36 @@ def told(cluster: Cluster) -> Iterator[Finding]:
         stood = line(cluster, known)
         if stood is not None:
             yield found(known.kind, known.cause, stood.where, known.sure, stood, commands=known.commands)
+    yield from _of_the_hub(cluster)
+    yield from _never_stopped(cluster)
     yield from _unseen_pods(cluster)
+
+
+def _of_the_hub(cluster: Cluster) -> Iterator[Finding]:
+    """What a hub's log says where the hub's pod was not recorded, or runs all the same."""
+    hubs = [one for one in cluster.pods if pods.component(one) == "hub"]
+    if hubs and not all(pods.ready(one) for one in hubs):
+        return  # its pod is told, with these words
+    for known in HUB:
+        stood = line(cluster, known, "hub") if not hubs or known.kind in WHILE_UP else None
+        if stood is not None:
+            sure = Confidence.LIKELY if hubs else known.sure
+            yield found(known.kind, known.cause, stood.where, sure, stood, commands=known.commands)
+            return
+
+
+def _never_stopped(cluster: Cluster) -> Iterator[Finding]:
+    """Servers that are asked to stop again and again."""
+    for name, log in cluster.recording.logs.items():
+        stopping = list(_STOPPING.finditer(log))
+        if len(stopping) >= MANY:
+            begin = log.rfind("\n", 0, stopping[-1].start()) + 1
+            yield found(
+                rows.LEAKED_USER_PODS, f"The hub says {len(stopping)} times that a server is still stopping", name,
+                Confidence.POSSIBLE, seen(name, log[begin : stopping[-1].end()]),
+                commands=("kubectl delete pod -l component=hub   # in the hub's namespace",),
+            )  # fmt: skip
+            return
 
 
 def _unseen_pods(cluster: Cluster) -> Iterator[Finding]:

@@ -1,0 +1,53 @@
+"""What logs say beside objects that look well, or where nothing but logs was recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from perijove.doctor.cluster.diagnosis import diagnosed
+from tests.doctor.cluster.world import Broken, codes, crashing, recording
+
+LOCKED = "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked"
+THREADS = "RuntimeError: can't start new thread"
+GAVE_UP = "Aborting due to 5 consecutive spawn failures"
+SCHEMA = (
+    "Found database schema version 651f5419b74d != 0eee8c825d24. Backup your database and run `jupyterhub upgrade-db`"
+)
+MANAGED = "Cannot connect to managed service announcement at http://127.0.0.1:8888"
+STOPPING = "400 DELETE /hub/api/users/x (1.2.3.4): x's server is in the process of stopping, please wait.\n"
+BENIGN = "Failing suspected API request to not-running server: /hub/user/x/api/metrics/v1"
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        (LOCKED, "cluster.hub-db-locked"),
+        (THREADS, "cluster.hub-threads-exhausted"),
+        (GAVE_UP, "cluster.hub-gave-up"),
+        (STOPPING * 3, "cluster.leaked-user-pods"),
+    ],
+)
+def test_what_a_hub_that_runs_complains_of(log: str, code: str) -> None:
+    assert codes(Broken(logs={"hub.log": log}).seen().told) == [code]
+
+
+@pytest.mark.parametrize("log", [SCHEMA, MANAGED, BENIGN, STOPPING], ids=["schema", "service", "benign", "once"])
+def test_what_is_over_or_harmless_where_the_hub_runs(log: str) -> None:
+    assert Broken(logs={"hub.log": log}).seen().well
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        (SCHEMA, "cluster.hub-db-schema-old"),
+        (MANAGED, "cluster.hub-service-unreachable"),
+        (LOCKED, "cluster.hub-db-locked"),
+    ],
+)
+def test_a_log_alone_is_believed(log: str, code: str) -> None:
+    assert codes(diagnosed(recording([], logs={"hub-previous.log": log})).told) == [code]
+
+
+def test_the_words_of_a_hub_that_crashes_are_told_once() -> None:
+    told = codes(Broken((crashing("hub-1", component="hub", container="hub"),), logs={"hub.log": LOCKED}).seen().told)
+    assert told.count("cluster.hub-db-locked") == 1
