@@ -31,6 +31,27 @@ def test_what_a_hub_that_runs_complains_of(log: str, code: str) -> None:
     assert codes(Broken(logs={"hub.log": log}).seen().told) == [code]
 
 
+WEBHOOK = 'Post "https://cert-manager-webhook.cert-manager.svc:443/mutate?timeout=10s": x509: unknown authority'
+
+
+def test_what_the_api_server_cannot_call() -> None:
+    log = f'failed calling webhook "webhook.cert-manager.io": failed to call webhook: {WEBHOOK}'
+    assert codes(Broken(logs={"other.log": log}).seen().told) == ["cluster.cert-manager-webhook-broken"]
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        'msg="strict SNI enabled - No certificate found for domain: \\"scanner.example\\", closing connection"',
+        '"Ignoring ingress because of error while validating ingress class" ingress="other/theirs" '
+        'error="ingress does not contain a valid IngressClass"',
+    ],
+    ids=["somebody asked for another name", "somebody else's Ingress"],
+)
+def test_what_healthy_clusters_write_too(log: str) -> None:
+    assert Broken(logs={"other.log": log}).seen().well
+
+
 @pytest.mark.parametrize("log", [SCHEMA, MANAGED, BENIGN, STOPPING], ids=["schema", "service", "benign", "once"])
 def test_what_is_over_or_harmless_where_the_hub_runs(log: str) -> None:
     assert Broken(logs={"hub.log": log}).seen().well

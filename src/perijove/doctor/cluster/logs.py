@@ -11,6 +11,7 @@ from perijove.doctor.cluster.database import upgrade, upgrade_evidence
 from perijove.doctor.cluster.telling import MOST, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
+from perijove.domain import cluster_tls_failures as tls
 from perijove.domain.cluster import Thing
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
@@ -107,7 +108,11 @@ OTHERS = (
         r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
         "A form's XSRF cookie is refused",
     ),
-)
+    _line(
+        tls.CERT_MANAGER_WEBHOOK_BROKEN, r'failed calling webhook "webhook\.cert-manager\.io"',
+        "The API server cannot call cert-manager's webhook", "kubectl -n cert-manager get pods",
+    ),
+)  # fmt: skip
 _LATE = re.compile(r"(?:did not start|failed to start) in (\d+) seconds", re.IGNORECASE)
 
 
