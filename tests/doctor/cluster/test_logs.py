@@ -23,7 +23,6 @@ BENIGN = "Failing suspected API request to not-running server: /hub/user/x/api/m
     [
         (LOCKED, "cluster.hub-db-locked"),
         (THREADS, "cluster.hub-threads-exhausted"),
-        (GAVE_UP, "cluster.hub-gave-up"),
         (STOPPING * 3, "cluster.leaked-user-pods"),
     ],
 )
@@ -52,9 +51,15 @@ def test_what_healthy_clusters_write_too(log: str) -> None:
     assert Broken(logs={"other.log": log}).seen().well
 
 
-@pytest.mark.parametrize("log", [SCHEMA, MANAGED, BENIGN, STOPPING], ids=["schema", "service", "benign", "once"])
+@pytest.mark.parametrize(
+    "log", [SCHEMA, MANAGED, GAVE_UP, BENIGN, STOPPING], ids=["schema", "service", "spawns", "benign", "once"]
+)
 def test_what_is_over_or_harmless_where_the_hub_runs(log: str) -> None:
     assert Broken(logs={"hub.log": log}).seen().well
+
+
+def test_what_an_earlier_hub_said_is_over() -> None:
+    assert Broken(logs={"hub-previous.log": LOCKED}).seen().well
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ HUB = (
           "The hub gets no answer from the Kubernetes API"),
 )  # fmt: skip
 
-WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED, rows.HUB_GAVE_UP}
-"""What a hub goes on with, or comes back from, for the next time."""
+WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED}
+"""What a hub goes on with."""
 _STOPPING = re.compile(r"server is in the process of stopping, please wait", re.IGNORECASE)
 MANY = 3
 
@@ -159,7 +159,7 @@ def _of_the_hub(cluster: Cluster) -> Iterator[Finding]:
         return  # its pod is told, with these words
     for known in HUB:
         stood = line(cluster, known, "hub") if not hubs or known.kind in WHILE_UP else None
-        if stood is not None:
+        if stood is not None and not (hubs and "previous" in stood.where):
             sure = Confidence.LIKELY if hubs else known.sure
             yield found(known.kind, known.cause, stood.where, sure, stood, commands=known.commands)
             return
