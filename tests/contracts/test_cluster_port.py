@@ -218,6 +218,7 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(Fail) as raised:
         ask(tmp_path, healthy(), {"get /api/v1/events": silence}, limits=Limits(whole=1))
     assert raised.value.failure.kind.code == "cluster.api-unreachable"
+    assert raised.value.failure.cause == "it did not answer within 1 s"
     assert time.monotonic() - began < 5
 
 

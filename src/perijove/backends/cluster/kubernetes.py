@@ -101,12 +101,12 @@ async def _opened(
         async with asyncio.timeout(limits.whole):
             await api
             yield api
-    except _ERRORS as error:
-        words = Evidence(where, f"{type(error).__name__}: {error}"[:500])
-        raise Fail(API_UNREACHABLE("the API server gave no answer that can be used", words)) from error
     except TimeoutError as error:
         cause = f"it did not answer within {limits.whole:.0f} s"
         raise Fail(API_UNREACHABLE(cause, Evidence(where, "no answer"))) from error
+    except _ERRORS as error:
+        words = Evidence(where, f"{type(error).__name__}: {error}"[:500])
+        raise Fail(API_UNREACHABLE("the API server gave no answer that can be used", words)) from error
     finally:
         # kr8s has no word for it, and leaves its connections to the collector.
         if api is not None and api._session is not None:  # noqa: SLF001
