@@ -24,7 +24,7 @@ run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; 
 	@exec $(BIN)/perijove launch examples/hello $(if $(HTTP),--http $(HTTP)) $(if $(STATE),--state $(STATE))
 
 # What drives no other program runs first, on both processors; the rest waits for others most of the time, one by one.
-QUICK := $(wildcard tests/architecture tests/doctor tests/unit tests/ways)
+QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
 test: .venv/installed-dev  ## Run the tests.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
