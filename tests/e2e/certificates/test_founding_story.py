@@ -128,7 +128,10 @@ def test_the_redirect_is_named_within_a_second_and_its_end_brings_the_certificat
     pass_on = f"location ^~ /.well-known/acme-challenge/ {{ proxy_pass http://{story.ours}; }}"
     story.nginx.reload(**story.blocks(f"{pass_on} location / {{ {story.redirect} }}", story.inner))
     mended = time.monotonic()
-    story.world.has(HOST)
+    try:
+        story.world.has(HOST)
+    except TimeoutError as error:
+        raise AssertionError(service.cli("describe", "certificate", HOST)) from error
     assert time.monotonic() - mended < 5
     assert service.cli("describe", "certificate", HOST).startswith("✓ Ready")
 
