@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; 
   command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: help run test lint bench clean
+.PHONY: help run test test-all attack lint bench clean
 help:  ## Say what there is.
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
@@ -29,9 +29,16 @@ test: .venv/installed-dev  ## Run the tests.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
-	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(QUICK))
+	$(BIN)/python -m pytest -q -m "not long" -n 2 --dist worksteal $(QUICK)
+	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK))
 endif
+
+test-all: test  ## Run the tests, and those that take minutes each.
+	$(BIN)/python -m pytest -q -m long tests
+
+ATTACK_SECONDS ?= 600
+attack: .venv/installed-dev  ## Attack it as strangers would, with a fuzz run of ATTACK_SECONDS and a seed of its own.
+	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -q --timeout 0 tests/attack
 
 lint: .venv/installed-dev  ## Style, types, import contracts.
 	$(BIN)/ruff check .
