@@ -1,4 +1,4 @@
-"""How long the fuzz runs last: a minute with one seed in `make test`, longer with seeds of their own in `make attack`."""
+"""How long fuzz runs last: a minute with one seed in `make test`, longer with seeds of their own in `make attack`."""
 
 from __future__ import annotations
 
