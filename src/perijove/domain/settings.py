@@ -24,6 +24,11 @@ Size = Annotated[int, "size"]
 Seconds = Annotated[float, "seconds"]
 """Written as a number or with a unit: `30s`, `10m`, `6h`, `2d`."""
 
+SESSION_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A name in lower case, as DNS knows it, or a wildcard; no address."""
+MOST_SESSION_HOSTS = 100
+"""Names that a certificate holds at most (Let's Encrypt's rate limits, 2026-11)."""
+
 
 class IsolationMode(StrEnum):
     """How strangers' code is held."""
@@ -50,6 +55,9 @@ class ServiceSettings:
     """Addresses and ports for https, or `off`. Empty: `127.0.0.1:8443`, or port 443 of everywhere with `hosts`."""
     hosts: tuple[str, ...] = ()
     """Names the service is reached by, each with a certificate of its own; others are refused. Empty: any name."""
+    session_hosts: tuple[str, ...] = ()
+    """Names that sessions are reached by, each an origin of its own: `*.run.example.org`, or a list of names, all in
+    one certificate. Empty: sessions lie below the service's own names, and share their origin."""
     behind: tuple[str, ...] = ()
     """Addresses or networks of the web server in front; what it says in X-Forwarded-* is believed, others' is not."""
     drain: Seconds = 10
@@ -291,6 +299,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(sources.get(name, "default"), saw)))
 
     _check_addresses(settings, fail)
+    _check_session_hosts(settings.service, fail)
     for name, patterns in (("banned", settings.launching.banned), ("allowed", settings.launching.allowed)):
         for pattern in patterns:
             try:
@@ -304,6 +313,19 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         fail("build.concurrent", "must be at least 1", str(settings.build.concurrent))
     if settings.session.cpus <= 0:
         fail("session.cpus", "must be more than 0", str(settings.session.cpus))
+
+
+def _check_session_hosts(service: ServiceSettings, fail: Callable[[str, str, str], None]) -> None:
+    for number, host in enumerate(service.session_hosts):
+        if not SESSION_HOST.fullmatch(host):
+            fail("service.session_hosts", "must hold names like s1.example.org or *.run.example.org", host)
+        if host in service.hosts:
+            fail("service.session_hosts", "must not hold names of service.hosts: sessions would share its origin", host)
+        if host in service.session_hosts[:number]:
+            fail("service.session_hosts", "holds a name twice", host)
+    if len(service.session_hosts) > MOST_SESSION_HOSTS:
+        why = f"must hold {MOST_SESSION_HOSTS} names at most, since CAs put no more into a certificate; use a wildcard"
+        fail("service.session_hosts", why, f"{len(service.session_hosts)} names")
 
 
 def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:

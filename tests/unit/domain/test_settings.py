@@ -59,6 +59,12 @@ def test_a_value_is_read_as_its_field_means_it(name: str, raw: Any, value: Any) 
         pytest.param("session.nothing", "1", "no setting session.nothing", id="unknown"),
         pytest.param("service.http", "8000", "ADDRESS:PORT", id="no address"),
         pytest.param("service.http", "example.org:80", "IP address", id="a name"),
+        pytest.param("service.session_hosts", "S1.example.org", "s1.example.org", id="a session host that is no name"),
+        pytest.param("service.session_hosts", "192.0.2.1", "s1.example.org", id="a session host that is an address"),
+        pytest.param("service.session_hosts", "s.b.example,s.b.example", "twice", id="a session host twice"),
+        pytest.param(
+            "service.session_hosts", ",".join(f"s{n}.b.example" for n in range(101)), "100", id="too many session hosts"
+        ),
         pytest.param("launching.banned", "(", "regular expression", id="bad pattern"),
         pytest.param("launching.banned_networks", {"here": "x"}, "192.0.2.0/24", id="bad network"),
         pytest.param("build.concurrent", 0, "at least 1", id="no builds at all"),
@@ -71,6 +77,13 @@ def test_a_bad_value_is_refused_with_its_name_and_what_stood_there(name: str, ra
     assert failure.kind.code == "platform.bad-settings"
     assert words in failure.cause
     assert failure.evidence[0].where == "perijove.toml"
+
+
+def test_sessions_do_not_share_a_host_with_the_service() -> None:
+    with pytest.raises(Fail, match="share its origin"):
+        merged([layer(service__hosts="b.example", service__session_hosts="s1.b.example,b.example")])
+    settings, _ = merged([layer(service__hosts="b.example", service__session_hosts="*.run.b.example,s1.b.example")])
+    assert settings.service.session_hosts == ("*.run.b.example", "s1.b.example")
 
 
 def test_later_layers_win_and_say_who_they_are() -> None:
