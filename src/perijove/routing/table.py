@@ -32,4 +32,5 @@ def table(
         sessions=state.session_sockets,
         assets=assets,
         assets_version=assets_version,
+        cors_allow_origin=service.cors_allow_origin,
     )

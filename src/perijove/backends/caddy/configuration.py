@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, is_address, tls
+from perijove.backends.caddy.sessions import SESSION, confined, no_worker
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
@@ -17,7 +18,6 @@ Json = dict[str, Any]
 
 CHALLENGE = "/.well-known/acme-challenge/*"
 """RFC 8555, 8.3: always answered by the control plane, however it is asked for."""
-SESSION = "[a-z0-9][a-z0-9-]{0,39}"
 GRACE = "2s"
 FIRST_DESCRIPTOR = 100
 """Of the sockets that Caddy inherits: above all that it opens itself before it has its configuration."""
@@ -121,7 +121,7 @@ def _open(table: DataPlaneTable) -> list[Json]:
     return [
         _static(table),
         _route(_pattern(f"^/user/({SESSION})$"), _add_slash()),
-        _route(_pattern(f"^/user/({SESSION})/"), _else(_session(table), _control(table))),
+        _route(_pattern(f"^/user/({SESSION})/"), *_session(table)),
         _route(None, _control(table)),
     ]
 
@@ -145,15 +145,10 @@ def _to_https(hosts: list[str], there: str) -> Json:
 
 
 def _hsts(table: DataPlaneTable) -> list[Json]:
-    """Only we say how browsers come back: never a session, and never for a certificate that they do not trust."""
-    name = "Strict-Transport-Security"
-    hosts = [certificate.host for certificate in table.certificates if certificate.hsts]
-    deleted = {"handler": "headers", "response": {"delete": [name], "deferred": True}}
-    routes: list[Json] = [{"handle": [deleted]}]
-    if names := by_name(hosts):
-        told = {"handler": "headers", "response": {"set": {name: [HSTS]}, "deferred": True}}
-        routes.insert(0, {"match": [{"host": names}], "handle": [told]})
-    return routes
+    """How browsers come back; never for a certificate that they do not trust."""
+    names = by_name([certificate.host for certificate in table.certificates if certificate.hsts])
+    told = {"handler": "headers", "response": {"set": {"Strict-Transport-Security": [HSTS]}, "deferred": True}}
+    return [{"match": [{"host": names}], "handle": [told]}] if names else []
 
 
 def _route(match: Json | None, *handlers: Json) -> Json:
@@ -185,8 +180,11 @@ def _proxy(dial: str) -> Json:
     }
 
 
-def _session(table: DataPlaneTable) -> Json:
-    return _proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
+def _session(table: DataPlaneTable) -> list[Json]:
+    """Its answer; the control plane's where it is gone."""
+    there = _proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
+    refused = {"handler": "subroute", "routes": [no_worker()]}
+    return [refused, confined(table), _else(there, _control(table))]
 
 
 def _control(table: DataPlaneTable) -> Json:
