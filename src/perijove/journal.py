@@ -9,13 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
-from perijove.domain.events import Entry, Event, Failed, Terminal
+from perijove.domain.bounded_log import CUT, BoundedLog, clean
+from perijove.domain.events import Entry, Event, Failed, Logged, SessionLogged, SessionTroubled, Terminal
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock, Ledger
+from perijove.domain.settings import JournalSettings
 
 BATCH = 500
 """Entries read at once."""
+ROW = 150
+"""Bytes that an entry takes in the journal beside its words."""
+Said = Logged | SessionLogged | SessionTroubled
+"""What strangers make happen, as often as they like."""
 
 
 def ends(event: Event) -> bool:
@@ -26,17 +33,48 @@ def ends(event: Event) -> bool:
 class Journal:
     """The one place where events are written and read."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, settings: Callable[[], JournalSettings] = JournalSettings) -> None:
         self.ledger = ledger
         self._clock = clock
+        self._settings = settings
+        self._logs: dict[str, dict[type[Said], BoundedLog[Said]]] = defaultdict(dict)
+        """What was said so far in the subjects that go on."""
         self._written: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._unwritten: dict[str, Failure] = {}
         """Subjects whose last event could not be written down, and why."""
         self.listeners: list[Callable[[Entry], object]] = []
         """Called with each entry as soon as it stands; they must not raise."""
 
-    def append(self, subject: str, event: Event) -> Entry:
-        """Write an event down and wake its readers. Raises Fail: `platform.disk-full`."""
+    def append(self, subject: str, event: Event) -> None:
+        """Write an event down and wake its readers. Raises Fail: `platform.disk-full`.
+
+        Of a log that is too long the first part is written, and the last lines with the subject's end.
+        """
+        if isinstance(event, Said):
+            self._say(subject, event)
+            return
+        if ends(event):
+            for log in self._logs.pop(subject, {}).values():
+                if log.cut:
+                    left_out, last = log.rest()
+                    for one in (_line(last[-1], left_out), *last):
+                        self._write(subject, one)
+        self._write(subject, event)
+
+    def _say(self, subject: str, event: Said) -> None:
+        if not isinstance(event, SessionTroubled):
+            event = replace(event, line=clean(event.line))
+        logs, kind = self._logs[subject], type(event)
+        if kind not in logs:
+            spent = 0 if kind is SessionTroubled else self.ledger.log_size(subject, ROW)
+            logs[kind] = BoundedLog(self._settings().log_size, spent)
+        log, cut = logs[kind], logs[kind].cut
+        if log.takes(event, _size(event)):
+            self._write(subject, event)
+        elif not cut:
+            self._write(subject, _line(event, CUT))
+
+    def _write(self, subject: str, event: Event) -> None:
         try:
             entry = self.ledger.append(subject, self._clock.now(), event)
         except Fail as error:
@@ -49,7 +87,6 @@ class Journal:
                 bell.set()
         for listener in self.listeners:
             listener(entry)
-        return entry
 
     def read(self, subject: str, after: int = 0, limit: int = BATCH) -> Sequence[Entry]:
         """Entries of a subject with a higher seq, in order."""
@@ -90,3 +127,16 @@ class Journal:
         """Whether the reader had seen the terminal event before it came back."""
         last = self.at(after) if after else None
         return last is not None and last.subject == subject and ends(last.event)
+
+
+def _line(beside: Said, words: str) -> Logged | SessionLogged:
+    """A line of ours in the same log."""
+    return Logged(beside.phase, words) if isinstance(beside, Logged) else SessionLogged(beside.session, words)
+
+
+def _size(event: Said) -> int:
+    """Bytes that it takes in the journal."""
+    if isinstance(event, SessionTroubled):
+        failure = event.failure
+        return ROW + len("".join((failure.message, *(one.saw for one in failure.evidence))).encode())
+    return ROW + len(event.line.encode())

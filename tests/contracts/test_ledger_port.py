@@ -120,6 +120,13 @@ def test_steps_leave_log_lines_out(written: SqliteLedger) -> None:
     assert written.steps("session/repo-1") == []
 
 
+def test_a_log_s_size_counts_its_lines_alone(written: SqliteLedger) -> None:
+    body = len('{"is":"Logged","phase":"building","line":"line 1"}')
+    assert written.log_size("launch/1", 0) == 2 * body
+    assert written.log_size("launch/1", 100) == 2 * (body + 100)
+    assert written.log_size("launch/3", 100) == 0
+
+
 def test_subjects_are_listed_the_newest_first(written: SqliteLedger) -> None:
     assert written.subjects("launch/", 100) == ["launch/10", "launch/2", "launch/1"]
     assert written.subjects("launch/", 2) == ["launch/10", "launch/2"]

@@ -92,6 +92,11 @@ class SqliteLedger:
         found = self._entries("seq = ?", (seq,))
         return found[0] if found else None
 
+    def log_size(self, subject: str, row: int) -> int:
+        size = "coalesce(sum(? + length(cast(body as blob))), 0)"
+        found = self._db.execute(f"select {size} from events where subject = ? and weight = {LINE}", (row, subject))  # noqa: S608
+        return int(found.fetchone()[0])
+
     def subjects(self, prefix: str, limit: int) -> Sequence[str]:
         rows = self._db.execute(
             "select subject from subjects where subject >= ? and subject < ? order by seq desc limit ?",

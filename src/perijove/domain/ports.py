@@ -143,6 +143,10 @@ class Ledger(Protocol):
         """Entries of a subject with a higher seq, in order."""
         ...
 
+    def log_size(self, subject: str, row: int) -> int:
+        """Bytes of a subject's log lines so far, and `row` for each."""
+        ...
+
     def subjects(self, prefix: str, limit: int) -> Sequence[str]:
         """Subjects that begin so, the newest first."""
         ...

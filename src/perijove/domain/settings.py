@@ -23,6 +23,8 @@ Size = Annotated[int, "size"]
 """Bytes; written as a number or with a unit: `512M`, `2G`, `1.5T` (powers of 1024)."""
 Seconds = Annotated[float, "seconds"]
 """Written as a number or with a unit: `30s`, `10m`, `6h`, `2d`."""
+LEAST_LOG = 64 * 1024
+"""Bytes."""
 
 SESSION_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """A name in lower case, as DNS knows it, or a wildcard; no address."""
@@ -230,6 +232,12 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSettings:
+    log_size: Size = 1024**2
+    """How much of a launch's log is kept, and of a session's: the first part and the last lines."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, by table."""
 
@@ -239,6 +247,7 @@ class Settings:
     build: BuildSettings = field(default_factory=BuildSettings)
     launching: LaunchingSettings = field(default_factory=LaunchingSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +320,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise Fail(NOT_ISOLATED("the service listens beyond loopback", Evidence("service.http(s)", everywhere)))
     if settings.build.concurrent < 1:
         fail("build.concurrent", "must be at least 1", str(settings.build.concurrent))
+    if settings.journal.log_size < LEAST_LOG:
+        fail("journal.log_size", f"must be at least {LEAST_LOG >> 10}K", str(settings.journal.log_size))
     if settings.session.cpus <= 0:
         fail("session.cpus", "must be more than 0", str(settings.session.cpus))
 

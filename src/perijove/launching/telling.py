@@ -10,13 +10,6 @@ from perijove.domain.events import Logged, Phase
 from perijove.domain.ports import Tell
 
 T = TypeVar("T")
-LINE = 2000
-"""Characters of a log line that are kept."""
-
-
-def logged(phase: Phase, line: str) -> Logged:
-    """A line of a log as it may be kept: bounded, without control characters."""
-    return Logged(phase, "".join(c if c.isprintable() or c == "\t" else " " for c in line[:LINE]).rstrip())
 
 
 class Telling(Generic[T]):
@@ -40,7 +33,7 @@ class Telling(Generic[T]):
         task = asyncio.create_task(run(), name=f"telling {self._phase}")
         try:
             while (line := await lines.get()) is not None:
-                yield logged(self._phase, line)
+                yield Logged(self._phase, line)
             self.result = await task
         finally:
             if not task.done():

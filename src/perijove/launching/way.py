@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from perijove.domain import failures
-from perijove.domain.events import Built, Fetched, LaunchEvent, Phase, Ready, Resolved, Retrying
+from perijove.domain.events import Built, Fetched, LaunchEvent, Logged, Phase, Ready, Resolved, Retrying
 from perijove.domain.events import Failed as LaunchFailed
 from perijove.domain.failures import BUG, Fail, Failure, Retry
 from perijove.domain.keys import Keys
@@ -19,7 +19,7 @@ from perijove.launching.start.admission import refusal
 from perijove.launching.start.queue import Place, Queue
 from perijove.launching.start.sandbox import sandbox, session_name
 from perijove.launching.start.sessions import SessionKeeper
-from perijove.launching.telling import Telling, logged
+from perijove.launching.telling import Telling
 from perijove.log import log
 
 NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -122,7 +122,7 @@ class LaunchWay:
                     yield event
         finally:
             self.queue.leave(place)
-        yield logged(Phase.LAUNCHING, f"Server running at {session.path}")
+        yield Logged(Phase.LAUNCHING, f"Server running at {session.path}")
         yield Ready(name, session.path)
 
     async def prepare(self, repo: ResolvedRepo) -> None:

@@ -86,7 +86,7 @@ class Service:
 
     def _given(self, ledger: SqliteLedger, group: asyncio.TaskGroup) -> Given:
         keys, clock = statedir.keys(self.state), SystemClock()
-        journal = Journal(ledger, clock)
+        journal = Journal(ledger, clock, lambda: self.settings().journal)
         return Given(self.state, lambda: self._settings, keys, clock, journal, group, self._reloaded, self._changed)
 
     async def _live(self, given: Given, tell: Tell, up: Callable[[str], object]) -> None:

@@ -9,15 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from perijove.domain import failures
+from perijove.domain.bounded_log import BoundedLog, clean
 from perijove.domain.events import BuildStarted, Built, Logged, Phase
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Checkout, EnvironmentKey, EnvironmentPlan
 from perijove.domain.ports import Environments
+from perijove.journal import ROW
 from perijove.launching.build.reading import detected
-from perijove.launching.telling import logged
 
-LONGEST = 20_000
-"""Lines of a build's log that are told; more are counted."""
+KEPT = 8 * 1024**2
+"""Bytes of a build's log that are held for its followers; the journal keeps less of it."""
 
 
 class Builds:
@@ -38,7 +39,7 @@ class Builds:
         lines = list(found.notes)
         key = await self._environments.key(found.plan, checkout, lines.append)
         for line in lines:
-            yield logged(Phase.BUILDING, line)
+            yield Logged(Phase.BUILDING, line)
         build = self._running.get(key)
         if build is None and await self._environments.find(key) is not None:
             yield Built(key, found=True, seconds=0.0)
@@ -47,7 +48,7 @@ class Builds:
         build = build or self._begin(key, found.plan, checkout)
         yield BuildStarted(key, shared)
         async for line in build.log():
-            yield logged(Phase.BUILDING, line)
+            yield Logged(Phase.BUILDING, line)
         yield Built(key, found=False, seconds=build.seconds)
 
     def _begin(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> _Build:
@@ -80,21 +81,21 @@ class _Build:
         self.seconds = 0.0
         self._failure: Failure | None = None
         self._lines: list[str] = []
-        self._untold = 0
+        self._log = BoundedLog[str](KEPT)
         self._more = asyncio.Event()
 
     def tell(self, line: str) -> None:
         """A line of the log, for followers now and later."""
-        if len(self._lines) < LONGEST:
+        line = clean(line)
+        if self._log.takes(line, ROW + len(line)):
             self._lines.append(line)
             self._wake()
-        else:
-            self._untold += 1
 
     def end(self, failure: Failure | None, seconds: float) -> None:
         """The build is over."""
-        if self._untold:
-            self._lines.append(f"… and {self._untold} more lines")
+        if self._log.cut:
+            left_out, last = self._log.rest()
+            self._lines += [left_out, *last]
         self._failure, self.seconds, self.over = failure, seconds, True
         self._wake()
 

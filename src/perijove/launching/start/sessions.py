@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from perijove.domain.events import (
     LaunchEvent,
+    Logged,
     Phase,
     Ready,
     SessionEnded,
@@ -40,7 +41,6 @@ from perijove.domain.nouns import EndReason, RunningSandbox, SandboxSpec, Sessio
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
-from perijove.launching.telling import logged
 from perijove.log import log
 
 KEPT_LINES = 30
@@ -147,7 +147,7 @@ class SessionKeeper:
             while True:
                 rang = await watch.rings(LOOK_EVERY)
                 while watch.unheard:
-                    yield logged(Phase.LAUNCHING, watch.unheard.popleft())
+                    yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
                 if answer.done() or watch.ended.is_set():
                     break
                 if not rang:
