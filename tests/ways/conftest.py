@@ -21,6 +21,7 @@ from perijove.launching.launches import Launches
 from perijove.launching.start.queue import Queue
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.way import LaunchWay
+from tests.fakes.in_process import InProcess
 from tests.fakes.world import FakeClock, FakeEnvironments, FakeRepositories, FakeSessions
 
 ADDRESS = RepoAddress("gh", "owner/repo/HEAD", "https://github.com/owner/repo", "HEAD", "repo")
@@ -59,7 +60,7 @@ class World:
         self.queue = Queue(self.sessions, lambda: self.settings)
         try:
             async with asyncio.TaskGroup() as group:
-                builds = Builds(self.environments, self.settings.build.concurrent, group)
+                builds = Builds(self.environments, InProcess(), self.settings.build.concurrent, group)
                 self.way = LaunchWay(
                     self.repositories,
                     self.environments,

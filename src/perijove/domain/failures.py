@@ -361,6 +361,11 @@ PAD_DOWN = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "It is started again by itself; if it is not, read its last words below.",
 )  # fmt: skip
+KILLED = row(
+    "platform.killed", "The machine ended a process of the service",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Most likely it ran out of memory: `dmesg` says so; give it more, or let fewer launches run at once.",
+)  # fmt: skip
 INTERRUPTED = row(
     "platform.interrupted", "The service was restarted during this launch",
     Owner.OPERATOR, Retry.BACKOFF,

@@ -5,10 +5,11 @@ A backend implements a port; one contract test in `tests/contracts/` runs agains
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from perijove.domain.confinement import READING, Bounds
 from perijove.domain.events import Entry, Event, SessionEvent
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import (
@@ -30,6 +31,7 @@ from perijove.domain.nouns import (
     StoredEnvironment,
 )
 
+T = TypeVar("T")
 Tell = Callable[[str], None]
 """Takes one line of a log, without its newline. Must be called on the event loop's thread."""
 
@@ -83,6 +85,29 @@ class Environments(Protocol):
 
     async def remove(self, key: EnvironmentKey) -> None:
         """Forget it. Running sessions that use it are the caller's care."""
+        ...
+
+
+class Confined(Protocol):
+    """Our own code on strangers' bytes, in a process that may die.
+
+    A function stands at a module's top and has type hints, by which what it is given and what it returns travel as
+    JSON (`domain.wire`). When a call returns or raises, none of its processes is left. Both raise what the function
+    raises as Fail (other errors of its as `internal.bug`), and Beyond.
+    """
+
+    async def call(self, function: Callable[..., T], *given: object, bounds: Bounds = READING) -> T:
+        """What a function makes of what it is given."""
+        ...
+
+    async def run(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *given: object,
+        bounds: Bounds = READING,
+        tell: Tell | None = None,
+    ) -> T:
+        """The same for an asynchronous one, in a loop of its own; with `tell` it is given a keyword of this name."""
         ...
 
 

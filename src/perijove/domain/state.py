@@ -35,7 +35,7 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
-        private = dict.fromkeys((self.checkouts, self.uv_cache), 0o700)
+        private = {self.checkouts: 0o710, self.uv_cache: 0o700}
         return private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
 
     @property
@@ -95,7 +95,7 @@ class State:
 
     @property
     def checkouts(self) -> Path:
-        """One folder a commit; 0700: sessions' homes are copied from here."""
+        """One folder a commit; 0710: homes are copied from here, and confined processes pass to the one they read."""
         return self.store / "checkouts"
 
     @property

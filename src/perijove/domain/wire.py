@@ -6,6 +6,7 @@ A value of a union (an event) carries its class's name under `is`; a failure's k
 from __future__ import annotations
 
 import types
+from collections.abc import Collection, Mapping, Set
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -19,6 +20,7 @@ from perijove.domain import (
     cluster_tls_failures,
     events,
     front_failures,
+    nouns,
     service_failures,
     site_failures,
 )
@@ -32,6 +34,9 @@ assert cluster_tls_failures, "likewise"
 assert service_failures, "likewise"
 assert site_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
+_NAMED = _EVENTS | {kind.__name__: kind for kind in get_args(nouns.Step)}
+"""Members of unions."""
+_SCALARS: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
 
 
 def encode(value: Any) -> Any:
@@ -40,8 +45,8 @@ def encode(value: Any) -> Any:
         return value.code
     if is_dataclass(value) and not isinstance(value, type):
         told = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
-        return {"is": type(value).__name__, **told} if type(value).__name__ in _EVENTS else told
-    if isinstance(value, (tuple, list)):
+        return {"is": type(value).__name__, **told} if type(value).__name__ in _NAMED else told
+    if isinstance(value, (tuple, list, set, frozenset)):
         return [encode(part) for part in value]
     if isinstance(value, dict):
         return {str(key): encode(part) for key, part in value.items()}
@@ -68,11 +73,17 @@ def decode(hint: Any, data: Any) -> Any:
         return decode(args[0], data)
     if origin in (Union, types.UnionType):
         chosen = next((arg for arg in args if arg is not type(None)), None)
-        return None if data is None else decode(chosen, data)
+        named = _NAMED.get(data.get("is", "")) if isinstance(data, dict) else None
+        return None if data is None else decode(named if named in args else chosen, data)
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(decode(args[0], part) for part in data)
         return tuple(decode(arg, part) for arg, part in zip(args, data, strict=True))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {key: decode(args[1], part) for key, part in data.items()}
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        parts = (decode(args[0], part) for part in data)
+        return frozenset(parts) if issubclass(origin, Set) else list(parts)
     if hint is Kind:
         return CATALOGUE.get(data, BUG)
     if is_dataclass(hint) and isinstance(hint, type):
@@ -82,4 +93,6 @@ def decode(hint: Any, data: Any) -> Any:
         )
     if isinstance(hint, type) and issubclass(hint, (Enum, Path)):
         return hint(data)
+    if hint in _SCALARS and not isinstance(data, _SCALARS[hint]):
+        raise TypeError(f"{type(data).__name__} in the place of {hint.__name__}")
     return data

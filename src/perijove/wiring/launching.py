@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.git import GitRepositories
 from perijove.backends.pad.client import Pad
@@ -26,6 +27,7 @@ from perijove.launching.way import LaunchWay
 class LaunchParts:
     """The live objects of the launch way."""
 
+    confined: ConfinedCalls
     pad: Pad
     repositories: GitRepositories
     environments: UvEnvironments
@@ -49,15 +51,17 @@ def joined(
 ) -> LaunchParts:
     """All objects, each given what it needs."""
     now = settings()
+    confined = ConfinedCalls()
+    confined.let_through(state.checkouts)
     pad = Pad(state, now.session.isolation)
     repositories = GitRepositories(state, now.repositories, private_addresses=_private(now))
     environments = UvEnvironments(state, now.build, pad)
-    builds = Builds(environments, now.build.concurrent, group)
+    builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
     way = LaunchWay(
         repositories, environments, builds, Queue(sessions, settings), sessions, keys, clock, settings, explain
     )
-    return LaunchParts(pad, repositories, environments, sessions, Launches(way, journal, group))
+    return LaunchParts(confined, pad, repositories, environments, sessions, Launches(way, journal, group))
 
 
 def _private(settings: Settings) -> bool:

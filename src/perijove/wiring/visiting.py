@@ -56,6 +56,7 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
             await launching.launches.drain(given.settings().service.drain)
     finally:
         tasks.cancel()
+        launching.confined.close()
         if await launching.pad.close(stop=stopping.is_set()):
             launching.sessions.told_stopped()
 
@@ -100,6 +101,7 @@ async def _watch_disk(given: Given) -> None:
 
 async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
     """Have everything that a launch needs."""
+    launching.confined.start()
     await launching.pad.ensure()
     tell(_ground(await launching.pad.isolation()))
     tasks.add(launching.pad.supervise(), "pad, supervised")

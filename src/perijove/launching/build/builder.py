@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean
+from perijove.domain.confinement import Beyond
 from perijove.domain.events import BuildStarted, Built, Logged, Phase
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Checkout, EnvironmentKey, EnvironmentPlan
-from perijove.domain.ports import Environments
+from perijove.domain.ports import Confined, Environments
 from perijove.journal import ROW
+from perijove.launching.build.detect import Detected
 from perijove.launching.build.reading import detected
 
 KEPT = 8 * 1024**2
@@ -24,8 +26,11 @@ KEPT = 8 * 1024**2
 class Builds:
     """The builds in progress, at most `concurrent` at once; their tasks belong to `group`."""
 
-    def __init__(self, environments: Environments, concurrent: int, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, environments: Environments, confined: Confined, concurrent: int, group: asyncio.TaskGroup
+    ) -> None:
         self._environments = environments
+        self._confined = confined
         self._group = group
         self._room = asyncio.Semaphore(concurrent)
         self._running: dict[EnvironmentKey, _Build] = {}
@@ -35,7 +40,7 @@ class Builds:
 
         Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`; whoever shares a build is told the same failure.
         """
-        found = await asyncio.to_thread(detected, checkout.path)
+        found = await self._detected(checkout)
         lines = list(found.notes)
         key = await self._environments.key(found.plan, checkout, lines.append)
         for line in lines:
@@ -50,6 +55,12 @@ class Builds:
         async for line in build.log():
             yield Logged(Phase.BUILDING, line)
         yield Built(key, found=False, seconds=build.seconds)
+
+    async def _detected(self, checkout: Checkout) -> Detected:
+        try:
+            return await self._confined.call(detected, checkout.path)
+        except Beyond as beyond:
+            raise Fail(beyond.told(failures.BAD_FILE, "what describes the environment")) from beyond
 
     def _begin(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> _Build:
         build = self._running[key] = _Build()

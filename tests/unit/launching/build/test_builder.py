@@ -11,6 +11,7 @@ from perijove.domain.failures import Fail
 from perijove.domain.nouns import Checkout, Environment, EnvironmentKey, EnvironmentPlan, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
 from perijove.launching.build.builder import Builds
+from tests.fakes.in_process import InProcess
 from tests.fakes.world import FakeEnvironments
 
 KEY = "k" * 32
@@ -38,7 +39,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def test_an_environment_that_is_not_there_is_built_with_its_log(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        started, line, built = await told(Builds(FakeEnvironments(), 1, group), tmp_path)
+        started, line, built = await told(Builds(FakeEnvironments(), InProcess(), 1, group), tmp_path)
     assert started == BuildStarted(KEY, shared=False)
     assert line == Logged(Phase.BUILDING, "building")
     assert isinstance(built, Built)
@@ -47,7 +48,7 @@ async def test_an_environment_that_is_not_there_is_built_with_its_log(tmp_path: 
 
 async def test_an_environment_that_stands_is_found(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        builds = Builds(FakeEnvironments(), 1, group)
+        builds = Builds(FakeEnvironments(), InProcess(), 1, group)
         await told(builds, tmp_path)
         assert await told(builds, tmp_path) == [Built(KEY, found=True, seconds=0.0)]
 
@@ -55,7 +56,7 @@ async def test_an_environment_that_stands_is_found(tmp_path: Path) -> None:
 async def test_what_is_not_followed_is_told_before_anything_else(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").touch()
     async with asyncio.TaskGroup() as group:
-        first, *_ = await told(Builds(FakeEnvironments(), 1, group), tmp_path)
+        first, *_ = await told(Builds(FakeEnvironments(), InProcess(), 1, group), tmp_path)
     assert isinstance(first, Logged)
     assert "uv.lock" in first.line
 
@@ -63,7 +64,7 @@ async def test_what_is_not_followed_is_told_before_anything_else(tmp_path: Path)
 async def test_two_launches_share_one_build_and_both_read_its_whole_log(tmp_path: Path) -> None:
     environments = FakeEnvironments(gate=asyncio.Event())
     async with asyncio.TaskGroup() as group:
-        builds = Builds(environments, 1, group)
+        builds = Builds(environments, InProcess(), 1, group)
         first = group.create_task(told(builds, tmp_path))
         await until(lambda: environments.builds)
         second: Told = []
@@ -79,7 +80,7 @@ async def test_two_launches_share_one_build_and_both_read_its_whole_log(tmp_path
 async def test_a_build_goes_on_when_its_follower_leaves(tmp_path: Path) -> None:
     environments = FakeEnvironments(gate=asyncio.Event())
     async with asyncio.TaskGroup() as group:
-        builds = Builds(environments, 1, group)
+        builds = Builds(environments, InProcess(), 1, group)
         follower = group.create_task(told(builds, tmp_path))
         await until(lambda: environments.builds)
         follower.cancel()
@@ -92,7 +93,7 @@ async def test_a_failure_is_told_to_all_followers_and_the_next_launch_builds_aga
     failure = failures.CONFLICT("a and b")
     environments = FakeEnvironments(fails=[failure], gate=asyncio.Event())
     async with asyncio.TaskGroup() as group:
-        builds = Builds(environments, 1, group)
+        builds = Builds(environments, InProcess(), 1, group)
 
         async def failing(heard: Told) -> failures.Failure:
             with pytest.raises(Fail) as caught:
@@ -135,7 +136,7 @@ class OneEach(FakeEnvironments):
 async def test_no_more_builds_run_at_once_than_allowed_and_the_others_are_told_to_wait(tmp_path: Path) -> None:
     environments = OneEach()
     async with asyncio.TaskGroup() as group:
-        builds = Builds(environments, 2, group)
+        builds = Builds(environments, InProcess(), 2, group)
         logs = []
         for number in range(5):
             folder = tmp_path / str(number)
@@ -157,5 +158,5 @@ class Mistaken(FakeEnvironments):
 async def test_a_mistake_of_ours_ends_one_build_and_not_the_service(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         with pytest.raises(Fail) as caught:
-            await told(Builds(Mistaken(), 1, group), tmp_path)
+            await told(Builds(Mistaken(), InProcess(), 1, group), tmp_path)
     assert caught.value.failure.kind is failures.BUG

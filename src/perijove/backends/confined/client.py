@@ -1,0 +1,227 @@
+"""Asks for calls, and starts the process that they are forked from where there is none. In: functions; out: answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from perijove.backends.confined.frames import (
+    Frame,
+    Summons,
+    answer_of,
+    call_of,
+    pack,
+    read_failure,
+)
+from perijove.backends.confined.identities import gid, uids
+from perijove.domain import wire
+from perijove.domain.confinement import READING, Beyond, Bounds, Identity, Limit
+from perijove.domain.failures import Fail
+from perijove.domain.ports import Tell
+
+T = TypeVar("T")
+AT_ONCE = {Identity.READER: 8, Identity.FETCHER: 32, Identity.INSTALLER: 8}
+"""Calls at once; others wait."""
+END_LIMIT = 5.0
+"""Seconds in which everything of a call that was given up is gone."""
+CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS}
+
+
+class ConfinedCalls:
+    """The port Confined."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._room = {identity: asyncio.Semaphore(count) for identity, count in AT_ONCE.items()}
+        self.uids = uids()
+        """Whom calls run as; empty where that is ourselves."""
+        self.gid = gid(self.uids)
+
+    def let_through(self, folder: Path) -> None:
+        """Have calls pass through a folder of the service's: into what lies there, by its name."""
+        if self.uids:
+            os.chown(folder, -1, self.gid)
+
+    def start(self) -> None:
+        """Have the process run; calls do so by themselves."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            told = json.dumps({identity.value: uid for identity, uid in self.uids.items()})
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-Pm",
+                    "perijove.backends.confined.process",
+                    f"{theirs.fileno()}",
+                    told,
+                    f"{self.gid}",
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                cwd="/",
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._control = ours
+
+    def close(self) -> None:
+        """End it and all calls."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(END_LIMIT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    async def call(self, function: Callable[..., T], *given: object, bounds: Bounds = READING) -> T:
+        """Raises what the function raises as Fail, and Beyond."""
+        value: T = await self._called(function, given, bounds, None)
+        return value
+
+    async def run(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *given: object,
+        bounds: Bounds = READING,
+        tell: Tell | None = None,
+    ) -> T:
+        """Raises what the function raises as Fail, and Beyond."""
+        value: T = await self._called(function, given, bounds, tell)
+        return value
+
+    async def _called(
+        self, function: Callable[..., Any], given: tuple[object, ...], bounds: Bounds, tell: Tell | None
+    ) -> Any:
+        call = call_of(function, given, bounds, tells=tell is not None)
+        request = pack(wire.encode(call))
+        async with self._room[bounds.identity], self._line(Summons(call.module, bounds.identity), bounds) as line:
+            reader, writer = line
+            try:
+                async with asyncio.timeout(bounds.seconds):
+                    with contextlib.suppress(ConnectionError):  # its end says why
+                        writer.write(request)
+                        await writer.drain()
+                    answer = await _answer(reader, tell, bounds)
+            except TimeoutError:
+                raise Beyond(Limit.TIME, f"more than {bounds.seconds:g} seconds") from None
+        if "fail" in answer:
+            raise Fail(read_failure(answer["fail"]))
+        if "beyond" in answer:
+            raise _beyond(Limit(answer["beyond"]), str(answer.get("words", "")), bounds)
+        if "ok" not in answer:
+            raise _died(answer.get("ended"), bounds)
+        try:
+            return answer_of(function, answer["ok"])
+        except ValueError as error:
+            raise Beyond(Limit.CRASH, f"an answer of another kind: {error}"[:300]) from error
+
+    @contextlib.asynccontextmanager
+    async def _line(
+        self, summons: Summons, bounds: Bounds
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A line to a child that lives no longer than the block."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await self._summon(json.dumps(wire.encode(summons)).encode(), theirs)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=bounds.output)
+        try:
+            yield reader, writer
+        finally:
+            await asyncio.shield(_gone(reader, writer))
+
+    async def _summon(self, text: bytes, theirs: socket.socket) -> None:
+        for again in (True, False):
+            self.start()
+            assert self._control is not None
+            try:
+                while True:
+                    try:
+                        socket.send_fds(self._control, [text], [theirs.fileno()])
+                        return
+                    except BlockingIOError:
+                        await asyncio.sleep(0.001)
+            except (BrokenPipeError, ConnectionError):
+                if not again:
+                    raise Beyond(Limit.KILLED, "a process that does not start") from None
+                self.close()
+
+
+async def _gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Give the call up, if it still runs, and wait until nothing of it does."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(END_LIMIT):
+            if writer.can_write_eof():
+                writer.write_eof()
+            while await reader.read(1 << 16):
+                continue
+    writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader, tell: Tell | None, bounds: Bounds) -> Frame:
+    """The frame that ends it. Raises Beyond."""
+    left = bounds.output
+    while True:
+        try:
+            line = await reader.readline()
+        except (ValueError, ConnectionError):
+            left, line = -1, b""
+        left -= len(line)
+        if left < 0:
+            raise Beyond(Limit.OUTPUT, f"more than {bounds.output} bytes to say what it holds")
+        if not line:
+            return {}
+        frame = _read(line)
+        if "line" in frame:
+            if tell is not None:
+                tell(str(frame["line"]))
+        elif frame:
+            return frame
+
+
+def _read(line: bytes) -> Frame:
+    """A frame, or nothing where a child that died broke off."""
+    try:
+        frame = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return frame if isinstance(frame, dict) else {}
+
+
+def _died(status: Any, bounds: Bounds) -> Beyond:
+    """Why a child that gave no answer has ended, by its exit status (negative for a signal)."""
+    if not isinstance(status, int):
+        return Beyond(Limit.KILLED, "a process that goes on")
+    if status == -signal.SIGXCPU:
+        return _beyond(Limit.TIME, "", bounds)
+    if status == -signal.SIGXFSZ:
+        return _beyond(Limit.SIZE, "", bounds)
+    if -status in CRASHES or status > 0:
+        return Beyond(Limit.CRASH, f"a process that it does not end (status {status})")
+    return Beyond(Limit.KILLED, f"a process that nobody ends (status {status})")
+
+
+def _beyond(limit: Limit, words: str, bounds: Bounds) -> Beyond:
+    said = {
+        Limit.TIME: f"more than {bounds.cpu} seconds of processor time",
+        Limit.MEMORY: f"more than {bounds.memory >> 20} MiB of memory",
+        Limit.SIZE: f"a file of more than {bounds.file_size} bytes",
+        Limit.DEPTH: "deeper nesting than is read",
+    }
+    return Beyond(limit, words[:300] or said.get(limit, "more than it may have"))
