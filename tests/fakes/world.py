@@ -109,7 +109,7 @@ class FakeSessions:
 
     def __init__(self, room: Room | None = None) -> None:
         self.specs: dict[SessionName, SandboxSpec] = {}
-        self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000)
+        self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
         self.stopped: list[tuple[SessionName, EndReason]] = []
         self.activity = 1_000_000.0
         self.connections = 0

@@ -241,12 +241,12 @@ async def test_a_launch_waits_for_room_and_is_told_its_position(world: World) ->
 
 
 async def test_no_memory_is_a_place_in_the_queue_and_no_error(world: World) -> None:
-    world.sandboxes.left = Room(100 * 1024**2, 100 * 1024**3, 1_000_000)
+    world.sandboxes.left = Room(100 * 1024**2, 100 * 1024**3, 1_000_000, 2)
     async with world.up():
         number = world.launches.begin(ADDRESS, "a")
         await world.until(lambda: len(world.queue.positions) == 1)
-        world.sandboxes.left = Room(8 * 1024**3, 100 * 1024**3, 1_000_000)
-        world.sessions.over.set()
+        world.sandboxes.left = Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
+        world.sessions.over()
         assert isinstance((await world.events(number))[-1], Ready)
 
 

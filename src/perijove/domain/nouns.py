@@ -284,6 +284,8 @@ class Room:
     disk: int
     """Bytes free where sessions live."""
     inodes: int
+    processors: float
+    """How many it may use, busy or not."""
 
 
 @dataclass(frozen=True, slots=True)

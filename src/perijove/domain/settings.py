@@ -179,6 +179,8 @@ class LaunchingSettings:
     """How many sessions may run at once; 0: as many as memory and disk allow."""
     per_repo_quota: int = 0
     """How many sessions of one repository may run at once; 0: no such limit."""
+    starting: int = 0
+    """How many servers may start at once, while others wait; 0: 2 a processor."""
     queue_length: int = 100
     """How many launches may wait for room."""
     queue_timeout: Seconds = 600

@@ -113,10 +113,10 @@ class LaunchWay:
         place = Place(address.url)
         async for queued in self.queue.admitted(place):
             yield queued
-        name = session_name(address.name, "".join(secrets.choice(NAME_ALPHABET) for _ in range(8)))
-        session = Session(name, number, checkout.repo, environment.key, self._clock.now())
-        spec = sandbox(name, self._keys.session_token(name), checkout, environment, self._settings())
         try:
+            name = session_name(address.name, "".join(secrets.choice(NAME_ALPHABET) for _ in range(8)))
+            session = Session(name, number, checkout.repo, environment.key, self._clock.now())
+            spec = sandbox(name, self._keys.session_token(name), checkout, environment, self._settings())
             async with aclosing(self.sessions.started(session, spec)) as events:
                 async for event in events:
                     yield event

@@ -27,7 +27,8 @@ def room(root: Path) -> Room:
     disk = os.statvfs(there)
     # A file system without a number of inodes says 0 of 0: as in the pad's words, 0 is none to speak of.
     inodes = max(disk.f_favail, 1) if disk.f_files else 0
-    return Room(psutil.virtual_memory().available, disk.f_bavail * disk.f_frsize, inodes)
+    free = disk.f_bavail * disk.f_frsize
+    return Room(psutil.virtual_memory().available, free, inodes, len(os.sched_getaffinity(0)))
 
 
 def switches() -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,18 +231,37 @@ def _second(own: dict[str, str], mounts: dict[str, Path], mark: str) -> Groups |
 
 def headroom() -> int | None:
     """Bytes that the groups this process is in still allow; None where none limits it."""
-    own, mounts = _own(), _mounts()
     left: list[int] = []
     for controller, limit, used, cache in (
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ("", "memory.max", "memory.current", "inactive_file"),
     ):
-        if controller not in mounts or controller not in own:
-            continue
-        folder = mounts[controller] / own[controller].lstrip("/")
-        while folder != mounts[controller].parent:
+        for folder in _upwards(controller):
             most = _number(folder / limit)
             if 0 < most < 2**60:
                 left.append(most - _number(folder / used) + _field(folder / "memory.stat", cache))
-            folder = folder.parent
     return max(0, min(left)) if left else None
+
+
+def processors() -> float:
+    """How many processors this process and the groups it is in may use."""
+    quotas = [_quota(folder) for controller in ("cpu", "") for folder in _upwards(controller)]
+    return min([float(len(os.sched_getaffinity(0))), *(quota for quota in quotas if quota)])
+
+
+def _quota(folder: Path) -> float:
+    """Processors that a group allows; 0 for any number."""
+    quota, _, period = _read(folder / "cpu.max").strip().partition(" ")  # version 2
+    if not quota:
+        quota, period = _read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip()
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else 0
+
+
+def _upwards(controller: str) -> Iterator[Path]:
+    """The group this process is in, and those around it; none where the controller has no hierarchy of its own."""
+    own, mounts = _own(), _mounts()
+    if controller in mounts and controller in own:
+        folder = mounts[controller] / own[controller].lstrip("/")
+        while folder != mounts[controller].parent:
+            yield folder
+            folder = folder.parent

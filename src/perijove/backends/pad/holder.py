@@ -182,7 +182,8 @@ class Holder:
         memory = _available()
         left = cgroups.headroom()
         disk = os.statvfs(self._state.root)
-        return Room(min(memory, left) if left is not None else memory, disk.f_bavail * disk.f_frsize, disk.f_favail)
+        memory = min(memory, left) if left is not None else memory
+        return Room(memory, disk.f_bavail * disk.f_frsize, disk.f_favail, cgroups.processors())
 
     @contextlib.asynccontextmanager
     async def ran(

@@ -107,7 +107,7 @@ def store(own: Own) -> Iterator[Finding]:
 def memory(own: Own) -> Iterator[Finding]:
     """Room for one more session, by the rule that admission decides by."""
     settings, room = own.settings, own.ground.room
-    plenty = type(room)(room.memory, settings.launching.keep_disk, 0)
+    plenty = type(room)(room.memory, settings.launching.keep_disk, 0, room.processors)
     short = shortage("", Load((), 0), plenty, settings.launching, settings.session)
     if short:
         need = settings.launching.keep_memory + settings.session.memory_reserved

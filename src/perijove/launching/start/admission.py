@@ -11,6 +11,9 @@ from perijove.domain.failures import NOT_ALLOWED, Evidence, Failure
 from perijove.domain.nouns import RepoAddress, Room
 from perijove.domain.settings import LaunchingSettings, SessionSettings
 
+STARTS_A_PROCESSOR = 2
+"""A server starts on one processor at a time, and waits for the disk now and then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -53,7 +56,14 @@ def shortage(url: str, load: Load, room: Room, launching: LaunchingSettings, ses
         return f"{_megabytes(room.disk)} of disk are free, which is too little for one more session"
     if 0 < room.inodes < 10_000:
         return f"the disk has only {room.inodes} inodes left"
+    if load.starting >= (most := starting(room, launching)):
+        return f"{load.starting} servers start now, and {most} at once are what the processors carry"
     return ""
+
+
+def starting(room: Room, launching: LaunchingSettings) -> int:
+    """How many servers may start at once: more would only be slower together."""
+    return launching.starting or max(1, round(STARTS_A_PROCESSOR * room.processors))
 
 
 def _megabytes(size: int) -> str:

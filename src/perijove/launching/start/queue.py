@@ -6,12 +6,12 @@ In: a repository's URL. Out: a place (held until its holder lets go), told by Qu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from perijove.domain.events import Queued
 from perijove.domain.failures import QUEUE_FULL, WAITED_TOO_LONG, Evidence, Fail
-from perijove.domain.nouns import Room
 from perijove.domain.settings import Settings
 from perijove.launching.start.admission import Load, shortage
 from perijove.launching.start.sessions import SessionKeeper
@@ -36,69 +36,75 @@ class Queue:
     sessions: SessionKeeper
     settings: Callable[[], Settings]
     places: set[Place] = field(default_factory=set)
-    _waiting: list[object] = field(default_factory=list)
+    look_again: float = LOOK_AGAIN
+    _waiting: list[asyncio.Event] = field(default_factory=list)
+    """One a launch, set when it is first in the line and something may have come free."""
+    _short: str = ""
+    """What the first one lacked when it looked last."""
+    _entrance: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a newcomer looks, lest another that came later is let in before it."""
+
+    def __post_init__(self) -> None:
+        self.sessions.over = self._call
 
     async def admitted(self, place: Place) -> AsyncIterator[Queued]:
         """Ends when `place` is held; tells the position in the line until then. Raises Fail: `start.*`."""
         settings = self.settings().launching
-        room = await self._room()
-        # From here to the place being held nothing may wait: two launches must not see the same room.
-        short = self._short(place.url, room)
-        if not self._waiting and not short:
-            self.places.add(place)
-            return
-        if len(self._waiting) >= settings.queue_length:
-            cause = f"{len(self._waiting)} launches are waiting"
-            raise Fail(QUEUE_FULL(cause, Evidence("this machine", short or "others came first"), after=AGAIN_AFTER))
-        ticket = object()
-        self._waiting.append(ticket)
+        async with self._entrance:
+            if not self._waiting and await self._fits(place):
+                return
+            if len(self._waiting) >= settings.queue_length:
+                cause = f"{len(self._waiting)} launches are waiting"
+                raise Fail(QUEUE_FULL(cause, Evidence("this machine", self._short), after=AGAIN_AFTER))
+            called = asyncio.Event()
+            self._waiting.append(called)
         try:
             async with asyncio.timeout(settings.queue_timeout):
-                async for queued in self._advancing(ticket, place):
+                async for queued in self._advancing(called, place):
                     yield queued
         except TimeoutError:
-            seen = Evidence("this machine", self._short(place.url, await self._room()) or "others came first")
             cause = f"it waited {settings.queue_timeout:.0f} seconds"
-            raise Fail(WAITED_TOO_LONG(cause, seen, after=AGAIN_AFTER)) from None
+            raise Fail(WAITED_TOO_LONG(cause, Evidence("this machine", self._short), after=AGAIN_AFTER)) from None
         finally:
-            self._waiting.remove(ticket)
-            self.sessions.over.set()
+            self._waiting.remove(called)
+            self._call()
 
-    async def _advancing(self, ticket: object, place: Place) -> AsyncIterator[Queued]:
+    async def _advancing(self, called: asyncio.Event, place: Place) -> AsyncIterator[Queued]:
         told = 0
         while True:
-            room = await self._room()
-            position, short = self._waiting.index(ticket) + 1, self._short(place.url, room)
-            if position == 1 and not short:
-                self.places.add(place)
+            called.clear()
+            position = self._waiting.index(called) + 1
+            if position == 1 and await self._fits(place):
                 return
             if told != position:
                 told = position
-                yield Queued(position, short or "others came first")
-            await self._change()
+                yield Queued(position, self._short)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.look_again):
+                    await called.wait()
+
+    async def _fits(self, place: Place) -> bool:
+        """Hold the place if there is room."""
+        room = await self.sessions.sandboxes.room()
+        # From here to the place being held nothing may wait: two launches must not see the same room.
+        settings = self.settings()
+        live = [session.repo.address.url for session in self.sessions.live]
+        load = Load([*live, *(place.url for place in self.places)], len(self.places))
+        short = shortage(place.url, load, room, settings.launching, settings.session)
+        self._short = short or self._short
+        if not short:
+            self.places.add(place)
+        return not short
 
     def leave(self, place: Place) -> None:
         """The session answers, or never will."""
         self.places.discard(place)
-        self.sessions.over.set()
+        self._call()
 
-    async def _change(self) -> None:
-        """Until something may have come free."""
-        self.sessions.over.clear()
-        try:
-            async with asyncio.timeout(LOOK_AGAIN):
-                await self.sessions.over.wait()
-        except TimeoutError:
-            return
-
-    async def _room(self) -> Room:
-        return await self.sessions.sandboxes.room()
-
-    def _short(self, url: str, room: Room) -> str:
-        settings = self.settings()
-        live = [session.repo.address.url for session in self.sessions.live]
-        load = Load([*live, *(place.url for place in self.places)], len(self.places))
-        return shortage(url, load, room, settings.launching, settings.session)
+    def _call(self) -> None:
+        """Have the first in the line look again."""
+        if self._waiting:
+            self._waiting[0].set()
 
     @property
     def positions(self) -> Sequence[int]:

@@ -95,8 +95,8 @@ class SessionKeeper:
         self._clock = clock
         self._settings = settings
         self._watches: dict[SessionName, Watch] = {}
-        self.over = asyncio.Event()
-        """Set whenever a session ends; whoever waits for room clears it."""
+        self.over: Callable[[], None] = lambda: None
+        """Called whenever a session ends: there may be room for another."""
 
     # what there is
 
@@ -214,7 +214,7 @@ class SessionKeeper:
         if watch.answered and (failure := death(watch, event)):
             self._write(SessionTroubled(event.session, failure))
         self._write(event)
-        self.over.set()
+        self.over()
 
     def _write(self, event: SessionLogged | SessionTroubled | SessionEnded) -> None:
         """What happened is kept where it can be; sessions go on over a full disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,26 @@ def test_version_2_is_found_again_from_the_leaf(tmp_path: Path, delegated: Path)
 def test_version_2_without_its_controllers_is_none(tmp_path: Path, delegated: Path, controllers: str) -> None:
     (delegated / "cgroup.controllers").write_text(controllers)
     assert cgroups._second({"": "/system.slice/perijove.service"}, {"": tmp_path}, "m") is None
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        pytest.param({}, 0, id="no such controller"),
+        pytest.param({"cpu.max": "150000 100000\n"}, 1.5, id="v2"),
+        pytest.param({"cpu.max": "max 100000\n"}, 0, id="v2, any number"),
+        pytest.param({"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}, 0.5, id="v1"),
+        pytest.param({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 0, id="v1, any number"),
+    ],
+)
+def test_a_group_s_quota_of_processors_is_read(tmp_path: Path, files: dict[str, str], processors: float) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert cgroups._quota(tmp_path) == processors
+
+
+def test_no_more_processors_are_counted_than_this_process_may_run_on() -> None:
+    assert 0 < cgroups.processors() <= len(os.sched_getaffinity(0))
 
 
 def test_version_2_limits_are_written(tmp_path: Path) -> None:

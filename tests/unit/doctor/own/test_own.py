@@ -35,7 +35,7 @@ from perijove.domain.settings import Settings
 
 ROOT = Path("/srv/perijove")
 NOW = 1_780_000_000.0
-ROOM = Room(8 << 30, 100 << 30, 1_000_000)
+ROOM = Room(8 << 30, 100 << 30, 1_000_000, 2)
 GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
 SERVICE = Service(
     12, None, None, same_secret=True, data_plane=None, caddy=13, ports=Unseen("Caddy has them"), listeners=()

@@ -13,7 +13,7 @@ from perijove.launching.start.admission import Load, refusal, shortage
 MB = 1024**2
 GB = 1024**3
 URL = "https://github.com/owner/repo"
-ROOMY = Room(memory=8 * GB, disk=100 * GB, inodes=1_000_000)
+ROOMY = Room(memory=8 * GB, disk=100 * GB, inodes=1_000_000, processors=8)
 LAUNCHING = LaunchingSettings(keep_memory=512 * MB, keep_disk=1 * GB)
 SESSION = SessionSettings(memory_reserved=256 * MB)
 EMPTY = Load((), 0)
@@ -112,6 +112,16 @@ def test_a_ban_shows_the_pattern_that_matched() -> None:
         pytest.param(EMPTY, replace(ROOMY, inodes=10_000), LAUNCHING, "", id="just enough inodes"),
         pytest.param(EMPTY, replace(ROOMY, inodes=9_999), LAUNCHING, "9999 inodes", id="too few inodes"),
         pytest.param(EMPTY, replace(ROOMY, inodes=0), LAUNCHING, "", id="a file system that does not count inodes"),
+        pytest.param(Load([], 15), ROOMY, LAUNCHING, "", id="a processor carries one more start"),
+        pytest.param(Load([], 16), ROOMY, LAUNCHING, "16 servers start now", id="all processors carry starts"),
+        pytest.param(EMPTY, replace(ROOMY, processors=0.2), LAUNCHING, "", id="a fifth of a processor starts one"),
+        pytest.param(
+            Load([], 1), replace(ROOMY, processors=0.2), LAUNCHING, "1 servers start now", id="a fifth starts no second"
+        ),
+        pytest.param(Load([], 2), ROOMY, replace(LAUNCHING, starting=3), "", id="below the operator's number"),
+        pytest.param(
+            Load([], 3), ROOMY, replace(LAUNCHING, starting=3), "3 at once", id="at the operator's number of starts"
+        ),
     ],
 )
 def test_there_is_room_or_it_is_said_what_is_missing(
