@@ -7,6 +7,10 @@ import random
 
 import pytest
 
+from tests.e2e.git.conftest import home, server
+
+__all__ = ["attack_seconds", "chance", "home", "server"]
+
 
 @pytest.fixture(scope="session")
 def attack_seconds() -> float:

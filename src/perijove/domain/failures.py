@@ -93,63 +93,55 @@ def row(code: str, title: str, owner: Owner, retry: Retry, remedy: str) -> Kind:
 
 # resolve: which commit is this?
 BAD_LINK = row(
-    "resolve.bad-link", "This link names no repository",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.bad-link", "This link names no repository", Owner.VISITOR, Retry.NEVER,
     "Write it as gh/owner/repo/ref, or paste the repository's web address.",
 )  # fmt: skip
 UNKNOWN_PROVIDER = row(
-    "resolve.unknown-provider", "This kind of link is not served here",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.unknown-provider", "This kind of link is not served here", Owner.VISITOR, Retry.NEVER,
     "Use one of gh, gl, gist or git.",
 )  # fmt: skip
 FORBIDDEN_ADDRESS = row(
-    "resolve.forbidden-address", "This address may not be fetched from",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.forbidden-address", "This address may not be fetched from", Owner.VISITOR, Retry.NEVER,
     "Use a public https address; the operator can allow private ones with repositories.private_addresses.",
 )  # fmt: skip
 REPO_NOT_FOUND = row(
-    "resolve.repo-not-found", "The repository was not found",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.repo-not-found", "The repository was not found", Owner.VISITOR, Retry.NEVER,
     "Check the spelling, and that the repository is public.",
 )  # fmt: skip
 REF_NOT_FOUND = row(
-    "resolve.ref-not-found", "The branch, tag or commit was not found",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.ref-not-found", "The branch, tag or commit was not found", Owner.VISITOR, Retry.NEVER,
     "Check its spelling; HEAD is always the default branch.",
 )  # fmt: skip
 HOST_UNREACHABLE = row(
-    "resolve.host-unreachable", "The repository's host does not answer",
-    Owner.UPSTREAM, Retry.BACKOFF,
+    "resolve.host-unreachable", "The repository's host does not answer", Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's DNS, proxy and firewall.",
 )  # fmt: skip
 REPO_FORBIDDEN = row(
-    "resolve.access-denied", "The repository's host refused us",
-    Owner.VISITOR, Retry.NEVER,
+    "resolve.access-denied", "The repository's host refused us", Owner.VISITOR, Retry.NEVER,
     "Make the repository public, or ask the operator to add credentials to git's configuration.",
 )  # fmt: skip
 FETCH_FAILED = row(
-    "resolve.fetch-failed", "The repository could not be fetched",
-    Owner.UPSTREAM, Retry.BACKOFF,
+    "resolve.fetch-failed", "The repository could not be fetched", Owner.UPSTREAM, Retry.BACKOFF,
     "Read git's words below; try again if its host was busy.",
 )  # fmt: skip
 TOO_LARGE = row(
-    "resolve.too-large", "The repository is too large",
-    Owner.AUTHOR, Retry.NEVER,
-    "Move large data out of the repository, or ask the operator to raise repositories.max_size.",
+    "resolve.too-large", "The repository is too large", Owner.AUTHOR, Retry.NEVER,
+    "Move large data out of the repository, or ask the operator to raise repositories.max_size or max_files.",
+)  # fmt: skip
+BAD_TREE = row(
+    "resolve.bad-tree", "The repository holds files that cannot be laid out", Owner.AUTHOR, Retry.NEVER,
+    "Run `git fsck --full` on it, mend or rename what it names, and push.",
 )  # fmt: skip
 TOO_SLOW = row(
-    "resolve.too-slow", "Fetching the repository took too long",
-    Owner.UPSTREAM, Retry.AFTER,
+    "resolve.too-slow", "Fetching the repository took too long", Owner.UPSTREAM, Retry.AFTER,
     "Try again; the operator can raise repositories.fetch_timeout.",
 )  # fmt: skip
 LFS_MISSING = row(
-    "resolve.lfs-missing", "A file that the repository keeps in Git LFS cannot be had",
-    Owner.AUTHOR, Retry.NEVER,
+    "resolve.lfs-missing", "A file that the repository keeps in Git LFS cannot be had", Owner.AUTHOR, Retry.NEVER,
     "Bring it to the server with `git lfs push --all`, or remove it from the repository.",
 )  # fmt: skip
 SUBMODULE_FAILED = row(
-    "resolve.submodule-failed", "A submodule could not be fetched",
-    Owner.AUTHOR, Retry.NEVER,
+    "resolve.submodule-failed", "A submodule could not be fetched", Owner.AUTHOR, Retry.NEVER,
     "Point the submodule at a public https address and at a commit that exists there.",
 )  # fmt: skip
 

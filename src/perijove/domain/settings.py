@@ -152,7 +152,9 @@ class RepositoriesSettings:
     fetch_timeout: Seconds = 300
     """How long fetching a commit with its submodules and LFS files may take."""
     max_size: Size = 2 * 1024**3
-    """How large a checkout may be."""
+    """How large a checkout may be: its files with 4 KiB more for each, its submodules' and LFS files, and `.git`."""
+    max_files: int = 200_000
+    """How many files and folders a checkout may have, those of its submodules included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 In: addresses and commits. Out: checkouts. Not pure: runs git, reads names, writes the store.
 `repositories` is the port; `program` runs git; `gate` holds visitors' addresses to public hosts; `checkout`,
-`submodules` and `lfs` make a working tree; `folder` reads a local one; `words` turns git's words into failures.
+`submodules` and `lfs` make a working tree, whose `contents` are counted before, against the limits of `size`; `folder`
+reads a local one; `words` turns git's words into failures.
 """
 
 from perijove.backends.git.repositories import GitRepositories

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from perijove.backends.git import lfs, submodules, words
+from perijove.backends.git.contents import counted
 from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, Ran, checked, git
-from perijove.domain.failures import REF_NOT_FOUND, Evidence, Fail
+from perijove.backends.git.size import Allowance, size_of
+from perijove.domain.failures import BAD_TREE, REF_NOT_FOUND, Evidence, Fail
 from perijove.domain.nouns import ResolvedRepo
 from perijove.domain.ports import Tell
 
@@ -17,12 +19,16 @@ _NO_FILTERS = ("filter.lfs.smudge=", "filter.lfs.process=", "filter.lfs.required
 _ALL = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
 
-async def made(gate: Gate, repo: ResolvedRepo, tree: Path, limit: int, tell: Tell) -> None:
-    """Make `tree`. `limit`: the bytes its LFS files may have. Raises Fail: `resolve.*`, `platform.disk-full`."""
+async def made(gate: Gate, repo: ResolvedRepo, tree: Path, allowance: Allowance, tell: Tell) -> None:
+    """Make `tree`, submodules and LFS files too, of the allowance. Raises Fail: `resolve.*`, `platform.disk-full`."""
 
     async def fill(route: Route, url: str, commit: str, place: Path, ref_name: str = "") -> None:
-        await _checked_out(route, url, commit, ref_name, place, tell)
-        await lfs.filled(route, url, place, limit, tell)
+        await _brought(route, url, commit, ref_name, place, tell)
+        below = "" if place == tree else f"{place.relative_to(tree)}/"
+        await counted(place, commit, below, allowance)
+        allowance.take(await asyncio.to_thread(size_of, place / ".git"), 0, "fetched so far")
+        await _checked_out(place)
+        await lfs.filled(route, url, place, allowance, tell)
 
     url = repo.address.url
     async with gate.route(url) as route:
@@ -30,8 +36,8 @@ async def made(gate: Gate, repo: ResolvedRepo, tree: Path, limit: int, tell: Tel
     await submodules.filled(gate, url, tree, fill, tell)
 
 
-async def _checked_out(route: Route, url: str, commit: str, ref_name: str, tree: Path, tell: Tell) -> None:
-    """Make a repository at `tree` with one commit checked out, `url` as its origin."""
+async def _brought(route: Route, url: str, commit: str, ref_name: str, tree: Path, tell: Tell) -> None:
+    """Make a repository at `tree` with one commit, `url` as its origin, and nothing of it written yet."""
     await _initialised(tree, commit)
     await _fetched(route, commit, ref_name, tree, tell)
     branch = ref_name.removeprefix("refs/heads/") if ref_name.startswith("refs/heads/") else ""
@@ -45,10 +51,14 @@ async def _checked_out(route: Route, url: str, commit: str, ref_name: str, tree:
         await checked("update-ref", "--no-deref", "HEAD", commit, cwd=tree)
     for name, value in settings.items():
         await checked("config", name, value, cwd=tree)
+    (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+
+
+async def _checked_out(tree: Path) -> None:
+    """Write the files of HEAD."""
     ran = await git("reset", "--quiet", "--hard", cwd=tree, call=Call(_NO_FILTERS))
     if ran.status != 0:
-        raise Fail(words.meant(ran.said))
-    (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+        raise Fail(words.meant(ran.said, "git could not write its files", BAD_TREE))
 
 
 async def _initialised(tree: Path, commit: str, *options: str) -> None:

@@ -16,27 +16,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from perijove.backends.git.program import Call, git
-from perijove.backends.git.size import refuse_size
+from perijove.backends.git.size import Allowance, checked_path, entries
 from perijove.domain.failures import FETCH_FAILED, REPO_NOT_FOUND, Evidence, Fail, Failure
 
 DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 _DEEPEST = 20
 
 
-async def digest(source: Path, limit: int) -> str:
+async def digest(source: Path, allowance: Allowance) -> str:
     """The hash of a folder's files: paths, whether executable, links' targets, bytes.
 
-    Raises Fail: `resolve.repo-not-found`, `resolve.too-large`, `resolve.fetch-failed`.
+    Raises Fail: `resolve.repo-not-found`, `resolve.too-large`, `resolve.bad-tree`, `resolve.fetch-failed`.
     """
     names = await _names(source)
-    return await asyncio.to_thread(_walked, source, names, None, limit)
+    return await asyncio.to_thread(_walked, source, names, None, allowance)
 
 
-async def copied(source: Path, target: Path, limit: int) -> str:
+async def copied(source: Path, target: Path, allowance: Allowance) -> str:
     """Copy a folder's files to `target`, which must not exist; the hash of what was copied. Raises as digest()."""
     names = await _names(source)
     await asyncio.to_thread(target.mkdir, mode=0o755)
-    return await asyncio.to_thread(_walked, source, names, target, limit)
+    return await asyncio.to_thread(_walked, source, names, target, allowance)
 
 
 def changed(folder: str) -> Failure:
@@ -71,19 +71,20 @@ async def _listed(source: Path, depth: int) -> list[str]:
 
 
 def _every(source: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(source):
-        folders[:] = [name for name in folders if name != ".git"]
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in (*files, *links):
-            yield os.path.relpath(os.path.join(folder, name), source)
+    try:
+        for entry in entries(source, leave_out=".git"):
+            if not entry.is_dir(follow_symlinks=False):
+                yield os.path.relpath(entry.path, source)
+    except PermissionError as error:
+        raise _unreadable("a folder of it cannot be read", error) from error
 
 
-def _walked(source: Path, names: list[str], target: Path | None, limit: int) -> str:
+def _walked(source: Path, names: list[str], target: Path | None, allowance: Allowance) -> str:
     """Hash files in order, copying them where there is a target; files that are gone are passed over."""
     digest = hashlib.sha256()
-    size = 0
     for name in names:
         path = source / name
+        checked_path(os.fsencode(name))
         try:
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
@@ -93,18 +94,20 @@ def _walked(source: Path, names: list[str], target: Path | None, limit: int) -> 
                 inner = hashlib.sha256(content).digest()
             elif stat.S_ISREG(mode):
                 kind = b"x" if mode & stat.S_IXUSR else b"f"
-                size += path.stat().st_size
-                refuse_size(size, limit, f"{source}, so far")
+                allowance.take(path.stat().st_size, 1, f"{source}, so far")
                 inner = _file(path, _parent(target, name) if target else None, kind == b"x")
             else:
                 continue
         except (FileNotFoundError, NotADirectoryError):
             continue
         except PermissionError as error:
-            cause = "a file of it cannot be read"
-            raise Fail(FETCH_FAILED(cause, Evidence(str(path), str(error)), remedy="Make it readable.")) from error
+            raise _unreadable("a file of it cannot be read", error) from error
         digest.update(b"%s %d %s\0%s" % (kind, len(os.fsencode(name)), os.fsencode(name), inner))
     return digest.hexdigest()
+
+
+def _unreadable(cause: str, error: PermissionError) -> Fail:
+    return Fail(FETCH_FAILED(cause, Evidence(str(error.filename), str(error)), remedy="Make it readable."))
 
 
 def _parent(target: Path, name: str) -> Path:

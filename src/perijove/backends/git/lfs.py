@@ -23,7 +23,7 @@ import httpx
 
 from perijove.backends.git.gate import Route
 from perijove.backends.git.program import Call, checked, git
-from perijove.backends.git.size import refuse_size
+from perijove.backends.git.size import Allowance
 from perijove.backends.git.tunnel import addresses
 from perijove.domain.failures import (
     HOST_UNREACHABLE,
@@ -53,7 +53,7 @@ class _Pointer:
     size: int
 
 
-async def filled(route: Route, url: str, tree: Path, limit: int, tell: Tell) -> None:
+async def filled(route: Route, url: str, tree: Path, allowance: Allowance, tell: Tell) -> None:
     """Put the files in the place of their pointers.
 
     Raises Fail: `resolve.lfs-missing`, `resolve.too-large`, `resolve.access-denied`, `resolve.host-unreachable`,
@@ -67,7 +67,7 @@ async def filled(route: Route, url: str, tree: Path, limit: int, tell: Tell) -> 
     if not pointers:
         return
     size = sum(pointer.size for pointer in pointers)
-    refuse_size(size, limit, "files in Git LFS")
+    allowance.take(size, 0, "files in Git LFS")
     tell(f"Fetching {len(pointers)} files of {size / 1024**2:.4g} MiB from Git LFS")
     server = await _server(route, url, tree)
     try:

@@ -24,9 +24,13 @@ _SAFE = (
     "core.fsmonitor=false",
     "core.askPass=",
     "core.autocrlf=false",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
     "core.logAllRefUpdates=false",
     "credential.interactive=false",
     "init.templateDir=",
+    "core.bigFileThreshold=16m",
+    "fetch.unpackLimit=1",
     "gc.auto=0",
     "maintenance.auto=false",
     "submodule.recurse=false",
@@ -41,6 +45,8 @@ _PROGRESS = re.compile(r"(?P<what>[^:]+(:[^:]+)?):\s+(?P<percent>\d+)%")
 _LONGEST_LINE = 500
 _LINES_KEPT = 40
 _LONGEST_OUTPUT = 64 * 1024**2
+_LAST_WORDS = 2.0
+"""Seconds that a helper which left git's group may keep the pipes open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +73,32 @@ async def git(
     call: Call | None = None,
     stdin: bytes = b"",
     tell: Callable[[str], None] | None = None,
+    take: Callable[[bytes], None] | None = None,
 ) -> Ran:
     """Run `git ARGS` in `cwd` to its end; cancelled, it is killed with all it started.
 
-    Raises Fail: `platform.tool-missing`, `resolve.fetch-failed` when it writes without end.
+    `take` is given its output piece by piece instead of having it kept. Raises Fail: `platform.tool-missing`,
+    `resolve.fetch-failed` when it writes without end, and what `take` raises.
     """
-    call = call or Call()
-    command = ["git", *(word for pair in (*_SAFE, *call.config) for word in ("-c", pair)), *args]
+    process = await _started(args, cwd, call or Call())
+    try:
+        async with asyncio.TaskGroup() as group:
+            out = group.create_task(_collected(process, take), name="git's output")
+            said = group.create_task(_told(process, tell), name="git's words")
+            group.create_task(_fed(process, stdin), name="git's input")
+        status = await process.wait()
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
+    finally:
+        await _ended(process)
+    return Ran(status, out.result(), said.result())
+
+
+async def _started(args: tuple[str, ...], cwd: Path, call: Call) -> asyncio.subprocess.Process:
     environ = _environ(cwd, call)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
+        return await asyncio.create_subprocess_exec(
+            *("git", *(word for pair in (*_SAFE, *call.config) for word in ("-c", pair)), *args),
             cwd=cwd,
             env=environ,
             stdin=asyncio.subprocess.PIPE,
@@ -89,17 +110,6 @@ async def git(
         raise Fail(
             TOOL_MISSING("git is not installed", Evidence("PATH", environ.get("PATH", "")), remedy="Install git.")
         ) from error
-    try:
-        async with asyncio.TaskGroup() as group:
-            out = group.create_task(_collected(process), name="git's output")
-            said = group.create_task(_told(process, tell), name="git's words")
-            group.create_task(_fed(process, stdin), name="git's input")
-        status = await process.wait()
-    except ExceptionGroup as group_error:
-        raise group_error.exceptions[0] from None
-    finally:
-        await _ended(process)
-    return Ran(status, out.result(), said.result())
 
 
 def _environ(cwd: Path, call: Call) -> dict[str, str]:
@@ -120,11 +130,14 @@ def _environ(cwd: Path, call: Call) -> dict[str, str]:
     return environ | dict(call.environ or {})
 
 
-async def _collected(process: asyncio.subprocess.Process) -> bytes:
+async def _collected(process: asyncio.subprocess.Process, take: Callable[[bytes], None] | None) -> bytes:
     assert process.stdout is not None
     pieces: list[bytes] = []
     size = 0
     while piece := await process.stdout.read(65536):
+        if take is not None:
+            take(piece)
+            continue
         size += len(piece)
         if size > _LONGEST_OUTPUT:
             raise Fail(FETCH_FAILED(f"git wrote more than {_LONGEST_OUTPUT >> 20} MiB", Evidence("git", "output cut")))
@@ -180,8 +193,17 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     """Kill the whole group: git's helpers outlive git when it is killed alone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode is None:
-        await asyncio.shield(asyncio.create_task(process.wait(), name="git's end"))
+    await asyncio.shield(asyncio.create_task(_reaped(process), name="git's end"))
+
+
+async def _reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for its end, and read what nobody read, since a pipe is closed only at its end."""
+    await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS):
+            for pipe in (process.stdout, process.stderr):
+                while pipe is not None and await pipe.read(65536):
+                    pass
 
 
 async def checked(*args: str, cwd: Path, call: Call | None = None, stdin: bytes = b"") -> bytes:

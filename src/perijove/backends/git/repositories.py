@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from perijove.backends.git import checkout, folder
 from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import git
-from perijove.backends.git.size import within_size
+from perijove.backends.git.size import Allowance, within_size
 from perijove.domain.failures import (
     DISK_FULL,
     HOST_UNREACHABLE,
@@ -102,6 +102,9 @@ class GitRepositories:
             shutil.rmtree(aside, ignore_errors=True)
         return len(gone)
 
+    def _allowance(self) -> Allowance:
+        return Allowance(self._settings.max_size, self._settings.max_files)
+
     def _place(self, repo: ResolvedRepo) -> Path:
         name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}".encode()).hexdigest()[:32]
         return self._store / name
@@ -133,21 +136,22 @@ class GitRepositories:
     async def _made(self, repo: ResolvedRepo, place: Path, tell: Tell) -> None:
         if repo.address.provider == "local":
             raise Fail(folder.changed(repo.address.url))
-        limit = self._settings.max_size
+        allowance = self._allowance()
         async with self._aside() as aside:
-            await within_size(aside, limit, checkout.made(self._gate, repo, aside / "tree", limit, tell))
+            making = checkout.made(self._gate, repo, aside / "tree", allowance, tell)
+            await within_size(aside, allowance.max_size, making)
             (aside / "tree").rename(place)
 
     async def _snapshot(self, address: RepoAddress) -> ResolvedRepo:
         """A local folder is copied when it is resolved: what was seen then is what will be served."""
         source = Path(address.url)
-        commit = await folder.digest(source, self._settings.max_size)
+        commit = await folder.digest(source, self._allowance())
         repo = ResolvedRepo(address, commit, "")
         if self._place(repo).exists():
             return repo
         async with self._aside() as aside:
             copy = aside / "tree"
-            repo = ResolvedRepo(address, await folder.copied(source, copy, self._settings.max_size), "")
+            repo = ResolvedRepo(address, await folder.copied(source, copy, self._allowance()), "")
             place = self._place(repo)
             if not place.exists():
                 copy.rename(place)

@@ -14,6 +14,7 @@ from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, checked, git
 from perijove.domain.failures import (
     BAD_LINK,
+    BAD_TREE,
     FETCH_FAILED,
     FORBIDDEN_ADDRESS,
     REF_NOT_FOUND,
@@ -28,7 +29,7 @@ from perijove.launching.resolve.giturl import checked_url, shown, submodule_url
 
 _MOST = 100
 _DEEPEST = 5
-_THEIRS = (BAD_LINK, FORBIDDEN_ADDRESS, REPO_NOT_FOUND, REPO_FORBIDDEN, REF_NOT_FOUND, FETCH_FAILED)
+_THEIRS = (BAD_LINK, BAD_TREE, FORBIDDEN_ADDRESS, REPO_NOT_FOUND, REPO_FORBIDDEN, REF_NOT_FOUND, FETCH_FAILED)
 """What the repository's author can put right; the rest (no network, no disk, no time) is told as it is."""
 
 Fill = Callable[[Route, str, str, Path], Awaitable[None]]

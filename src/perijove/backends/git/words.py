@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from perijove.domain.failures import (
+    BAD_TREE,
     DISK_FULL,
     FETCH_FAILED,
     FORBIDDEN_ADDRESS,
@@ -27,7 +28,19 @@ _PRIVATE = (
 _TLS = "The operator should look at this machine's clock and CA certificates; the host's certificate may also be wrong."
 
 _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
-    (r"No space left on device|Disk quota exceeded", DISK_FULL, "the disk filled up while git was fetching", ""),
+    (
+        r"(?m)^(?!remote: ).*(No space left on device|Disk quota exceeded)",
+        DISK_FULL,
+        "the disk filled up while git was fetching",
+        "",
+    ),
+    (
+        r"invalid path '|too-short tree|malformed mode|empty filename in tree|not a tree object|[Cc]orrupt tree"
+        r"|File name too long|exceeded maximum allowed tree depth",
+        BAD_TREE,
+        "git refuses a path or a folder of it",
+        "",
+    ),
     (
         r"could not read (Username|Password)|terminal prompts disabled",
         REPO_NOT_FOUND,
@@ -94,14 +107,14 @@ _REFUSED_COMMIT = re.compile(
 )
 
 
-def meant(said: Sequence[str], otherwise: str = "git could not fetch it") -> Failure:
-    """The failure that git's last words tell of; `otherwise` is the cause where they tell nothing known."""
+def meant(said: Sequence[str], otherwise: str = "git could not fetch it", kind: Kind = FETCH_FAILED) -> Failure:
+    """The failure that git's last words tell of; where they tell nothing known, `kind` with the cause `otherwise`."""
     text = "\n".join(said)
     seen = tuple(Evidence("git", line) for line in said[-5:]) or (Evidence("git", "(it said nothing)"),)
-    for pattern, kind, cause, remedy in _COMPILED:
+    for pattern, known, cause, remedy in _COMPILED:
         if pattern.search(text):
-            return kind(cause, *seen, remedy=remedy)
-    return FETCH_FAILED(otherwise, *seen)
+            return known(cause, *seen, remedy=remedy)
+    return kind(otherwise, *seen)
 
 
 def commit_refused(said: Sequence[str]) -> bool:

@@ -13,6 +13,10 @@ from perijove.backends.git.words import commit_refused, meant
     [
         ("fatal: write error: No space left on device", "platform.disk-full"),
         ("error: unable to write file a: Disk quota exceeded", "platform.disk-full"),
+        ("remote: fatal: write error: No space left on device", "resolve.fetch-failed"),
+        ("error: invalid path '.git/config'", "resolve.bad-tree"),
+        ("remote: fatal: too-short tree object", "resolve.bad-tree"),
+        ("error: unable to create file n: File name too long", "resolve.bad-tree"),
         (
             "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
             "resolve.repo-not-found",

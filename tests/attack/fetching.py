@@ -1,0 +1,39 @@
+"""Fetch one URL as a service would: `fetching.py STATE URL`. Prints what came of it, and its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from perijove.backends.git import GitRepositories
+from perijove.domain.failures import Fail
+from perijove.domain.settings import RepositoriesSettings
+from perijove.domain.state import State
+from perijove.launching.resolve.address import from_launch_path
+
+
+async def fetched(repositories: GitRepositories, url: str) -> str:
+    """`fetched`, or the failure's code."""
+    try:
+        repo = await repositories.resolve(from_launch_path(f"git/{quote(url, safe='')}/HEAD"))
+        await repositories.fetch(repo, lambda line: None)
+    except Fail as fail:
+        return fail.failure.kind.code
+    return "fetched"
+
+
+def main() -> None:
+    """With the settings that a service has by default."""
+    repositories = GitRepositories(State(Path(sys.argv[1])), RepositoriesSettings(), private_addresses=True)
+    began = time.monotonic()
+    code = asyncio.run(fetched(repositories, sys.argv[2]))
+    used = [resource.getrusage(whose).ru_maxrss * 1024 for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(json.dumps({"code": code, "seconds": time.monotonic() - began, "memory": used}))
+
+
+main()

@@ -1,0 +1,156 @@
+"""Repositories made to hurt: each is the author's failure, told by name within seconds, and takes nothing with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perijove.backends.git import GitRepositories
+from perijove.domain.failures import BAD_TREE, Failure, Owner, Retry
+from perijove.domain.settings import RepositoriesSettings
+from perijove.domain.state import State
+from tests.attack.hostile_trees import bomb, nested, on_main, stored, tree
+from tests.e2e.git.asking import at, brought, failure_of, with_submodule
+from tests.fakes.git_server import Author, Server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+MIB = 1024**2
+FILES = (
+    b".", b"..", b".git", b".GIT", b"git~1", b"GIT~1", b".git ", b".git...", b".git::$INDEX_ALLOCATION",
+    ".g\u200cit".encode(), "\ufeff.git".encode(), b"n" * 256, b"n" * 100_000, b"\xff" * 256,
+)  # fmt: skip
+NAMES = (
+    *(("100644", name) for name in FILES),
+    *(("40000", name) for name in (b"..", b".git", b"n" * 256)),
+    *(("120000", name) for name in (b".Git", b".gitmodules")),
+)
+
+
+@pytest.fixture
+def repositories(state: State, home: Path) -> GitRepositories:
+    return GitRepositories(state, RepositoriesSettings(), private_addresses=True)
+
+
+@pytest.fixture
+def author(server: Server) -> Author:
+    return server.author("r.git")
+
+
+def measured(state: State, server: Server) -> dict[str, Any]:
+    """What came of fetching `r.git` in a process of its own, in how many seconds, and how much memory that took."""
+    command = [sys.executable, str(Path(__file__).parent / "fetching.py"), str(state.root), server.url("r.git")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    told: dict[str, Any] = json.loads(ran.stdout)
+    return told
+
+
+def assert_the_authors(failure: Failure, code: str, state: State) -> None:
+    assert failure.kind.code == code
+    assert (failure.kind.owner, failure.kind.retry) == (Owner.AUTHOR, Retry.NEVER)
+    assert list(state.checkouts.iterdir()) == []
+
+
+# More files than any disk holds
+
+
+def test_a_tree_of_trees_costs_neither_memory_nor_time(author: Author, server: Server, state: State) -> None:
+    bomb(author)
+    told = measured(state, server)
+    assert told["code"] == "resolve.too-large"
+    assert told["seconds"] < 30
+    assert max(told["memory"]) < 200 * MIB
+    assert list(state.checkouts.iterdir()) == []
+
+
+async def test_many_files_without_a_byte_are_refused_by_their_number(
+    author: Author, server: Server, state: State, home: Path
+) -> None:
+    bomb(author, width=11, levels=2)
+    few = GitRepositories(state, RepositoriesSettings(max_files=130), private_addresses=True)
+    failure = await failure_of(few, at(server.url("r.git")))
+    assert_the_authors(failure, "resolve.too-large", state)
+    assert failure.evidence[0].where == "repositories.max_files"
+    enough = GitRepositories(state, RepositoriesSettings(max_files=132), private_addresses=True)
+    checkout, _ = await brought(enough, at(server.url("r.git")))
+    assert len(list(checkout.path.rglob("[0-9]*"))) == 132
+
+
+async def test_one_blob_under_many_names_is_counted_by_each(
+    author: Author, server: Server, state: State, home: Path
+) -> None:
+    bomb(author, width=20, levels=2, content=b"x" * 100_000)
+    small = GitRepositories(state, RepositoriesSettings(max_size=20 * MIB), private_addresses=True)
+    failure = await failure_of(small, at(server.url("r.git")))
+    assert_the_authors(failure, "resolve.too-large", state)
+    assert failure.evidence[0].where == "repositories.max_size"
+
+
+async def test_submodules_count_together(server: Server, state: State, home: Path) -> None:
+    commit = bomb(server.author("inner.git"), width=10, levels=2)
+    outer = server.author("outer.git")
+    for number in range(3):
+        with_submodule(outer, f"sub{number}", "../inner.git", commit)
+    few = GitRepositories(state, RepositoriesSettings(max_files=300), private_addresses=True)
+    assert_the_authors(await failure_of(few, at(server.url("outer.git"))), "resolve.too-large", state)
+
+
+# Paths that no file system or no git takes
+
+
+async def test_names_that_are_no_files_are_the_authors(
+    server: Server, state: State, repositories: GitRepositories
+) -> None:
+    async def told(number: int, mode: str, name: bytes) -> tuple[bytes, Failure]:
+        author = server.author(f"r{number}.git")
+        blob = stored(author, "blob", b"target")
+        inside = tree(author, ("100644", b"config", blob)) if mode == "40000" else blob
+        on_main(author, tree(author, (mode, name, inside)))
+        return name, await failure_of(repositories, at(server.url(f"r{number}.git")))
+
+    failures = await asyncio.gather(*(told(number, mode, name) for number, (mode, name) in enumerate(NAMES)))
+    assert [name for name, failure in failures if failure.kind is not BAD_TREE] == []
+    assert (BAD_TREE.owner, BAD_TREE.retry) == (Owner.AUTHOR, Retry.NEVER)
+    assert list(state.checkouts.iterdir()) == []
+
+
+@pytest.mark.parametrize("depth", [201, 3000])
+async def test_folders_without_end_are_the_authors(
+    author: Author, server: Server, state: State, repositories: GitRepositories, depth: int
+) -> None:
+    nested(author, depth)
+    assert_the_authors(await failure_of(repositories, at(server.url("r.git"))), "resolve.bad-tree", state)
+
+
+async def test_a_path_that_is_there_twice_is_the_authors(
+    author: Author, server: Server, state: State, repositories: GitRepositories
+) -> None:
+    blob = stored(author, "blob", b"")
+    inside = tree(author, ("100644", b"x", blob))
+    on_main(author, tree(author, ("120000", b"a", blob), ("100644", b"b", blob), ("40000", b"a", inside)))
+    failure = await failure_of(repositories, at(server.url("r.git")))
+    assert_the_authors(failure, "resolve.bad-tree", state)
+    assert "twice" in failure.cause
+
+
+async def test_a_link_to_a_target_without_end_is_the_authors(
+    author: Author, server: Server, state: State, repositories: GitRepositories
+) -> None:
+    on_main(author, tree(author, ("120000", b"a", stored(author, "blob", b"t" * 5000))))
+    assert_the_authors(await failure_of(repositories, at(server.url("r.git"))), "resolve.bad-tree", state)
+
+
+@pytest.mark.parametrize("content", [b"100644 a", b"100644 \0" + bytes(20), b"9 a\0" + bytes(20), b"100644"])
+async def test_a_tree_that_is_none_is_the_authors(
+    author: Author, server: Server, state: State, repositories: GitRepositories, content: bytes
+) -> None:
+    on_main(author, stored(author, "tree", content))
+    assert_the_authors(await failure_of(repositories, at(server.url("r.git"))), "resolve.bad-tree", state)
