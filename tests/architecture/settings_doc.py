@@ -38,7 +38,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "service.behind": ('["10.0.0.7"]', "10.0.0.7"),
     "service.hosts": ('["binder.example.org"]', "binder.example.org"),
     "service.session_hosts": ('["*.run.example.org"]', "*.run.example.org"),
-    "service.cors_allow_origin": ('"https://book.example.org"', "https://book.example.org"),
+    "service.cors_allow_origin": ('["https://book.example.org"]', "https://book.example.org"),
     "service.title": ('"Binder of the Institute"', "Binder of the Institute"),
     "certificates.email": ('"me@example.org"', "me@example.org"),
     "certificates.issuers": ('["letsencrypt", "zerossl"]', "letsencrypt,zerossl"),

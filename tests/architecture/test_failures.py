@@ -14,6 +14,7 @@ from perijove.domain import (
     cluster_tls_failures,
     failures,
     front_failures,
+    request_failures,
     service_failures,
     site_failures,
 )
@@ -21,7 +22,8 @@ from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
-    failures, certificate_failures, front_failures, cluster_failures, cluster_ground_failures, cluster_tls_failures,
+    failures, request_failures, certificate_failures, front_failures,
+    cluster_failures, cluster_ground_failures, cluster_tls_failures,
     service_failures,
     site_failures,
 )  # fmt: skip

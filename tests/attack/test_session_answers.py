@@ -149,13 +149,15 @@ async def test_an_answer_with_a_control_character_in_a_cookie_is_none(front: Fro
 
 async def test_whose_pages_may_read_a_session_the_operator_says(front: Front) -> None:
     assert not [line for line in await front.answer(*CORS) if line.lower().startswith("access-control-")]
-    for shared in ("*", "https://book.example.org"):
+    books = ("https://book.example.org", "https://b.example.org")
+    for shared in (("*",), books):
         await front.caddy.ensure(replace(front.table, cors_allow_origin=shared))
-        head = await front.answer(*CORS)
-        assert named(head, "access-control-allow-origin") == [shared]
+        head = await front.answer(*CORS, asked=("origin: https://b.example.org",))
+        assert named(head, "access-control-allow-origin") == [shared[-1]]
         assert named(head, "access-control-allow-headers") == ["X-Own"]
         assert not named(head, "access-control-allow-credentials")
         assert not named(head, "access-control-allow-private-network")
+    assert not named(await front.answer(*CORS, asked=("origin: https://evil.test",)), "access-control-allow-origin")
 
 
 async def test_no_session_gives_a_browser_a_service_worker(front: Front) -> None:

@@ -208,21 +208,6 @@ NOT_ALLOWED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: launching.banned and launching.allowed decide.",
 )  # fmt: skip
-CLIENT_BANNED = row(
-    "start.client-banned", "Your network may not launch here",
-    Owner.OPERATOR, Retry.NEVER,
-    "Ask the operator: launching.banned_networks decides.",
-)  # fmt: skip
-RATE_LIMITED = row(
-    "start.rate-limited", "Too many launches from your address",
-    Owner.VISITOR, Retry.AFTER,
-    "Wait, or launch from this service's own page.",
-)  # fmt: skip
-WRONG_HOST = row(
-    "start.wrong-host", "This service is not reached by this name",
-    Owner.VISITOR, Retry.NEVER,
-    "Use one of its own names; the operator lists them in service.hosts.",
-)  # fmt: skip
 BAD_REQUEST = row(
     "start.bad-request", "This request cannot be answered",
     Owner.VISITOR, Retry.NEVER,

@@ -27,17 +27,18 @@ class Keys:
         """Held by whoever began a launch; shows them their session's token and resumes their stream."""
         return self._key(f"launch/{number}", 24)
 
-    def build_token(self, spec: str, now: float, lifetime: float) -> str:
-        """Comes with a page of ours; a launch of `provider/spec` that brings it is not counted against an address."""
-        expires = int(now + lifetime)
-        return f"{expires}.{self._key(f'build/{expires}/{spec}', 32)}"
+    def build_token(self, spec: str, nonce: str, now: float, lifetime: float) -> str:
+        """Comes with a page of ours, which alone has this `nonce`: the page may launch `provider/spec`."""
+        opens = f"{int(now + lifetime)}.{nonce}"
+        return f"{opens}.{self._key(f'build/{opens}/{spec}', 32)}"
 
     def build_token_holds(self, token: str, spec: str, now: float) -> bool:
         """Whether a token was made here, for this spec, and has not expired."""
-        expires, _, _ = token.partition(".")
+        opens, _, _ = token.rpartition(".")
+        expires, _, _ = opens.partition(".")
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12 or int(expires) < now:
             return False
-        return self.same(token, f"{expires}.{self._key(f'build/{expires}/{spec}', 32)}")
+        return self.same(token, f"{opens}.{self._key(f'build/{opens}/{spec}', 32)}")
 
     def solver_marker(self) -> str:
         """What our answers at a challenge's address carry, so that whoever looks knows that it was we who answered."""

@@ -340,5 +340,5 @@ class DataPlaneTable:
     """The folder of static files, served below `/-/<assets_version>/`."""
     assets_version: str
     """A hash of them."""
-    cors_allow_origin: str = ""
-    """Whose pages may read what sessions answer: `*`, an origin, or `` for nobody's."""
+    cors_allow_origin: tuple[str, ...] = ()
+    """Whose pages may read what sessions answer: origins, or `*`."""

@@ -56,7 +56,8 @@ class ServiceSettings:
     https: tuple[str, ...] = ()
     """Addresses and ports for https, or `off`. Empty: `127.0.0.1:8443`, or port 443 of everywhere with `hosts`."""
     hosts: tuple[str, ...] = ()
-    """Names the service is reached by, each with a certificate of its own; others are refused. Empty: any name."""
+    """Names the service is reached by, each with a certificate of its own; others are refused. Empty: `localhost` and
+    loopback addresses, and where it listens beyond loopback this machine's name and any IP address."""
     session_hosts: tuple[str, ...] = ()
     """Names that sessions are reached by, each an origin of its own: `*.run.example.org`, or a list of names, all in
     one certificate. Empty: sessions lie below the service's own names, and share their origin."""
@@ -64,8 +65,8 @@ class ServiceSettings:
     """Addresses or networks of the web server in front; what it says in X-Forwarded-* is believed, others' is not."""
     drain: Seconds = 10
     """How long launches in progress may go on after SIGTERM."""
-    cors_allow_origin: str = ""
-    """Origin whose pages may launch and talk to sessions (thebe): `*` or `https://book.example.org`. Empty: none."""
+    cors_allow_origin: tuple[str, ...] = ()
+    """Origins whose pages may launch and talk to sessions (thebe): `https://book.example.org`, or `*`. Empty: none."""
     title: str = "Perijove"
     """The service's name on its pages."""
 
@@ -198,9 +199,19 @@ class LaunchingSettings:
     banned_networks: Mapping[str, str] = field(default_factory=dict)
     """Networks whose visitors are refused, each with the name they are told: `"192.0.2.0/24" = "example"`."""
     rate_limit: int = 10
-    """Launches per address and `rate_period` by clients that did not come through a page of ours; 0: no limit."""
+    """Launches per visitor and `rate_period` by clients that did not come through a page of ours; 0: no limit. A
+    visitor is an address, for IPv6 a /64 network."""
+    page_rate_limit: int = 300
+    """The same for launches that came through a page of ours; 0: no limit. A class of 60 behind one address may so
+    launch five times an hour each."""
     rate_period: Seconds = 3600
-    """The window of `rate_limit`."""
+    """The window of `rate_limit` and `page_rate_limit`."""
+    per_visitor_launches: int = 75
+    """Launches of one visitor in progress at once; 0: no limit. A class of 60 may begin together, and a quarter of a
+    queue of 100 is left to others."""
+    per_visitor_quota: int = 150
+    """Sessions of one visitor at once, those about to start included; 0: no limit. A class of 60 may so begin anew
+    while its forgotten sessions still run."""
     retries: int = 2
     """How often a launch is tried again after a failure that trying again can help."""
 
@@ -313,6 +324,9 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
 
     _check_addresses(settings, fail)
     _check_session_hosts(settings.service, fail)
+    for allowed in settings.service.cors_allow_origin:
+        if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", allowed):
+            fail("service.cors_allow_origin", "must be origins like https://book.example.org, without a path", allowed)
     for name, patterns in (("banned", settings.launching.banned), ("allowed", settings.launching.allowed)):
         for pattern in patterns:
             try:

@@ -21,6 +21,7 @@ from perijove.domain import (
     events,
     front_failures,
     nouns,
+    request_failures,
     service_failures,
     site_failures,
 )
@@ -31,6 +32,7 @@ assert front_failures, "likewise"
 assert cluster_failures, "likewise"
 assert cluster_ground_failures, "likewise"
 assert cluster_tls_failures, "likewise"
+assert request_failures, "likewise"
 assert service_failures, "likewise"
 assert site_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}

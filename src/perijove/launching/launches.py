@@ -6,7 +6,7 @@ In: a RepoAddress and who asked. Out: a number; everything else stands in the jo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -123,6 +123,16 @@ class Launches:
     def in_hand(self) -> Sequence[Launch]:
         """Launches in progress, whose checkouts and environments are needed."""
         return [launch for number in self._running if (launch := self.get(number))]
+
+    @property
+    def running(self) -> Collection[int]:
+        """The launches in progress."""
+        return self._running.keys()
+
+    def asked_by(self, number: int) -> str:
+        """The address of whoever began a launch."""
+        first = self._journal.read(subject(number), 0, 1)
+        return first[0].event.client if first and isinstance(first[0].event, Requested) else ""
 
     @property
     def in_progress(self) -> int:

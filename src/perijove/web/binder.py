@@ -19,8 +19,8 @@ from perijove.launching.resolve.address import PROVIDERS, from_launch_path
 from perijove.web import stream
 from perijove.web.assets import STATIC
 from perijove.web.following import follow
-from perijove.web.guard import client, raw_spec
 from perijove.web.public import Public
+from perijove.web.requests import client, raw_spec
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from perijove.domain.events import Entry
 from perijove.launching.launches import subject
 from perijove.web import stream
-from perijove.web.guard import origin
 from perijove.web.public import Public
+from perijove.web.requests import origin
 
 KEEPALIVE_EVERY = 20.0
 """Seconds of silence after which a comment is sent; the protocol's clients expect one every 25."""

@@ -1,13 +1,12 @@
 """Who may ask? In: a request. Out: nothing, or the failure it is refused with.
 
-A guard is a function of the request; every row of the URL map names one. X-Forwarded-* and Host are as Caddy says: it
-alone reaches our socket, believes what a server in front says of them only where the operator named that server, and
-leaves one address, the last that nobody vouches for.
+A guard is a function of the request; every row of the URL map names one.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,22 +14,23 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.requests import Request
 
-from perijove.domain import failures
 from perijove.domain.certificate_failures import HTTPS_PENDING
 from perijove.domain.certificates import HostName
-from perijove.domain.failures import Evidence, Failure
+from perijove.domain.failures import BAD_REQUEST, Evidence, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.listening import redirects
 from perijove.domain.ports import Clock
-from perijove.domain.settings import Settings
+from perijove.domain.request_failures import CLIENT_BANNED, FOREIGN_PAGE, WRONG_HOST
+from perijove.domain.settings import IsolationMode, Settings
 from perijove.journal import Journal
+from perijove.web import hosts, origins
+from perijove.web.limits import BuildTokens, Limits
+from perijove.web.requests import asked_host, client, origin, raw_spec
 
 Guard = Callable[[Request], Failure | None]
 
 HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 RESUME = re.compile(r"([0-9]{1,15})(?:\.([0-9a-z]{1,64}))?")
-WINDOWS = 100_000
-"""Addresses counted at once; beyond it the oldest windows are forgotten first."""
 AGAIN = 3.0
 """Seconds after which whoever came by http too early may come again."""
 
@@ -53,23 +53,6 @@ class CertificateStanding:
     """Unix seconds; 0 while one runs."""
 
 
-class RateWindows:
-    """How many launches each address began in its current window. The time is given, so that tests own it."""
-
-    def __init__(self) -> None:
-        self._windows: dict[str, tuple[float, int]] = {}
-
-    def count(self, address: str, now: float, limit: int, period: float) -> float:
-        """Count one launch; seconds to wait when that is one too many, else 0."""
-        began, counted = self._windows.pop(address, (now, 0))
-        if now - began >= period:
-            began, counted = now, 0
-        self._windows[address] = (began, min(counted + 1, limit + 1))
-        while len(self._windows) > WINDOWS:
-            del self._windows[next(iter(self._windows))]
-        return began + period - now if counted >= limit else 0.0
-
-
 class Gate:
     """The guards."""
 
@@ -80,13 +63,14 @@ class Gate:
         clock: Clock,
         journal: Journal,
         certificates: Callable[[HostName], CertificateStanding | None],
+        limits: Limits,
     ) -> None:
         self._settings = settings
         self._keys = keys
-        self._clock = clock
         self._journal = journal
         self._certificates = certificates
-        self._rates = RateWindows()
+        self._limits = limits
+        self.tokens = BuildTokens(keys, clock)
 
     def anyone(self, request: Request) -> Failure | None:
         """For probes, badges and the like: by any name, from any network."""
@@ -97,12 +81,33 @@ class Gate:
         return self._wrong_host(request) or self._banned(request) or self._insecure(request)
 
     def launcher(self, request: Request) -> Failure | None:
-        """A visitor who may begin a launch. Resuming one, and coming through a page of ours, are not counted."""
-        if refused := self.visitor(request):
+        """A visitor who may begin a launch, or goes on with one. Resuming is not counted."""
+        if refused := self.visitor(request) or self.foreign(request):
             return refused
-        if self.resumption(request) is not None or self._has_build_token(request):
+        if self.resumption(request) is not None:
             return None
-        return self._too_often(request)
+        by_page = self.tokens.spend(request.query_params.get("build_token", ""), raw_spec(request))
+        return self.beginning(request, by_page=by_page)
+
+    def foreign(self, request: Request) -> Failure | None:
+        """Another site's page asks, and the operator has not allowed it."""
+        if asking := origins.foreign(request, self._settings().service.cors_allow_origin):
+            return FOREIGN_PAGE(f"A page of {asking} asked", Evidence("the request's Origin", asking))
+        return None
+
+    def asks_first(self, request: Request) -> bool:
+        """Whether a launch link's page begins nothing by itself: without a sandbox, links elsewhere would run code."""
+        by_hand = request.headers.get("sec-fetch-site", "") in origins.OURS
+        return self._settings().session.isolation is IsolationMode.NONE and not by_hand
+
+    def beginning(self, request: Request, *, by_page: bool) -> Failure | None:
+        """Whether one more launch may begin; `by_page`: a page of ours asks, as its token has shown."""
+        settings = self._settings()
+        if not by_page and settings.session.isolation is IsolationMode.NONE:
+            return FOREIGN_PAGE("Sessions run without a sandbox here, and no page of its own asked")
+        if not by_page and origins.EVERYBODY not in settings.service.cors_allow_origin and origins.unsaid(request):
+            return FOREIGN_PAGE("A browser asked and did not say for which page")
+        return self._limits.refusal(client(request), by_page=by_page)
 
     def resumption(self, request: Request) -> Resumption | None:
         """Who the event id of the request (`<seq>.<key>`) proves them to be; None where it proves nothing."""
@@ -131,16 +136,15 @@ class Gate:
         host = request.headers.get("host", "")
         seen = Evidence("the request's Host", host[:200])
         if not HOST.fullmatch(host):
-            return failures.BAD_REQUEST("its Host header is not a host's name", seen)
-        if self._settings().service.hosts and not self.host(request):
-            return failures.WRONG_HOST(f"It was asked for as {_asked(request)}", seen)
+            return BAD_REQUEST("its Host header is not a host's name", seen)
+        remedy = hosts.refusal(asked_host(request), self._settings().service, socket.gethostname())
+        if remedy is not None:
+            return WRONG_HOST(f"It was asked for as {asked_host(request)}", seen, remedy=remedy)
         return None
 
     def host(self, request: Request) -> HostName:
         """Which of the service's names was asked for, as the settings write it; `` for none of them."""
-        name = _asked(request)
-        known = {host.lower(): host for host in self._settings().service.hosts}
-        return known.get(name) or known.get(f"*.{name.partition('.')[2]}", "")
+        return hosts.listed(asked_host(request), self._settings().service)
 
     def standing(self, request: Request) -> CertificateStanding:
         """What keeps the certificate away of the name that was asked for."""
@@ -150,7 +154,7 @@ class Gate:
         """Caddy leads to https itself, as soon as there is a certificate: who comes by http came too early."""
         if not redirects(self._settings().service) or origin(request).startswith("https:"):
             return None
-        cause, why = f"{_asked(request)} has no certificate yet", self.standing(request).failure
+        cause, why = f"{asked_host(request)} has no certificate yet", self.standing(request).failure
         if why is None:
             return HTTPS_PENDING(cause, after=AGAIN)
         return HTTPS_PENDING(f"{cause} ({why.kind.code}): {why.cause}", *why.evidence, remedy=why.remedy, after=AGAIN)
@@ -159,61 +163,8 @@ class Gate:
         address = client(request)
         for network, label in self._settings().launching.banned_networks.items():
             if _within(address, network):
-                return failures.CLIENT_BANNED(
-                    f"Requests from {label} are not allowed", Evidence("your address", address)
-                )
+                return CLIENT_BANNED(f"Requests from {label} are not allowed", Evidence("your address", address))
         return None
-
-    def _has_build_token(self, request: Request) -> bool:
-        token = request.query_params.get("build_token", "")
-        return bool(token) and self._keys.build_token_holds(token, raw_spec(request), self._clock.now())
-
-    def _too_often(self, request: Request) -> Failure | None:
-        settings = self._settings().launching
-        if not settings.rate_limit:
-            return None
-        address = client(request)
-        now = self._clock.now()
-        wait = self._rates.count(_counted_as(address), now, settings.rate_limit, settings.rate_period)
-        if not wait:
-            return None
-        minutes = f"{settings.rate_period / 60:g} minutes"
-        return failures.RATE_LIMITED(
-            f"More than {settings.rate_limit} launches in {minutes}; the next is possible in {wait:.0f} seconds",
-            Evidence("your address", address),
-            after=wait,
-        )
-
-
-def client(request: Request) -> str:
-    """The visitor's address as Caddy tells it; `unknown` where nothing says."""
-    told = request.headers.getlist("x-forwarded-for")
-    last = told[-1].rpartition(",")[2].strip() if told else ""
-    try:
-        address = ip_address(last)
-    except ValueError:
-        return "unknown"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
-def origin(request: Request) -> str:
-    """The address the client reached us by, `https://binder.example.org`. The guard has looked at the host already."""
-    told = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    scheme = "https" if told == "https" else "http"
-    return f"{scheme}://{request.headers['host']}"
-
-
-def raw_spec(request: Request) -> str:
-    """`provider/spec` as it stands in the address, still percent-encoded; `` where the address has none."""
-    raw = bytes(request.scope.get("raw_path") or b"").decode("ascii", "replace").partition("?")[0]
-    match = re.match(r"/(?:build|v2)/(.+)", raw)
-    return match[1].rstrip("/") if match else ""
-
-
-def _asked(request: Request) -> str:
-    """The name in the request's Host, without port and brackets."""
-    return re.sub(r":[0-9]+$", "", request.headers.get("host", "")).strip("[]").lower()
 
 
 def _within(address: str, network: str) -> bool:
@@ -226,8 +177,3 @@ def _within(address: str, network: str) -> bool:
 @lru_cache(maxsize=1000)
 def _network(network: str) -> IPv4Network | IPv6Network:
     return ip_network(network, strict=False)
-
-
-def _counted_as(address: str) -> str:
-    """One household of IPv6 has a /64 to draw addresses from."""
-    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address

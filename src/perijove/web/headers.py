@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from perijove.web import origins
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -17,7 +19,7 @@ ASKED_WITH = "Authorization, Cache-Control, Content-Type, Last-Event-ID, X-XSRFT
 class EdgeHeaders:
     """Adds them, to errors too, and answers preflights."""
 
-    def __init__(self, app: ASGIApp, cors: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, cors: Callable[[], Collection[str]]) -> None:
         self._app = app
         self._cors = cors
 
@@ -26,9 +28,11 @@ class EdgeHeaders:
             await self._app(scope, receive, send)
             return
 
+        asking = Headers(scope=scope).get("origin", "")
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(MutableHeaders(raw=message.setdefault("headers", [])))
+                self._add(MutableHeaders(raw=message.setdefault("headers", [])), asking)
             await send(message)
 
         if scope["method"] == "OPTIONS":
@@ -37,13 +41,14 @@ class EdgeHeaders:
             return
         await self._app(scope, receive, with_headers)
 
-    def _add(self, headers: MutableHeaders) -> None:
+    def _add(self, headers: MutableHeaders, asking: str) -> None:
         headers["Content-Security-Policy"] = POLICY
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         headers["Access-Control-Allow-Headers"] = ASKED_WITH
         headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
-        if origin := self._cors():
+        allowed = self._cors()
+        if origin := origins.answered(asking, allowed):
             headers["Access-Control-Allow-Origin"] = origin
-            if origin != "*":
-                headers.add_vary_header("Origin")
+        if allowed and origin != origins.EVERYBODY:
+            headers.add_vary_header("Origin")

@@ -7,6 +7,7 @@ without JavaScript; where there is some, it only shows sooner what a reload woul
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,13 @@ from perijove.launching.resolve.address import from_launch_path, launch_link
 from perijove.launching.resolve.urlpath import relative_urlpath
 from perijove.web import stream
 from perijove.web.assets import ASSETS_VERSION
-from perijove.web.guard import client, origin, raw_spec
 from perijove.web.lives import Life, known_launch, life
 from perijove.web.public import Public
+from perijove.web.requests import client, origin, raw_spec
 from perijove.web.wishes import wished
 
 SESSION = re.compile("[a-z0-9-]{1,40}")
 """What a session can be called."""
-TOKEN_LIFETIME = 600.0
-"""Seconds for which a page of ours may begin its launch without being counted."""
 SHOWN_LINES = 5000
 """Log lines on a page; the rest stands in the plain log."""
 OWNERS = {
@@ -100,12 +99,14 @@ class Pages:
         spec = raw_spec(request)
         address = from_launch_path(spec)
         urlpath = relative_urlpath(request.query_params)
-        now = self.public.clock.now()
-        if self.public.keys.build_token_holds(request.query_params.get("begin", ""), spec, now):
+        gate, begin = self.public.gate, request.query_params.get("begin", "")
+        if begin and gate.foreign(request) is None and gate.tokens.spend(begin, spec):
+            if refused := gate.beginning(request, by_page=True):
+                raise Fail(refused)
             number = self.public.launches.begin(address, client(request))
             query = {"key": self.public.keys.launch_key(number), **({"urlpath": urlpath} if urlpath else {})}
             return RedirectResponse(f"/launch/{number}?{urlencode(query)}", 303)
-        token = self.public.keys.build_token(spec, now, TOKEN_LIFETIME)
+        token = gate.tokens.make(spec, secrets.token_hex(8))
         return page(
             self.public,
             "launch.html",
@@ -120,7 +121,7 @@ class Pages:
             stage=0,
             after=0,
             begin=token,
-            events=f"/build/{spec}?build_token={quote(token)}",
+            events="" if gate.asks_first(request) else f"/build/{spec}?build_token={quote(token)}",
             urlpath=urlpath,
         )
 

@@ -13,6 +13,7 @@ from perijove.journal import Journal
 from perijove.launching.launches import Launches
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.web.guard import CertificateStanding, Gate
+from perijove.web.limits import Limits
 from perijove.web.metrics import Metrics
 
 
@@ -39,6 +40,8 @@ class Public:
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gate", Gate(self.settings, self.keys, self.clock, self.journal, self.certificates))
+        limits = Limits(self.settings, self.clock, self.launches, self.sessions)
+        gate = Gate(self.settings, self.keys, self.clock, self.journal, self.certificates, limits)
+        object.__setattr__(self, "gate", gate)
         object.__setattr__(self, "metrics", Metrics())
         self.journal.listeners.append(self.metrics.told)

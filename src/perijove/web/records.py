@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from perijove.launching.resolve.address import badge_markdown, badge_rst, launch_link
 from perijove.web.following import follow
-from perijove.web.guard import RESUME, origin
+from perijove.web.guard import RESUME
 from perijove.web.lives import known_launch, launch_told, life
 from perijove.web.public import Public
+from perijove.web.requests import origin
 from perijove.web.wishes import wished
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perijove.domain import certificate_failures as c
 from perijove.domain import failures as f
+from perijove.domain import request_failures as r
 from perijove.domain.failures import Failure, Owner
 
 BY_KIND: dict[str, int] = {
@@ -15,9 +16,11 @@ BY_KIND: dict[str, int] = {
     f.REPO_FORBIDDEN.code: 403,
     f.TOO_LARGE.code: 413,
     f.NOT_ALLOWED.code: 403,
-    f.CLIENT_BANNED.code: 403,
-    f.RATE_LIMITED.code: 429,
-    f.WRONG_HOST.code: 421,
+    r.CLIENT_BANNED.code: 403,
+    r.RATE_LIMITED.code: 429,
+    r.TOO_MANY_AT_ONCE.code: 429,
+    r.FOREIGN_PAGE.code: 403,
+    r.WRONG_HOST.code: 421,
     f.BAD_REQUEST.code: 400,
     f.QUEUE_FULL.code: 503,
     f.WAITED_TOO_LONG.code: 503,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from cryptography import x509
 
-from perijove.domain.failures import RATE_LIMITED
+from perijove.domain.request_failures import RATE_LIMITED
 from perijove.domain.state import State
 from tests.e2e.certified import ADDRESS, CertifiedWorld, certified_world
 from tests.e2e.service import Service, executed, until

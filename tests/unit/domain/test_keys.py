@@ -18,11 +18,12 @@ def test_keys_are_the_same_after_a_restart_and_differ_by_purpose() -> None:
 
 
 def test_a_build_token_opens_its_spec_until_it_expires() -> None:
-    token = KEYS.build_token("gh/o/r/HEAD", now=1000, lifetime=300)
+    token = KEYS.build_token("gh/o/r/HEAD", "n1", now=1000, lifetime=300)
     assert KEYS.build_token_holds(token, "gh/o/r/HEAD", 1299)
     assert not KEYS.build_token_holds(token, "gh/o/r/HEAD", 1301)
     assert not KEYS.build_token_holds(token, "gh/o/other/HEAD", 1000)
     assert not Keys(b"t" * 32).build_token_holds(token, "gh/o/r/HEAD", 1000)
+    assert not KEYS.build_token_holds(token.replace("n1", "n2"), "gh/o/r/HEAD", 1000)
 
 
 def test_garbage_is_no_token() -> None:

@@ -51,6 +51,7 @@ class Web:
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Web]:
+        self.world.set(service__hosts=("hub.test",))
         async with self.world.up() as w:
             self.public = Public(
                 w.launches,

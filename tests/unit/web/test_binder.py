@@ -237,7 +237,8 @@ async def test_what_does_not_exist_is_404(web: Web, path: str) -> None:
 
 
 async def test_another_site_s_pages_may_launch_where_the_operator_says_so(web: Web) -> None:
-    web.world.set(service__cors_allow_origin="https://book.example")
+    web.world.set(service__cors_allow_origin=("https://other.example", "https://book.example"))
+    web.client.headers["Origin"] = "https://book.example"
     for answer in (
         await web.get("/build/gh/owner/repo/HEAD", Accept="text/event-stream"),
         await web.get("/nosuch", Accept="application/json"),

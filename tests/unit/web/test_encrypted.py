@@ -118,4 +118,5 @@ OPEN = [
 @pytest.mark.parametrize("service", OPEN)
 async def test_http_is_served_where_it_does_not_lead_to_https(web: Web, service: dict[str, tuple[str, ...]]) -> None:
     web.world.set(**{f"service__{name}": value for name, value in service.items()})
-    assert (await web.get("/", **PLAIN)).status_code == 200
+    host = "hub.test" if service["hosts"] else "localhost"
+    assert (await web.get("/", Host=host, **PLAIN)).status_code == 200

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import secrets
 
 import pytest
 from starlette.requests import Request
 
-from perijove.web.guard import RateWindows, client, origin, raw_spec
+from perijove.domain.nouns import EndReason
+from perijove.domain.settings import IsolationMode, ServiceSettings
+from perijove.web import hosts
+from perijove.web.limits import COUNTED, TOKEN_USES, BuildTokens, RateWindows
+from perijove.web.origins import answered, foreign, unsaid
+from perijove.web.requests import client, origin, raw_spec
 from tests.unit.web.conftest import Web
+from tests.ways.conftest import ADDRESS
 
 
 def request(path: str = "/", **headers: str) -> Request:
@@ -16,6 +23,11 @@ def request(path: str = "/", **headers: str) -> Request:
     raw, _, query = path.partition("?")
     scope = {"type": "http", "method": "GET", "path": raw, "raw_path": raw.encode(), "query_string": query.encode()}
     return Request({**scope, "headers": named})
+
+
+def token(web: Web) -> str:
+    """Of a new page that shows gh/owner/repo/HEAD."""
+    return web.public.gate.tokens.make("gh/owner/repo/HEAD", secrets.token_hex(8))
 
 
 CLIENTS = [
@@ -61,21 +73,14 @@ def test_an_address_may_begin_so_many_launches_a_period() -> None:
     assert windows.count("a", 60, 2, 60) == 0
 
 
-@dataclass(frozen=True)
-class Visit:
-    """A request by some name from some address."""
-
-    host: str = "hub.test"
-    address: str = "192.0.2.7"
-
-
 HOSTS = [
-    pytest.param((), "anything.test", 200, id="any name where none is set"),
     pytest.param(("hub.test",), "hub.test", 200, id="the name"),
     pytest.param(("hub.test",), "HUB.test:8000", 200, id="the name with a port, shouted"),
     pytest.param(("::1", "[::1]"), "[::1]:8000", 200, id="an IPv6 address"),
     pytest.param(("hub.test",), "evil.test", 421, id="another name"),
-    pytest.param((), "a/b", 400, id="no name at all"),
+    pytest.param((), "localhost:8000", 200, id="this machine, where no name is set"),
+    pytest.param((), "evil.test", 421, id="a name that anybody may lead to this machine"),
+    pytest.param(("hub.test",), "a/b", 400, id="no name at all"),
 ]
 
 
@@ -124,15 +129,34 @@ async def test_one_household_of_ipv6_is_one_address(web: Web) -> None:
     assert (await web.build(X_Forwarded_For="2001:db8:0:1::1"))[-1].data["phase"] == "ready"
 
 
-async def test_a_page_of_ours_may_launch_uncounted_but_only_what_it_shows(web: Web) -> None:
+async def test_a_page_of_ours_has_a_limit_of_its_own_for_what_it_shows(web: Web) -> None:
+    web.world.set(launching__rate_limit=1, launching__page_rate_limit=2)
+    page = "gh/owner/repo/HEAD?build_token="
+    assert [(await web.build(page + token(web)))[-1].data["phase"] for _ in range(2)] == ["ready", "ready"]
+    third = (await web.build(page + token(web)))[-1].data
+    assert (third["failure"]["code"], third["status_code"]) == ("start.rate-limited", 429)
+    other = f"gh/owner/other/HEAD?build_token={token(web)}"
+    assert [(await web.build(other))[-1].data["phase"] for _ in range(2)] == ["ready", "failed"]
+
+
+async def test_one_page_begins_a_few_launches_and_then_counts_as_a_program(web: Web) -> None:
     web.world.set(launching__rate_limit=1)
-    token = web.world.keys.build_token("gh/owner/repo/HEAD", web.world.clock.now(), 600)
-    for _ in range(3):
-        assert (await web.build(f"gh/owner/repo/HEAD?build_token={token}"))[-1].data["phase"] == "ready"
-    assert (await web.build(f"gh/owner/other/HEAD?build_token={token}"))[-1].data["phase"] == "ready"
-    assert (await web.build(f"gh/owner/other/HEAD?build_token={token}"))[-1].data["phase"] == "failed"
+    page = f"gh/owner/repo/HEAD?build_token={token(web)}"
+    told = [(await web.build(page))[-1].data["phase"] for _ in range(TOKEN_USES + 2)]
+    assert told == ["ready"] * (TOKEN_USES + 1) + ["failed"]
+    late = token(web)
     web.world.clock.time += 601
-    assert (await web.build(f"gh/owner/repo/HEAD?build_token={token}"))[-1].data["phase"] == "failed"
+    assert (await web.build(f"gh/owner/repo/HEAD?build_token={late}"))[-1].data["phase"] == "failed"
+
+
+def test_what_is_counted_is_bounded(web: Web) -> None:
+    windows, tokens = RateWindows(), BuildTokens(web.world.keys, web.world.clock)
+    for number in range(COUNTED + 10):
+        windows.count(str(number), 0, 1, 60)
+        assert tokens.spend(tokens.make("s", str(number)), "s")
+    assert windows.count(str(COUNTED + 9), 0, 1, 60) == 60
+    assert windows.count("0", 0, 1, 60) == 0
+    assert tokens.spend(tokens.make("s", "0"), "s")
 
 
 async def test_resuming_is_not_counted(web: Web) -> None:
@@ -140,3 +164,140 @@ async def test_resuming_is_not_counted(web: Web) -> None:
     first = await web.build()
     for _ in range(3):
         assert (await web.build(Last_Event_ID=first[0].id))[-1].data["phase"] == "ready"
+
+
+async def test_one_visitor_has_so_many_sessions_at_once_and_others_have_theirs(web: Web) -> None:
+    web.world.set(launching__per_visitor_quota=2)
+    told = [(await web.build(X_Forwarded_For=f"2001:db8::{n}"))[-1].data for n in range(3)]
+    assert [last["phase"] for last in told] == ["ready", "ready", "failed"]
+    assert (told[-1]["failure"]["code"], told[-1]["status_code"]) == ("start.too-many-at-once", 429)
+    assert (await web.build(X_Forwarded_For="2001:db8:0:1::1"))[-1].data["phase"] == "ready"
+    await web.world.sandboxes.stop(told[0]["url"].split("/")[-2], EndReason.STOPPED)
+    await web.world.until(lambda: len(web.world.sessions.live) == 2)
+    assert (await web.build(X_Forwarded_For="2001:db8::1"))[-1].data["phase"] == "ready"
+
+
+async def test_one_visitor_has_so_many_launches_in_progress(web: Web) -> None:
+    web.world.set(launching__per_visitor_launches=2)
+    web.world.repositories.gate = asyncio.Event()
+    for _ in range(2):
+        web.public.launches.begin(ADDRESS, "192.0.2.7")
+    assert (await web.build())[-1].data["failure"]["code"] == "start.too-many-at-once"
+    web.world.repositories.gate.set()
+    await web.world.until(lambda: not web.public.launches.running)
+    assert (await web.build())[-1].data["phase"] == "ready"
+
+
+CROSS = {"sec_fetch_site": "cross-site"}
+WHOSE = [
+    pytest.param({}, (), "", id="a program"),
+    pytest.param({"sec_fetch_site": "same-origin"}, (), "", id="our page"),
+    pytest.param({"sec_fetch_site": "none"}, (), "", id="opened by hand"),
+    pytest.param({"origin": "http://hub.test"}, (), "", id="our page, told by its origin alone"),
+    pytest.param({"origin": "https://hub.test", "sec_fetch_site": "same-origin"}, (), "", id="a proxy hides https"),
+    pytest.param({"origin": "https://hub.test"}, (), "https://hub.test", id="another scheme"),
+    pytest.param({"origin": "https://evil.test", **CROSS}, (), "https://evil.test", id="another site"),
+    pytest.param({"origin": "https://evil.test"}, (), "https://evil.test", id="another site, by plain http"),
+    pytest.param(CROSS, (), "another site", id="another site that needs no answer"),
+    pytest.param({"sec_fetch_site": "same-site"}, (), "another site", id="a session's host"),
+    pytest.param({"origin": "http://hub.test", **CROSS}, (), "http://hub.test", id="our origin from elsewhere"),
+    pytest.param({"origin": "null", **CROSS}, (), "null", id="a page without an origin"),
+    pytest.param({"origin": "null", **CROSS}, ("*",), "", id="everybody is allowed"),
+    pytest.param({"origin": "https://b.test", **CROSS}, ("https://a.test", "https://b.test"), "", id="it is allowed"),
+    pytest.param(CROSS, ("https://a.test",), "another site", id="allowed, but it does not say who it is"),
+    pytest.param(
+        {"origin": "https://a.test.evil.test", **CROSS},
+        ("https://a.test",),
+        "https://a.test.evil.test",
+        id="a longer name",
+    ),
+]
+
+
+@pytest.mark.parametrize(("headers", "allowed", "whose"), WHOSE)
+def test_whose_page_asks_is_what_its_browser_says(
+    headers: dict[str, str], allowed: tuple[str, ...], whose: str
+) -> None:
+    assert foreign(request(host="hub.test", **headers), allowed) == whose
+
+
+def test_only_a_browser_that_says_nothing_of_its_page_is_suspected() -> None:
+    browser = {"user_agent": "Mozilla/5.0 (X11; Linux x86_64)"}
+    assert unsaid(request(**browser))
+    for more in ({"origin": "http://hub.test"}, {"sec_fetch_site": "same-origin"}, {"user_agent": "curl/8.5"}):
+        assert not unsaid(request(**{**browser, **more}))
+
+
+def test_a_page_is_told_its_own_origin_where_it_may_read() -> None:
+    assert answered("https://b.test", ("https://a.test", "https://b.test")) == "https://b.test"
+    assert answered("https://b.test", ("*",)) == "*"
+    assert answered("https://b.test", ("https://a.test",)) == ""
+
+
+PLACES = [
+    pytest.param(
+        ServiceSettings(),
+        "localhost 127.0.0.1 127.8.9.1 ::1 a1.localhost",
+        "lab7.test lab7 192.0.2.1 evil.test localhost.evil.test ",
+        id="on loopback",
+    ),
+    pytest.param(
+        ServiceSettings(http=("0.0.0.0:80",)),
+        "localhost 192.0.2.1 2001:db8::1 lab7 lab7.test lab7.local",
+        "evil.test lab8 lab7.evil.test ",
+        id="on the network",
+    ),
+    pytest.param(ServiceSettings(behind=("192.0.2.1",)), "192.0.2.1 lab7", "hub.test", id="behind a server, unnamed"),
+    pytest.param(
+        ServiceSettings(hosts=("hub.test", "*.run.test")),
+        "hub.test a.run.test",
+        "localhost 127.0.0.1 lab7 a.b.run.test run.test",
+        id="named",
+    ),
+]
+
+
+@pytest.mark.parametrize(("service", "ours", "others"), PLACES)
+def test_it_answers_to_names_that_nobody_else_can_lead_to_it(service: ServiceSettings, ours: str, others: str) -> None:
+    assert [hosts.refusal(name, service, "Lab7.test") for name in ours.split(" ")] == [None] * len(ours.split(" "))
+    assert None not in [hosts.refusal(name, service, "Lab7.test") for name in others.split(" ")]
+
+
+async def test_another_site_s_page_begins_nothing(web: Web) -> None:
+    begin = token(web)
+    evil = {"Origin": "https://evil.test", "Sec_Fetch_Site": "cross-site"}
+    for path in ("gh/owner/repo/HEAD", f"gh/owner/repo/HEAD?build_token={begin}"):
+        (only,) = await web.build(path, **evil)
+        assert (only.data["failure"]["code"], only.data["status_code"]) == ("start.foreign-page", 403)
+    (only,) = await web.build(User_Agent="Mozilla/5.0")
+    assert only.data["failure"]["code"] == "start.foreign-page"
+    answer = await web.get(f"/v2/gh/owner/repo/HEAD?begin={begin}", Accept="text/html", Sec_Fetch_Site="cross-site")
+    assert answer.status_code == 200
+    assert web.public.launches.list(10) == []
+    web.world.set(service__cors_allow_origin=("https://book.test", "https://evil.test"))
+    assert (await web.build(**evil))[-1].data["phase"] == "ready"
+
+
+async def test_a_page_of_ours_begins_by_plain_http_too(web: Web) -> None:
+    browser = {"User_Agent": "Mozilla/5.0", "X_Forwarded_Proto": "http"}
+    web.world.set(service__hosts=("hub.test",), service__https=("off",))
+    told = await web.build(f"gh/owner/repo/HEAD?build_token={token(web)}", **browser)
+    assert told[-1].data["phase"] == "ready"
+    again = await web.build("gh/owner/repo/HEAD?build_token=old", Last_Event_ID=told[0].id, **browser)
+    assert again[-1].data["phase"] == "ready"
+
+
+async def test_without_a_sandbox_only_our_own_page_launches_and_asks_whoever_comes_from_elsewhere(web: Web) -> None:
+    web.world.set(session__isolation=IsolationMode.NONE)
+    (only,) = await web.build()
+    assert only.data["failure"]["code"] == "start.foreign-page"
+    for site in ("none", "same-origin"):
+        answer = await web.get("/v2/gh/owner/repo/HEAD", Accept="text/html", Sec_Fetch_Site=site)
+        assert "/build/gh/owner/repo/HEAD?build_token=" in answer.text
+    for site in ("cross-site", "same-site", ""):
+        answer = await web.get("/v2/gh/owner/repo/HEAD", Accept="text/html", Sec_Fetch_Site=site)
+        assert 'data-events=""' in answer.text
+        assert "will run as you" in answer.text
+        assert "noscript" not in answer.text
+    told = await web.build(f"gh/owner/repo/HEAD?build_token={token(web)}", Sec_Fetch_Site="same-origin")
+    assert told[-1].data["phase"] == "ready"

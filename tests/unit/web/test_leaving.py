@@ -10,6 +10,8 @@ from perijove.web.front import public_app
 from tests.fakes.upstream import bound, served
 from tests.unit.web.conftest import STREAMS, Web, frames
 
+THROUGH = {**STREAMS, "X-Forwarded-Proto": "https"}
+
 
 async def test_a_client_that_leaves_stops_nothing_and_finds_all_of_it_again(web: Web) -> None:
     web.world.repositories.gate = asyncio.Event()
@@ -17,7 +19,7 @@ async def test_a_client_that_leaves_stops_nothing_and_finds_all_of_it_again(web:
     transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with (
         served(public_app(web.public), bound(path)),
-        httpx.AsyncClient(transport=transport, base_url="http://hub.test", headers=STREAMS) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://hub.test", headers=THROUGH) as client,
     ):
         async with asyncio.timeout(10), client.stream("GET", "/build/gh/owner/repo/HEAD") as answer:
             first = await anext(answer.aiter_text())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, is_address, tls
-from perijove.backends.caddy.sessions import SESSION, confined, no_worker
+from perijove.backends.caddy.sessions import SESSION, confined, no_worker, shared
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
@@ -184,7 +184,7 @@ def _session(table: DataPlaneTable) -> list[Json]:
     """Its answer; the control plane's where it is gone."""
     there = _proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
     refused = {"handler": "subroute", "routes": [no_worker()]}
-    return [refused, confined(table), _else(there, _control(table))]
+    return [refused, shared(table), confined(table), _else(there, _control(table))]
 
 
 def _control(table: DataPlaneTable) -> Json:

@@ -44,24 +44,30 @@ _ELSEWHERE = r"(?i);[^;a-z]*(?:path|domain)[^;]*"
 
 
 def confined(table: DataPlaneTable) -> Json:
-    """Takes from a session's answers what reaches beyond `/user/<name>/`; whose pages may read them the operator says.
+    """Takes from a session's answers what reaches beyond `/user/<name>/`.
 
     The last Path of a cookie is the one that counts (RFC 6265, 5.3); one named `__Host-…` is refused with this path.
     """
-    shared = table.cors_allow_origin
-    allowed = {"set": {CROSS_ORIGIN: [shared]}} if shared else {}
-    withheld = ("Access-Control-Allow-Credentials", "Access-Control-Allow-Private-Network")
+    withheld = (CROSS_ORIGIN, "Access-Control-Allow-Credentials", "Access-Control-Allow-Private-Network")
     own_path = "$0; Path=/user/{http.regexp.session.1}/"
     cookies = [{"search_regexp": _ELSEWHERE, "replace": ""}, {"search_regexp": "^.*$", "replace": own_path}]
     return {
         "handler": "headers",
         "response": {
-            **allowed,
-            "delete": [*FAR_REACHING, *(withheld if shared else ("Access-Control-*",))],
+            "delete": [*FAR_REACHING, *(withheld if table.cors_allow_origin else ("Access-Control-*",))],
             "replace": {"Set-Cookie": cookies},
             "deferred": True,
         },
     }
+
+
+def shared(table: DataPlaneTable) -> Json:
+    """Whose pages may read a session's answers the operator says: each is told its own origin, or `*`."""
+    everybody = "*" in table.cors_allow_origin
+    told = ["*" if everybody else "{http.request.header.Origin}"]
+    asking = {} if everybody else {"match": [{"header": {"Origin": list(table.cors_allow_origin)}}]}
+    allowed = {"handler": "headers", "response": {"set": {CROSS_ORIGIN: told}, "deferred": True}}
+    return {"handler": "subroute", "routes": [{**asking, "handle": [allowed]}] if table.cors_allow_origin else []}
 
 
 def no_worker() -> Json:

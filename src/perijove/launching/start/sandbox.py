@@ -33,8 +33,10 @@ def sandbox(
         "--ServerApp.trust_xheaders=True",
         f"--ServerApp.root_dir={HOME}",
     ]
-    if settings.service.cors_allow_origin:
-        options.append(f"--ServerApp.allow_origin={settings.service.cors_allow_origin}")
+    if "*" in settings.service.cors_allow_origin:
+        options.append("--ServerApp.allow_origin=*")
+    elif origins := "|".join(map(re.escape, settings.service.cors_allow_origin)):
+        options.append(rf"--ServerApp.allow_origin_pat=(?:{origins})\Z")
     environ = {
         "HOME": HOME,
         "USER": "jovyan",

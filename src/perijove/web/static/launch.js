@@ -233,6 +233,7 @@ async function watch() {
 }
 
 log.scrollTop = log.scrollHeight;
-if (isLink) begin();
-else if (!["ready", "failed"].includes(view.dataset.state)) follow(view.dataset.events);
+if (isLink) {
+  if (view.dataset.events) begin();
+} else if (!["ready", "failed"].includes(view.dataset.state)) follow(view.dataset.events);
 else if (document.getElementById("fate").dataset.open) watch();

@@ -1,0 +1,48 @@
+"""What does a request say of itself? In: a request as Caddy passes it on. Out: texts. Pure.
+
+X-Forwarded-* and Host are as Caddy says: it alone reaches our socket, believes what a server in front says of them only
+where the operator named that server, and leaves one address, the last that nobody vouches for.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+
+from starlette.requests import Request
+
+
+def client(request: Request) -> str:
+    """The visitor's address as Caddy tells it; `unknown` where nothing says."""
+    told = request.headers.getlist("x-forwarded-for")
+    last = told[-1].rpartition(",")[2].strip() if told else ""
+    try:
+        address = ip_address(last)
+    except ValueError:
+        return "unknown"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def household(address: str) -> str:
+    """Whom an address counts for: one household of IPv6 has a /64 to draw addresses from."""
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
+def asked_host(request: Request) -> str:
+    """The name in the request's Host, without port and brackets."""
+    return re.sub(r":[0-9]+$", "", request.headers.get("host", "")).strip("[]").lower()
+
+
+def origin(request: Request) -> str:
+    """The address the client reached us by, `https://binder.example.org`. The guard has looked at the host already."""
+    told = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    scheme = "https" if told == "https" else "http"
+    return f"{scheme}://{request.headers['host']}"
+
+
+def raw_spec(request: Request) -> str:
+    """`provider/spec` as it stands in the address, still percent-encoded; `` where the address has none."""
+    raw = bytes(request.scope.get("raw_path") or b"").decode("ascii", "replace").partition("?")[0]
+    match = re.match(r"/(?:build|v2)/(.+)", raw)
+    return match[1].rstrip("/") if match else ""
