@@ -100,5 +100,5 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind = DISK_FULL if error.errno in _FULL else STATE_UNUSABLE
-        cause = f"{path.name} cannot be written: {error.strerror or error}"
+        cause = f"{path.name} cannot be used: {error.strerror or error}"
         raise Fail(kind(cause, Evidence(str(error.filename or path), str(error)))) from error

@@ -46,7 +46,7 @@ class Journal:
         """Called with each entry as soon as it stands; they must not raise."""
 
     def append(self, subject: str, event: Event) -> None:
-        """Write an event down and wake its readers. Raises Fail: `platform.disk-full`.
+        """Write an event down and wake its readers. Raises Fail, as `Ledger` does.
 
         Of a log that is too long the first part is written, and the last lines with the subject's end.
         """
@@ -66,7 +66,7 @@ class Journal:
             event = replace(event, line=clean(event.line))
         logs, kind = self._logs[subject], type(event)
         if kind not in logs:
-            spent = 0 if kind is SessionTroubled else self.ledger.log_size(subject, ROW)
+            spent = 0 if kind is SessionTroubled else self.ledger.size(subject, ROW)
             logs[kind] = BoundedLog(self._settings().log_size, spent)
         log, cut = logs[kind], logs[kind].cut
         if log.takes(event, _size(event)):
@@ -106,7 +106,12 @@ class Journal:
         try:
             while True:
                 bell.clear()
-                for entry in self.read(subject, after):
+                try:
+                    entries = self.read(subject, after)
+                except Fail as error:
+                    yield Entry(after, self._clock.now(), subject, Failed(error.failure))
+                    return
+                for entry in entries:
                     after = entry.seq
                     yield entry
                     if ends(entry.event):
@@ -124,9 +129,11 @@ class Journal:
                 del self._written[subject]
 
     def _over(self, subject: str, after: int) -> bool:
-        """Whether the reader had seen the terminal event before it came back."""
-        last = self.at(after) if after else None
-        return last is not None and last.subject == subject and ends(last.event)
+        """Whether the reader had seen the terminal event before it came back, or what it saw is no longer kept."""
+        if not after:
+            return False
+        last = self.at(after)
+        return last is None or (last.subject == subject and ends(last.event))
 
 
 def _line(beside: Said, words: str) -> Logged | SessionLogged:

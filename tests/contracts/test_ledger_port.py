@@ -25,8 +25,9 @@ from perijove.domain.events import (
     SessionEnded,
     SessionLogged,
 )
-from perijove.domain.failures import CONFLICT, DISK_FULL, STATE_UNUSABLE, Evidence, Fail, Failure
+from perijove.domain.failures import CONFLICT, DISK_FULL, Evidence, Fail, Failure
 from perijove.domain.nouns import EndReason, RepoAddress
+from perijove.domain.service_failures import JOURNAL_DAMAGED
 from perijove.domain.state import State
 
 T = TypeVar("T")
@@ -120,11 +121,11 @@ def test_steps_leave_log_lines_out(written: SqliteLedger) -> None:
     assert written.steps("session/repo-1") == []
 
 
-def test_a_log_s_size_counts_its_lines_alone(written: SqliteLedger) -> None:
-    body = len('{"is":"Logged","phase":"building","line":"line 1"}')
-    assert written.log_size("launch/1", 0) == 2 * body
-    assert written.log_size("launch/1", 100) == 2 * (body + 100)
-    assert written.log_size("launch/3", 100) == 0
+def test_a_subject_s_size_is_that_of_its_entries(written: SqliteLedger) -> None:
+    hello = len('{"is":"SessionLogged","session":"repo-1","line":"hello"}')
+    assert written.size("session/repo-1", 0) == hello
+    assert written.size("session/repo-1", 100) == hello + 100
+    assert written.size("launch/3", 100) == 0
 
 
 def test_subjects_are_listed_the_newest_first(written: SqliteLedger) -> None:
@@ -141,6 +142,57 @@ def test_what_has_no_end_is_unfinished_the_oldest_first(written: SqliteLedger) -
     written.append("session/repo-1", 2000.0, SessionEnded("repo-1", EndReason.IDLE, "idle", None))
     assert written.unfinished("launch/") == ["launch/10"]
     assert written.unfinished("session/") == []
+
+
+def test_the_oldest_subjects_come_first_with_their_ends(written: SqliteLedger) -> None:
+    kept = written.oldest(0, 10)
+    assert [(one.subject, one.ended_at) for one in kept] == [
+        ("launch/1", 1006.0), ("launch/2", None), ("session/repo-1", None), ("launch/10", None),
+    ]  # fmt: skip
+    assert written.oldest(kept[1].seq, 1) == kept[2:3]
+
+
+def test_a_subject_leaves_bit_by_bit_and_whole(written: SqliteLedger) -> None:
+    assert not written.drop("launch/1", 2)
+    assert events(written.read("launch/1", 0, 100)) == [Queued(1, "full"), line(2), FAILED]
+    assert "launch/1" not in written.unfinished("launch/"), "its end goes last"
+    assert not written.drop("launch/1", 3)
+    assert written.drop("launch/1", 3)
+    assert "launch/1" not in written.subjects("launch/", 100)
+    assert [one.subject for one in written.oldest(0, 1)] == ["launch/2"]
+    assert events(written.read("launch/2", 0, 100)) == [REQUESTED]
+
+
+def test_what_remains_of_a_subject_that_goes_on_is_its_first_and_the_last_of_each_kind(shelf: Shelf) -> None:
+    for at in range(10):
+        shelf.ledger.append("certificate/a", float(at), line(at) if at % 2 else Queued(at, ""))
+    shelf.ledger.append("certificate/b", 0.0, line(0))
+    shelf.ledger.thin("certificate/a", before=8.0)
+    assert events(shelf.ledger.read("certificate/a", 0, 100)) == [Queued(0, ""), Queued(8, ""), line(9)]
+    assert events(shelf.ledger.read("certificate/b", 0, 100)) == [line(0)]
+
+
+def test_the_file_shrinks_as_what_was_in_it_leaves(shelf: Shelf) -> None:
+    for number in range(2000):
+        shelf.ledger.append("launch/1", float(number), Logged(Phase.BUILDING, "x" * 1000))
+    full = shelf.ledger.held()
+    assert full > 2_000_000
+    while not shelf.ledger.drop("launch/1", 200):
+        assert shelf.ledger.held() < full
+    while shelf.ledger.give_back():
+        pass
+    assert shelf.ledger.held() < 100_000
+    assert shelf.path.stat().st_size < 100_000
+    assert shelf.ledger.append("launch/2", 1.0, REQUESTED).seq == 2001
+
+
+def test_the_last_number_is_known_and_numbers_take_no_room(shelf: Shelf) -> None:
+    assert shelf.ledger.last_number() == 0
+    for _ in range(100):
+        shelf.ledger.next_number()
+    assert shelf.ledger.last_number() == 100
+    assert shelf.reopen().last_number() == 100
+    assert shelf.ledger._rows("select count(*) from numbers") == [(1,)]
 
 
 def test_new_entries_come_after_the_old_ones_also_after_a_restart(shelf: Shelf) -> None:
@@ -181,7 +233,7 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(state: State) -> Non
     state.database.write_bytes(b"my thesis" * 1000)
     with pytest.raises(Fail) as caught:
         SqliteLedger(state.database)
-    assert caught.value.failure.kind is STATE_UNUSABLE
+    assert caught.value.failure.kind is JOURNAL_DAMAGED
     assert caught.value.failure.evidence[0].where == str(state.database)
     assert state.database.read_bytes() == b"my thesis" * 1000
 

@@ -6,15 +6,21 @@ import fcntl
 import os
 import pwd
 import secrets
+import shlex
 import stat
+import time
 from pathlib import Path
 
-from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Evidence, Fail
+from perijove import durable
+from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Evidence, Fail, Failure
 from perijove.domain.keys import Keys
+from perijove.domain.service_failures import SECRET_DAMAGED
 from perijove.domain.state import State
 
 LONGEST_SOCKET_PATH = 107
 """Bytes, unix(7); a session's socket has the longest name."""
+SINCE = 1_735_689_600
+"""The beginning of 2025, Unix seconds."""
 
 
 def prepare(state: State) -> None:
@@ -90,9 +96,13 @@ def check_passable(root: Path) -> None:
 
 
 def lock(state: State) -> int:
-    """Hold the directory for one service; the lock goes with the process. Raises Fail: `platform.already-up`."""
+    """Hold the directory for one service; the lock goes with the process.
+
+    Raises Fail: `platform.already-up`, `platform.state-unusable`.
+    """
     path = state.run / "up.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with durable.told(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -107,7 +117,15 @@ def lock(state: State) -> int:
 
 
 def keys(state: State) -> Keys:
-    """The keys of this state directory; made on first use. Raises Fail: `platform.state-unusable`."""
+    """The keys of this state directory; made on first use.
+
+    Raises Fail: `platform.secret-damaged`, `platform.state-unusable`.
+    """
+    with durable.told(state.secret):
+        return _keys(state)
+
+
+def _keys(state: State) -> Keys:
     if not state.secret.exists():
         aside = state.secret.with_name(f".secret.{os.getpid()}")
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -116,12 +134,25 @@ def keys(state: State) -> Keys:
             file.flush()
             os.fsync(file.fileno())
         aside.rename(state.secret)
-    secret = state.secret.read_bytes()
+    try:
+        secret = state.secret.read_bytes()
+    except IsADirectoryError as error:
+        raise Fail(_damaged(state.secret, "it is a folder")) from error
     if len(secret) != 32:
-        seen = Evidence(str(state.secret), f"{len(secret)} bytes where 32 belong")
-        raise Fail(
-            STATE_UNUSABLE(
-                "its secret is damaged", seen, remedy="Remove that file; running sessions' links end with it."
-            )
-        )
+        raise Fail(_damaged(state.secret, f"{len(secret)} bytes where 32 belong"))
     return Keys(secret)
+
+
+def _damaged(secret: Path, saw: str) -> Failure:
+    file = shlex.quote(str(secret))
+    remedy = f"Move it aside: `mv -T {file} {file}.damaged`; then restore it from the backup, or start without one: a"
+    remedy += " new secret is made, and links to running sessions end."
+    return SECRET_DAMAGED("tokens cannot be made of it", Evidence(str(secret), saw), remedy=remedy)
+
+
+def first_number(state: State) -> int:
+    """Where a new journal begins to count launches: beyond all that had a number, whose keys somebody may still hold.
+
+    A secret is older than a journal where that was lost; fewer launches than seconds have passed since 2025.
+    """
+    return int(time.time()) - SINCE if state.secret.exists() else 1

@@ -164,3 +164,14 @@ class Entry:
     subject: str
     """`launch/<number>`, `session/<name>`, `order/<host>-<number>` or `certificate/<host>`."""
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A subject that the journal keeps."""
+
+    subject: str
+    seq: int
+    """Of its first entry."""
+    ended_at: float | None
+    """When its terminal event was written, Unix seconds; None while it goes on."""

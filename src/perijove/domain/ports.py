@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from perijove.domain.confinement import READING, Bounds
-from perijove.domain.events import Entry, Event, SessionEvent
+from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import (
     Checkout,
@@ -158,18 +158,19 @@ class Sessions(Protocol):
 
 
 class Ledger(Protocol):
-    """The journal's table: append-only."""
+    """The journal's table: entries are appended, and leave by whole subjects.
 
-    def append(self, subject: str, at: float, event: Event) -> Entry:
-        """Raises Fail: `platform.disk-full`."""
-        ...
+    Everything raises Fail: `platform.disk-full`, `platform.journal-*`, `platform.state-unusable`.
+    """
+
+    def append(self, subject: str, at: float, event: Event) -> Entry: ...
 
     def read(self, subject: str, after: int, limit: int) -> Sequence[Entry]:
         """Entries of a subject with a higher seq, in order."""
         ...
 
-    def log_size(self, subject: str, row: int) -> int:
-        """Bytes of a subject's log lines so far, and `row` for each."""
+    def size(self, subject: str, row: int) -> int:
+        """Bytes of a subject's entries so far, and `row` for each."""
         ...
 
     def subjects(self, prefix: str, limit: int) -> Sequence[str]:
@@ -177,7 +178,11 @@ class Ledger(Protocol):
         ...
 
     def next_number(self) -> int:
-        """A launch number that nobody had, ascending from 1."""
+        """A launch number that nobody had, ascending."""
+        ...
+
+    def last_number(self) -> int:
+        """The launch number that was given last; 0 before the first."""
         ...
 
     def at(self, seq: int) -> Entry | None:
@@ -190,6 +195,26 @@ class Ledger(Protocol):
 
     def unfinished(self, prefix: str) -> Sequence[str]:
         """Subjects that begin so and have no terminal event, the oldest first."""
+        ...
+
+    def oldest(self, after: int, limit: int) -> Sequence[Kept]:
+        """Subjects that began after this seq, the oldest first."""
+        ...
+
+    def drop(self, subject: str, most: int) -> bool:
+        """Remove `most` entries of a subject, the oldest first; whether nothing of it is left."""
+        ...
+
+    def thin(self, subject: str, before: float) -> None:
+        """Remove a subject's entries of before this time, but its first and the last of each kind of event."""
+        ...
+
+    def held(self) -> int:
+        """Bytes that all entries take."""
+        ...
+
+    def give_back(self) -> bool:
+        """Give a part of the room that was freed back to the disk; whether more is left."""
         ...
 
 

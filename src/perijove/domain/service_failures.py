@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from perijove.domain.failures import Owner, Retry, row
 
 JOURNAL_DAMAGED = row(
     "platform.journal-damaged", "The journal holds what cannot be read",
     Owner.OPERATOR, Retry.NEVER,
     "Stop the service, keep a copy of the file, and take out what is named.",
+)  # fmt: skip
+JOURNAL_FOREIGN = row(
+    "platform.journal-foreign", "What stands in the journal's place is no journal",
+    Owner.OPERATOR, Retry.NEVER,
+    "Put it elsewhere, and the last backup in its place.",
+)  # fmt: skip
+JOURNAL_NEWER = row(
+    "platform.journal-newer", "The journal was written by a newer Perijove",
+    Owner.OPERATOR, Retry.NEVER,
+    "Start that version again, or restore the backup that was made before it.",
+)  # fmt: skip
+JOURNAL_HELD = row(
+    "platform.journal-held", "Another program holds the journal",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "End it: `fuser -v` with the file's name says who it is.",
+)  # fmt: skip
+JOURNAL_UNREACHED = row(
+    "platform.journal-unreached", "The machine does not give the journal",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Look what the kernel says of the disk and of memory: `dmesg | tail`.",
+)  # fmt: skip
+SECRET_DAMAGED = row(
+    "platform.secret-damaged", "The secret is not one",
+    Owner.OPERATOR, Retry.NEVER,
+    "Restore it from the backup; or remove it: a new one is made, and links to running sessions end.",
 )  # fmt: skip
 SECRET_CHANGED = row(
     "platform.secret-changed", "The secret on disk is not the one that the service uses",
@@ -34,3 +62,19 @@ KERNEL_UNREACHED = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Read what the launch and its session say, and the service's log.",
 )  # fmt: skip
+
+
+def aside(path: Path) -> str:
+    """The command that moves a journal out of the way, with what SQLite keeps beside it."""
+    file, folder = shlex.quote(str(path)), shlex.quote(str(path.parent))
+    return f"mkdir -p {folder}/damaged && mv {file}* {folder}/damaged/"
+
+
+def put_aside(path: Path) -> str:
+    """The remedy for a journal of which nothing can be used: its backup, or none."""
+    file, folder = shlex.quote(str(path)), shlex.quote(str(path.parent))
+    restored = f"cp BACKUP {file} && chown --reference={folder} {file} && chmod 600 {file}"
+    return (
+        f"With the service stopped, move it aside: `{aside(path)}`; then restore the last backup: `{restored}`."
+        " Without a backup just start: a new journal is begun. History is lost, and sessions that it does not know end."
+    )

@@ -76,7 +76,7 @@ class Service:
         lock = statedir.lock(self.state)
         self._starting = asyncio.current_task()
         try:
-            with closing(SqliteLedger(self.state.database)) as ledger:
+            with closing(SqliteLedger(self.state.database, statedir.first_number(self.state))) as ledger:
                 async with asyncio.TaskGroup() as group:
                     await self._live(self._given(ledger, group), tell, up)
         except BaseExceptionGroup as error:

@@ -39,5 +39,7 @@ def test_a_clock_that_was_set_back_does_not_stop_it(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert past.read(tmp_path / "none") == ()
-    (tmp_path / "free").write_bytes(b"1000 5\nwords\n\xff 1\n2000\n3000 -1\n4000 7\n")
+    (tmp_path / "free").write_bytes(
+        b"1000 5\nwords\n\xff 1\n2000\n3000 -1\n" + b"9" * 5000 + b" 1\n1 " + b"9" * 5000 + b"\n4000 7\n"
+    )
     assert past.read(tmp_path / "free") == (FreeThen(1000, 5), FreeThen(4000, 7))

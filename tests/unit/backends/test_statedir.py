@@ -16,6 +16,7 @@ import pytest
 from perijove.backends import statedir
 from perijove.backends.pad.master import Master, settle
 from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Fail, Failure
+from perijove.domain.service_failures import SECRET_DAMAGED
 from perijove.domain.state import State
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only as root do sessions have uids of their own")
@@ -142,15 +143,44 @@ def test_another_directory_has_another_secret(state: State, place: Path) -> None
     assert statedir.keys(state).secret != statedir.keys(other).secret
 
 
-@pytest.mark.parametrize("content", [pytest.param(b"", id="empty"), pytest.param(b"x" * 31, id="a byte short")])
-def test_a_damaged_secret_is_not_used(state: State, content: bytes) -> None:
-    state.secret.write_bytes(content)
+@pytest.mark.parametrize(
+    ("content", "saw"),
+    [
+        pytest.param(b"", "0 bytes where 32 belong", id="empty"),
+        pytest.param(b"x" * 31, "31 bytes", id="a byte short"),
+        pytest.param(b"x" * 33, "33 bytes", id="a byte long"),
+        pytest.param(None, "a folder", id="a folder"),
+    ],
+)
+def test_a_damaged_secret_is_not_used_and_its_remedy_works(state: State, content: bytes | None, saw: str) -> None:
+    if content is None:
+        state.secret.mkdir()
+    else:
+        state.secret.write_bytes(content)
     with pytest.raises(Fail) as caught:
         statedir.keys(state)
     failure = caught.value.failure
-    assert failure.kind is STATE_UNUSABLE
+    assert failure.kind is SECRET_DAMAGED
     assert failure.evidence[0].where == str(state.secret)
-    assert f"{len(content)} bytes" in failure.evidence[0].saw
+    assert saw in failure.evidence[0].saw
+    subprocess.run(["sh", "-ec", failure.remedy.split("`")[1]], check=True)
+    assert len(statedir.keys(state).secret) == 32
+
+
+def test_a_secret_that_may_not_be_read_is_told_as_such(state: State) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    state.secret.write_bytes(b"x" * 32)
+    state.secret.chmod(0)
+    with pytest.raises(Fail) as caught:
+        statedir.keys(state)
+    assert caught.value.failure.kind is STATE_UNUSABLE
+
+
+def test_launches_are_counted_from_one_until_a_journal_is_lost(state: State) -> None:
+    assert statedir.first_number(state) == 1
+    statedir.keys(state)
+    assert statedir.first_number(state) > 50_000_000
 
 
 @needs_root

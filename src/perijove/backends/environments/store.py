@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
+from perijove.domain.service_failures import STORE_DAMAGED
 
 NOTE = "perijove.json"
 
@@ -37,11 +40,21 @@ def write(environment: Path, note: Note) -> None:
 
 
 def read(environment: Path) -> Note | None:
-    """None where no environment stands."""
+    """None where no environment stands. Raises Fail: `platform.store-damaged`."""
     try:
-        return Note(**json.loads((environment / NOTE).read_bytes()))
+        note = Note(**json.loads((environment / NOTE).read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(environment, str(error)[:300]) from error
+    if not all(isinstance(value, float if name == "created_at" else str) for name, value in asdict(note).items()):
+        raise _damaged(environment, "a value of another kind than is written there")
+    return note
+
+
+def _damaged(environment: Path, saw: str) -> Fail:
+    remedy = f"Remove it, and it is built again when it is wanted: `rm -r {shlex.quote(str(environment))}`."
+    return Fail(STORE_DAMAGED("its note cannot be read", Evidence(str(environment / NOTE), saw), remedy=remedy))
 
 
 def use(environment: Path) -> None:
@@ -53,7 +66,10 @@ def stored(folder: Path) -> Sequence[StoredEnvironment]:
     """All environments, the latest used first."""
     found = []
     for path in folder.iterdir():
-        note = None if path.name.startswith(".") else read(path)
+        try:
+            note = None if path.name.startswith(".") else read(path)
+        except Fail:
+            continue  # the doctor names it
         if note is not None:
             used_at = (path / NOTE).stat().st_mtime
             found.append(
@@ -71,8 +87,8 @@ def damaged(folder: Path) -> Sequence[tuple[Path, str]]:
         try:
             if read(path) is None:
                 found.append((path, f"{NOTE} is not there"))
-        except (ValueError, TypeError) as error:
-            found.append((path, f"{NOTE}: {error}"[:300]))
+        except Fail as error:
+            found.append((path, f"{NOTE}: {error.failure.evidence[0].saw}"))
     return found
 
 

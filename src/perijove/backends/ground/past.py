@@ -40,5 +40,5 @@ def _lines(samples: Sequence[FreeThen]) -> bytes:
 
 
 def _parsed(line: str) -> FreeThen | None:
-    match = re.fullmatch(r"([0-9]+) ([0-9]+)", line)
+    match = re.fullmatch(r"([0-9]{1,15}) ([0-9]{1,18})", line)
     return FreeThen(float(match[1]), int(match[2])) if match else None

@@ -9,7 +9,7 @@ from perijove.doctor.engine import NotSeen
 from perijove.domain.failures import NOT_UP, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import Own, Unseen
-from perijove.domain.service_failures import JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED
+from perijove.domain.service_failures import JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED, aside, put_aside
 
 SERVICE = "The service"
 
@@ -87,6 +87,10 @@ def journal(own: Own) -> Iterator[Finding]:
         more = f", and {told.more} more" if told.more else ""
         cause = f"{told.damage[0].where} cannot be read{more}"
         path = shlex.quote(str(told.path))
+        if any(one.where == str(told.path) for one in told.damage):
+            failure = JOURNAL_DAMAGED(cause, *what, remedy=put_aside(told.path))
+            yield Finding(failure, str(told.path), Confidence.CERTAIN, commands=(aside(told.path),))
+            return
         commands = [f"cp -a {path} {path}.before"]
         for one in told.damage:
             if one.where.startswith("events, seq "):

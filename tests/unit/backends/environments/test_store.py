@@ -1,10 +1,13 @@
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from perijove.backends.environments import store
 from perijove.backends.environments.store import Note
+from perijove.domain.failures import Fail
+from perijove.domain.service_failures import STORE_DAMAGED
 
 NOTE = Note("3.12.1", "/usr/bin/python3.12", "/usr", "", "gh/o/r/HEAD at 1a2b3c4", 5.0)
 
@@ -72,3 +75,38 @@ def test_leftovers_of_other_processes_are_swept_and_our_own_are_not(tmp_path: Pa
     ours.mkdir()
     store.sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [ours]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x00\xff\xfe", id="no characters"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b"9" * 10_000, id="a long number"),
+        pytest.param(b"[1]", id="a list"),
+        pytest.param(b"{}", id="no values"),
+        pytest.param(b'{"python": "3", "surprise": 1}', id="other values"),
+        pytest.param(
+            b'{"python":3,"executable":[],"prefix":{},"app":null,"made_from":"","created_at":""}', id="other types"
+        ),
+        pytest.param(None, id="a folder"),
+    ],
+)
+def test_a_note_that_is_garbage_is_told_with_the_command_that_takes_it_away(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    installed(tmp_path / "good")
+    note = tmp_path / "bad" / store.NOTE
+    if content is None:
+        note.mkdir(parents=True)
+    else:
+        note.parent.mkdir()
+        note.write_bytes(content)
+    with pytest.raises(Fail) as caught:
+        store.read(tmp_path / "bad")
+    assert caught.value.failure.kind is STORE_DAMAGED
+    assert [path for path, _ in store.damaged(tmp_path)] == [tmp_path / "bad"]
+    assert [one.key for one in store.stored(tmp_path)] == ["good"]
+    subprocess.run(["sh", "-ec", caught.value.failure.remedy.split("`")[1]], check=True)
+    assert store.read(tmp_path / "bad") is None
