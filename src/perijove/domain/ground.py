@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perijove.domain.certificates import HostName, SeenCertificate
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import Room
+from perijove.domain.nouns import Isolation, Room
 from perijove.domain.settings import Settings
 
 
@@ -117,6 +117,8 @@ class Service:
     ports: Failure | Unseen | None
     """Why the service's addresses could not be listened on."""
     listeners: tuple[Listener, ...]
+    isolation: Isolation | Unseen = Unseen("the service does not answer")
+    """What its pad has for limits."""
 
 
 @dataclass(frozen=True, slots=True)

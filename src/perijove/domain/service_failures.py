@@ -47,6 +47,11 @@ FILE_TOO_OPEN = row(
     Owner.OPERATOR, Retry.NEVER,
     "Take the right to read it from everybody but its owner.",
 )  # fmt: skip
+MEMORY_NOT_HELD = row(
+    "platform.memory-not-held", "This service cannot hold memory exactly here: no control groups",
+    Owner.OPERATOR, Retry.NEVER,
+    "Have the pad run where it may make control groups: by its unit with Delegate=yes, or as root.",
+)  # fmt: skip
 NOT_ANSWERING = row(
     "platform.not-answering", "The service runs and does not answer",
     Owner.OPERATOR, Retry.BACKOFF,

@@ -18,10 +18,12 @@ from perijove.backends.environments import store, uv
 from perijove.backends.ground import holding, machine, past, programs
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
+from perijove.domain import wire
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
 from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Service, Unseen
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_url
+from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Clock
 from perijove.domain.service_failures import NOT_ANSWERING
 from perijove.domain.settings import IsolationMode, Settings
@@ -145,7 +147,19 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
         caddy=caddy.pid() or 0,
         ports=Unseen("Caddy has them") if caddy.pid() is not None else _ports(settings, state),
         listeners=holding.listeners((*listens.http, *listens.https)),
+        isolation=await _isolation(state) if admin is None else Unseen("the service does not answer"),
     )
+
+
+async def _isolation(state: State) -> Isolation | Unseen:
+    transport = httpx.AsyncHTTPTransport(uds=str(state.admin_socket))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=LIMIT) as operator:
+            told = (await operator.get("/status")).raise_for_status().json()
+    except httpx.HTTPError as error:
+        return Unseen(f"the service did not tell: {str(error)[:200]}")
+    isolation: Isolation = wire.decode(Isolation, told["isolation"])
+    return isolation
 
 
 def _ports(settings: Settings, state: State) -> Failure | None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from perijove.backends.ground import machine, past
+from perijove.doctor.own.ground import memory_not_held
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.ground import FreeThen
 from perijove.domain.listening import listening_url, own_url
@@ -103,7 +104,10 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     """Have everything that a launch needs."""
     launching.confined.start()
     await launching.pad.ensure()
-    tell(_ground(await launching.pad.isolation()))
+    isolation = await launching.pad.isolation()
+    tell(_ground(isolation))
+    if failure := memory_not_held(isolation, given.settings().service):
+        log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)
     tasks.add(launching.pad.supervise(), "pad, supervised")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     await launching.sessions.recover()

@@ -161,7 +161,7 @@ class Box:
             for fd in (info, block):
                 files.callback(os.close, fd)
             etc = tuple((path, given(text.encode())) for path, text in FILES.items())
-            fds = Descriptors(given(program()), etc, info_theirs, status, block_theirs)
+            fds = Descriptors(given(program(counted=self.group is not None)), etc, info_theirs, status, block_theirs)
             given_args = given(arguments(self.order, self.home, fds, self._environ(listener)))
             passed = [given_args, fds.seccomp, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
             passed += [listener.fileno()] if listener is not None else []
@@ -308,6 +308,11 @@ class Box:
             self.lines.finish()
             self.lines = None
         return 128 - code if self._footing.sandboxed and code > 128 else code
+
+    @property
+    def sandbox_root(self) -> int | None:
+        """The first process of a real sandbox."""
+        return self.root if self._footing.sandboxed and self.root else None
 
     def family(self, age: float = 0.4) -> list[processes.Process]:
         """Its processes at most `age` seconds ago, the first one first."""

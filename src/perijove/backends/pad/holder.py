@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
 
-from perijove.backends.pad import bare, cgroups, ground, home, processes
+from perijove.backends.pad import bare, cgroups, ground, home, memory, processes
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.gate import Gate
@@ -167,8 +167,8 @@ class Holder:
         found = []
         for number, (name, box) in enumerate(self._boxes.items()):
             family = box.family(0.4 if number else 0)
-            memory = box.group.memory() if box.group is not None else processes.proportional(family)
-            found.append(RunningSandbox(name, box.started_at, memory, box.disk, len(family)))
+            held = box.group.memory() if box.group is not None else memory.exactly(family, box.sandbox_root).all
+            found.append(RunningSandbox(name, box.started_at, held, box.disk, len(family)))
         return found
 
     def looks(self, name: str) -> tuple[float, str]:

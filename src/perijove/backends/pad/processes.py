@@ -24,6 +24,8 @@ class Process:
     cpu: float
     """Seconds, its own and its reaped children's."""
     threads: int
+    reserved: int
+    """Bytes of address space."""
     resident: int
     """Bytes."""
 
@@ -60,7 +62,7 @@ def look(pid: int) -> Process | None:
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     cpu = sum(int(field) for field in fields[11:15]) / TICKS
-    return Process(pid, int(fields[1]), name, fields[0], cpu, int(fields[17]), int(fields[21]) * PAGE)
+    return Process(pid, int(fields[1]), name, fields[0], cpu, int(fields[17]), int(fields[20]), int(fields[21]) * PAGE)
 
 
 def family(root: int, world: Mapping[int, Process]) -> list[Process]:
@@ -75,25 +77,6 @@ def family(root: int, world: Mapping[int, Process]) -> list[Process]:
             found.append(world[pid])
         pending += children.get(pid, [])
     return found
-
-
-def proportional(processes: Sequence[Process]) -> int:
-    """Bytes of memory they use, what they share counted once (PSS); resident size where that may not be read."""
-    total = 0
-    for process in processes:
-        total += _proportional(process)
-    return total
-
-
-def _proportional(process: Process) -> int:
-    try:
-        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-    except OSError:
-        return process.resident
-    for line in text.splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return process.resident
 
 
 def children(pid: int) -> list[int]:

@@ -16,6 +16,8 @@ from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 HOME = "/home/jovyan"
 UID = 1000
 PROXY_PORT = 3128
+IN_MEMORY = ("/tmp", "/dev/shm")  # noqa: S108
+"""Folders whose files lie in memory."""
 PASSWD = (
     f"root:x:0:0:root:/root:/usr/sbin/nologin\njovyan:x:{UID}:{UID}:jovyan:{HOME}:/bin/bash\nnobody:x:65534:65534::/:\n"
 )
@@ -95,7 +97,7 @@ def arguments(order: Order, home: Path, fds: Descriptors, environ: Sequence[tupl
     for target, path in host.links:
         args += ["--symlink", target, path]
     args += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/root", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
-    for path in ("/dev/shm", "/tmp"):  # noqa: S108
+    for path in IN_MEMORY:
         args += ["--perms", "1777", "--size", f"{limits.tmp}", "--tmpfs", path]
     for path in SHOWN:
         args += ["--ro-bind-try", path, path]
@@ -104,7 +106,9 @@ def arguments(order: Order, home: Path, fds: Descriptors, environ: Sequence[tupl
     args += ["--bind", str(home), HOME]
     for mount in order.mounts:
         args += ["--ro-bind", str(mount.source), str(mount.target)]
-    args += ["--remount-ro", "/", "--chdir", HOME, "--clearenv"]
+    for path in ("/", "/dev"):  # each a tmpfs without a size
+        args += ["--remount-ro", path]
+    args += ["--chdir", HOME, "--clearenv"]
     for name, value in environ:
         args += ["--setenv", name, value]
     args += ["--seccomp", f"{fds.seccomp}", "--info-fd", f"{fds.info}", "--json-status-fd", f"{fds.status}"]

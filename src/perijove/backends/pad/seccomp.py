@@ -7,7 +7,7 @@ Numbers are compared whole or by their low 32 bits, as the kernel reads them, so
 from __future__ import annotations
 
 import os
-from errno import EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT
+from errno import EAFNOSUPPORT, EINVAL, ENOSYS, EPERM, EPROTONOSUPPORT
 from functools import cache
 from socket import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX
 
@@ -77,7 +77,14 @@ DENIED = (
     "setdomainname",
     "vhangup",
 )
-YOUNG = {"quotactl_fd": 443, "mount_setattr": 442, "open_tree_attr": 467, "pidfd_getfd": 438, "clone3": 435}
+YOUNG = {
+    "quotactl_fd": 443,
+    "mount_setattr": 442,
+    "open_tree_attr": 467,
+    "pidfd_getfd": 438,
+    "clone3": 435,
+    "memfd_secret": 447,
+}
 """Calls that an old libseccomp may not know by name; their numbers are the same on every architecture."""
 
 NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
@@ -88,9 +95,18 @@ HIGHEST_PROTOCOL = 17
 """UDP; above it SCTP, DCCP and others load modules into the host's kernel (ICMPv6 needs privilege anyhow)."""
 
 
+UNCOUNTED = ("memfd_create", "memfd_secret", "msgget", "semget")
+"""What makes memory that may be in no process and no folder: only a control group counts it. Programs do without."""
+LARGEST_SEGMENT = 4096
+"""Bytes of a System V segment without a control group; there are 4096 at most (shmget(2)). PostgreSQL needs 56."""
+
+
 @cache
-def program() -> bytes:
-    """The filter as `bwrap --seccomp` reads it. Raises Fail: `platform.seccomp-missing`."""
+def program(counted: bool = True) -> bytes:
+    """The filter as `bwrap --seccomp` reads it; `counted` where a control group counts the memory of what it filters.
+
+    Raises Fail: `platform.seccomp-missing`.
+    """
     try:
         import pyseccomp as sc  # noqa: PLC0415 - loads libseccomp, which may be missing
     except (RuntimeError, OSError, AttributeError) as error:
@@ -106,6 +122,10 @@ def program() -> bytes:
 
     for name in DENIED:
         deny(name, EPERM)
+    if not counted:
+        for name in UNCOUNTED:
+            deny(name, ENOSYS)
+        deny("shmget", EINVAL, sc.Arg(1, sc.GT, LARGEST_SEGMENT))
     deny("clone3", ENOSYS)  # its flags lie in memory where no filter can look; libc then uses clone
     for flag in NEW_NAMESPACES:
         deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, flag, flag))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from perijove.backends.pad import home, processes
+from perijove.backends.pad import home, memory, processes
 from perijove.backends.pad.box import Box
 from perijove.domain.failures import KERNEL_MEMORY, SESSION_DISK, Evidence, Failure
 from perijove.domain.nouns import EndReason
@@ -79,23 +79,21 @@ class Watch:
             _make_expendable(pid)
 
     def _look_at_processes(self) -> None:
-        limit = self._box.order.limits.memory
-        family = self._box.family()
-        if sum(process.resident for process in family) <= limit:
+        limit, family, root = self._box.order.limits.memory, self._box.family(), self._box.sandbox_root
+        if memory.most(family, root).all <= limit:
             return
-        used = processes.proportional(family)
-        if used <= limit:
+        held = memory.exactly(family, root)
+        if held.all <= limit:
             return
         victims = [process for process in family if process.pid not in {self._box.root, self._box.server}]
         if not victims:
-            self.doom = (EndReason.MEMORY, f"its server used {size(used)} of memory; {size(limit)} are allowed")
+            detail = f"its server and its files in memory held {size(held.all)}; {size(limit)} are allowed"
+            self.doom = (EndReason.MEMORY, detail)
             self._box.kill()
             return
         largest = max(victims, key=lambda process: process.resident)
         processes.kill([largest])
-        self._tell_kill(
-            "Perijove", Evidence("/proc/*/smaps_rollup", f"{used} bytes in all, {largest.name} the largest")
-        )
+        self._tell_kill("Perijove", Evidence("/proc", f"{held.words}; {largest.name} was the largest process"))
 
     def _tell_kill(self, who: str, seen: Evidence) -> None:
         limit = self._box.order.limits.memory

@@ -16,6 +16,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("ground.disk", "Is there room on its disk?", ground.disk),
     Check("ground.filling", "Will there be room in a week?", ground.filling, ("ground.disk",)),
     Check("ground.memory", "Is there memory for one more session?", ground.memory),
+    Check("ground.limits", "Are sessions held to their memory?", ground.limits),
     Check("ground.clock", "Is the clock right?", ground.clock),
     Check("ground.files", "Are keys their owner's alone?", ground.files),
     Check("service.journal", "Can the journal be read?", service.journal),

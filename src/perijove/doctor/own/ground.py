@@ -10,10 +10,13 @@ from perijove.certifying.moments import moment, span
 from perijove.certifying.verdict.judging import clock_wrong
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import CLOCK_WRONG
-from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence
+from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import FreeThen, Own, Unseen
-from perijove.domain.service_failures import FILE_TOO_OPEN, STORE_DAMAGED
+from perijove.domain.listening import loopback_only
+from perijove.domain.nouns import Isolation
+from perijove.domain.service_failures import FILE_TOO_OPEN, MEMORY_NOT_HELD, STORE_DAMAGED
+from perijove.domain.settings import ServiceSettings
 from perijove.launching.start.admission import Load, shortage
 
 MEGABYTE = 1024**2
@@ -117,6 +120,23 @@ def memory(own: Own) -> Iterator[Finding]:
         commands = ("perijove get sessions", "ps -eo pid,rss,comm --sort=-rss | head")
         failure = WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, wished, remedy=remedy)
         yield Finding(failure, "This machine", Confidence.CERTAIN, commands=commands, foreseen=True)
+
+
+def limits(own: Own) -> Iterator[Finding]:
+    """Who keeps sessions to their memory."""
+    isolation = own.service.isolation
+    if isinstance(isolation, Unseen):
+        raise NotSeen(isolation.why)
+    if failure := memory_not_held(isolation, own.settings.service):
+        yield Finding(failure, "This machine", Confidence.CERTAIN)
+
+
+def memory_not_held(isolation: Isolation, service: ServiceSettings) -> Failure | None:
+    """Where strangers come in, and nothing counts all that their code takes."""
+    if isolation.cgroups or not isolation.sandboxed or loopback_only(service):
+        return None
+    cause = "a stranger's code can take more of the machine's memory than session.memory, and others are ended for it"
+    return MEMORY_NOT_HELD(cause, Evidence("the pad", "it may make no control groups, and watches processes instead"))
 
 
 def clock(own: Own) -> Iterator[Finding]:

@@ -23,24 +23,36 @@ from perijove.domain.failures import (
     Kind,
 )
 from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
-from perijove.domain.nouns import Room
+from perijove.domain.nouns import Isolation, Room
 from perijove.domain.service_failures import (
     FILE_TOO_OPEN,
     JOURNAL_DAMAGED,
+    MEMORY_NOT_HELD,
     NOT_ANSWERING,
     SECRET_CHANGED,
     STORE_DAMAGED,
 )
-from perijove.domain.settings import Settings
+from perijove.domain.settings import ServiceSettings, Settings
 
 ROOT = Path("/srv/perijove")
 NOW = 1_780_000_000.0
 ROOM = Room(8 << 30, 100 << 30, 1_000_000, 2)
 GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
 SERVICE = Service(
-    12, None, None, same_secret=True, data_plane=None, caddy=13, ports=Unseen("Caddy has them"), listeners=()
+    12,
+    None,
+    None,
+    same_secret=True,
+    data_plane=None,
+    caddy=13,
+    ports=Unseen("Caddy has them"),
+    listeners=(),
+    isolation=Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota"),
 )
 WELL = Own(NOW, Settings(), GROUND, SERVICE, Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1))
+
+
+UNHELD = Isolation(sandboxed=True, own_uid=False, cgroups="", disk="watched")
 
 
 def with_ground(**parts: Any) -> Own:
@@ -62,6 +74,10 @@ BAD = {
     "no inodes are left": (with_ground(room=replace(ROOM, inodes=1)), DISK_FULL),
     "garbage in the store": (with_ground(garbage=(Damage("/srv/x", "no note"),)), STORE_DAMAGED),
     "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
+    "no control groups hold strangers": (
+        replace(with_service(isolation=UNHELD), settings=Settings(service=ServiceSettings(http=("0.0.0.0:8000",)))),
+        MEMORY_NOT_HELD,
+    ),
     "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
     "a key is open": (with_ground(too_open=((ROOT / "control/secret", 0o644),)), FILE_TOO_OPEN),
     "the journal holds garbage": (
@@ -80,6 +96,10 @@ def test_one_thing_wrong_is_the_one_thing_told(case: str) -> None:
     own, kind = BAD[case]
     assert isinstance(kind, Kind)
     assert [root.finding.code for root in diagnosed(own).told] == [kind.code]
+
+
+def test_on_loopback_memory_may_be_watched() -> None:
+    assert diagnosed(with_service(isolation=UNHELD)).findings == ()
 
 
 def test_what_is_not_broken_yet_is_told_as_foreseen() -> None:

@@ -1,0 +1,266 @@
+"""What a session holds of the machine beside its processes' own pages: each way to it has an end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from perijove.backends import statedir
+from perijove.backends.pad.client import Pad
+from perijove.domain.nouns import EndReason
+from perijove.domain.state import State
+from tests.fakes.confined import MIB, Follower, do, spec, with_less
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+LIMIT = 96 * MIB
+
+
+@pytest.fixture(scope="module")
+def state(module_state: State) -> State:
+    statedir.prepare(module_state)
+    return module_state
+
+
+@pytest.fixture(scope="module")
+def repo(state: State) -> Path:
+    folder = state.checkouts / "repo"
+    folder.mkdir()
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pad(state: State) -> AsyncIterator[Pad]:
+    pad = Pad(state)
+    await pad.ensure()
+    yield pad
+    await pad.close(stop=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def follower(pad: Pad) -> AsyncIterator[Follower]:
+    follower = Follower(pad)
+    yield follower
+    await follower.close()
+
+
+PRELUDE = """
+import ctypes, mmap, os, resource, signal, socket, sys
+MIB = 1 << 20
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+held = []
+def call(name, *arguments):
+    made = getattr(libc, name)(*arguments)
+    if made in (-1, None):
+        raise OSError(ctypes.get_errno(), name)
+    return made
+def written(fd, size):
+    while size > 0:
+        size -= os.write(fd, bytes(min(size, MIB)))
+def memfd(size):
+    held.append(os.memfd_create("x"))
+    written(held[-1], size)
+    return size
+"""
+WAYS = {
+    "memfds": "step = lambda: memfd(16 * MIB)",
+    "memfds-on-their-way": """
+left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+def step():
+    size = memfd(16 * MIB)
+    socket.send_fds(left, [b"x"], [held[-1]])
+    os.close(held.pop())
+    return size
+""",
+    "files-in-memory": """
+def step():
+    folder = "/tmp" if len(held) % 2 else "/dev/shm"
+    held.append(os.open(f"{folder}/{len(held)}", os.O_RDWR | os.O_CREAT))
+    written(held[-1], 8 * MIB)
+    return 8 * MIB
+""",
+    "files-without-a-name": """
+def step():
+    held.append(os.open("/dev/shm/x", os.O_RDWR | os.O_CREAT))
+    os.unlink("/dev/shm/x")
+    written(held[-1], 8 * MIB)
+    return 8 * MIB
+""",
+    "empty-files-in-memory": """
+def step():
+    for number in range(1024):
+        open(f"/tmp/{len(held)}-{number}", "w").close()
+    held.append(0)
+    return MIB
+""",
+    "files-in-dev": """
+def step():
+    held.append(os.open(f"/dev/{len(held)}", os.O_RDWR | os.O_CREAT))
+    written(held[-1], 8 * MIB)
+    return 8 * MIB
+""",
+    "shared-pages": """
+def step():
+    held.append(mmap.mmap(-1, 16 * MIB))
+    held[-1][:] = b"x" * 16 * MIB
+    return 16 * MIB
+""",
+    "segments": """
+def step():
+    size = 16 * MIB
+    try:
+        key = call("shmget", 0, size, 0o1600)
+    except OSError:
+        size = 65536
+        key = call("shmget", 0, size, 0o1600)
+    address = call("shmat", key, None, 0)
+    ctypes.memset(address, 1, size)
+    libc.shmdt(ctypes.c_void_p(address))
+    held.append(key)
+    return size
+""",
+    "messages": """
+def step():
+    key = call("msgget", 0, 0o1600)
+    for _ in range(2):
+        call("msgsnd", key, (b"\\1" + bytes(7)) + bytes(8000), 8000, 0o4000)
+    return 16000
+""",
+    "semaphores": """
+def step():
+    call("semget", 0, 32000, 0o1600)
+    return 32000 * 64
+""",
+    "page-tables": """
+NORESERVE = 0x4000
+area = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE, prot=mmap.PROT_READ)
+def step():
+    for _ in range(256):
+        area[len(held) * 2 * MIB]
+        held.append(0)
+    return MIB
+""",
+    "sockets": """
+def step():
+    pair = socket.socketpair()
+    held.append(pair)
+    took = 0
+    for end in pair:
+        end.setblocking(False)
+        try:
+            while True:
+                took += end.send(bytes(65536))
+        except BlockingIOError:
+            pass
+    return took
+""",
+    "pipes": """
+def step():
+    ends = os.pipe()
+    held.append(ends)
+    os.set_blocking(ends[1], False)
+    took = 0
+    try:
+        while True:
+            took += os.write(ends[1], bytes(4096))
+    except BlockingIOError:
+        return took
+""",
+}
+"""Ways to hold memory that is in no process's own pages; each a `step` that says how many bytes it took."""
+HOLD = """
+took = 0
+more = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 100
+try:
+    while took < GOAL and more:
+        took += step()
+        more -= 1
+    print(took, "all" if more else "no more descriptors", flush=True)
+except OSError as error:
+    print(took, error, flush=True)
+signal.pause()
+"""
+RUN = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+line = child.stdout.readline()
+if "Errno" not in line:
+    try:
+        child.wait(LOOKED)
+    except subprocess.TimeoutExpired:
+        pass
+status = child.poll()
+child.kill()
+answer = [line, status]
+"""
+LOOKED = 5
+"""Seconds in which the pad, twice a second, sees what is held."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_memory_has_an_end_however_it_is_held(
+    pad: Pad, state: State, repo: Path, follower: Follower, way: str
+) -> None:
+    """Refused before the limit, or ended beyond it; never held."""
+    await pad.start(spec(way, repo, limits=with_less(memory=LIMIT, tmp=3 * LIMIT)))
+    code = f"{PRELUDE}\n{WAYS[way]}\n{HOLD.replace('GOAL', str(3 * LIMIT))}"
+    try:
+        line, status = await do(state, way, f"CODE, LOOKED = {code!r}, {LOOKED}\n{RUN}")
+    except ConnectionError:  # the whole session ended
+        assert (await follower.ended(way)).reason is EndReason.MEMORY
+        return
+    if status == -9:
+        assert (await follower.troubled(way)).failure.kind.code == "session.kernel-out-of-memory"
+    else:
+        assert "all" not in line, "it holds three times its limit"
+        assert int(line.split()[0]) <= LIMIT, line
+    await pad.stop(way, EndReason.STOPPED)
+
+
+WRITABLE = """
+import os
+answer = []
+for line in open("/proc/self/mountinfo"):
+    fields = line.split()
+    where, kind = fields[4], fields[fields.index("-") + 1]
+    size = os.statvfs(where)
+    answer.append([where, kind, os.statvfs(where).f_flag & os.ST_RDONLY == 0, size.f_blocks * size.f_frsize])
+"""
+
+
+async def test_every_mount_that_can_be_written_has_a_bound(pad: Pad, state: State, repo: Path) -> None:
+    await pad.start(spec("mounts", repo, limits=with_less(tmp=16 * MIB)))
+    mounts = await do(state, "mounts", WRITABLE)
+    assert len(mounts) > 8
+    for where, kind, writable, size in mounts:
+        if not writable or kind in {"proc", "devpts"} or where in HARMLESS:
+            continue
+        if kind == "tmpfs":
+            assert size <= 16 * MIB, where
+        else:
+            assert where == "/home/jovyan", "session.disk bounds it, by quota or watched"
+    made = "import os, tempfile; answer = [tempfile.mkdtemp(dir=FOLDER)]"
+    for where, *_ in mounts:
+        if where in {"/", "/dev", "/dev/pts", "/proc"}:
+            assert "raised" in str(await do(state, "mounts", made.replace("FOLDER", repr(where)))), where
+
+
+HARMLESS = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "console")}
+
+
+async def test_terminals_and_posix_semaphores_work_with_a_dev_that_cannot_be_written(
+    pad: Pad, state: State, repo: Path
+) -> None:
+    await pad.start(spec("works", repo))
+    code = """
+import multiprocessing, os
+pair = os.openpty()
+lock = multiprocessing.get_context("fork").Lock()
+open("/dev/null", "w").write("x")
+answer = [os.ttyname(pair[1]), lock.acquire()]
+"""
+    assert await do(state, "works", code) == ["/dev/pts/0", True]
