@@ -52,10 +52,11 @@ def builds(bench: Bench, runs: int, patience: float) -> Part:
 
 
 def _ours(bench: Bench, packages: Sequence[str], name: str) -> float:
-    """Seconds a launch spent building. A comment makes the environment another one with the same packages."""
+    """Seconds a launch spent building. A line that no Python follows makes the environment another one."""
     folder = bench.root / "wishes" / name
     folder.mkdir(parents=True)
-    (folder / "requirements.txt").write_text("\n".join([f"# {name} {os.getpid()}", *packages, ""]))
+    other = f"bench-{name}-{os.getpid()}; python_version < '3'"
+    (folder / "requirements.txt").write_text("\n".join([other, *packages, ""]))
     session, _ = bench.launch(str(folder))
     number = bench.admin().call("GET", f"/sessions/{session.name}")["launch"]
     bench.stop(session)

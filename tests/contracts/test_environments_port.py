@@ -13,6 +13,7 @@ from perijove.domain import failures
 from perijove.domain.failures import Fail, Kind
 from perijove.domain.nouns import (
     Checkout,
+    Environment,
     EnvironmentPlan,
     InstallProject,
     InstallRequirements,
@@ -21,19 +22,26 @@ from perijove.domain.nouns import (
     RepoAddress,
     ResolvedRepo,
 )
-from perijove.domain.ports import Environments
+from perijove.domain.ports import Environments, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from tests.fakes.foreign import UnconfinedForeignCode
-from tests.fakes.world import FakeEnvironments
+from tests.fakes.in_process import InProcess
+from tests.fakes.world import FakeClock, FakeEnvironments
 
 REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
 ANY = PythonWish("", PythonSource.DEFAULT)
-NOTHING = EnvironmentPlan(ANY, (), needs_repository=False)
+NOTHING = EnvironmentPlan(ANY, ())
 
 
 def requiring(text: str) -> EnvironmentPlan:
-    return EnvironmentPlan(ANY, (InstallRequirements("requirements.txt", text),), needs_repository=False)
+    return EnvironmentPlan(ANY, (InstallRequirements("requirements.txt", text),))
+
+
+async def built(
+    environments: Environments, plan: EnvironmentPlan, checkout: Checkout, tell: Tell = lambda _: None
+) -> Environment:
+    return await environments.build(await environments.inputs(plan, checkout, tell), checkout.repo, tell)
 
 
 @pytest.fixture
@@ -47,10 +55,15 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture
-def real(state: State, uv_cache: Path, foreign: UnconfinedForeignCode) -> UvEnvironments:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def real(state: State, uv_cache: Path, foreign: UnconfinedForeignCode, clock: FakeClock) -> UvEnvironments:
     state.uv_cache.rmdir()
     state.uv_cache.symlink_to(uv_cache)
-    return UvEnvironments(state, BuildSettings(), foreign)
+    return UvEnvironments(state, BuildSettings(), foreign, InProcess(), clock)
 
 
 @pytest.fixture(params=["fake", "uv"])
@@ -63,10 +76,11 @@ def environments(request: pytest.FixtureRequest) -> Environments:
 
 async def test_what_is_built_is_found_listed_and_forgotten(environments: Environments, checkout: Checkout) -> None:
     lines: list[str] = []
-    key = await environments.key(NOTHING, checkout, lines.append)
+    inputs = await environments.inputs(NOTHING, checkout, lines.append)
+    key = inputs.key
     assert len(key) == 32
     assert await environments.find(key) is None
-    built = await environments.build(key, NOTHING, checkout, lines.append)
+    built = await environments.build(inputs, REPO, lines.append)
     assert built.key == key
     assert lines
     assert await environments.find(key) == built
@@ -78,22 +92,36 @@ async def test_what_is_built_is_found_listed_and_forgotten(environments: Environ
 
 
 async def test_a_name_is_a_function_of_what_goes_in(real: UvEnvironments, checkout: Checkout) -> None:
-    async def key(plan: EnvironmentPlan, commit: str = "a" * 40) -> str:
-        other = Checkout(replace(REPO, commit=commit), checkout.path)
-        return await real.key(plan, other, lambda _: None)
+    async def key(plan: EnvironmentPlan, commit: str = "a" * 40, url: str = "https://h/o/r") -> str:
+        repo = replace(REPO, commit=commit, address=replace(REPO.address, url=url))
+        return (await real.inputs(plan, Checkout(repo, checkout.path), lambda _: None)).key
 
     six = requiring("six")
-    assert await key(six) == await key(six)
-    assert await key(six) == await key(six, "b" * 40)
+    assert await key(six) == await key(six) == await key(requiring("six  # says who?"))
+    assert await key(six) == await key(six, "b" * 40, "https://h/o/other")
     assert await key(six) != await key(requiring("six==1.16"))
-    reading = replace(six, needs_repository=True)
-    assert await key(reading) != await key(reading, "b" * 40)
+    for reading in (EnvironmentPlan(ANY, (InstallProject("."),)), requiring("."), requiring("--find-links ./w\nsix")):
+        assert await key(reading) != await key(reading, "b" * 40)
+        assert await key(reading) != await key(reading, url="https://h/o/other")
+
+
+async def test_what_may_change_is_made_anew_after_its_time(
+    real: UvEnvironments, checkout: Checkout, clock: FakeClock
+) -> None:
+    async def key(text: str) -> str:
+        return (await real.inputs(requiring(text), checkout, lambda _: None)).key
+
+    branch, fixed = await key("git+https://h/o/r@main"), await key("six")
+    assert await key("git+https://h/o/r@main") == branch
+    clock.time += BuildSettings().moving_max_age
+    assert await key("git+https://h/o/r@main") != branch
+    assert await key("six") == fixed
 
 
 async def test_a_wish_that_is_bent_is_told(real: UvEnvironments, checkout: Checkout) -> None:
     lines: list[str] = []
     wish = PythonWish("==3.99.*", PythonSource.RUNTIME_TXT)
-    await real.key(EnvironmentPlan(wish, (), needs_repository=False), checkout, lines.append)
+    await real.inputs(EnvironmentPlan(wish, ()), checkout, lines.append)
     assert "Python 3.99" in lines[0]
 
 
@@ -101,8 +129,7 @@ async def test_its_files_are_shared_with_the_cache_and_compiled(
     real: UvEnvironments, checkout: Checkout, state: State
 ) -> None:
     plan = requiring("six==1.17.0")
-    key = await real.key(plan, checkout, lambda _: None)
-    await real.build(key, plan, checkout, lambda _: None)
+    key = (await built(real, plan, checkout)).key
     (six,) = (state.environments / key).glob("lib/python*/site-packages/six.py")
     assert six.stat().st_nlink > 1
     (bytecode,) = six.parent.glob("__pycache__/six.*.pyc")
@@ -112,8 +139,7 @@ async def test_its_files_are_shared_with_the_cache_and_compiled(
     assert stored.made_from == "gh/o/r/HEAD at aaaaaaa"
     await real.remove(key)
     other = requiring("six==1.17.0 # once more")
-    key = await real.key(other, checkout, lambda _: None)
-    await real.build(key, other, checkout, lambda _: None)
+    key = (await built(real, other, checkout)).key
     assert (state.environments / key / bytecode.relative_to(bytecode.parents[4])).exists()
 
 
@@ -131,9 +157,8 @@ async def test_what_cannot_be_installed_is_told_as_its_kind_and_leaves_nothing(
     real: UvEnvironments, checkout: Checkout, state: State, text: str, kind: Kind, says: str
 ) -> None:
     plan = requiring(text)
-    key = await real.key(plan, checkout, lambda _: None)
     with pytest.raises(Fail) as caught:
-        await real.build(key, plan, checkout, lambda _: None)
+        await built(real, plan, checkout)
     assert caught.value.failure.kind is kind
     assert says in caught.value.failure.cause
     assert list(state.environments.iterdir()) == []
@@ -144,7 +169,7 @@ async def test_an_index_that_does_not_answer_is_told_as_such(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     with pytest.raises(Fail) as caught:
-        await real.build("k" * 32, requiring("six"), checkout, lambda _: None)
+        await built(real, requiring("six"), checkout)
     assert caught.value.failure.kind is failures.INDEX_UNREACHABLE
 
 
@@ -152,10 +177,9 @@ async def test_a_package_whose_build_breaks_is_told_with_its_last_words(
     real: UvEnvironments, checkout: Checkout, foreign: UnconfinedForeignCode
 ) -> None:
     (checkout.path / "setup.py").write_text("raise SystemExit('the build of this one is broken')")
-    plan = EnvironmentPlan(ANY, (InstallProject("."),), needs_repository=True)
-    key = await real.key(plan, checkout, lambda _: None)
+    plan = EnvironmentPlan(ANY, (InstallProject("."),))
     with pytest.raises(Fail) as caught:
-        await real.build(key, plan, checkout, lambda _: None)
+        await built(real, plan, checkout)
     assert caught.value.failure.kind is failures.BUILD_BROKE
     assert "the build of this one is broken" in caught.value.failure.evidence[0].saw
     (run,) = foreign.runs
@@ -165,16 +189,16 @@ async def test_a_package_whose_build_breaks_is_told_with_its_last_words(
 async def test_a_build_that_takes_too_long_ends_and_leaves_nothing(
     state: State, checkout: Checkout, foreign: UnconfinedForeignCode
 ) -> None:
-    slow = UvEnvironments(state, BuildSettings(timeout=0.05), foreign)
+    slow = UvEnvironments(state, BuildSettings(timeout=0.05), foreign, InProcess(), FakeClock())
     with pytest.raises(Fail) as caught:
-        await slow.build("k" * 32, requiring("six"), checkout, lambda _: None)
+        await built(slow, requiring("six"), checkout)
     assert caught.value.failure.kind is failures.BUILD_TOO_SLOW
     assert list(state.environments.iterdir()) == []
 
 
 async def test_a_cancelled_build_leaves_nothing(real: UvEnvironments, checkout: Checkout, state: State) -> None:
     began = asyncio.Event()
-    task = asyncio.create_task(real.build("k" * 32, requiring("six"), checkout, lambda _: began.set()), name="build")
+    task = asyncio.create_task(built(real, requiring("six"), checkout, lambda _: began.set()), name="build")
     async with asyncio.timeout(60):
         await began.wait()
     task.cancel()

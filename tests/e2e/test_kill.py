@@ -71,7 +71,7 @@ STEPS = ["Requested", "Resolved", "BuildStarted", "SessionStarted"]
 def test_a_launch_cut_off_at_a_step_is_told_so_and_the_next_one_works(
     service: Service, tmp_path: Path, step: str
 ) -> None:
-    (tmp_path / "requirements.txt").write_text(f"# {step}\nsix\n")
+    (tmp_path / "requirements.txt").write_text(f"six\n{step}; python_version < '3'\n")
     at_step(service, str(tmp_path), step, service.kill)
     service.up()
     launch = json.loads(service.cli("get", "launches", "-o", "json"))[0]

@@ -15,7 +15,9 @@ from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
+from perijove.wiring.given import SystemClock
 from tests.e2e.service import furnish
+from tests.fakes.in_process import InProcess
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted(path.parent for path in (ROOT / "tests" / "repos").glob("*/verify"))
@@ -38,10 +40,10 @@ async def pad(module_state: State) -> AsyncIterator[Pad]:
 async def built(pad: Pad, state: State, repository: Path) -> tuple[Checkout, Environment]:
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
     checkout = Checkout(repo, repository)
-    environments = UvEnvironments(state, BuildSettings(), pad)
+    environments = UvEnvironments(state, BuildSettings(), pad, InProcess(), SystemClock())
     plan = detected(repository).plan
-    key = await environments.key(plan, checkout, print)
-    return checkout, await environments.build(key, plan, checkout, print)
+    inputs = await environments.inputs(plan, checkout, print)
+    return checkout, await environments.build(inputs, repo, print)
 
 
 async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:

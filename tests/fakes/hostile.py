@@ -16,7 +16,7 @@ from perijove.domain.nouns import EnvironmentPlan, InstallProject, PythonSource,
 
 
 def plan(python: str, steps: tuple[Step, ...]) -> EnvironmentPlan:
-    return EnvironmentPlan(PythonWish(python, PythonSource.DEFAULT), (*steps, InstallProject(".")), True)
+    return EnvironmentPlan(PythonWish(python, PythonSource.DEFAULT), (*steps, InstallProject(".")))
 
 
 def counted(texts: Mapping[str, str], names: frozenset[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import (
@@ -28,6 +29,8 @@ from perijove.domain.nouns import (
 from perijove.domain.ports import Tell
 
 COMMIT = "1" * 40
+INPUTS = BuildInputs(Wanted(), Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr")), None, "fake", 0)
+"""What every environment of this world is made from."""
 
 
 @dataclass
@@ -81,13 +84,14 @@ class FakeEnvironments:
     built: dict[str, Environment] = field(default_factory=dict)
     builds: int = 0
 
-    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
-        return "k" * 32
+    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+        return INPUTS
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
         return self.built.get(key)
 
-    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+        key = inputs.key
         self.builds += 1
         tell("building")
         if self.gate is not None:

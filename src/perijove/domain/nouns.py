@@ -104,8 +104,6 @@ class EnvironmentPlan:
 
     python: PythonWish
     steps: tuple[Step, ...]
-    needs_repository: bool
-    """Whether a step reads other files of the repository, so that the commit is part of the environment's name."""
 
 
 EnvironmentKey = str

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import READING, Bounds
 from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
@@ -69,15 +70,18 @@ class Repositories(Protocol):
 class Environments(Protocol):
     """Built environments in a content-addressed store."""
 
-    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
-        """The name this plan's environment has here. Raises Fail: `build.python-unavailable`."""
+    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+        """All that this plan's environment is made from here, and so its key.
+
+        Raises Fail: `build.bad-file`, `build.python-unavailable`.
+        """
         ...
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
         """The environment if it stands; marks it used now."""
         ...
 
-    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
         """Make it: aside, then renamed. Raises Fail: `build.*`. The caller builds a key once at a time."""
         ...
 

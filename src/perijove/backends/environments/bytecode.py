@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from perijove.backends.environments.interpreters import Interpreter
+from perijove.domain.build_inputs import Interpreter
 
 UNCOMPILED = re.compile(r"[\\/]tests?[\\/]")
 """Paths that are not compiled: nobody imports a package's tests."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
-import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,13 +13,15 @@ from pathlib import Path
 
 from perijove.backends.environments import bytecode, kernel, server, store
 from perijove.backends.environments.installing import Installation
-from perijove.backends.environments.interpreters import Interpreter, Interpreters, pick
+from perijove.backends.environments.interpreters import Interpreters, pick
 from perijove.backends.environments.server import Server, site_packages
 from perijove.backends.environments.store import Note
 from perijove.backends.environments.uv import Uv
 from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
+from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import (
     Checkout,
@@ -30,21 +31,26 @@ from perijove.domain.nouns import (
     Mount,
     PythonSource,
     PythonWish,
+    ResolvedRepo,
     StoredEnvironment,
 )
-from perijove.domain.ports import ForeignCode, Tell
+from perijove.domain.ports import Clock, Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 
-FORMAT = 1
-"""Rises when an environment is made otherwise from the same plan."""
+FORMAT = 2
+"""Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
 
 
 class UvEnvironments:
     """Environments made by uv, below `state.environments`."""
 
-    def __init__(self, state: State, settings: BuildSettings, foreign: ForeignCode) -> None:
+    def __init__(
+        self, state: State, settings: BuildSettings, foreign: ForeignCode, confined: Confined, clock: Clock
+    ) -> None:
+        self._confined = confined
+        self._clock = clock
         self._state = state
         self._foreign = foreign
         self._uv = Uv(state)
@@ -65,16 +71,26 @@ class UvEnvironments:
         async with self._cache:
             await self._server.prepare(await self._servers_python(), tell)
 
-    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
-        """The name this plan's environment has here. Raises Fail: `build.python-unavailable`."""
+    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+        """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
         interpreter, note = pick(plan.python, await self._interpreters.installed())
         if note:
             tell(note)
-        steps = [[type(step).__name__, step.path, getattr(step, "text", "")] for step in plan.steps]
-        parts = [FORMAT, steps, interpreter.version, str(interpreter.executable), self._server.lock_hash]
-        if plan.needs_repository:
-            parts.append(checkout.repo.commit)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        wanted = await self._gathered(plan, checkout)
+        age = self._settings.moving_max_age
+        return BuildInputs(
+            wanted,
+            interpreter,
+            home=checkout if wanted.reads_repository else None,
+            maker=f"{FORMAT} {self._server.lock_hash}",
+            period=int(self._clock.now() // age) if wanted.moves and age else 0,
+        )
+
+    async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
+        try:
+            return await self._confined.call(gather, plan, checkout.path)
+        except Beyond as beyond:
+            raise Fail(beyond.told(failures.BAD_FILE, "what the environment is made from")) from beyond
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
         """The environment if it stands; marks it used now."""
@@ -85,17 +101,18 @@ class UvEnvironments:
         store.use(path)
         return await self._ready(key, note)
 
-    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
         """Make it: aside, then renamed. Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
+        key = inputs.key
         if (found := await self.find(key)) is not None:
             return found
-        work = self._state.environments / f".{key}.{os.getpid()}"
+        work = self._state.environments / f".{key}.{secrets.token_hex(8)}.{os.getpid()}"
         async with self._cache:
             self._builds += 1
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await asyncio.to_thread(_empty, work)
-                note = await self._make(work, key, plan, checkout, tell)
+                note = await self._make(work, inputs, made_for, tell)
                 await asyncio.to_thread(store.write, work / "env", note)
                 (work / "env").rename(self._state.environments / key)
         except TimeoutError as error:
@@ -122,19 +139,15 @@ class UvEnvironments:
             if not self._builds:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
 
-    async def _make(
-        self, work: Path, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell
-    ) -> Note:
-        interpreter, _ = pick(plan.python, await self._interpreters.installed())
-        wanted = await asyncio.to_thread(gather, plan, checkout.path)
+    async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Note:
+        interpreter = inputs.interpreter
         await self._server.prepare(await self._servers_python(), tell)
-        installation = Installation(self._uv, self._wheels, work, key[:16], wanted, checkout.path, interpreter, tell)
+        installation = Installation(self._uv, self._wheels, work, inputs.key[:16], inputs, tell)
         app = await installation.install()
         packages = site_packages(installation.environment, interpreter)
         await bytecode.compiled(packages, self._state.uv_cache, interpreter)
         await asyncio.to_thread(kernel.finish, installation.environment, packages, interpreter)
-        repo = checkout.repo
-        made_from = f"{repo.address.provider}/{repo.address.spec} at {repo.commit[:7]}"
+        made_from = f"{made_for.address.provider}/{made_for.address.spec} at {made_for.commit[:7]}"
         return Note(
             interpreter.version, str(interpreter.executable), str(interpreter.prefix), app, made_from, time.time()
         )

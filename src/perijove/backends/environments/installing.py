@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perijove.backends.environments import complaints, kernel
-from perijove.backends.environments.interpreters import Interpreter
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
-from perijove.backends.environments.wanted import Wanted
+from perijove.backends.environments.wanted import line_for
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import Checkout
 from perijove.domain.ports import Tell
 
 ALWAYS = ("ipykernel", "pip")
@@ -34,15 +35,21 @@ class Installation:
     work: Path
     name: str
     """Names its sandboxes: `[a-z0-9]`, at most 16 characters."""
-    wanted: Wanted
-    checkout: Path
-    interpreter: Interpreter
+    inputs: BuildInputs
     tell: Tell
     _local: list[str] = field(default_factory=list)
     """Requirements that name wheels built here."""
     _named: set[str] = field(default_factory=set)
     """Packages of the index that were built here."""
     _runs: int = 0
+
+    @property
+    def wanted(self) -> Wanted:
+        return self.inputs.wanted
+
+    @property
+    def interpreter(self) -> Interpreter:
+        return self.inputs.interpreter
 
     @property
     def environment(self) -> Path:
@@ -59,7 +66,8 @@ class Installation:
         else:
             for source in self.wanted.sources:
                 self.tell(f"Building {source.said} in a sandbox")
-                wheels = await self._build(["--no-deps", *_as_words(source.words)], str(self._runs))
+                home = self.inputs.home if source.local else None
+                wheels = await self._build(["--no-deps", *_as_words(source.words)], home, str(self._runs))
                 self._local += [_requirement(wheel, source.extras) for wheel in wheels]
         await self._install(())
         if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
@@ -85,7 +93,8 @@ class Installation:
                 return
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
-            await self._build(["--no-deps", *map(self.wanted.line_for, sorted(unbuilt))], "named")
+            written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
+            await self._build(["--no-deps", *written], None, "named")
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
@@ -106,13 +115,13 @@ class Installation:
         self.tell("The requirements name other places to install from: all is fetched and built in a sandbox")
         words = [word for file in self.wanted.elsewhere for word in ("-r", file)]
         words += [word for source in self.wanted.sources for word in _as_words(source.words + source.extras)]
-        self._local += [_requirement(wheel, "") for wheel in await self._build(words, "all")]
+        self._local += [_requirement(wheel, "") for wheel in await self._build(words, self.inputs.home, "all")]
 
-    async def _build(self, words: Sequence[str], folder: str) -> Sequence[Path]:
+    async def _build(self, words: Sequence[str], home: Checkout | None, folder: str) -> Sequence[Path]:
         self._runs += 1
         into = self.work / "wheels" / folder
         name = f"build-{self.name}-{self._runs}"
-        return await self.wheels.build(name, words, self.checkout, self.interpreter, into, self.tell)
+        return await self.wheels.build(name, words, home, self.interpreter, into, self.tell)
 
 
 def _as_words(source: str) -> Sequence[str]:

@@ -14,13 +14,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from perijove.domain import failures
+from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Mount, PythonSource, PythonWish
 from perijove.domain.state import State
@@ -37,23 +37,6 @@ _ASK = (
     "import json, sys; print(json.dumps({'version': '%d.%d.%d' % sys.version_info[:3], 'prefix': sys.base_prefix,"
     " 'name': sys.implementation.name, 'level': sys.version_info[3]}))"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Interpreter:
-    """A CPython of this machine."""
-
-    version: str
-    """`3.12.1`"""
-    executable: Path
-    """Not a virtual environment's."""
-    prefix: Path
-    """The folder that holds it with its standard library."""
-
-    @property
-    def minor(self) -> str:
-        """`3.12`"""
-        return self.version.rpartition(".")[0]
 
 
 def pick(wish: PythonWish, installed: Sequence[Interpreter]) -> tuple[Interpreter, str]:

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from perijove.backends.environments.interpreters import Interpreter
+from perijove.domain.build_inputs import Interpreter
 from perijove.launching.start.sandbox import HOME
 
 SERVERS = frozenset(

@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 
 from perijove.backends.environments import bytecode, complaints
-from perijove.backends.environments.interpreters import Interpreter
 from perijove.backends.environments.kernel import OWN
 from perijove.backends.environments.uv import Complaint, Uv
+from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
 from perijove.domain.ports import Tell
 from perijove.domain.state import State

@@ -1,6 +1,6 @@
 """An EnvironmentPlan → what uv is told to install, and what has to be built from sources first.
 
-Reads the repository's included requirements files; never hands uv a file or folder of the repository.
+Reads the repository's included requirements files; never hands uv a file or folder of the repository, nor an option.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from perijove.domain import failures
+from perijove.domain.build_inputs import Source, Wanted
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements
 from perijove.launching.build.reading import read
@@ -19,37 +22,27 @@ from perijove.launching.build.requirements import Asks, Line, lines
 
 DEEPEST = 20
 """Requirements files that may include one another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Something to be built in a sandbox: pip's words for it, without extras, and the extras."""
-
-    words: str
-    extras: str
-    """`[dev]`, or ``."""
-    said: str
-    """As the repository has it."""
+_HASH = re.compile(r"--hash[= ](sha(?:256|384|512):[0-9a-f]+)")
+_FIXED = re.compile(r"@[0-9a-f]{40}(?:#|$)|#sha256=[0-9a-f]{64}")
+"""What an address always means the same by: a whole commit, or a hash."""
 
 
 @dataclass(slots=True)
-class Wanted:
-    """All that a plan asks for."""
-
+class _Gathered:
     packages: list[str] = field(default_factory=list)
-    """Requirements, from the operator's index."""
     constraints: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
-    """Requirements files with options that only pip, in a sandbox, is given: other indexes, other ways to build."""
     prereleases: bool = False
+    moves: bool = False
 
-    def line_for(self, name: str) -> str:
-        """The requirement that was written for a package, or its bare name."""
-        for line in self.packages:
-            if (named := re.match(r"[A-Za-z0-9][\w.-]*", line)) and normalized(named[0]) == normalized(name):
-                return re.split(r"\s--", line)[0].strip()
-        return name
+
+def line_for(wanted: Wanted, name: str) -> str:
+    """The requirement that was written for a package, or its bare name."""
+    for line in wanted.packages:
+        if (named := re.match(r"[A-Za-z0-9][\w.-]*", line)) and normalized(named[0]) == normalized(name):
+            return line.partition(" --")[0]
+    return name
 
 
 def normalized(name: str) -> str:
@@ -59,43 +52,56 @@ def normalized(name: str) -> str:
 
 def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
     """What the plan's steps ask for. Raises Fail: `build.bad-file`."""
-    wanted = Wanted()
+    found = _Gathered()
     for step in plan.steps:
         match step:
             case InstallProject(path=path):
-                wanted.sources.append(Source(path, "", "the repository's own package"))
+                found.sources.append(Source(path, "", "the repository's own package", local=True))
             case InstallRequirements(path=path, text=text):
-                _file(wanted, root, [path], lines(path, text))
-    return wanted
+                _file(found, root, [path], lines(path, text))
+    return Wanted(
+        tuple(found.packages),
+        tuple(found.constraints),
+        tuple(found.sources),
+        tuple(found.elsewhere),
+        found.prereleases,
+        found.moves,
+    )
 
 
-def _file(wanted: Wanted, root: Path, files: list[str], content: Iterable[Line]) -> None:
+def _file(found: _Gathered, root: Path, files: list[str], content: Iterable[Line]) -> None:
     for line in content:
-        _take(wanted, root, files, line)
+        _take(found, root, files, line)
 
 
-def _take(wanted: Wanted, root: Path, files: Sequence[str], line: Line) -> None:
+def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> None:
     path = files[-1]
     match line.asks:
         case Asks.PACKAGE:
-            wanted.packages.append(line.text)
+            found.packages.append(_requirement(path, line))
         case Asks.LOCAL:
-            wanted.sources.append(_local(root, path, line))
+            found.sources.append(_local(root, path, line))
         case Asks.REMOTE:
-            wanted.sources.append(Source(*_split(line.value), line.text))
+            found.sources.append(Source(*_split(line.value), line.text, local=False))
+            found.moves |= _FIXED.search(line.value) is None
         case Asks.INCLUDE:
             inner = _inside(path, line, posixpath.join(posixpath.dirname(path), line.value))
             if inner in files or len(files) > DEEPEST:
                 raise _bad(path, line, "includes itself")
-            _file(wanted, root, [*files, inner], lines(inner, read(root, inner)))
+            _file(found, root, [*files, inner], lines(inner, read(root, inner)))
         case Asks.CONSTRAIN:
             inner = _inside(path, line, posixpath.join(posixpath.dirname(path), line.value))
-            wanted.constraints += [c.text for c in lines(inner, read(root, inner)) if c.asks is Asks.PACKAGE]
+            for limit in lines(inner, read(root, inner)):
+                if limit.asks is Asks.PACKAGE:
+                    found.constraints.append(_requirement(inner, limit))
+                else:  # pip alone follows it, where it is asked at all
+                    found.moves = True
         case Asks.ELSEWHERE:
-            if files[0] not in wanted.elsewhere:
-                wanted.elsewhere.append(files[0])
+            if files[0] not in found.elsewhere:
+                found.elsewhere.append(files[0])
+            found.moves = True
         case Asks.FLAG:
-            wanted.prereleases |= line.text.startswith("--pre")
+            found.prereleases |= line.text.startswith("--pre")
 
 
 def _local(root: Path, path: str, line: Line) -> Source:
@@ -104,7 +110,15 @@ def _local(root: Path, path: str, line: Line) -> Source:
     inner = _inside(path, line, words)
     if not (root / inner).exists():
         raise _bad(path, line, f"names {words}, which does not exist")
-    return Source("." if inner == "." else f"./{inner}", extras, line.text)
+    return Source("." if inner == "." else f"./{inner}", extras, line.text, local=True)
+
+
+def _requirement(path: str, line: Line) -> str:
+    """A requirement as uv gets it: written anew from what was understood, for uv follows options within a line too."""
+    requirement = Requirement(re.split(r"\s--", line.text, maxsplit=1)[0].strip())
+    if requirement.url:
+        raise _bad(path, line, "names an address in a way that cannot be followed here")
+    return " ".join([str(requirement), *(f"--hash={found}" for found in _HASH.findall(line.text))])
 
 
 def _split(words: str) -> tuple[str, str]:

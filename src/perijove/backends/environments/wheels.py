@@ -15,11 +15,12 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from perijove.backends.environments import complaints
-from perijove.backends.environments.interpreters import Interpreter, Interpreters
+from perijove.backends.environments.interpreters import Interpreters
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain import failures
+from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Egress, ForeignRun, Limits, Mount
+from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount
 from perijove.domain.ports import ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
@@ -43,9 +44,9 @@ class Wheels:
         self._making = asyncio.Lock()
 
     async def build(
-        self, name: str, words: Sequence[str], home: Path | None, interpreter: Interpreter, into: Path, tell: Tell
+        self, name: str, words: Sequence[str], home: Checkout | None, interpreter: Interpreter, into: Path, tell: Tell
     ) -> Sequence[Path]:
-        """`pip wheel <words>` with a copy of `home` as its home; the wheels, in `into`. Raises Fail: `build.*`."""
+        """`pip wheel <words>` in a copy of `home`, or an empty one; the wheels, in `into`. Raises Fail: `build.*`."""
         tools = await self._tools(interpreter, tell)
         python = str(tools / "bin" / "python")
         run = ForeignRun(
@@ -53,7 +54,7 @@ class Wheels:
             command=(python, "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
             environ=tuple(environ(os.environ, tools).items()),
             mounts=(Mount(tools, tools), *await self._interpreters.shown(interpreter)),
-            home_from=home,
+            home_from=home.path if home else None,
             result=RESULT,
             limits=Limits(
                 self._settings.memory, float(os.cpu_count() or 1), 1024, self._settings.disk, self._settings.disk

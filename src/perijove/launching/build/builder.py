@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean
+from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import Beyond
 from perijove.domain.events import BuildStarted, Built, Logged, Phase
 from perijove.domain.failures import Fail, Failure
-from perijove.domain.nouns import Checkout, EnvironmentKey, EnvironmentPlan
+from perijove.domain.nouns import Checkout, EnvironmentKey, ResolvedRepo
 from perijove.domain.ports import Confined, Environments
 from perijove.journal import ROW
 from perijove.launching.build.detect import Detected
@@ -42,7 +43,8 @@ class Builds:
         """
         found = await self._detected(checkout)
         lines = list(found.notes)
-        key = await self._environments.key(found.plan, checkout, lines.append)
+        inputs = await self._environments.inputs(found.plan, checkout, lines.append)
+        key = inputs.key
         for line in lines:
             yield Logged(Phase.BUILDING, line)
         build = self._running.get(key)
@@ -50,7 +52,7 @@ class Builds:
             yield Built(key, found=True, seconds=0.0)
             return
         shared = (build := self._running.get(key)) is not None
-        build = build or self._begin(key, found.plan, checkout)
+        build = build or self._begin(inputs, checkout.repo)
         yield BuildStarted(key, shared)
         async for line in build.log():
             yield Logged(Phase.BUILDING, line)
@@ -62,24 +64,24 @@ class Builds:
         except Beyond as beyond:
             raise Fail(beyond.told(failures.BAD_FILE, "what describes the environment")) from beyond
 
-    def _begin(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> _Build:
-        build = self._running[key] = _Build()
-        self._group.create_task(self._run(build, key, plan, checkout), name=f"build {key}")
+    def _begin(self, inputs: BuildInputs, made_for: ResolvedRepo) -> _Build:
+        build = self._running[inputs.key] = _Build()
+        self._group.create_task(self._run(build, inputs, made_for), name=f"build {inputs.key}")
         return build
 
-    async def _run(self, build: _Build, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout) -> None:
+    async def _run(self, build: _Build, inputs: BuildInputs, made_for: ResolvedRepo) -> None:
         clock = asyncio.get_running_loop().time
         try:
             if self._room.locked():
                 build.tell("Waiting for other builds to end")
             async with self._room:
                 began = clock()
-                await self._environments.build(key, plan, checkout, build.tell)
+                await self._environments.build(inputs, made_for, build.tell)
             build.end(None, clock() - began)
         except Exception as error:  # noqa: BLE001 - told to everybody who follows; the group must outlive it
             build.end(failures.of(error), 0.0)
         finally:
-            del self._running[key]
+            del self._running[inputs.key]
             if not build.over:
                 build.end(failures.INTERRUPTED("The service stopped while the environment was built"), 0.0)
 

@@ -24,7 +24,6 @@ from perijove.domain.nouns import (
     PythonWish,
     Step,
 )
-from perijove.launching.build.requirements import needs_repository
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
@@ -65,9 +64,8 @@ def detect(names: frozenset[str], texts: Mapping[str, str]) -> Detected:
         steps += project
     elif names & {"pyproject.toml", "setup.py"}:
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
-    needs = any(isinstance(s, InstallProject) or needs_repository(s.path, s.text) for s in steps)
     wish = _wish(folder, texts, requires_python, notes)
-    return Detected(EnvironmentPlan(wish, tuple(steps), needs), tuple(notes))
+    return Detected(EnvironmentPlan(wish, tuple(steps)), tuple(notes))
 
 
 def _folder(names: frozenset[str]) -> str:

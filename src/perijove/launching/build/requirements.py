@@ -85,11 +85,6 @@ def lines(path: str, text: str) -> Iterator[Line]:
         yield line
 
 
-def needs_repository(path: str, text: str) -> bool:
-    """Whether a line refers to other files of the repository. Raises Fail: `build.bad-file`."""
-    return any(line.asks in {Asks.LOCAL, Asks.INCLUDE, Asks.CONSTRAIN} for line in lines(path, text))
-
-
 def _logical(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their continuations joined and comments gone; blank ones left out."""
     held, first = "", 0

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.interpreters import Interpreter, Interpreters, pick
+from perijove.backends.environments.interpreters import Interpreters, pick
 from perijove.domain import failures
+from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import PythonSource, PythonWish
 from perijove.domain.state import State

@@ -1,10 +1,12 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.wanted import Source, gather
+from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import environ, without_password
 from perijove.domain import failures
+from perijove.domain.build_inputs import Source
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
 
@@ -12,7 +14,7 @@ ANY = PythonWish("", PythonSource.DEFAULT)
 
 
 def plan(text: str, path: str = "requirements.txt") -> EnvironmentPlan:
-    return EnvironmentPlan(ANY, (InstallRequirements(path, text),), needs_repository=True)
+    return EnvironmentPlan(ANY, (InstallRequirements(path, text),))
 
 
 def test_included_files_and_constraints_are_read_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
@@ -21,39 +23,44 @@ def test_included_files_and_constraints_are_read_relative_to_the_file_that_names
     (tmp_path / "binder/last.txt").write_text("idna\n")
     (tmp_path / "limits.txt").write_text("idna<4\n")
     wanted = gather(plan("six\n-r sub/more.txt\n-c ../limits.txt", "binder/requirements.txt"), tmp_path)
-    assert wanted.packages == ["six", "attrs", "idna"]
-    assert wanted.constraints == ["idna<4"]
-    assert wanted.sources == []
+    assert wanted.packages == ("six", "attrs", "idna")
+    assert wanted.constraints == ("idna<4",)
+    assert wanted.sources == ()
+
+
+own, remote = partial(Source, local=True), partial(Source, local=False)
 
 
 @pytest.mark.parametrize(
     ("line", "source"),
     [
-        pytest.param(".", Source(".", "", "."), id="the repository"),
-        pytest.param("-e .[dev]", Source(".", "[dev]", "-e .[dev]"), id="editable with an extra"),
-        pytest.param("./sub", Source("./sub", "", "./sub"), id="a folder"),
-        pytest.param("p[x] @ file:sub", Source("./sub", "[x]", "p[x] @ file:sub"), id="named"),
-        pytest.param("git+https://h/r@v1", Source("git+https://h/r@v1", "", "git+https://h/r@v1"), id="git"),
+        pytest.param(".", own(".", "", "."), id="the repository"),
+        pytest.param("-e .[dev]", own(".", "[dev]", "-e .[dev]"), id="editable with an extra"),
+        pytest.param("./sub", own("./sub", "", "./sub"), id="a folder"),
+        pytest.param("p[x] @ file:sub", own("./sub", "[x]", "p[x] @ file:sub"), id="named"),
+        pytest.param("git+https://h/r@v1", remote("git+https://h/r@v1", "", "git+https://h/r@v1"), id="git"),
         pytest.param(
-            "p[x] @ https://h/p.zip", Source("https://h/p.zip", "[x]", "p[x] @ https://h/p.zip"), id="named address"
+            "p[x] @ https://h/p.zip",
+            remote("https://h/p.zip", "[x]", "p[x] @ https://h/p.zip"),
+            id="named address",
         ),
     ],
 )
 def test_what_has_to_be_built_is_set_apart(tmp_path: Path, line: str, source: Source) -> None:
     (tmp_path / "sub").mkdir()
     wanted = gather(plan(f"six\n{line}"), tmp_path)
-    assert wanted.packages == ["six"]
-    assert wanted.sources == [source]
+    assert wanted.packages == ("six",)
+    assert wanted.sources == (source,)
 
 
 def test_the_repository_itself_is_a_source(tmp_path: Path) -> None:
-    wanted = gather(EnvironmentPlan(ANY, (InstallProject("."),), needs_repository=True), tmp_path)
+    wanted = gather(EnvironmentPlan(ANY, (InstallProject("."),)), tmp_path)
     assert [source.words for source in wanted.sources] == ["."]
 
 
 def test_a_file_with_another_index_is_left_to_pip_in_a_sandbox(tmp_path: Path) -> None:
     wanted = gather(plan("--extra-index-url https://h/simple\ntorch"), tmp_path)
-    assert wanted.elsewhere == ["requirements.txt"]
+    assert wanted.elsewhere == ("requirements.txt",)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +103,39 @@ def test_foreign_code_learns_where_the_index_is_but_not_its_password() -> None:
 
 def test_an_address_without_a_password_stays_as_it_is() -> None:
     assert without_password("https://index.example:8443/simple?a=b") == "https://index.example:8443/simple?a=b"
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        pytest.param("six --hash=sha256:0a --extra-index-url http://127.0.0.1/", "six --hash=sha256:0a", id="an index"),
+        pytest.param("six --hash=sha256:0a --find-links /srv", "six --hash=sha256:0a", id="a folder"),
+        pytest.param("six --hash sha512:0b --hash=md5:0", "six --hash=sha512:0b", id="a weak hash"),
+        pytest.param("six [a]  >=1 ; python_version > '3'", 'six[a]>=1; python_version > "3"', id="a marker"),
+    ],
+)
+def test_a_requirement_is_handed_on_without_options_that_uv_would_follow(
+    tmp_path: Path, line: str, package: str
+) -> None:
+    assert gather(plan(line), tmp_path).packages == (package,)
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        pytest.param("six\nnumpy>=2", False, id="packages of the operator's index"),
+        pytest.param(".", False, id="the repository itself"),
+        pytest.param("git+https://h/r@main", True, id="a branch"),
+        pytest.param("git+https://h/r", True, id="the default branch"),
+        pytest.param(f"git+https://h/r@{'a' * 7}", True, id="the beginning of a commit"),
+        pytest.param(f"git+https://h/r@{'a' * 40}", False, id="a commit"),
+        pytest.param(f"p @ git+https://h/r@{'a' * 40}#subdirectory=p", False, id="a commit's folder"),
+        pytest.param("https://h/p.zip", True, id="an address"),
+        pytest.param(f"https://h/p.zip#sha256={'0' * 64}", False, id="an address with a hash"),
+        pytest.param("--extra-index-url https://h/simple\nsix", True, id="another index"),
+        pytest.param("-c limits.txt", True, id="an address in the constraints"),
+    ],
+)
+def test_what_may_change_without_its_name_is_seen(tmp_path: Path, text: str, moves: bool) -> None:
+    (tmp_path / "limits.txt").write_text("six @ https://h/six.zip")
+    assert gather(plan(text), tmp_path).moves is moves

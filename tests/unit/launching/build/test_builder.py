@@ -1,20 +1,21 @@
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from perijove.domain import failures
+from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.events import BuildStarted, Built, Logged, Phase
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Checkout, Environment, EnvironmentKey, EnvironmentPlan, RepoAddress, ResolvedRepo
+from perijove.domain.nouns import Checkout, Environment, EnvironmentPlan, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
 from perijove.launching.build.builder import Builds
 from tests.fakes.in_process import InProcess
-from tests.fakes.world import FakeEnvironments
+from tests.fakes.world import INPUTS, FakeEnvironments
 
-KEY = "k" * 32
+KEY = INPUTS.key
 
 
 def checkout(folder: Path) -> Checkout:
@@ -120,15 +121,15 @@ class OneEach(FakeEnvironments):
     most: int = 0
     keys: list[str] = field(default_factory=list)
 
-    async def key(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> EnvironmentKey:
-        return checkout.path.name
+    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+        return replace(INPUTS, maker=checkout.path.name)
 
-    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0)
         try:
-            return await super().build(key, plan, checkout, tell)
+            return await super().build(inputs, made_for, tell)
         finally:
             self.running -= 1
 
@@ -151,7 +152,7 @@ async def test_no_more_builds_run_at_once_than_allowed_and_the_others_are_told_t
 class Mistaken(FakeEnvironments):
     """Has a bug."""
 
-    async def build(self, key: EnvironmentKey, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> Environment:
+    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
         raise ZeroDivisionError
 
 

@@ -17,47 +17,41 @@ def of(files: Mapping[str, str]) -> Detected:
 
 
 @pytest.mark.parametrize(
-    ("files", "steps", "needs"),
+    ("files", "steps"),
     [
-        pytest.param({}, (), False, id="nothing"),
-        pytest.param({"README.md": "", "a.ipynb": ""}, (), False, id="nothing that describes an environment"),
-        pytest.param({"requirements.txt": "six"}, (SIX,), False, id="requirements"),
-        pytest.param({"setup.py": ""}, (PROJECT,), True, id="setup.py"),
-        pytest.param({"pyproject.toml": PACKAGE}, (PROJECT,), True, id="a package"),
-        pytest.param({"pyproject.toml": PACKAGE, "requirements.txt": "six"}, (SIX, PROJECT), True, id="package last"),
-        pytest.param({"pyproject.toml": "[tool.ruff]\nline-length = 1"}, (), False, id="tool tables only"),
-        pytest.param({"pyproject.toml": '[build-system]\nrequires = ["poetry-core"]'}, (PROJECT,), True, id="poetry"),
+        pytest.param({}, (), id="nothing"),
+        pytest.param({"README.md": "", "a.ipynb": ""}, (), id="nothing that describes an environment"),
+        pytest.param({"requirements.txt": "six"}, (SIX,), id="requirements"),
+        pytest.param({"setup.py": ""}, (PROJECT,), id="setup.py"),
+        pytest.param({"pyproject.toml": PACKAGE}, (PROJECT,), id="a package"),
+        pytest.param({"pyproject.toml": PACKAGE, "requirements.txt": "six"}, (SIX, PROJECT), id="package last"),
+        pytest.param({"pyproject.toml": "[tool.ruff]\nline-length = 1"}, (), id="tool tables only"),
+        pytest.param({"pyproject.toml": '[build-system]\nrequires = ["poetry-core"]'}, (PROJECT,), id="poetry"),
         pytest.param(
             {"pyproject.toml": '[project]\nname = "p"\ndependencies = ["six", "attrs"]'},
             (InstallRequirements("pyproject.toml", "six\nattrs"),),
-            False,
             id="a project without a build system",
         ),
         pytest.param(
             {"pyproject.toml": '[project]\nname = "p"\ndynamic = ["dependencies"]'},
             (PROJECT,),
-            True,
             id="dependencies only a build knows",
         ),
         pytest.param(
             {"binder/requirements.txt": "attrs", "requirements.txt": "six", "setup.py": "", "Dockerfile": ""},
             (InstallRequirements("binder/requirements.txt", "attrs"),),
-            False,
             id="binder/ replaces the root",
         ),
-        pytest.param({".binder/notes.md": "", "requirements.txt": "six"}, (), False, id=".binder/ with nothing in it"),
+        pytest.param({".binder/notes.md": "", "requirements.txt": "six"}, (), id=".binder/ with nothing in it"),
         pytest.param(
             {"requirements.txt": "-r more.txt"},
             (InstallRequirements("requirements.txt", "-r more.txt"),),
-            True,
             id="requirements that read another file",
         ),
     ],
 )
-def test_files_become_steps_in_their_order(files: dict[str, str], steps: tuple[Step, ...], needs: bool) -> None:
-    plan = of(files).plan
-    assert plan.steps == steps
-    assert plan.needs_repository is needs
+def test_files_become_steps_in_their_order(files: dict[str, str], steps: tuple[Step, ...]) -> None:
+    assert of(files).plan.steps == steps
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.failures import Fail
-from perijove.launching.build.requirements import Asks, lines, needs_repository
+from perijove.launching.build.requirements import Asks, lines
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,3 @@ def test_a_line_that_cannot_be_read_is_told_with_its_number(bad: str) -> None:
     assert failure.kind is failures.BAD_FILE
     assert failure.evidence[0].where == "binder/requirements.txt:2"
     assert failure.evidence[0].saw == bad
-
-
-@pytest.mark.parametrize(
-    ("text", "needs"),
-    [
-        pytest.param("numpy\npandas>=2", False, id="names only"),
-        pytest.param("git+https://h/o/r", False, id="an address elsewhere"),
-        pytest.param("six\n-r more.txt", True, id="an included file"),
-        pytest.param("-e .", True, id="the repository itself"),
-    ],
-)
-def test_only_references_into_the_repository_need_it(text: str, needs: bool) -> None:
-    assert needs_repository("requirements.txt", text) is needs
