@@ -6,11 +6,8 @@ and those whose caller has gone, and tells each caller its child's status once n
 
 from __future__ import annotations
 
+import codecs
 import ctypes
-import encodings.idna
-import encodings.punycode
-import encodings.utf_16
-import encodings.utf_32  # noqa: F401 - these are loaded now: without rights their files may be out of reach
 import gc
 import json
 import os
@@ -32,6 +29,11 @@ from perijove.domain.failures import BUG, Evidence
 PR_SET_CHILD_SUBREAPER = 36
 SUMMONS = 4096
 """Bytes of a summons."""
+CODECS = (
+    *("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "idna", "punycode"),
+    *("ascii", "latin-1", "cp437", "cp1252", "unicode-escape", "raw-unicode-escape"),
+)
+"""Loaded before the first fork: without rights their files may be out of reach."""
 
 
 @dataclass(slots=True)
@@ -153,6 +155,8 @@ def main() -> int:
     control = socket.socket(fileno=int(sys.argv[1]))
     uids = {Identity(name): int(uid) for name, uid in json.loads(sys.argv[2]).items()}
     os.umask(0o022)
+    for codec in CODECS:
+        codecs.lookup(codec)
     gc.collect()
     gc.freeze()
     Process(control, uids, int(sys.argv[3])).serve()

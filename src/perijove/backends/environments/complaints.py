@@ -22,11 +22,12 @@ _UNKNOWN = re.compile(
     r"|no wheels with a matching|No matching distribution found|Could not find a version that satisfies",
     re.IGNORECASE,
 )
+# Bounded, and begun where a word begins, so that a flood of words costs no more than its length.
 _UNBUILT = re.compile(
-    r"(?:all versions of )?(?P<name>[A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?(?:[=<>!~]=?\S+)? (?:has|have) no usable wheels"
-    r"|[Ww]heels are required for `(?P<hint>[\w.-]+)`"
+    r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]{0,100})(?:\[[^\]]{0,200}\])?(?:[=<>!~]=?\S{1,100})? (?:has|have) no usable"
+    r" wheels|[Ww]heels are required for `(?P<hint>[\w.-]{1,100})`"
 )
-_BECAUSE = re.compile(r"[Bb]ecause (?P<why>.+?),? we can conclude")
+_BECAUSE = re.compile(r"[Bb]ecause (?P<why>.{1,400}?),? we can conclude")
 _REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
 
 

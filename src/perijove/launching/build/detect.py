@@ -36,6 +36,9 @@ UNSUPPORTED = (
     *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt", "postBuild", "start"),
 )
 """Files that would change the environment and are not understood yet."""
+LONGEST_SPECIFIER = 300
+"""Characters; each clause is compared with all versions that there may be."""
+_LARGE_NUMBER = re.compile(r"[0-9]{10}")
 _LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml")
 
 
@@ -82,21 +85,31 @@ def _project(names: frozenset[str], texts: Mapping[str, str], notes: list[str]) 
     table = _toml("pyproject.toml", texts["pyproject.toml"]) if "pyproject.toml" in names else {}
     project = _table(table, "project")
     requires_python = project.get("requires-python", "")
-    try:
-        SpecifierSet(requires_python)
-    except (InvalidSpecifier, AttributeError, TypeError):
-        raise _bad("pyproject.toml", "requires-python is no version specifier", repr(requires_python)) from None
+    if not isinstance(requires_python, str) or not _specifies(requires_python):
+        raise _bad("pyproject.toml", "requires-python is no version specifier", repr(requires_python))
     if "setup.py" in names or "build-system" in table:
         return [InstallProject(".")], requires_python
     if not project:
         return [], requires_python
-    if "dependencies" in project.get("dynamic", ()):
+    dynamic = project.get("dynamic", [])
+    if isinstance(dynamic, list) and "dependencies" in dynamic:
         return [InstallProject(".")], requires_python
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) and "\n" not in d for d in dependencies):
         raise _bad("pyproject.toml", "project.dependencies is not a list of requirements", repr(dependencies))
     notes.append("pyproject.toml has no [build-system]: its dependencies are installed, the project itself is not")
     return [InstallRequirements("pyproject.toml", "\n".join(dependencies))], requires_python
+
+
+def _specifies(text: str) -> bool:
+    """Whether it is a version specifier (PEP 440), of a length that one has."""
+    if len(text) > LONGEST_SPECIFIER or _LARGE_NUMBER.search(text):
+        return False
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        return False
+    return True
 
 
 def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: list[str]) -> PythonWish:
@@ -124,11 +137,11 @@ def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: li
 def _runtime(path: str, text: str, notes: list[str]) -> str:
     """`python-3.12`, `python-3.12.1`, either with `-YYYY-MM-DD` → `==3.12.*`, `==3.12.1`."""
     content = text.strip()
-    found = re.fullmatch(r"([A-Za-z]+)(?:-(\d+(?:\.\d+){0,2}))?(-\d{4}-\d{2}-\d{2})?", content)
+    found = re.fullmatch(r"([A-Za-z]+)(?:-([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}))?(-[0-9]{4}-[0-9]{2}-[0-9]{2})?", content)
     if found is None or not (found[2] or found[3]):
         raise _bad(path, "it does not say a version like python-3.12", content)
     if found[1] != "python":
-        raise Fail(failures.UNSUPPORTED_FILE(f"{path} asks for {found[1]}", Evidence(path, content[:200])))
+        raise Fail(failures.UNSUPPORTED_FILE(f"{path} asks for {found[1][:40]}", Evidence(path, content[:200])))
     if found[3]:
         notes.append(f"{path}: the date {found[3][1:]} is not followed")
     return _exactly(found[2]) if found[2] else ""
@@ -139,7 +152,7 @@ def _python_version(path: str, text: str, notes: list[str]) -> str:
     said = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
     if not said:
         return ""
-    found = re.fullmatch(r"(?:(?:cpython|python)[@-]?)?(\d+(?:\.\d+){0,2})", said[0])
+    found = re.fullmatch(r"(?:(?:cpython|python)[@-]?)?([0-9]{1,9}(?:\.[0-9]{1,9}){0,2})", said[0])
     if found is None:
         notes.append(f"{path} says {said[0][:60]!r}, which is no version of CPython: it is not followed")
         return ""
@@ -161,7 +174,9 @@ def _agree(specifier: str, requires_python: str) -> bool:
 def _toml(path: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise _bad(path, "its tables are nested too deeply", text) from None
+    except ValueError as error:  # also numbers of more digits than Python reads
         raise _bad(path, "it is not TOML", str(error)) from error
 
 

@@ -27,7 +27,7 @@ def read(root: Path, path: str) -> str:
         raise _bad(path, "there is no such file") from error
     except UnicodeDecodeError as error:
         raise _bad(path, f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # loops of links, names too long or with a NUL
         raise _bad(path, str(error)) from error
 
 

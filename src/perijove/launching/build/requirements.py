@@ -68,40 +68,52 @@ _VALUED = {
 }
 _FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--only-binary", "--trusted-host"}
 _REMOTE = re.compile(r"(?:git|hg|svn|bzr)\+\S+|https?://\S+", re.IGNORECASE)
-_NAMED = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?P<extras>\[[^\]]*\])?\s*@\s*(?P<url>\S+)")
+# Possessive, so that a line costs no more than its length.
+_NAMED = re.compile(r"[A-Za-z0-9][\w.-]*+\s*+(?:(?P<extras>\[[^\]]*+\])\s*+)?@\s*+(?P<url>\S++)")
+LONGEST = 8192
+"""Characters of a logical line; hashes of all of a release's files take some 3,000."""
+MOST = 10_000
+"""Lines of a file that ask for something."""
 
 
 def lines(path: str, text: str) -> Iterator[Line]:
     """The file's lines that ask for something, in order. Raises Fail: `build.bad-file` with the line's number."""
-    for number, content in _logical(text):
+    for count, (number, content) in enumerate(_logical(text), 1):
+        if count > MOST:
+            raise _bad(path, number, content, f"is one more than the {MOST} requirements that are read")
+        if len(content) > LONGEST:
+            raise _bad(path, number, content, f"has more than {LONGEST} characters")
         line = _line(number, content)
         if line is None:
-            raise Fail(
-                failures.BAD_FILE(
-                    f"{path}, line {number} is no requirement that can be installed here",
-                    Evidence(f"{path}:{number}", content[:300]),
-                )
-            )
+            raise _bad(path, number, content, "is no requirement that can be installed here")
         yield line
+
+
+def _bad(path: str, number: int, content: str, why: str) -> Fail:
+    return Fail(failures.BAD_FILE(f"{path}, line {number} {why}", Evidence(f"{path}:{number}", content[:300])))
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their continuations joined and comments gone; blank ones left out."""
-    held, first = "", 0
+    held: list[str] = []
+    first = 0
     for number, physical in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         first = first if held else number
         content = re.sub(r"(^|\s)#.*$", "", physical)
         if content.endswith("\\"):
-            held += content[:-1] + " "
+            held.append(content[:-1])
             continue
-        whole, held = (held + content).strip(), ""
+        whole = " ".join((*held, content)).strip()
+        held.clear()
         if whole:
             yield first, whole
-    if held.strip():
-        yield first, held.strip()
+    if whole := " ".join(held).strip():
+        yield first, whole
 
 
 def _line(number: int, content: str) -> Line | None:
+    if "\0" in content:
+        return None
     if content.startswith("-"):
         return _option(number, content)
     if _REMOTE.match(content):
