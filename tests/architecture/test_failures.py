@@ -15,6 +15,7 @@ from perijove.domain import (
     failures,
     front_failures,
     request_failures,
+    server_failures,
     service_failures,
     site_failures,
 )
@@ -22,7 +23,7 @@ from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
-    failures, request_failures, certificate_failures, front_failures,
+    failures, request_failures, server_failures, certificate_failures, front_failures,
     cluster_failures, cluster_ground_failures, cluster_tls_failures,
     service_failures,
     site_failures,

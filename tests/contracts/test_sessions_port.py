@@ -183,9 +183,10 @@ async def test_a_server_that_does_not_answer_times_out(pad: Pad, repo: Path) -> 
     await pad.start(spec("one", repo, "import time; time.sleep(100)"))
     with pytest.raises(TimeoutError):
         await pad.status("one", "/", "", 0.3)
-    cpu, waiting = await pad.looks("one")
-    assert cpu < 5
-    assert "sleep" in waiting
+    activity = await pad.activity("one")
+    assert activity.used < 5
+    assert not activity.queued
+    assert "sleep" in activity.doing
 
 
 async def test_an_early_request_waits_for_the_server(pad: Pad, repo: Path) -> None:

@@ -30,8 +30,8 @@ from perijove.domain.failures import (
     NOT_UP,
     PORT_TAKEN,
     SANDBOX_FAILED,
-    SERVER_TOO_SLOW,
 )
+from perijove.domain.server_failures import SERVER_TOO_SLOW
 from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED, STORE_DAMAGED
 from perijove.domain.state import State
 from tests.e2e.certified import certified_world

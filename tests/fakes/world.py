@@ -11,6 +11,7 @@ from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import (
+    Activity,
     Checkout,
     EndReason,
     Environment,
@@ -115,7 +116,7 @@ class FakeSessions:
         self.specs: dict[SessionName, SandboxSpec] = {}
         self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
         self.stopped: list[tuple[SessionName, EndReason]] = []
-        self.activity = 1_000_000.0
+        self.last_activity = 1_000_000.0
         self.connections = 0
         self.missed: list[SessionEvent] = []
         """What happened while nobody listened; the next reader is told it first."""
@@ -145,10 +146,10 @@ class FakeSessions:
             queue.put_nowait(event)
 
     async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
-        return ServerStatus(self.activity, self.connections, 0)
+        return ServerStatus(self.last_activity, self.connections, 0)
 
-    async def looks(self, session: SessionName) -> tuple[float, str]:
-        return 0.0, "do_epoll_wait"
+    async def activity(self, session: SessionName) -> Activity:
+        return Activity(0, 0, queued=False, doing="sleeping in do_epoll_wait")
 
     async def room(self) -> Room:
         await asyncio.sleep(0)  # the real one asks another process

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perijove.backends.sqlite import SqliteLedger
-from perijove.domain import failures
+from perijove.domain import failures, server_failures
 from perijove.domain.events import (
     Entry,
     Event,
@@ -22,15 +22,13 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import EndReason, ResolvedRepo, Room, SandboxSpec
+from perijove.domain.nouns import EndReason, ResolvedRepo, Room
 from perijove.domain.wire import encode
-from perijove.launching.start.sessions import KEPT_LINES
 from tests.fakes.world import (
     CrashingSessions,
     FakeSessions,
     FullDiskSessions,
     OutgrownSessions,
-    SilentSessions,
     StarvedSessions,
 )
 from tests.ways.conftest import ADDRESS, OTHER, World, names
@@ -168,10 +166,10 @@ async def test_a_bug_is_told_as_a_bug_with_its_place(world: World) -> None:
 
 
 CRASHES = [
-    pytest.param(CrashingSessions(), failures.SERVER_CRASHED, "No module named 'jupyterlab'", id="crash"),
+    pytest.param(CrashingSessions(), server_failures.SERVER_CRASHED, "No module named 'jupyterlab'", id="crash"),
     pytest.param(FullDiskSessions(), failures.START_DISK, "No space left on device", id="disk full"),
     pytest.param(OutgrownSessions(), failures.START_DISK, "ended with exit code 1", id="disk outgrown"),
-    pytest.param(StarvedSessions(), failures.START_MEMORY, "exit code 1", id="out of memory"),
+    pytest.param(StarvedSessions(), server_failures.START_MEMORY, "exit code 1", id="out of memory"),
 ]
 
 
@@ -190,33 +188,6 @@ async def test_a_server_that_dies_is_told_with_its_last_words(
         session = next(entry for entry in world.journal.ledger.subjects("session/", 5))
         assert isinstance([e.event for e in world.journal.read(session)][-1], SessionEnded)
         assert not world.queue.places
-
-
-async def test_a_server_that_does_nothing_is_told_as_hanging(world: World) -> None:
-    world.sandboxes = SilentSessions()
-    world.set(session__stall_timeout=0.0)
-    async with world.up():
-        failed = (await world.launched())[-1]
-        assert isinstance(failed, Failed)
-        assert failed.failure.kind is failures.SERVER_HANGS
-        assert failed.failure.evidence[0].saw == "do_epoll_wait"
-        assert [reason for _, reason in world.sandboxes.stopped] == [EndReason.FAILED_START]
-
-
-async def test_a_server_that_works_too_long_is_told_as_slow(world: World) -> None:
-    class Busy(SilentSessions):
-        cpu = 0.0
-
-        async def looks(self, session: str) -> tuple[float, str]:
-            self.cpu += 1
-            return self.cpu, "running"
-
-    world.sandboxes = Busy()
-    world.set(session__start_timeout=1.5, session__stall_timeout=1.0)
-    async with world.up():
-        failed = (await world.launched())[-1]
-        assert isinstance(failed, Failed)
-        assert failed.failure.kind is failures.SERVER_TOO_SLOW
 
 
 async def test_a_launch_waits_for_room_and_is_told_its_position(world: World) -> None:
@@ -446,26 +417,6 @@ async def test_a_session_that_ended_while_the_service_was_away_is_told_with_its_
     async with world.up():
         assert not world.sessions.live
         assert [entry.event for entry in world.journal.read(f"session/{ready.session}")][-1] == ended
-
-
-async def test_a_server_that_speaks_now_and_then_does_not_hang_however_much_it_said(world: World) -> None:
-    class Talkative(SilentSessions):
-        async def start(self, spec: SandboxSpec) -> None:
-            await super().start(spec)
-            for number in range(KEPT_LINES):
-                self.tell(SessionLogged(spec.session, f"line {number}"))
-
-        async def looks(self, session: str) -> tuple[float, str]:
-            world.clock.time += 6
-            self.tell(SessionLogged(session, "still here"))
-            return 0.0, "do_epoll_wait"
-
-    world.sandboxes = Talkative()
-    world.set(session__start_timeout=3.0, session__stall_timeout=10.0)
-    async with world.up():
-        failed = (await world.launched())[-1]
-        assert isinstance(failed, Failed)
-        assert failed.failure.kind is failures.SERVER_TOO_SLOW
 
 
 async def test_a_session_that_cannot_be_written_down_leaves_nothing(world: World) -> None:

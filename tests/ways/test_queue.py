@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from perijove.domain.events import Queued, Ready, SessionStarted
-from perijove.domain.nouns import SandboxSpec, ServerStatus
+from perijove.domain.nouns import Activity, SandboxSpec, ServerStatus
 from tests.fakes.world import FakeSessions
 from tests.ways.conftest import ADDRESS, World
 
@@ -31,6 +31,11 @@ class SlowSessions(FakeSessions):
     async def status(self, session: str, base_url: str, token: str, limit: float) -> ServerStatus:
         await self._answers[session].wait()
         return await super().status(session, base_url, token, limit)
+
+    async def activity(self, session: str) -> Activity:
+        """Nobody looks at them while they start."""
+        await self._answers[session].wait()
+        return await super().activity(session)
 
     def answer(self) -> str:
         """The first that starts answers."""

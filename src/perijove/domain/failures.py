@@ -223,26 +223,6 @@ WAITED_TOO_LONG = row(
     Owner.OPERATOR, Retry.AFTER,
     "Try again later; the operator can raise the quota, or stop idle sessions sooner with session.idle_timeout.",
 )  # fmt: skip
-SERVER_CRASHED = row(
-    "start.server-crashed", "The Jupyter server ended as soon as it started",
-    Owner.AUTHOR, Retry.NEVER,
-    "Read its last words below.",
-)  # fmt: skip
-SERVER_HANGS = row(
-    "start.server-hangs", "The Jupyter server started but does nothing",
-    Owner.AUTHOR, Retry.NEVER,
-    "Read its last words below: it waits for something that does not come.",
-)  # fmt: skip
-SERVER_TOO_SLOW = row(
-    "start.too-slow", "The Jupyter server did not answer in time",
-    Owner.OPERATOR, Retry.NEVER,
-    "The machine may be overloaded; the operator can raise session.start_timeout.",
-)  # fmt: skip
-START_MEMORY = row(
-    "start.out-of-memory", "The Jupyter server was killed for memory as it started",
-    Owner.OPERATOR, Retry.NEVER,
-    "Ask the operator to raise session.memory.",
-)  # fmt: skip
 START_DISK = row(
     "start.disk-full", "The disk is full",
     Owner.OPERATOR, Retry.NEVER,

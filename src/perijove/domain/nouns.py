@@ -244,6 +244,20 @@ class RunningSandbox:
     processes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What all processes of a session have done so far, and what its server does now."""
+
+    used: float
+    """Seconds of processor time."""
+    waited: float
+    """Seconds that its threads were ready to run and stood in line for a processor."""
+    queued: bool
+    """Whether one of its processes runs or stands in line now, for a processor or for the disk."""
+    doing: str
+    """Its server: `sleeping in do_epoll_wait`."""
+
+
 class EndReason(StrEnum):
     """Why a session is over."""
 

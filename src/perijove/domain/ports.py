@@ -14,6 +14,7 @@ from perijove.domain.confinement import READING, Bounds
 from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import (
+    Activity,
     Checkout,
     DataPlaneTable,
     EndReason,
@@ -152,8 +153,8 @@ class Sessions(Protocol):
         """Ask its server at `<base_url>api/status`, at most `limit` seconds. Raises TimeoutError, ConnectionError."""
         ...
 
-    async def looks(self, session: SessionName) -> tuple[float, str]:
-        """CPU seconds used so far by all its processes, and a word on what its server waits for."""
+    async def activity(self, session: SessionName) -> Activity:
+        """What it has done so far, asked afresh."""
         ...
 
     async def room(self) -> Room: ...

@@ -22,6 +22,7 @@ from perijove.domain import (
     front_failures,
     nouns,
     request_failures,
+    server_failures,
     service_failures,
     site_failures,
 )
@@ -29,6 +30,7 @@ from perijove.domain.failures import BUG, CATALOGUE, Kind
 
 assert certificate_failures, "imported for its rows of the catalogue"
 assert front_failures, "likewise"
+assert server_failures, "likewise"
 assert cluster_failures, "likewise"
 assert cluster_ground_failures, "likewise"
 assert cluster_tls_failures, "likewise"

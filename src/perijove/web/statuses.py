@@ -5,6 +5,7 @@ from __future__ import annotations
 from perijove.domain import certificate_failures as c
 from perijove.domain import failures as f
 from perijove.domain import request_failures as r
+from perijove.domain import server_failures as s
 from perijove.domain.failures import Failure, Owner
 
 BY_KIND: dict[str, int] = {
@@ -32,7 +33,9 @@ BY_KIND: dict[str, int] = {
     f.NO_SUCH_OBJECT.code: 404,
     f.BUILD_TOO_SLOW.code: 504,
     f.TOO_SLOW.code: 504,
-    f.SERVER_TOO_SLOW.code: 504,
+    s.SERVER_TOO_SLOW.code: 504,
+    s.SERVER_STARVED.code: 503,
+    s.SERVER_KILLED.code: 503,
 }
 """Kinds whose status is not their owner's."""
 

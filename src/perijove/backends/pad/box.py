@@ -32,8 +32,8 @@ from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, START_DISK, STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.nouns import Egress
 
-SETUP_LIMIT = 10.0
-"""Seconds that bubblewrap may take until the command runs."""
+SETUP_LIMIT = 60.0
+"""Seconds that bubblewrap may take until the command runs: some milliseconds, but for a machine that is very busy."""
 SOCKET_PATH_LIMIT = 107
 OPEN_FILES = 16384
 LOG_LINES = 5000

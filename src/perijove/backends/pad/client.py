@@ -32,6 +32,7 @@ from perijove.backends.pad.wire import (
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import PAD_DOWN, Evidence, Fail
 from perijove.domain.nouns import (
+    Activity,
     EndReason,
     ForeignRun,
     Isolation,
@@ -365,9 +366,8 @@ class Pad:
         async with asyncio.timeout(limit):
             return await asking.status(self._state.session_sockets / f"{session}.sock", base_url, token)
 
-    async def looks(self, session: SessionName) -> tuple[float, str]:
-        cpu, doing = await self._ask("looks", session=session)
-        return cpu, doing
+    async def activity(self, session: SessionName) -> Activity:
+        return Activity(**await self._ask("activity", session=session))
 
     async def room(self) -> Room:
         return Room(**await self._ask("room"))

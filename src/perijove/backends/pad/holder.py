@@ -30,7 +30,7 @@ from perijove.domain.failures import (
     Fail,
     Failure,
 )
-from perijove.domain.nouns import EndReason, Room, RunningSandbox
+from perijove.domain.nouns import Activity, EndReason, Room, RunningSandbox
 from perijove.domain.state import State
 
 IN_WORDS = {
@@ -171,12 +171,15 @@ class Holder:
             found.append(RunningSandbox(name, box.started_at, held, box.disk, len(family)))
         return found
 
-    def looks(self, name: str) -> tuple[float, str]:
-        """CPU seconds used by all its processes, and what its server waits for."""
+    def activity(self, name: str) -> Activity:
+        """What all its processes have done, and what its server does."""
         box = self._boxes.get(name)
         if box is None:
-            return 0.0, "gone"
-        return sum(process.cpu for process in box.family(0.2)), processes.waiting_for(box.server)
+            return Activity(0, 0, queued=False, doing="gone")
+        family = box.family(0.2)
+        waited = sum(processes.waited(process.pid) for process in family)
+        queued = any(process.state in {"R", "D"} for process in family)
+        return Activity(sum(process.cpu for process in family), waited, queued, processes.waiting_for(box.server))
 
     def room(self) -> Room:
         memory = _available()

@@ -57,7 +57,7 @@ class Door:
             "start": self._start,
             "stop": self._stop,
             "running": self._running,
-            "looks": self._looks,
+            "activity": self._activity,
             "room": self._room,
             "isolation": self._isolation,
             "quit": self._quit,
@@ -131,8 +131,8 @@ class Door:
     async def _running(self, _message: Message) -> list[Message]:
         return [asdict(sandbox) for sandbox in self._holder.running()]
 
-    async def _looks(self, message: Message) -> tuple[float, str]:
-        return self._holder.looks(message["session"])
+    async def _activity(self, message: Message) -> Message:
+        return asdict(self._holder.activity(message["session"]))
 
     async def _room(self, _message: Message) -> Message:
         return asdict(self._holder.room())

@@ -96,6 +96,20 @@ def program(pid: int) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
+def waited(pid: int) -> float:
+    """Seconds that its threads were ready to run and no processor was free; 0 where the kernel does not count them.
+
+    The second number of schedstat, which each thread has for itself (Documentation/scheduler/sched-stats.rst).
+    """
+    waited = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            waited += int(path.read_text().split()[1])
+        except (OSError, IndexError):
+            continue
+    return waited / 1e9
+
+
 def waiting_for(pid: int) -> str:
     """A word on what a process does now: `sleeping in do_epoll_wait`."""
     process = look(pid)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from perijove.doctor.engine import Check, examine
 from perijove.doctor.own import diagnosis
 from perijove.domain import failures as rows
+from perijove.domain import server_failures
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.ground import Own
 
@@ -21,9 +22,9 @@ BY: dict[str, tuple[str, ...]] = {
     rows.SANDBOX_FAILED.code: _SANDBOX,
     rows.PAD_DOWN.code: _SANDBOX,
     rows.BUG.code: ("ground.store", *_SANDBOX),
-    rows.SERVER_CRASHED.code: _SERVER,
-    rows.SERVER_HANGS.code: _SERVER,
-    rows.SERVER_TOO_SLOW.code: _SERVER,
+    server_failures.SERVER_CRASHED.code: _SERVER,
+    server_failures.SERVER_HANGS.code: _SERVER,
+    server_failures.SERVER_TOO_SLOW.code: _SERVER,
     rows.INSTALL_FAILED.code: (*_SERVER, "ground.programs", "ground.clock"),
     rows.HOST_UNREACHABLE.code: _FAR,
     rows.FETCH_FAILED.code: _FAR,

@@ -24,31 +24,22 @@ from perijove.domain.events import (
     SessionStarted,
     SessionTroubled,
 )
-from perijove.domain.failures import (
-    SERVER_CRASHED,
-    SERVER_HANGS,
-    SERVER_TOO_SLOW,
-    SESSION_CRASHED,
-    SESSION_MEMORY,
-    START_DISK,
-    START_MEMORY,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import EndReason, RunningSandbox, SandboxSpec, Session, SessionName
 from perijove.domain.ports import Clock, Sessions
+from perijove.domain.server_failures import SERVER_CRASHED
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
+from perijove.launching.start.judging import PATIENCE, Pace, death, last_words, never_answered
 from perijove.log import log
 
 KEPT_LINES = 30
 LOOK_EVERY = 0.5
 """Seconds between looks at a server that does not answer yet."""
+END_TOLD_WITHIN = 2.0
+"""Seconds from the end of a server's socket to the word of its own end."""
 CULL_EVERY = 20.0
-IDLE_CPU = 0.02
-"""Seconds of processor time in a look below which a server counts as doing nothing."""
 
 
 def subject(name: SessionName) -> str:
@@ -71,16 +62,6 @@ class Watch:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     end: SessionEnded | None = None
     last_activity: float = 0
-
-    async def rings(self, limit: float) -> bool:
-        """Whether something was heard within `limit` seconds."""
-        try:
-            async with asyncio.timeout(limit):
-                await self.bell.wait()
-        except TimeoutError:
-            return False
-        self.bell.clear()
-        return True
 
 
 class SessionKeeper:
@@ -134,45 +115,49 @@ class SessionKeeper:
         watch.unheard.clear()
 
     async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[LaunchEvent, None]:
-        settings = self._settings().session
-        name = watch.session.name
-        token, started = self._keys.session_token(name), self._clock.now()
-        answer = asyncio.create_task(
-            self.sandboxes.status(name, watch.session.path, token, settings.start_timeout),
-            name=f"first answer of {name}",
-        )
-        answer.add_done_callback(lambda _: watch.bell.set())
-        stall = Stall(settings.stall_timeout)
+        name, limit = watch.session.name, PATIENCE * self._settings().session.start_timeout
+        asking = self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), limit)
+        answer = asyncio.create_task(asking, name=f"first answer of {name}")
+        looking = asyncio.create_task(self._judged(watch), name=f"looks at {name}")
+        for task in (answer, looking):
+            task.add_done_callback(lambda _: watch.bell.set())
         try:
-            while True:
-                rang = await watch.rings(LOOK_EVERY)
+            while not (answer.done() or looking.done() or watch.ended.is_set()):
+                await watch.bell.wait()
+                watch.bell.clear()
                 while watch.unheard:
                     yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
-                if answer.done() or watch.ended.is_set():
-                    break
-                if not rang:
-                    waits_for = stall.look(self._clock.now(), *await self.sandboxes.looks(name), watch.heard)
-                    if waits_for:
-                        raise Fail(hangs(watch, waits_for, settings.stall_timeout))
-            if not answer.done() or answer.exception() is not None:
-                await self._why_not(watch, answer, self._clock.now() - started)
+            if answer.done() and answer.exception() is None:
+                return
+            if looking.done():
+                raise Fail(looking.result())
+            raise Fail(await self._why_not(watch, answer))
         finally:
             answer.cancel()
-            await asyncio.wait({answer})
+            looking.cancel()
+            await asyncio.wait({answer, looking})
 
-    async def _why_not(self, watch: Watch, answer: asyncio.Task[object], seconds: float) -> None:
-        """No answer came: say why. Raises Fail always."""
-        if isinstance(answer.exception() if answer.done() else None, TimeoutError):
-            cpu, waits_for = await self.sandboxes.looks(watch.session.name)
-            cause = f"it ran for {seconds:.0f} seconds and used {cpu:.1f} seconds of processor time"
-            raise Fail(SERVER_TOO_SLOW(cause, Evidence("its server waits in", waits_for), *last_words(watch)))
-        try:
-            async with asyncio.timeout(2):
-                await watch.ended.wait()
-        except TimeoutError:
-            raise Fail(SERVER_CRASHED(f"its socket closed: {answer.exception()}", *last_words(watch))) from None
-        assert watch.end is not None
-        raise Fail(crash(watch, watch.end))
+    async def _judged(self, watch: Watch) -> Failure:
+        """Look at a server that starts until it is not waited for any longer: why. Raises Fail: `platform.pad-down`."""
+        pace = Pace(self._clock.now())
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            activity = await self.sandboxes.activity(watch.session.name)
+            pace.look(self._clock.now(), activity, watch.heard)
+            if failure := pace.verdict(self._settings().session, watch.lines):
+                return failure
+
+    async def _why_not(self, watch: Watch, answer: asyncio.Task[object]) -> Failure:
+        """It is over, or its socket is. Raises Fail: `platform.pad-down`."""
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(END_TOLD_WITHIN):
+                    await watch.ended.wait()
+            except TimeoutError:
+                await self.running()  # there is a pad again then, which has told what its forerunner lost
+        if watch.end is not None:
+            return never_answered(watch.end, watch.lines)
+        return SERVER_CRASHED(f"its socket closed: {answer.exception()}", *last_words(watch.lines))
 
     async def _abandon(self, watch: Watch) -> None:
         """A session that never answered leaves nothing behind, even when its launch is cancelled."""
@@ -211,7 +196,7 @@ class SessionKeeper:
             return
         watch.end = event
         watch.ended.set()
-        if watch.answered and (failure := death(watch, event)):
+        if watch.answered and (failure := death(event, watch.lines)):
             self._write(SessionTroubled(event.session, failure))
         self._write(event)
         self.over()
@@ -296,56 +281,3 @@ class SessionKeeper:
             isinstance(entry.event, Ready) and entry.event.session == session.name
             for entry in self._journal.ledger.steps(f"launch/{session.launch}")
         )
-
-
-@dataclass(slots=True)
-class Stall:
-    """Tells a server that does nothing from one that is slow."""
-
-    limit: float
-    _since: float = 0
-    _cpu: float = -1
-    _lines: int = -1
-
-    def look(self, now: float, cpu: float, waits_for: str, lines: int) -> str:
-        """What it waits for, once it has used no processor and said nothing for `limit` seconds; `` until then."""
-        if self._cpu < 0 or cpu - self._cpu > IDLE_CPU or lines != self._lines:
-            self._since, self._cpu, self._lines = now, cpu, lines
-        return (waits_for or "nothing it tells") if now - self._since >= self.limit else ""
-
-
-def last_words(watch: Watch) -> tuple[Evidence, ...]:
-    """The last lines of a session's log."""
-    lines = list(watch.lines)[-10:]
-    return (Evidence("its last words", "\n".join(lines)),) if lines else (Evidence("its log", "it said nothing"),)
-
-
-def hangs(watch: Watch, waits_for: str, seconds: float) -> Failure:
-    """It runs, and neither works nor speaks."""
-    last = next((line.strip() for line in reversed(watch.lines) if line.strip()), "")
-    cause = f"for {seconds:.0f} seconds it used no processor and said nothing" + (
-        f" after “{last[:200]}”" if last else ""
-    )
-    return SERVER_HANGS(cause, Evidence("its server waits in", waits_for), *last_words(watch))
-
-
-def crash(watch: Watch, end: SessionEnded) -> Failure:
-    """It ended before it answered."""
-    last = next((line.strip() for line in reversed(watch.lines) if line.strip()), "")
-    if end.reason is EndReason.MEMORY:
-        return START_MEMORY(end.detail, *last_words(watch))
-    if end.reason is EndReason.DISK:
-        return START_DISK(end.detail, *last_words(watch))
-    full = [line.strip() for line in watch.lines if "No space left on device" in line or "Errno 122" in line]
-    if full:
-        return START_DISK(full[-1][:300], *last_words(watch))
-    return SERVER_CRASHED(f"{end.detail}: {last[:300]}" if last else end.detail, *last_words(watch))
-
-
-def death(watch: Watch, end: SessionEnded) -> Failure | None:
-    """Why a session that had answered is over; None where somebody wished it, or was told already."""
-    if end.reason is EndReason.MEMORY:
-        return SESSION_MEMORY(end.detail, *last_words(watch))
-    if end.reason is EndReason.EXITED and end.exit_code != 0:
-        return SESSION_CRASHED(end.detail, *last_words(watch))
-    return None

@@ -12,6 +12,7 @@ from perijove.domain import failures as rows
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.failures import Evidence, Failure, Kind
 from perijove.domain.ground import Own
+from perijove.domain.server_failures import SERVER_CRASHED, SERVER_TOO_SLOW
 from tests.unit.doctor.own.test_own import NOW, ROOM, WELL, with_ground
 
 SWITCH = Evidence("user.max_user_namespaces", "0")
@@ -33,7 +34,7 @@ def test_the_machine_s_finding_is_told_in_place_of_what_it_brought_about() -> No
     [
         (rows.INSTALL_FAILED("uv ended"), FULL, rows.DISK_FULL),
         (rows.HOST_UNREACHABLE("no TLS"), BACK, CLOCK_WRONG),
-        (rows.SERVER_CRASHED("status 1"), FULL, rows.DISK_FULL),
+        (SERVER_CRASHED("status 1"), FULL, rows.DISK_FULL),
         (rows.BUG("KeyError"), FULL, rows.DISK_FULL),
     ],
     ids=lambda value: value.kind.code if isinstance(value, Failure) else getattr(value, "code", ""),
@@ -47,9 +48,9 @@ def test_each_is_explained_by_what_can_bring_it_about(failure: Failure, own: Own
     [
         (CRASHED, WELL),
         (rows.REPO_NOT_FOUND("no such repository"), OFF),
-        (rows.SERVER_CRASHED("status 1"), OFF),
+        (SERVER_CRASHED("status 1"), OFF),
         (rows.HOST_UNREACHABLE("no TLS"), OFF),
-        (rows.SERVER_TOO_SLOW("60 s"), with_ground(room=replace(ROOM, memory=1 << 20))),
+        (SERVER_TOO_SLOW("60 s"), with_ground(room=replace(ROOM, memory=1 << 20))),
     ],
     ids=["a healthy machine", "says it itself", "not by that", "not by that either", "foreseen, and not so yet"],
 )

@@ -1,0 +1,46 @@
+"""What becomes of a session's Jupyter server that does not start, or is killed: rows of the catalogue. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+SERVER_CRASHED = row(
+    "start.server-crashed", "The Jupyter server ended as soon as it started",
+    Owner.AUTHOR, Retry.NEVER,
+    "Read its last words below.",
+)  # fmt: skip
+SERVER_KILLED = row(
+    "start.server-killed", "The Jupyter server was killed as it started",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Find who killed it: `dmesg` names what the kernel killed for memory; launching.keep_memory keeps more free.",
+)  # fmt: skip
+SERVER_STOPPED = row(
+    "start.stopped", "The session was stopped as it started",
+    Owner.OPERATOR, Retry.NEVER,
+    "Launch again.",
+)  # fmt: skip
+SERVER_HANGS = row(
+    "start.server-hangs", "The Jupyter server started but does nothing",
+    Owner.AUTHOR, Retry.NEVER,
+    "Read its last words below: it waits for something that does not come.",
+)  # fmt: skip
+SERVER_TOO_SLOW = row(
+    "start.too-slow", "The Jupyter server did not answer in time",
+    Owner.OPERATOR, Retry.NEVER,
+    "It had the time to run: where it needs more, the operator can raise session.start_timeout.",
+)  # fmt: skip
+SERVER_STARVED = row(
+    "start.starved", "The machine is too busy to start a Jupyter server",
+    Owner.OPERATOR, Retry.AFTER,
+    "Try again later; the operator finds with `top` what else uses the machine, or lowers launching.starting.",
+)  # fmt: skip
+START_MEMORY = row(
+    "start.out-of-memory", "The Jupyter server was killed for memory as it started",
+    Owner.OPERATOR, Retry.NEVER,
+    "Ask the operator to raise session.memory.",
+)  # fmt: skip
+SESSION_KILLED = row(
+    "session.server-killed", "The session's Jupyter server was killed",
+    Owner.OPERATOR, Retry.NEVER,
+    "Launch again. The operator finds who killed it: `dmesg` names what the kernel killed for memory.",
+)  # fmt: skip
