@@ -24,6 +24,7 @@ from perijove.certifying.overview import Overview
 from perijove.certifying.serving import Serving
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_failures import ACME_ERROR, KEY_MISMATCH, ORDER_LOST
+from perijove.domain.certificate_ports import Names
 from perijove.domain.certificates import (
     Account,
     AddressSeen,
@@ -43,6 +44,7 @@ from perijove.domain.certificates import (
     Secret,
     SeenCertificate,
     Sighting,
+    covers,
 )
 from perijove.domain.events import Entry, Event
 from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Fail, Failure
@@ -120,10 +122,23 @@ class FakeOrder:
     hosts: tuple[HostName, ...]
     replaces: str
     status: OrderStatus = OrderStatus.PENDING
-    challenge: str = "pending"
+    challenges: dict[HostName, str] = field(default_factory=dict)
+    """Their states."""
     changed_at: float = 0
     finalized: bytes = b""
     problem: Problem | None = None
+
+    def __post_init__(self) -> None:
+        self.challenges = dict.fromkeys(self.hosts, "pending")
+
+    @property
+    def challenge(self) -> str:
+        """That of the first name."""
+        return self.challenges[self.hosts[0]]
+
+    @challenge.setter
+    def challenge(self, state: str) -> None:
+        self.challenges = dict.fromkeys(self.hosts, state)
 
 
 @dataclass
@@ -179,7 +194,7 @@ class FakeCa:
         return OrderView(
             order.url,
             order.status,
-            (order.url.replace("/order/", "/authorization/"),),
+            tuple(self._authorization(order, host) for host in order.hosts),
             f"{order.url}/finalize",
             f"{order.url}/certificate" if order.status is OrderStatus.VALID else "",
             order.problem,
@@ -188,37 +203,51 @@ class FakeCa:
     def move(self, order: FakeOrder) -> None:
         """What became of it meanwhile."""
         late = self.world.clock.now() - order.changed_at >= self.takes
-        if order.challenge == "processing" and late:
-            seen = self.world.seen_by_cas(order.hosts[0], self._token(order))
-            order.challenge = "valid" if seen else "invalid"
-            order.status = OrderStatus.READY if seen else OrderStatus.INVALID
+        for host, state in order.challenges.items():
+            if state == "processing" and late:
+                seen = self.world.seen_by_cas(host, self._token(order, host))
+                order.challenges[host] = "valid" if seen else "invalid"
+        if order.status is OrderStatus.PENDING and "invalid" in order.challenges.values():
+            order.status = OrderStatus.INVALID
+        if order.status is OrderStatus.PENDING and set(order.challenges.values()) == {"valid"}:
+            order.status = OrderStatus.READY
         if order.status is OrderStatus.PROCESSING and late:
             order.status = OrderStatus.VALID
 
-    def _token(self, order: FakeOrder) -> str:
-        return hashlib.sha256(order.url.encode()).hexdigest()
+    def _token(self, order: FakeOrder, host: HostName = "") -> str:
+        own = host if host not in ("", order.hosts[0]) else ""
+        return hashlib.sha256(f"{order.url}{own}".encode()).hexdigest()
+
+    def _authorization(self, order: FakeOrder, host: HostName) -> str:
+        return f"{order.url.replace('/order/', '/authorization/')}{'/' + host if host != order.hosts[0] else ''}"
+
+    def _named(self, authorization: str) -> tuple[FakeOrder, HostName]:
+        url, _, rest = authorization.replace("/authorization/", "/order/").rpartition("/order/")
+        number, _, host = rest.partition("/")
+        order = self.orders[f"{url}/order/{number}"]
+        return order, host or order.hosts[0]
 
     async def authorization(self, url: str) -> AuthorizationView:
         await self._ask("authorization")
-        order = self.orders[url.replace("/authorization/", "/order/")]
+        order, host = self._named(url)
         self.move(order)
-        problem = None
-        if order.challenge == "invalid":
-            detail = "Invalid response from http://binder.example.org: 404"
+        problem, state = None, order.challenges[host]
+        if state == "invalid":
+            detail = f"Invalid response from http://{host}: 404"
             problem = Problem("urn:ietf:params:acme:error:unauthorized", detail, 403, {"detail": detail, "status": 403})
         kinds = [kind.value for kind in ChallengeType] + ["dns-persist-01"]
-        if order.hosts[0].startswith("*."):
+        if host.startswith("*."):
             kinds = ["dns-01"]
-        challenges = [ChallengeView(kind, f"{url}/{kind}", self._token(order), "pending") for kind in kinds]
-        challenges[0] = replace(challenges[0], status=order.challenge, problem=problem)
-        status = {"processing": "pending"}.get(order.challenge, order.challenge)
-        return AuthorizationView(url, order.hosts[0].removeprefix("*."), False, status, tuple(challenges))
+        challenges = [ChallengeView(kind, f"{url}/{kind}", self._token(order, host), "pending") for kind in kinds]
+        challenges[0] = replace(challenges[0], status=state, problem=problem)
+        status, wildcard = {"processing": "pending"}.get(state, state), host.startswith("*.")
+        return AuthorizationView(url, host.removeprefix("*."), wildcard, status, tuple(challenges))
 
     async def answer(self, challenge: str) -> None:
         await self._ask("answer")
-        order = self.orders[challenge.rpartition("/")[0].replace("/authorization/", "/order/")]
-        assert order.challenge == "pending", "a challenge that is not pending must not be answered"
-        order.challenge, order.changed_at = "processing", self.world.clock.now()
+        order, host = self._named(challenge.rpartition("/")[0])
+        assert order.challenges[host] == "pending", "a challenge that is not pending must not be answered"
+        order.challenges[host], order.changed_at = "processing", self.world.clock.now()
 
     async def finalize(self, order: OrderView, csr: bytes) -> OrderView:
         await self._ask("finalize")
@@ -315,7 +344,7 @@ class FakeSecrets:
         self.kept: dict[HostName, Secret] = {}
         self.fails: list[Failure] = []
 
-    def request(self, order: OrderName, host: HostName) -> bytes:
+    def request(self, order: OrderName, host: HostName, names: Names = ()) -> bytes:
         if self.fails:
             raise Fail(self.fails.pop(0))
         if order not in self.keys:
@@ -323,25 +352,27 @@ class FakeSecrets:
             self.keys[order] = f"key of {order}".encode()
         return self.keys[order]
 
-    def stage(self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str) -> Secret:
+    def stage(
+        self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str, names: Names = ()
+    ) -> Secret:
         told = json.loads(chain)
         key = self.keys.get(order, b"").decode() or told["key"]
         if told["key"] != key:
             raise Fail(KEY_MISMATCH("another key"))
         self.keys.pop(order, None)
-        return self._staged(host, chain, issuer.name, directory)
+        return self._staged(host, chain, issuer.name, directory, names)
 
-    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str) -> Secret:
+    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
         if json.loads(chain)["key"] != key.decode():
             raise Fail(KEY_MISMATCH("another key"))
-        return self._staged(host, chain, issuer, "")
+        return self._staged(host, chain, issuer, "", names)
 
-    def _staged(self, host: HostName, chain: bytes, issuer: str, directory: str) -> Secret:
+    def _staged(self, host: HostName, chain: bytes, issuer: str, directory: str, names: Names) -> Secret:
         told, print_ = json.loads(chain), hashlib.sha256(chain).hexdigest()
         paths = Path(f"/{host}/{print_[:8]}/tls.crt"), Path(f"/{host}/{print_[:8]}/tls.key")
         secret = Secret(
             host, print_[:8], tuple(told["names"]), told["from"], told["to"], told["serial"], print_, told["by"],
-            issuer, directory, f"ari-{print_[:8]}" if directory else "", *paths,
+            issuer, directory, f"ari-{print_[:8]}" if directory else "", *paths, names if names != (host,) else (),
         )  # fmt: skip
         self.stagings[host, secret.revision] = secret
         return secret
@@ -351,6 +382,11 @@ class FakeSecrets:
 
     def current(self, host: HostName) -> Secret | None:
         return self.kept.get(host)
+
+    def adopt(self, host: HostName, names: Names) -> None:
+        found = max(self.kept.values(), key=lambda one: sum(covers(one.names, name) for name in names), default=None)
+        if found is not None and any(covers(found.names, name) for name in names):
+            self.kept[host] = replace(found, host=host, ordered=found.ordered or (found.host,))
 
     def staged(self, host: HostName, revision: str) -> Secret | None:
         return self.stagings.get((host, revision))
@@ -403,14 +439,16 @@ class FakeSight:
 class CertificateWorld:
     """The live objects of the certificate way, as `wiring` joins them, over fakes."""
 
-    def __init__(self, folder: Path, *hosts: HostName, rehearse: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *hosts: HostName, session_hosts: tuple[HostName, ...] = (), rehearse: bool = False
+    ) -> None:
         self.folder = folder
         self.clock = VirtualClock()
         self.settings = Settings(
-            service=ServiceSettings(hosts=hosts or ("binder.example.org",)),
+            service=ServiceSettings(hosts=hosts or ("binder.example.org",), session_hosts=session_hosts),
             certificates=CertificatesSettings(rehearse=rehearse),
         )
-        self.hosts = {host: Host() for host in self.settings.service.hosts}
+        self.hosts = {host: Host() for host in (*self.settings.service.hosts, *session_hosts)}
         self.cas: dict[str, FakeCa] = {
             url: FakeCa(self, url, trusted=url == PRODUCTION) for url in (PRODUCTION, STAGING)
         }
@@ -449,7 +487,7 @@ class CertificateWorld:
             self.refused_tables += 1
             raise Fail(DATA_PLANE_DOWN("Caddy ended"))
         if not self.deaf:
-            self.shown = {one.host: one for one in self.certificates.served()}
+            self.shown = {name: one for one in self.certificates.served() for name in one.names}
 
     async def run_hook(self, command: str, secret: Secret) -> None:
         self.ran.append(f"{command} {secret.host}")

@@ -35,6 +35,7 @@ from perijove.domain.certificates import (
     OrderView,
     RenewalWindow,
     Secret,
+    written,
 )
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.ports import Clock
@@ -251,7 +252,7 @@ def _checked(csr: bytes, asked: _Order) -> x509.CertificateSigningRequest:
         raise Fail(ACME_ERROR("it cannot read the request", Evidence("request", str(error)[:200]))) from error
     if not signed:
         raise Fail(ACME_ERROR("the request is not signed with its own key", Evidence("request", "bad signature")))
-    if set(map(secret.written, held)) != set(map(secret.written, asked.hosts)):
+    if set(map(written, held)) != set(map(written, asked.hosts)):
         seen = Evidence("request", f"{', '.join(held)[:500] or 'no names'}; ordered: {', '.join(asked.hosts)[:500]}")
         raise Fail(ACME_ERROR("the request is for other names than the order", seen))
     return request

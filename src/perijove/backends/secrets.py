@@ -21,7 +21,8 @@ from perijove import durable
 from perijove.certifying import secret as values
 from perijove.certifying.secret import Origin
 from perijove.domain.certificate_failures import FILE_UNREADABLE, KEY_MISMATCH
-from perijove.domain.certificates import HostName, Issuer, OrderName, Secret
+from perijove.domain.certificate_ports import Names
+from perijove.domain.certificates import HostName, Issuer, OrderName, Secret, covers
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.ports import Clock
 from perijove.domain.state import State
@@ -39,16 +40,18 @@ class DiskSecrets:
     def __init__(self, state: State, clock: Clock) -> None:
         self._root, self._clock = state.secrets, clock
 
-    def request(self, order: OrderName, host: HostName) -> bytes:
+    def request(self, order: OrderName, host: HostName, names: Names = ()) -> bytes:
         key = self._aside(order, host) / KEY
         if not key.exists():
             with durable.told(key):
                 durable.folder(key.parent)
                 durable.write(key, values.new_key())
-        return values.request((host,), durable.read(key))
+        return values.request(names or (host,), durable.read(key))
 
-    def stage(self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str) -> Secret:
-        aside, origin = self._aside(order, host), Origin(issuer.name, directory)
+    def stage(
+        self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str, names: Names = ()
+    ) -> Secret:
+        aside, origin = self._aside(order, host), _origin(issuer.name, directory, host, names)
         key = aside / KEY
         if not key.exists():  # renamed already, before whoever staged it could say so; or lost
             revision = _revision(values.read_chain(chain, "chain"), origin)
@@ -56,16 +59,19 @@ class DiskSecrets:
                 return found
             seen = Evidence(str(key), "is not there")
             raise Fail(KEY_MISMATCH("the key that this certificate was ordered with is lost", seen))
-        certificates = values.verified(chain, durable.read(key), host, self._clock.now())
+        certificates = values.verified(chain, durable.read(key), names or (host,), self._clock.now())
         return self._settled(aside, host, certificates, origin)
 
-    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str) -> Secret:
-        certificates = values.verified(chain, key, host, self._clock.now())
+    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
+        certificates = values.verified(chain, key, names or (host,), self._clock.now())
+        return self._taken(host, certificates, key, _origin(issuer, "", host, names))
+
+    def _taken(self, host: HostName, certificates: tuple[x509.Certificate, ...], key: bytes, origin: Origin) -> Secret:
         aside = self._folder(host) / _TAKEN
         with durable.told(aside):
             durable.folder(aside)
             durable.write(aside / KEY, values.key_pem(key))
-        return self._settled(aside, host, certificates, Origin(issuer, ""))
+        return self._settled(aside, host, certificates, origin)
 
     def keep(self, secret: Secret) -> None:
         folder = self._folder(secret.host)
@@ -82,6 +88,17 @@ class DiskSecrets:
         folder = self._folder(host)
         revision = _leads_to(folder / CURRENT)
         return self._load(host, folder / revision) if revision is not None else None
+
+    def adopt(self, host: HostName, names: Names) -> None:
+        links = sorted(self._root.glob(f"*/{CURRENT}"))
+        found = [one for link in links if (one := self._valid(link.parent / link.readlink().name)) is not None]
+        for_how_many = [sum(covers(one.names, name) for name in names) for one in found]
+        if not any(for_how_many):
+            return
+        best = found[for_how_many.index(max(for_how_many))]
+        chain, key = durable.read(best.chain), durable.read(best.key)
+        origin = Origin(best.issuer, best.directory, best.ordered or (best.host,))
+        self.keep(self._taken(host, values.read_chain(chain, str(best.chain)), key, origin))
 
     def staged(self, host: HostName, revision: str) -> Secret | None:
         folder = self._folder(host) / revision
@@ -105,8 +122,10 @@ class DiskSecrets:
         """The folder aside, completed, becomes the revision: one rename, and never half of it."""
         folder = aside.with_name(_revision(certificates, origin))
         with durable.told(folder):
-            told = json.dumps({"host": host, "issuer": origin.issuer, "directory": origin.directory}, indent=1)
-            durable.write_all(aside, {CHAIN: values.chain_pem(certificates), ORIGIN: told.encode()})
+            told = {"host": host, "issuer": origin.issuer, "directory": origin.directory}
+            several = {"ordered": origin.ordered} if origin.ordered else {}
+            content = json.dumps({**told, **several}, indent=1).encode()
+            durable.write_all(aside, {CHAIN: values.chain_pem(certificates), ORIGIN: content})
             if self._stands(host, folder):  # the same chain, taken before; it may be what is served
                 _remove(aside)
             else:
@@ -122,6 +141,15 @@ class DiskSecrets:
             log.warning("a damaged secret is replaced", folder=str(folder), failure=fail.failure.message)
             return False
 
+    def _valid(self, folder: Path) -> Secret | None:
+        """Any host's; None for one that is over or cannot be used."""
+        try:
+            found = self._load(str(json.loads(durable.read(folder / ORIGIN))["host"]), folder)
+        except (Fail, ValueError, KeyError, TypeError) as error:
+            log.warning("a secret cannot be used", folder=str(folder), why=str(error)[:200])
+            return None
+        return found if self._clock.now() < found.not_after else None
+
     def _load(self, host: HostName, folder: Path) -> Secret:
         """Raises Fail: `cert.file-unreadable`, `cert.chain-broken`, `cert.key-mismatch`."""
         chain, key, told = folder / CHAIN, folder / KEY, folder / ORIGIN
@@ -130,16 +158,21 @@ class DiskSecrets:
         content = durable.read(told)
         try:
             data = json.loads(content)
-            origin = Origin(str(data["issuer"]), str(data["directory"]))
+            origin = Origin(str(data["issuer"]), str(data["directory"]), tuple(map(str, data.get("ordered", ()))))
         except (ValueError, KeyError, TypeError) as error:
             seen = Evidence(str(told), content[:200].decode(errors="replace"))
             raise Fail(FILE_UNREADABLE("it does not say where the certificate came from", seen)) from error
         return values.described(leaf, host, origin, chain, key)
 
 
+def _origin(issuer: str, directory: str, host: HostName, names: Names) -> Origin:
+    return Origin(issuer, directory, names if names not in ((), (host,)) else ())
+
+
 def _revision(certificates: tuple[x509.Certificate, ...], origin: Origin) -> str:
     """A name by content: the same chain from the same issuer is the same revision, however often it is staged."""
-    content = b"\0".join((values.chain_pem(certificates), origin.issuer.encode(), origin.directory.encode()))
+    told = (origin.issuer, origin.directory, *origin.ordered)
+    content = b"\0".join((values.chain_pem(certificates), *map(str.encode, told)))
     return f"{certificates[0].not_valid_before_utc:%Y%m%d}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 

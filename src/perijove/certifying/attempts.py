@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from perijove.certifying.moments import HOUR
 from perijove.certifying.progress import Progress, progress
-from perijove.domain.certificate_events import Certified, ChallengeSeen, Imported, Revoked, Served
+from perijove.domain.certificate_events import (
+    Certified,
+    ChallengeSeen,
+    Imported,
+    NameRefused,
+    OrderBegun,
+    Revoked,
+    Served,
+)
 from perijove.domain.certificates import HostName, OrderName
 from perijove.domain.events import Entry, Failed
 from perijove.domain.failures import Failure
@@ -89,17 +97,16 @@ class Attempts:
         imported = [entry.at for entry in self.of_host(host) if isinstance(entry.event, Imported)]
         return [one for one in row if not imported or one[0] > imported[-1]]
 
-    def refused(self, host: HostName, now: float) -> list[float]:
-        """Times of failed validations within the last hour."""
-        times: dict[str, float] = {}
-        for name in self.names(host, HOURS):
-            entries = self.entries(name)
+    def refused(self, host: HostName, now: float) -> dict[HostName, list[Entry]]:
+        """Failed validations within the last hour, by name; of a certificate with one name that is its host."""
+        told: dict[HostName, list[Entry]] = {}
+        for order in self.names(host, HOURS):
+            entries = self.entries(order)
             if entries and entries[-1].at < now - HOUR:
                 break
-            for entry in entries:
-                if isinstance(entry.event, ChallengeSeen) and entry.event.status == "invalid":
-                    times[entry.event.url] = entry.at
-        return list(times.values())
+            for name, entry in _refused(host, entries):
+                told.setdefault(name, []).append(entry)
+        return told
 
     def issued_and_not_served(self, host: HostName) -> Progress | None:
         """What the last attempt left: a certificate that could not be served, and need not be ordered again."""
@@ -130,6 +137,17 @@ class Attempts:
     def _end(self, order: OrderName) -> Entry | None:
         entries = self.entries(order)
         return entries[-1] if entries and ends(entries[-1].event) else None
+
+
+def _refused(host: HostName, entries: Sequence[Entry]) -> list[tuple[HostName, Entry]]:
+    """An attempt's; of several names each says its own."""
+    if any(isinstance(entry.event, OrderBegun) and entry.event.names for entry in entries):
+        return [(entry.event.host, entry) for entry in entries if isinstance(entry.event, NameRefused)]
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        if isinstance(entry.event, ChallengeSeen) and entry.event.status == "invalid":
+            seen[entry.event.url] = entry
+    return [(host, entry) for entry in seen.values()]
 
 
 def _good(end: Entry) -> bool:

@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from perijove.certifying.wanted import is_address
 from perijove.domain.certificate_failures import NO_CHALLENGE
 from perijove.domain.certificate_ports import Solver
-from perijove.domain.certificates import AuthorizationView, ChallengeAnswer, ChallengeType, ChallengeView, HostName
+from perijove.domain.certificates import (
+    AuthorizationView,
+    ChallengeAnswer,
+    ChallengeType,
+    ChallengeView,
+    HostName,
+    is_address,
+)
 from perijove.domain.failures import Evidence, Fail
 
 PREFERRED = (ChallengeType.HTTP, ChallengeType.TLS_ALPN, ChallengeType.DNS)

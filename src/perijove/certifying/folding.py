@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from perijove.certifying.attempts import host_of
 from perijove.certifying.issuer import FALLS_OVER
-from perijove.certifying.moments import moment, span
+from perijove.certifying.moments import listed, moment, span
 from perijove.certifying.records import (
     CertificateRecord,
     ChallengeRecord,
@@ -16,6 +16,7 @@ from perijove.certifying.records import (
     OrderRecord,
     SecretRecord,
 )
+from perijove.certifying.renewal import lacking
 from perijove.domain.certificate_events import (
     Certified,
     ChallengeAnswered,
@@ -26,6 +27,7 @@ from perijove.domain.certificate_events import (
     Issued,
     IssuerChosen,
     Looked,
+    NameRefused,
     OrderBegun,
     OrderPlaced,
     OrderSeen,
@@ -51,10 +53,10 @@ def order_record(name: str, entries: Sequence[Entry]) -> OrderRecord:
 
 def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
     match entry.event:
-        case OrderBegun(_, host, reason, message):
-            return replace(record, host=host, cause=reason, message=message, created_at=entry.at)
-        case Looked(failure):
-            return replace(record, failure=failure, reason=failure.message if failure else "")
+        case OrderBegun(_, host, reason, message, names):
+            return replace(record, host=host, cause=reason, message=message, created_at=entry.at, names=names)
+        case Looked() | NameRefused():
+            return _seen_of_name(record, entry.event)
         case IssuerChosen(issuer, directory, because):
             return replace(record, issuer=issuer, directory=directory, reason=because, step="ordering", failure=None)
         case OrderPlaced(_, directory, url, rehearsal):
@@ -87,13 +89,24 @@ def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
     return record
 
 
+def _seen_of_name(record: OrderRecord, event: Looked | NameRefused) -> OrderRecord:
+    """With what is wrong with a name, of several the first that is not well."""
+    failing = {**dict(record.failing), event.host: event.failure}
+    told = tuple((host, failure) for host, failure in failing.items() if failure is not None)
+    if isinstance(event, NameRefused):
+        return replace(record, failing=told)
+    failure = told[0][1] if told else None
+    reason = failure.message if failure else ""
+    return replace(record, failing=told if event.host else (), failure=failure, reason=reason)
+
+
 def _challenges_after(record: OrderRecord, entry: Entry) -> tuple[ChallengeRecord, ...]:
     """The attempt's challenges, once this has happened to one of them."""
     event, found = entry.event, {one.url: one for one in record.challenges}
     match event:
-        case ChallengePresented(kind, url, token):
+        case ChallengePresented(kind, url, token, host):
             known = found.get(url) or ChallengeRecord(
-                f"{record.name}-{len(found) + 1}", record.name, record.host, kind.value,
+                f"{record.name}-{len(found) + 1}", record.name, host or record.host, kind.value,
                 "pending", False, False, "", url, token, entry.at, 0,
             )  # fmt: skip
             found[url] = replace(known, presented=True, presented_at=entry.at, reason="the answer stands")
@@ -177,6 +190,7 @@ def certificate_record(standing: Standing, now: float) -> CertificateRecord:
         secret_record(secret) if secret else None, standing.trusted, standing.hsts,
         decision.again_at if decision and not decision.due else 0, decision.why if decision else "",
         0 if running else standing.next_attempt, failure, since, foreseen, last, standing.created_at,
+        standing.spec.also,
     )  # fmt: skip
 
 
@@ -207,8 +221,10 @@ def _verdict(
         parts.append(f"Not ready: the certificate ended {span(now - secret.not_after)} ago")
     else:
         parts.append("Not ready")
+    missing = lacking(standing.spec, secret) if ready and secret is not None else ()
     if failure is not None:
         what = "but a renewal would fail" if ready else "because it fails"
+        what = f"but without {listed(missing)}" if missing else what
         seen = f" (seen at {failure.evidence[0].where})" if failure.evidence else ""
         parts.append(f"{what} since {span(now - since)}: {failure.kind.title}: {failure.cause}{seen}. {failure.remedy}")
     elif running and standing.last is not None:
@@ -230,10 +246,10 @@ def _conditions(
     """Ready and Issuing, with the reasons that people know."""
     secret, last = standing.secret, standing.last
     if ready and secret is not None:
-        first = Condition(
-            "Ready", "True", "Ready", f"Certificate is up to date and good until {moment(secret.not_after)}",
-            secret.not_before,
-        )  # fmt: skip
+        message = f"Certificate is up to date and good until {moment(secret.not_after)}"
+        if missing := lacking(standing.spec, secret):
+            message += f", but without {listed(missing)}"
+        first = Condition("Ready", "True", "Ready", message, secret.not_before)
     elif standing.revoked is not None:
         first = Condition("Ready", "False", "Revoked", failure.message if failure else "", standing.revoked.at)
     elif secret is not None:

@@ -14,7 +14,15 @@ from perijove.certifying.renewal import ask_again
 from perijove.certifying.verdict import Verdict
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_events import Certified, Foreseen
-from perijove.domain.certificates import CertificateSpec, Confidence, Issuer, IssuerKind, RenewalWindow, Secret
+from perijove.domain.certificates import (
+    CertificateSpec,
+    Confidence,
+    HostName,
+    Issuer,
+    IssuerKind,
+    RenewalWindow,
+    Secret,
+)
 from perijove.domain.events import Entry
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
@@ -29,7 +37,7 @@ NEVER = float("inf")
 
 
 class Forecast:
-    """One host's."""
+    """One certificate's."""
 
     def __init__(
         self, way: CertificateWay, attempts: Attempts, journal: Journal, clock: Clock, spec: CertificateSpec
@@ -44,7 +52,8 @@ class Forecast:
         """Who signed it and can be asked for a window; None for what the operator gave, or settings do not name."""
         self._window_at = 0.0
         self._look_at = clock.now() + LOOK_FIRST
-        self._ill: bool | None = None
+        self._ill: set[HostName] | None = None
+        """Names that were not well at the last look."""
         self.window: RenewalWindow | None = None
         """When the CA would like the renewal; None where it does not say."""
         self.came_right = False
@@ -91,23 +100,29 @@ class Forecast:
             self._journal.append(host_subject(self._spec.host), foreseen)
 
     async def today(self) -> Verdict:
-        """What an order would meet now; nothing that a look from here saw before a certificate came all the same."""
+        """What an order would meet now, by the first name that is ill.
+
+        Nothing that a look from here saw before a certificate came all the same.
+        """
         try:
-            verdict = await self._way.looking.once(self._spec)
+            verdicts = await self._way.looking.once(self._spec)
         except Fail as error:
             return Verdict(error.failure, Confidence.CERTAIN, (), ())
-        return replace(verdict, failure=None) if self._known_from_inside(verdict) else verdict
+        known = {host: self._known_from_inside(host, verdict) for host, verdict in verdicts.items()}
+        told = [replace(one, failure=None) if known[host] else one for host, one in verdicts.items()]
+        return next((one for one in told if one.failure is not None), told[0])
 
     async def watch(self, *, ill: bool) -> None:
         """Look while a failed attempt waits for the next one; `ill` is what a look saw before it failed."""
-        self._ill = ill if self._ill is None else self._ill
+        before = set(self._spec.names if ill else ()) if self._ill is None else self._ill
         try:
             async with self._way.looking.at(self._spec) as look:
-                well = (await look()).failure is None
+                verdicts = await look(self._spec.names)
         except Fail as error:
             log.warning("a host cannot be looked at", host=self._spec.host, code=error.failure.kind.code)
             return
-        self.came_right, self._ill = self._ill and well, not well
+        self._ill = {host for host, verdict in verdicts.items() if verdict.failure is not None}
+        self.came_right = bool(before & verdicts.keys() - self._ill)
 
     def _by_whom(self, secret: Secret | None) -> Issuer | None:
         if secret is None or not secret.ari:
@@ -118,7 +133,7 @@ class Forecast:
     @property
     def looks(self) -> bool:
         """Whether there is anything that a look could find out."""
-        return asks_for_proof(self._spec.issuers) and self._way.looking.useful(self._spec)
+        return asks_for_proof(self._spec.issuers) and bool(self._way.looking.useful(self._spec))
 
     def _last(self) -> Foreseen | None:
         """What was foreseen last, unless a certificate came since."""
@@ -135,12 +150,13 @@ class Forecast:
                     return entry
         return None
 
-    def _known_from_inside(self, verdict: Verdict) -> bool:
+    def _known_from_inside(self, host: HostName, verdict: Verdict) -> bool:
         """Whether the last certificate came although this was what a look from here saw: outside, all is well."""
         good = self._certified()
         if verdict.failure is None or verdict.confidence is not Confidence.INSIDE or good is None:
             return False
-        looked = self._attempts.so_far(good.subject.partition("/")[2]).looked
+        key = host if self._spec.also else ""
+        looked = self._attempts.so_far(good.subject.partition("/")[2]).looked.get(key)
         return looked is not None and _code(looked.failure) == _code(verdict.failure)
 
 

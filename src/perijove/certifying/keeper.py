@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perijove.certifying.attempts import Attempts, host_of, host_subject, subject
 from perijove.certifying.files import FilesWatch
@@ -19,11 +19,21 @@ from perijove.certifying.moments import HOUR, MINUTE, moment
 from perijove.certifying.pausing import pause
 from perijove.certifying.renewal import IMPORTED, decide
 from perijove.certifying.schedule import next_attempt
+from perijove.certifying.selection import NOTHING, Served
+from perijove.certifying.serving import shown_for
 from perijove.certifying.wanted import wanted
 from perijove.certifying.way import Attempt, CertificateWay
 from perijove.domain.certificate_events import Imported, OrderBegun, Revoked
 from perijove.domain.certificate_failures import BUDGET_SPENT, VALIDATION_FAILED
-from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, OrderName, RenewalDecision, Secret
+from perijove.domain.certificates import (
+    CertificateSpec,
+    HostName,
+    IssuerKind,
+    OrderName,
+    RenewalDecision,
+    RenewalWindow,
+    Secret,
+)
 from perijove.domain.events import Failed
 from perijove.domain.failures import INTERRUPTED, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
@@ -38,6 +48,8 @@ WATCH = 1.5
 """Seconds between looks while a failed attempt waits for the next one."""
 FILES = 2.0
 """Seconds between looks at the operator's files."""
+BY_HAND = "ManuallyTriggered"
+"""Why an attempt begins that an operator asks for."""
 UNWRITTEN = MINUTE
 """Seconds until the next try where the journal cannot be written."""
 REASONS = {
@@ -142,6 +154,7 @@ class Certificates:
             await asyncio.wait(tasks)
 
     def _add(self, spec: CertificateSpec) -> Kept:
+        self.way.serving.adopt(spec)
         forecast = Forecast(self.way, self.attempts, self._journal, self._clock, spec)
         self._kept[spec.host] = kept = Kept(spec, forecast, FilesWatch(spec))
         return kept
@@ -159,7 +172,7 @@ class Certificates:
                     self._take_up(kept)
                 if not kept.judged:
                     kept.judged = True
-                    await self.way.serving.judge(kept.spec.host)
+                    await self.way.serving.judge(kept.spec)
                 await kept.forecast.ask_window()
                 if kept.attempt is None and (due := self._due(kept)):
                     self._begin(kept, due.reason, due.why)
@@ -218,10 +231,11 @@ class Certificates:
         host = kept.spec.host
         left = self.attempts.issued_and_not_served(host)
         name = self.attempts.next_name(host)
-        self._journal.append(subject(name), OrderBegun(name, host, reason, message))
+        names = kept.spec.names if kept.spec.also else ()
+        self._journal.append(subject(name), OrderBegun(name, host, reason, message, names))
         if left is not None and left.issued is not None and reason != "FilesChanged":
             staged = self.way.secrets.staged(host, left.issued.revision)
-            if staged is not None and not decide(kept.spec, staged, self._clock.now()).due:
+            if staged is not None and not self._stands(kept, staged, None).due:
                 self._journal.append(subject(name), left.issued)
         kept.attempt = self._attempt(kept, name, forced=forced)
         kept.files.taken()
@@ -230,7 +244,23 @@ class Certificates:
     def _attempt(self, kept: Kept, name: OrderName, *, forced: bool = False) -> Attempt:
         host = kept.spec.host
         past = self.attempts.so_far(name)
-        return Attempt(name, kept.spec, past, forced, lambda: self.attempts.refused(host, self._clock.now()))
+
+        def served() -> Served:
+            standing = self._stands(kept, self.way.serving.current(host), kept.forecast.window)
+            return replace(standing, due=standing.due or past.reason == BY_HAND)
+
+        refused = lambda: self.attempts.refused(host, self._clock.now())  # noqa: E731
+        return Attempt(name, kept.spec, past, forced, refused, served)
+
+    def _stands(self, kept: Kept, secret: Secret | None, window: RenewalWindow | None) -> Served:
+        """A certificate beside the names that are wanted."""
+        names = shown_for(kept.spec, secret) if secret is not None else ()
+        if secret is None or not names:
+            return NOTHING
+        now = self._clock.now()
+        due = decide(replace(kept.spec, host=names[0], also=names[1:]), secret, now, window).due
+        left = (secret.not_after - now) / (secret.not_after - secret.not_before)
+        return Served(frozenset(names), left, due)
 
     async def _run(self, kept: Kept) -> None:
         """Run the attempt to its end, each event written down."""
@@ -295,7 +325,7 @@ class Certificates:
         if not kept.taken_up:
             self._take_up(kept)
         if kept.attempt is None:
-            self._begin(kept, "ManuallyTriggered", "an operator asked for it", forced=force)
+            self._begin(kept, BY_HAND, "an operator asked for it", forced=force)
         elif force:
             kept.attempt.forced = True
         kept.bell.set()
@@ -327,8 +357,8 @@ class Certificates:
     async def import_(self, host: HostName, chain: bytes, key: bytes, origin: str) -> Secret:
         """Serve the operator's certificate until it is due; `origin` says where it was. Raises Fail: `cert.*`."""
         kept = self.kept(host)
-        secret = self.way.secrets.take(host, chain, key, IMPORTED)
-        self._journal.append(host_subject(host), await self.way.serving.show(secret))
+        secret = self.way.secrets.take(host, chain, key, IMPORTED, kept.spec.names)
+        self._journal.append(host_subject(host), await self.way.serving.show(kept.spec, secret))
         await self.way.serving.keep(secret)
         self._journal.append(host_subject(host), Imported(secret.revision, origin))
         kept.forecast.begin_anew()

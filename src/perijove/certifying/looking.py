@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -22,6 +22,7 @@ from perijove.domain.certificates import (
     ChallengeAnswer,
     ChallengeType,
     Confidence,
+    HostName,
     Issuer,
     IssuerKind,
     Sighting,
@@ -34,6 +35,7 @@ FRESH, FRESH_CLOCK = 600.0, 10.0
 AT_ONCE = 32
 """Hosts that are looked at in the same moment."""
 Look = Callable[[], Awaitable[Verdict]]
+Looks = Callable[[Collection[HostName]], Awaitable[Mapping[HostName, Verdict]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,26 @@ class Looking:
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._eyes = asyncio.Semaphore(AT_ONCE)
 
-    def useful(self, spec: CertificateSpec) -> bool:
-        """Whether there is anything to look at: dns-01 alone shows nothing at the host."""
-        kinds = possible(spec.host, spec.challenges, self._solvers)
-        return any(kind is not ChallengeType.DNS for kind in kinds)
+    def useful(self, spec: CertificateSpec) -> tuple[HostName, ...]:
+        """Names at which there is anything to look at: dns-01 alone shows nothing at the host."""
+        kinds = {name: possible(name, spec.challenges, self._solvers) for name in spec.names}
+        return tuple(name for name in spec.names if any(kind is not ChallengeType.DNS for kind in kinds[name]))
 
     @asynccontextmanager
-    async def at(self, spec: CertificateSpec) -> AsyncIterator[Look]:
-        """A look at the host, as often as it is called; what is put up for it goes at the end."""
-        kinds = possible(spec.host, spec.challenges, self._solvers)
+    async def at(self, spec: CertificateSpec) -> AsyncIterator[Looks]:
+        """Looks at names, as often as it is called; what is put up for them goes at the end."""
+        async with AsyncExitStack() as stack:
+            looks = {name: await stack.enter_async_context(self._at(spec, name)) for name in self.useful(spec)}
+
+            async def look(names: Collection[HostName]) -> Mapping[HostName, Verdict]:
+                asked = [name for name in names if name in looks]
+                return dict(zip(asked, await asyncio.gather(*(looks[name]() for name in asked)), strict=True))
+
+            yield look
+
+    @asynccontextmanager
+    async def _at(self, spec: CertificateSpec, host: HostName) -> AsyncIterator[Look]:
+        kinds = possible(host, spec.challenges, self._solvers)
         token = secrets.token_urlsafe(32)
         expected = f"{token}.{secrets.token_urlsafe(32)}"
         directory = next((one.directory for one in spec.issuers if one.kind is IssuerKind.ACME), "")
@@ -87,7 +100,7 @@ class Looking:
             if offer.trouble is not None and offer.trouble.kind.code == CLOCK_WRONG.code:
                 return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
             async with self._eyes:
-                seen = await self._sight.look(spec.host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
+                seen = await self._sight.look(host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
                 verdict = self._judged(seen, offer, tuple(kinds))
                 if verdict.failure is not None:  # by an old answer, maybe
                     newer = await self._sight.past_caches(seen, token, tls=ChallengeType.TLS_ALPN in kinds)
@@ -99,19 +112,19 @@ class Looking:
         async with AsyncExitStack() as stack:
             for kind in kinds:
                 if kind is not ChallengeType.DNS:
-                    answer = ChallengeAnswer(spec.host, kind, token, expected, directory)
+                    answer = ChallengeAnswer(host, kind, token, expected, directory)
                     await stack.enter_async_context(standing(self._solvers[kind], answer))
             yield look
 
-    async def once(self, spec: CertificateSpec) -> Verdict:
+    async def once(self, spec: CertificateSpec) -> Mapping[HostName, Verdict]:
         """One look, for a forecast: a CA that cannot be asked today is a failure too."""
         issuer = spec.issuers[0]
         try:
             await self._authorities(issuer, issuer.directory).directory()
         except Fail as error:
-            return Verdict(error.failure, Confidence.CERTAIN, (), ())
+            return {spec.host: Verdict(error.failure, Confidence.CERTAIN, (), ())}
         async with self.at(spec) as look:
-            return await look()
+            return await look(spec.names)
 
     def _judged(self, seen: Sighting, offer: Offer, allowed: tuple[ChallengeType, ...]) -> Verdict:
         return judge(

@@ -1,7 +1,8 @@
-"""Times in words, for the sentences that people read: `12 s`, `61 d`, `2026-12-01 14:03 UTC`. Pure."""
+"""Times and names in words, for sentences: `12 s`, `2026-12-01 14:03 UTC`, `a, b, c and 7 more`. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -19,3 +20,8 @@ def span(seconds: float) -> str:
 def moment(at: float) -> str:
     """A point in time to the minute, in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first ones by name."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

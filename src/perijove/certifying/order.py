@@ -6,10 +6,10 @@ RFC 8555, 7.1.6 has the states. Authorizations that the CA finds valid already a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from perijove.certifying.moments import span
+from perijove.certifying.moments import listed, span
 from perijove.domain.certificate_failures import CA_SLOW, CAA_FORBIDS, ORDER_INVALID, VALIDATION_FAILED
 from perijove.domain.certificates import AuthorizationView, ChallengeView, HostName, OrderStatus, OrderView, Problem
 from perijove.domain.failures import Evidence, Failure
@@ -22,7 +22,9 @@ TOO_SLOW, TOO_SLOW_LOOK = 60.0, 10.0
 """Seconds after which it is a failure to be told, and between looks from then on."""
 PATIENCE = 86400.0
 """Seconds after which an order that ends nowhere is given up, where the CA names no end of it."""
-_SHOWN = 4000
+VERDICTS = 10.0
+"""Seconds for which an order that is refused for one name waits for what the CA says of the others."""
+_SHOWN, _TOLD = 4000, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,16 @@ class LookAtAuthorizations:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Put one of its challenges' answers where the CA looks."""
+    """Put an answer to one challenge of each where the CA looks."""
 
-    authorization: AuthorizationView
+    authorizations: tuple[AuthorizationView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell the CA to look at a challenge, by its URL."""
+    """Tell the CA to look at challenges, by their URLs."""
 
-    challenge: str
+    challenges: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class GiveUp:
     """This order brings no certificate."""
 
     failure: Failure
+    refused: tuple[tuple[HostName, Failure], ...] = ()
+    """What is wrong with each name that is to blame, where the certificate has several."""
 
 
 Step = LookAtAuthorizations | Present | Answer | LookAgain | Finalize | Download | Done | GiveUp
@@ -100,6 +104,8 @@ class Known:
     answered: frozenset[str] = frozenset()
     """Challenges that the CA was told to look at."""
     rehearsal: bool = False
+    several: bool = False
+    """Whether the certificate has several names."""
 
     def seen(self, now: float, order: OrderView | None = None, *views: AuthorizationView) -> Known:
         """After the CA was asked again."""
@@ -114,7 +120,7 @@ def next_step(known: Known, now: float) -> Step:
     order = known.order
     unseen = tuple(url for url in order.authorizations if url not in known.authorizations)
     if order.status in (OrderStatus.INVALID, OrderStatus.ERRORED):
-        return LookAtAuthorizations(unseen) if unseen and not order.problem else GiveUp(_ended(known))
+        return LookAtAuthorizations(unseen) if unseen and not order.problem else _ended(known)
     if known.rehearsal and order.status in (OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID):
         return Done()
     if order.status is OrderStatus.READY:
@@ -128,18 +134,17 @@ def next_step(known: Known, now: float) -> Step:
 
 def _pending(known: Known, now: float) -> Step:
     views = [known.authorizations[url] for url in known.order.authorizations]
-    for view in views:
-        if view.status not in ("pending", "valid"):
-            return GiveUp(_refused(known, view))
     pending = [view for view in views if view.status == "pending"]
-    for view in pending:
-        if view.url not in known.presented:
-            return Present(view)
-    for view in pending:
-        chosen = next((one for one in view.challenges if one.url == known.presented[view.url]), None)
-        if chosen is not None and chosen.status == "pending" and chosen.url not in known.answered:
-            return Answer(chosen.url)
-    return _again(known, now, tuple(view.url for view in pending))
+    again = tuple(view.url for view in pending)
+    if refused := [view for view in views if view.status not in ("pending", "valid")]:
+        looks = any(one.url in known.answered for view in pending for one in view.challenges)
+        return _again(known, now, again) if looks and now - known.since < VERDICTS else _refused(known, refused)
+    if unshown := tuple(view for view in pending if view.url not in known.presented):
+        return Present(unshown)
+    chosen = [one for view in pending for one in view.challenges if one.url == known.presented[view.url]]
+    if untold := tuple(one.url for one in chosen if one.status == "pending" and one.url not in known.answered):
+        return Answer(untold)
+    return _again(known, now, again)
 
 
 def _again(known: Known, now: float, authorizations: tuple[str, ...] = ()) -> Step:
@@ -151,7 +156,8 @@ def _again(known: Known, now: float, authorizations: tuple[str, ...] = ()) -> St
 
 def _pause(known: Known, lasted: float) -> float:
     if lasted < SLOW:
-        return float(min(FIRST_LOOK * GROWTH ** min(known.looks, 20), LONGEST_LOOK))
+        first = FIRST_LOOK * max(len(known.order.authorizations), 1)
+        return float(min(first * GROWTH ** min(known.looks, 20), LONGEST_LOOK))
     return max(known.order.look_again, LONGEST_LOOK if lasted < TOO_SLOW else TOO_SLOW_LOOK)
 
 
@@ -200,28 +206,36 @@ def _where(known: Known) -> Evidence:
     return Evidence(known.order.url, known.order.status.value)
 
 
-def _ended(known: Known) -> Failure:
+def _ended(known: Known) -> GiveUp:
     """Why an order is invalid: an authorization's challenge knows best, then the order itself."""
-    for view in known.authorizations.values():
-        if any(challenge.problem for challenge in view.challenges):
-            return _refused(known, view)
+    views = known.authorizations.values()
+    if refused := [view for view in views if any(challenge.problem for challenge in view.challenges)]:
+        return _refused(known, refused)
     problem = known.order.problem
     if problem is None:
-        return ORDER_INVALID("it gives no reason", _where(known))
+        return GiveUp(ORDER_INVALID("it gives no reason", _where(known)))
     told = evidence(problem, known.order.url)
     cause = f"it says: {problem.detail or problem.type}"
-    return CAA_FORBIDS(cause, told) if problem.type.endswith(":caa") else ORDER_INVALID(cause, told)
+    return GiveUp(CAA_FORBIDS(cause, told) if problem.type.endswith(":caa") else ORDER_INVALID(cause, told))
 
 
-def _refused(known: Known, view: AuthorizationView) -> Failure:
-    """Why an authorization is not to be had."""
+def _refused(known: Known, views: Sequence[AuthorizationView]) -> GiveUp:
+    """Why authorizations are not to be had, by the first of them."""
+    failures = [_refusal(view, f"{view.name}: " if known.several else "") for view in views]
+    first, *others = failures
+    if not known.several:
+        return GiveUp(first)
+    cause = f"{first.cause}; likewise {listed([view.name for view in views[1:]])}" if others else first.cause
+    told = tuple(one for failure in failures for one in failure.evidence)
+    each = zip((view.name for view in views), failures, strict=True)
+    return GiveUp(replace(first, cause=cause, evidence=told[:_TOLD]), tuple(each))
+
+
+def _refusal(view: AuthorizationView, named: str) -> Failure:
     for challenge in view.challenges:
         if (problem := challenge.problem) is not None:
-            told, cause = (
-                evidence(problem, challenge.url),
-                f"by {challenge.type} it says: {problem.detail or problem.type}",
-            )
+            told = evidence(problem, challenge.url)
+            cause = f"{named}by {challenge.type} it says: {problem.detail or problem.type}"
             return CAA_FORBIDS(cause, told) if problem.type.endswith(":caa") else VALIDATION_FAILED(cause, told)
-    return ORDER_INVALID(
-        f"the authorization of {view.host} is {view.status}, and it gives no reason", Evidence(view.url, view.status)
-    )
+    cause = f"the authorization of {view.host} is {view.status}, and it gives no reason"
+    return ORDER_INVALID(cause, Evidence(view.url, view.status))

@@ -7,9 +7,10 @@ asked, so that a restart goes on with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from perijove.certifying.challenge import Solvers, choose, possible, standing
 from perijove.certifying.order import (
@@ -36,6 +37,7 @@ from perijove.domain.certificate_events import (
     ChallengePresented,
     ChallengeSeen,
     Issued,
+    NameRefused,
     OrderPlaced,
     OrderSeen,
     Waiting,
@@ -54,6 +56,7 @@ from perijove.domain.certificates import (
     CertificateSpec,
     ChallengeAnswer,
     ChallengeType,
+    HostName,
     Issuer,
     OrderName,
     OrderStatus,
@@ -67,6 +70,10 @@ PASSING = frozenset({ACME_UNREACHABLE.code, ACME_UNAVAILABLE.code, ACME_RATE_LIM
 """Failures of a look at an order in hand that are worth another look."""
 MAY_BE_OURS = frozenset({VALIDATION_FAILED.code, ORDER_INVALID.code, CA_SLOW.code})
 """Ends of an order in hand that a stop of the service can bring about."""
+_Asked = TypeVar("_Asked")
+_Told = TypeVar("_Told")
+AT_ONCE = 10
+"""Names of one order that the CA is asked about in the same moment."""
 MISSED, MISSED_LOOK = 60.0, 5.0
 """Seconds for which looks may fail before the order is let go, and between them where the CA names no time."""
 
@@ -77,13 +84,15 @@ class Ask:
 
     attempt: OrderName
     spec: CertificateSpec
+    names: tuple[HostName, ...]
+    """For which of the wish's names."""
     issuer: Issuer
     directory: str
     rehearsal: bool = False
     replaces: str = ""
     """Identifier of the certificate that is replaced (RFC 9773, 5); `` for none."""
-    seen_open: tuple[ChallengeType, ...] | None = None
-    """By the last look; None where nobody looked."""
+    seen_open: Mapping[HostName, tuple[ChallengeType, ...]] = field(default_factory=dict)
+    """By the last look at each name; without those that nobody looked at."""
     placed: Placed | None = None
     """An order in hand, to go on with."""
 
@@ -107,28 +116,25 @@ class Ordering:
         self._told = 0
         """How often the state that lasts was told."""
         self._missed_since: float | None = None
+        self._not_shown: Fail | None = None
+        """Why an answer could not be put up."""
 
     async def run(self) -> AsyncGenerator[CertificateEvent, None]:
         """Events to `Issued`, or for a rehearsal to an `OrderSeen` that has shown enough.
 
         Raises Fail: `cert.*` for an order that brings no certificate, `platform.disk-full`.
         """
-        ask, now = self._ask, self._clock.now()
+        ask, now, several = self._ask, self._clock.now(), bool(self._ask.spec.also)
         if ask.placed is None:
-            order = await self._authority.new_order((ask.spec.host,), ask.issuer.profile, ask.replaces)
-            yield OrderPlaced(ask.issuer.name, ask.directory, order.url, ask.rehearsal, order.expires)
-            status = OrderStatus.PENDING
+            order = await self._authority.new_order(ask.names, ask.issuer.profile, ask.replaces)
+            names = ask.names if several else ()
+            yield OrderPlaced(ask.issuer.name, ask.directory, order.url, ask.rehearsal, order.expires, names)
         else:
             order = await self._authority.order(ask.placed.order.url)
-            status = ask.placed.status or OrderStatus.PENDING
-        self._known = Known(
-            ask.spec.host,
-            order,
-            now,
-            self._clock.now(),
-            answered=ask.placed.answered if ask.placed else frozenset(),
-            rehearsal=ask.rehearsal,
-        )
+        status = (ask.placed and ask.placed.status) or OrderStatus.PENDING
+        answered = ask.placed.answered if ask.placed else frozenset[str]()
+        known = Known(ask.spec.host, order, now, self._clock.now(), answered=answered)
+        self._known = replace(known, rehearsal=ask.rehearsal, several=several)
         if order.status is not status:
             yield OrderSeen(order.status, order.problem)
         async with AsyncExitStack() as answers, self._turn:
@@ -139,11 +145,16 @@ class Ordering:
                 if isinstance(step, Done):
                     return
                 if isinstance(step, GiveUp):
-                    raise Fail(self._given_up(step.failure))
+                    told = self._given_up(step.failure)
+                    for host, failure in step.refused if told is step.failure else ():
+                        yield NameRefused(host, failure)
+                    raise Fail(told)
                 for event in await self._taken(step, answers):
                     yield event
                     if isinstance(event, Issued):
                         return
+                if self._not_shown is not None:
+                    raise self._not_shown
 
     def _given_up(self, failure: Failure) -> Failure:
         """Why the order brings nothing; not held against the host where nobody was here to answer."""
@@ -158,16 +169,15 @@ class Ordering:
         match step:
             case LookAtAuthorizations(urls):
                 return await self._looked(urls)
-            case Present(view):
-                return [await self._presented(view, answers)]
-            case Answer(challenge):
+            case Present(views):
+                return await _each(lambda view: self._presented(view, answers), views)
+            case Answer(challenges):
                 await self._turn.enter_async_context(self._turns.look())
                 # The key's way to the disk takes as long as the CA's answer, and needs nothing of it.
-                await asyncio.gather(self._authority.answer(challenge), self._requested())
-                self._known = replace(
-                    self._known, answered=self._known.answered | {challenge}, since=self._clock.now(), looks=0
-                )
-                return [ChallengeAnswered(challenge)]
+                await asyncio.gather(_each(self._authority.answer, challenges), self._requested())
+                answered = self._known.answered.union(challenges)
+                self._known = replace(self._known, answered=answered, since=self._clock.now(), looks=0)
+                return [ChallengeAnswered(challenge) for challenge in challenges]
             case Finalize():
                 return self._seen(await self._authority.finalize(self._known.order, await self._requested()))
             case Download(url):
@@ -182,13 +192,14 @@ class Ordering:
     async def _requested(self) -> bytes:
         """The request for the certificate; its key is on the disk then."""
         if self._request is None:
-            self._request = await self._disk(lambda: self._secrets.request(self._ask.attempt, self._ask.spec.host))
+            attempt, host, names = self._ask.attempt, self._ask.spec.host, self._ask.names
+            self._request = await self._disk(lambda: self._secrets.request(attempt, host, names))
         return self._request
 
     async def _looked(self, urls: tuple[str, ...]) -> list[CertificateEvent]:
         """Ask for these authorizations, or for the order where there are none or all are valid now."""
         try:
-            views = [await self._authority.authorization(url) for url in urls]
+            views = await _each(self._authority.authorization, urls)
             shown = [view.status == "valid" for view in views]
             order = None if views and not all(shown) else await self._authority.order(self._known.order.url)
             self._missed_since = None
@@ -234,23 +245,47 @@ class Ordering:
         return Waiting(state_in_words(self._known, now), slowness(self._known, now), max(until, now))
 
     async def _presented(self, view: AuthorizationView, answers: AsyncExitStack) -> CertificateEvent:
+        """One name's answer is put up; where it cannot be, that is told by name before the order fails."""
+        spec = self._ask.spec
+        host = view.name if spec.also else spec.host
+        try:
+            return await self._put_up(view, host, answers)
+        except Fail as fail:
+            if not spec.also or not fail.failure.kind.code.startswith("cert."):
+                raise
+            self._not_shown = Fail(replace(fail.failure, cause=f"{host}: {fail.failure.cause}"))
+            return NameRefused(host, fail.failure)
+
+    async def _put_up(self, view: AuthorizationView, host: HostName, answers: AsyncExitStack) -> CertificateEvent:
         spec, before = self._ask.spec, self._ask.placed.presented if self._ask.placed else frozenset()
-        kinds = possible(spec.host, spec.challenges, self._solvers)
+        kinds = possible(host, spec.challenges, self._solvers)
         usable = [one for one in view.challenges if one.type in kinds]
         challenge = next((one for one in usable if one.url in before), None)
-        challenge = challenge or choose(view, kinds, self._ask.seen_open)
+        challenge = challenge or choose(view, kinds, self._ask.seen_open.get(host))
         kind = ChallengeType(challenge.type)
         account = await self._authority.account()
         authorization = f"{challenge.token}.{account.thumbprint}"
-        answer = ChallengeAnswer(spec.host, kind, challenge.token, authorization, self._ask.directory)
+        answer = ChallengeAnswer(host, kind, challenge.token, authorization, self._ask.directory)
         await answers.enter_async_context(standing(self._solvers[kind], answer))
         self._known = replace(self._known, presented={**self._known.presented, view.url: challenge.url})
-        return ChallengePresented(kind, challenge.url, challenge.token)
+        return ChallengePresented(kind, challenge.url, challenge.token, host if spec.also else "")
 
     async def _downloaded(self, url: str) -> CertificateEvent:
         ask = self._ask
         chain = await self._authority.certificate(url)
         secret = await self._disk(
-            lambda: self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory)
+            lambda: self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory, ask.names)
         )
         return Issued(secret.revision, ask.issuer.name, secret.serial, secret.not_before, secret.not_after)
+
+
+async def _each(ask: Callable[[_Asked], Awaitable[_Told]], of: Sequence[_Asked]) -> list[_Told]:
+    """Ask for each, some at once; the first that fails is raised once all of those are through."""
+    told: list[_Told] = []
+    for first in range(0, len(of), AT_ONCE):
+        answers = await asyncio.gather(*map(ask, of[first : first + AT_ONCE]), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            told.append(answer)
+    return told

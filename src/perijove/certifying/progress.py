@@ -5,7 +5,7 @@ A way that goes on after a crash reads this and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from perijove.domain.certificate_events import (
@@ -15,11 +15,13 @@ from perijove.domain.certificate_events import (
     Issued,
     IssuerChosen,
     Looked,
+    NameRefused,
+    OrderBegun,
     OrderPlaced,
     OrderSeen,
     Served,
 )
-from perijove.domain.certificates import ChallengeType, OrderStatus
+from perijove.domain.certificates import ChallengeType, HostName, OrderStatus
 from perijove.domain.events import Event
 
 REHEARSED = (OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
@@ -37,6 +39,8 @@ class Placed:
     """URLs of the challenges whose answers were put up."""
     answered: frozenset[str] = frozenset()
     """URLs of those that the CA was told to look at."""
+    refused: frozenset[HostName] = frozenset()
+    """Names to blame for its end, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,18 @@ class Presented:
     directory: str
     type: ChallengeType
     token: str
+    host: HostName = ""
+    """`` where the certificate has one name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What an attempt's events so far say."""
 
-    looked: Looked | None = None
+    reason: str = ""
+    """Why it began."""
+    looked: Mapping[HostName, Looked] = field(default_factory=dict)
+    """The last look at each name, by its `host`."""
     issuer: str = ""
     """Who is asked; `` before anybody is."""
     placed: Placed | None = None
@@ -70,30 +79,39 @@ class Progress:
 
 def after(progress: Progress, event: Event) -> Progress:
     """Once this has happened too."""
-    placed = progress.placed
     match event:
+        case OrderBegun(reason=reason):
+            return replace(progress, reason=reason)
         case Looked():
-            return replace(progress, looked=event)
+            return replace(progress, looked={**progress.looked, event.host: event})
         case IssuerChosen(issuer):
             return replace(progress, issuer=issuer, placed=None, rehearsed=False)
         case OrderPlaced():
             return replace(progress, placed=Placed(event))
-        case ChallengePresented(kind, url, token) if placed:
-            answer = Presented(placed.order.issuer, placed.order.directory, kind, token)
-            placed = replace(placed, presented=placed.presented | {url})
-            return replace(progress, placed=placed, presented=progress.presented | {answer})
-        case ChallengeAnswered(url) if placed:
-            return replace(progress, placed=replace(placed, answered=placed.answered | {url}))
-        case OrderSeen(status) if placed:
-            if placed.order.rehearsal and status in REHEARSED:
-                return replace(progress, placed=None, rehearsed=True)
-            return replace(progress, placed=replace(placed, status=status))
         case Issued():
             return replace(progress, issued=event)
         case Served():
             return replace(progress, served=True)
         case HookRan(command):
             return replace(progress, hooks=progress.hooks | {command})
+    return _after(progress, progress.placed, event) if progress.placed else progress
+
+
+def _after(progress: Progress, placed: Placed, event: Event) -> Progress:
+    """Once this has happened to the order in hand."""
+    match event:
+        case ChallengePresented(kind, url, token, host):
+            answer = Presented(placed.order.issuer, placed.order.directory, kind, token, host)
+            placed = replace(placed, presented=placed.presented | {url})
+            return replace(progress, placed=placed, presented=progress.presented | {answer})
+        case ChallengeAnswered(url):
+            return replace(progress, placed=replace(placed, answered=placed.answered | {url}))
+        case NameRefused(host):
+            return replace(progress, placed=replace(placed, refused=placed.refused | {host}))
+        case OrderSeen(status):
+            if placed.order.rehearsal and status in REHEARSED:
+                return replace(progress, placed=None, rehearsed=True)
+            return replace(progress, placed=replace(placed, status=status))
     return progress
 
 

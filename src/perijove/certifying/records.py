@@ -78,6 +78,10 @@ class OrderRecord:
     created_at: float
     ended_at: float
     challenges: tuple[ChallengeRecord, ...]
+    names: tuple[HostName, ...] = ()
+    """All that the certificate was to have, where they are several."""
+    failing: tuple[tuple[HostName, Failure], ...] = ()
+    """What keeps single ones of several names out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class IssuerRecord:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRecord:
-    """One host's certificate. Columns: NAME READY SECRET AGE; wide: ISSUER STATUS EXPIRES RENEWAL."""
+    """A certificate, called by its first name. Columns: NAME READY SECRET AGE; wide: ISSUER STATUS EXPIRES RENEWAL."""
 
     name: HostName
     verdict: str
@@ -152,3 +156,5 @@ class CertificateRecord:
     order: OrderRecord | None
     """The last attempt."""
     created_at: float
+    also: tuple[HostName, ...] = ()
+    """Further names of the same certificate."""

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import hashlib
 
-from perijove.certifying.moments import DAY, HOUR, moment, span
-from perijove.domain.certificates import CertificateSpec, IssuerKind, RenewalDecision, RenewalWindow, Secret
+from perijove.certifying.moments import DAY, HOUR, listed, moment, span
+from perijove.domain.certificates import (
+    CertificateSpec,
+    HostName,
+    IssuerKind,
+    RenewalDecision,
+    RenewalWindow,
+    Secret,
+    covers,
+)
 
 IMPORTED = "imported"
 """The issuer of a certificate that the operator gave by hand: right for every host, until it is due."""
@@ -46,17 +54,24 @@ def ask_again(window: RenewalWindow | None) -> float:
 
 def _changed(spec: CertificateSpec, secret: Secret) -> tuple[str, str] | None:
     """Reason and sentence where the settings want another certificate than the one that stands."""
-    if spec.host not in secret.names:
-        return "IncorrectCertificate", f"the certificate is for {', '.join(secret.names)}, not for {spec.host}"
+    if missing := lacking(spec, secret):
+        return "IncorrectCertificate", f"the certificate is for {listed(secret.names)}, not for {listed(missing)}"
     if secret.issuer == IMPORTED:
         return None
     right = [issuer for issuer in spec.issuers if issuer.name == secret.issuer]
     if not right:
         wanted = ", ".join(issuer.name for issuer in spec.issuers)
         return "IncorrectIssuer", f"the certificate is from {secret.issuer}, the settings say {wanted}"
+    if right[0].kind is not IssuerKind.FILES and (gone := [one for one in secret.ordered if one not in spec.names]):
+        return "IncorrectCertificate", f"the settings do not name {listed(gone)} any more"
     if right[0].kind is IssuerKind.ACME and right[0].directory != secret.directory:
         return "IncorrectIssuer", f"the certificate is from {secret.directory}, the settings say {right[0].directory}"
     return None
+
+
+def lacking(spec: CertificateSpec, secret: Secret) -> tuple[HostName, ...]:
+    """Names that are wanted, and that the certificate is not for."""
+    return tuple(name for name in spec.names if not covers(secret.names, name))
 
 
 def _of_files(spec: CertificateSpec, secret: Secret) -> bool:

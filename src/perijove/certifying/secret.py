@@ -27,7 +27,7 @@ from perijove.domain.certificate_failures import (
     NAMES_MISSING,
     NOT_VALID_NOW,
 )
-from perijove.domain.certificates import HostName, Secret
+from perijove.domain.certificates import HostName, Secret, covers
 from perijove.domain.failures import Evidence, Fail
 
 CLOCK_GRACE = 300.0
@@ -38,10 +38,12 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who a chain came from: the issuer's name, and the ACME directory, `` for others."""
+    """Who a chain came from: the issuer's name, and the ACME directory, `` for others; and what for."""
 
     issuer: str
     directory: str
+    ordered: tuple[HostName, ...] = ()
+    """Names that it was got for, where they are several."""
 
 
 def new_key() -> bytes:
@@ -109,14 +111,13 @@ def check_key(leaf: x509.Certificate, key: bytes, where: str) -> None:
         raise Fail(KEY_MISMATCH(f"it belongs to another one than that of {_known_as(leaf)}", seen))
 
 
-def check_names(leaf: x509.Certificate, host: HostName, where: str) -> None:
-    """Whether the certificate holds the host; a wildcard holds one label. Raises Fail: `cert.names-missing`."""
+def check_names(leaf: x509.Certificate, hosts: tuple[HostName, ...], where: str) -> None:
+    """Whether the certificate holds these hosts; a wildcard holds one label. Raises Fail: `cert.names-missing`."""
     held = names(leaf)
-    wildcard = "*." + host.partition(".")[2]
-    wanted = {written(host)} | ({written(wildcard)} if _is_name(host) and not host.startswith("*.") else set())
-    if wanted.isdisjoint(map(written, held)):
+    if missing := [host for host in hosts if not covers(held, host)]:
         seen = Evidence(where, "its names: " + (", ".join(held)[:500] or "none"))
-        raise Fail(NAMES_MISSING(f"{host} is not among them", seen))
+        others = f", nor are {len(missing) - 1} others that it should be for" if len(missing) > 1 else ""
+        raise Fail(NAMES_MISSING(f"{missing[0]} is not among them{others}", seen))
 
 
 def check_time(leaf: x509.Certificate, now: float, where: str) -> None:
@@ -131,15 +132,15 @@ def check_time(leaf: x509.Certificate, now: float, where: str) -> None:
     raise Fail(NOT_VALID_NOW(cause, seen))
 
 
-def verified(chain: bytes, key: bytes, host: HostName, now: float) -> tuple[x509.Certificate, ...]:
-    """The certificates of a chain that is whole, the key's, for the host and valid at `now`; leaf first.
+def verified(chain: bytes, key: bytes, hosts: tuple[HostName, ...], now: float) -> tuple[x509.Certificate, ...]:
+    """The certificates of a chain that is whole, the key's, for these hosts and valid at `now`; leaf first.
 
     Raises Fail: `cert.file-unreadable`, `cert.chain-broken`, `cert.key-mismatch`, `cert.names-missing`,
     `cert.not-valid-now`.
     """
     certificates = read_chain(chain, "chain")
     check_key(certificates[0], key, "private key")
-    check_names(certificates[0], host, "certificate")
+    check_names(certificates[0], hosts, "certificate")
     check_time(certificates[0], now, "certificate")
     return certificates
 
@@ -173,6 +174,7 @@ def described(leaf: x509.Certificate, host: HostName, origin: Origin, chain: Pat
         ari=ari(leaf),
         chain=chain,
         key=key,
+        ordered=origin.ordered,
     )
 
 
@@ -184,14 +186,6 @@ def names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> tup
         return ()
     addresses = [str(address) for address in held.get_values_for_type(x509.IPAddress)]
     return (*held.get_values_for_type(x509.DNSName), *addresses)
-
-
-def written(name: str) -> str:
-    """A name or an address in the one way of writing it, so that equal ones are equal texts."""
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        return name.lower().rstrip(".")
 
 
 def serial(certificate: x509.Certificate) -> str:
@@ -231,10 +225,6 @@ def _known_as(certificate: x509.Certificate) -> str:
 
 def _text(name: x509.Name) -> str:
     return name.rfc4514_string()[:200]
-
-
-def _is_name(host: HostName) -> bool:
-    return isinstance(general_name(host), x509.DNSName)
 
 
 def _beginning(where: str, content: bytes, error: ValueError) -> Evidence:

@@ -5,6 +5,7 @@ The old one stays the host's current one until a handshake on the real port has 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from perijove.certifying.turns import Turns
@@ -12,7 +13,7 @@ from perijove.certifying.wanted import REHEARSALS
 from perijove.domain.certificate_events import Served
 from perijove.domain.certificate_failures import NOT_SERVED
 from perijove.domain.certificate_ports import Apply, Secrets, Sight
-from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, Secret, SeenCertificate
+from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, Secret, SeenCertificate, covers
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
@@ -25,6 +26,11 @@ FRESH = 600.0
 """Seconds for which a current secret is not read and verified again, unless it is replaced."""
 LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Seconds between handshakes, and between tries to tell the data plane; the last goes on."""
+
+
+def shown_for(spec: CertificateSpec, secret: Secret) -> tuple[HostName, ...]:
+    """Names that a certificate is shown for: those of several that it covers."""
+    return tuple(name for name in spec.names if covers(secret.names, name)) if spec.also else spec.names
 
 
 class Serving:
@@ -59,9 +65,23 @@ class Serving:
         shown = []
         for spec in specs:
             secret = self._tried.get(spec.host) or self.current(spec.host)
-            if secret is not None:
-                shown.append(ServedCertificate(spec.host, secret.chain, secret.key, self.hsts(spec, secret)))
+            if secret is not None and (names := shown_for(spec, secret)):
+                hsts = self.hsts(spec, secret)
+                shown.append(ServedCertificate(names[0], secret.chain, secret.key, hsts, names[1:]))
         return tuple(shown)
+
+    def adopt(self, spec: CertificateSpec) -> None:
+        """Where several names have no certificate yet, one that another name had for some of them is shown meanwhile.
+
+        So it is when the name changes by which a certificate is called: its first.
+        """
+        if not spec.also or self.current(spec.host) is not None:
+            return
+        try:
+            self._secrets.adopt(spec.host, spec.names)
+        except Fail as error:
+            log.warning("an earlier certificate cannot be shown", host=spec.host, why=error.failure.message)
+        self._known.pop(spec.host, None)
 
     def hsts(self, spec: CertificateSpec, secret: Secret) -> bool:
         """Whether browsers may be bound to https: only by a public CA's certificate that was seen to be trusted."""
@@ -77,13 +97,13 @@ class Serving:
         """So it was before a restart."""
         self._trusted.add(host)
 
-    async def judge(self, host: HostName) -> None:
+    async def judge(self, spec: CertificateSpec) -> None:
         """See again whether browsers trust what is shown: the roots that the settings give them may be others now."""
-        secret = self.current(host)
-        if secret is None:
+        host, secret = spec.host, self.current(spec.host)
+        if secret is None or not (names := shown_for(spec, secret)):
             return
         try:
-            seen = await self._sight.handshake(self._address(), secret.host.replace("*", "www", 1))
+            seen = await self._sight.handshake(self._address(), names[0].replace("*", "www", 1))
         except (ConnectionError, TimeoutError) as error:
             log.warning("a certificate is not seen, and what was known of it stays", host=host, saw=str(error)[:500])
             return
@@ -91,7 +111,7 @@ class Serving:
             self._note(host, trusted=seen.trusted)
             await self._told(host)
 
-    async def show(self, secret: Secret) -> Served:
+    async def show(self, spec: CertificateSpec, secret: Secret) -> Served:
         """Have it served and see it in a handshake; it then stays in the table until `keep`.
 
         Raises Fail: `cert.not-served`, `platform.*`; the old one has gone back then.
@@ -99,16 +119,17 @@ class Serving:
         self._tried[secret.host] = secret
         try:
             await self._told_in_time(secret.host)
-            seen = await self._shown(secret)
+            seen = await asyncio.gather(*(self._shown(secret, name) for name in shown_for(spec, secret)))
         except BaseException:
             self._tried.pop(secret.host, None)
             raise
-        if isinstance(seen, Fail):
+        if failed := [one for one in seen if isinstance(one, Fail)]:
             self._tried.pop(secret.host, None)
             await self._applied()
-            raise seen
-        self._note(secret.host, trusted=seen.trusted)
-        return Served(secret.revision, self._address(), seen.trusted)
+            raise failed[0]
+        trusted = all(one.trusted for one in seen if isinstance(one, SeenCertificate))
+        self._note(secret.host, trusted=trusted)
+        return Served(secret.revision, self._address(), trusted)
 
     async def keep(self, secret: Secret) -> None:
         """Make it the host's current one. Raises Fail: `platform.disk-full`."""
@@ -172,10 +193,10 @@ class Serving:
         except Fail as error:
             log.warning("the data plane did not hear of a certificate", host=host, code=error.failure.kind.code)
 
-    async def _shown(self, secret: Secret) -> SeenCertificate | Fail:
-        """The certificate once the port shows it; the Fail where it does not in time."""
+    async def _shown(self, secret: Secret, host: HostName) -> SeenCertificate | Fail:
+        """The certificate once the port shows it for a name; the Fail where it does not in time."""
         deadline, looks = self._clock.now() + LIMIT, 0
-        address, name = self._address(), secret.host.replace("*", "www", 1)
+        address, name = self._address(), host.replace("*", "www", 1)
         while True:
             try:
                 seen = await self._sight.handshake(address, name)

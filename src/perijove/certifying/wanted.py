@@ -1,4 +1,4 @@
-"""Which hosts want a certificate, and from whom? In: settings. Out: a CertificateSpec for each host. Pure.
+"""Which names want a certificate, and from whom? In: settings. Out: a CertificateSpec for each certificate. Pure.
 
 Raises Fail `platform.bad-settings` for an issuer that nobody knows, or a wish that no issuer can fulfil.
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from ipaddress import ip_address
 
 from perijove.certifying.local_names import SUFFIXES
-from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
+from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind, is_address
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.listening import certified_hosts
 from perijove.domain.settings import CertificatesSettings, IssuerSettings, Settings
@@ -35,22 +34,14 @@ LOCAL_SUFFIXES = tuple(f".{name}" for name in SUFFIXES)
 """No public CA issues for what nobody can own."""
 FOR_ADDRESSES = "shortlived"
 """The profile by which Let's Encrypt issues for IP addresses."""
+MOST_NAMES = {"tlsserver": 25, FOR_ADDRESSES: 25}
+"""Names that Let's Encrypt puts into a certificate of these profiles (its page on profiles, 2026-11); others: 100."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
 def wanted(settings: Settings) -> tuple[CertificateSpec, ...]:
-    """What each of the service's names shall get."""
-    return tuple(_spec(host, settings.certificates) for host in certified_hosts(settings.service))
-
-
-@lru_cache(maxsize=4096)
-def is_address(host: HostName) -> bool:
-    """Whether it is an IP address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    """What each of the service's names shall get, and all those of sessions together."""
+    return tuple(_spec(names, settings.certificates) for names in certified_hosts(settings.service))
 
 
 def is_local(host: HostName) -> bool:
@@ -60,16 +51,20 @@ def is_local(host: HostName) -> bool:
     return "." not in host or host.endswith(LOCAL_SUFFIXES)
 
 
-def _spec(host: HostName, settings: CertificatesSettings) -> CertificateSpec:
-    _check_host(host)
-    own = settings.host.get(host)
-    names = (own.issuers if own else ()) or settings.issuers or ("local" if is_local(host) else "letsencrypt",)
+def _spec(names: tuple[HostName, ...], settings: CertificatesSettings) -> CertificateSpec:
+    host, own = names[0], settings.host.get(names[0])
+    for name in names:
+        _check_host(name)
+    usual = "local" if all(map(is_local, names)) else "letsencrypt"
+    asked = (own.issuers if own else ()) or settings.issuers or (usual,)
     where = f'certificates.host."{host}".issuers' if own and own.issuers else "certificates.issuers"
-    issuers = [_for_host(host, _issuer(name, settings, where)) for name in names]
+    issuers = [_for_host(host, _issuer(name, settings, where)) for name in asked]
     challenges = _challenges(host, (own.challenges if own else ()) or settings.challenges)
-    if any(issuer.kind is IssuerKind.ACME for issuer in issuers):
-        _check_challenges(host, challenges, settings)
-    return CertificateSpec(host, tuple(issuers), challenges, settings.rehearse)
+    for name in names if any(issuer.kind is IssuerKind.ACME for issuer in issuers) else ():
+        _check_challenges(name, challenges, settings)
+    for issuer in issuers:
+        _check_number(names, issuer)
+    return CertificateSpec(host, tuple(issuers), challenges, settings.rehearse, names[1:])
 
 
 def _for_host(host: HostName, issuer: Issuer) -> Issuer:
@@ -155,6 +150,13 @@ def _check_challenges(host: HostName, challenges: Sequence[ChallengeType], setti
         )
     if ChallengeType.DNS in challenges and not settings.dns:
         raise _bad("certificates.challenges", "holds dns-01, which needs certificates.dns", ", ".join(challenges))
+
+
+def _check_number(names: tuple[HostName, ...], issuer: Issuer) -> None:
+    most = MOST_NAMES.get(issuer.profile, len(names)) if issuer.directory in (LETSENCRYPT, LETSENCRYPT_STAGING) else 0
+    if 0 < most < len(names):
+        why = f"must hold {most} names at most, as {issuer.name} issues by the profile {issuer.profile}; use a wildcard"
+        raise _bad("service.session_hosts", why, f"{len(names)} names")
 
 
 def _check_host(host: HostName) -> None:

@@ -6,7 +6,7 @@ In: an attempt, perhaps one that a crash cut off. Out: CertificateEvents; the la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +14,13 @@ from perijove.certifying import files
 from perijove.certifying.challenge import Solvers
 from perijove.certifying.issuer import FALLS_OVER, asks_for_proof, because, remaining
 from perijove.certifying.looking import Looking
+from perijove.certifying.moments import listed
 from perijove.certifying.ordering import Ask, Ordering
-from perijove.certifying.progress import Placed, Progress, after
-from perijove.certifying.schedule import budget_spent
+from perijove.certifying.progress import Progress, after
+from perijove.certifying.schedule import PERIOD, budget_spent
+from perijove.certifying.selection import NOTHING, Served, askable, worth
 from perijove.certifying.serving import Serving
+from perijove.certifying.verdict import Verdict
 from perijove.domain import failures
 from perijove.domain.certificate_events import (
     CertificateEvent,
@@ -26,6 +29,7 @@ from perijove.domain.certificate_events import (
     Issued,
     IssuerChosen,
     Looked,
+    NameRefused,
     Waiting,
 )
 from perijove.domain.certificate_failures import CAA_FORBIDS, FILE_UNREADABLE, VALIDATION_FAILED
@@ -33,14 +37,14 @@ from perijove.domain.certificate_ports import Authorities, Secrets
 from perijove.domain.certificates import (
     CertificateSpec,
     ChallengeAnswer,
-    ChallengeType,
     Confidence,
+    HostName,
     Issuer,
     IssuerKind,
     OrderName,
     Secret,
 )
-from perijove.domain.events import Failed
+from perijove.domain.events import Entry, Failed
 from perijove.domain.failures import BUG, INTERRUPTED, Evidence, Fail, Failure
 from perijove.domain.ports import Clock
 from perijove.log import log
@@ -52,11 +56,13 @@ OUTSIDE_AFTER = 3.0
 IN_FLIGHT = 16
 """Attempts that ask CAs at once."""
 Told = CertificateEvent | Failed
+Refused = Mapping[HostName, Sequence[Entry]]
+"""Failed validations within the last hour, by name."""
 
 
 @dataclass
 class Attempt:
-    """One host's way to a certificate."""
+    """One certificate's way."""
 
     order: OrderName
     spec: CertificateSpec
@@ -64,10 +70,13 @@ class Attempt:
     """What is done already."""
     forced: bool = False
     """Whether the CA is asked whatever a look says; may be set while it runs."""
-    refused: Callable[[], Sequence[float]] = tuple
-    """Times of this host's failed validations."""
-    inside: Failure | None = None
-    """What a look from here saw, which may not be what is seen outside."""
+    refused: Callable[[], Refused] = dict
+    served: Callable[[], Served] = lambda: NOTHING
+    """The certificate that stands."""
+    names: tuple[HostName, ...] = ()
+    """Those of its names that the CA is asked for."""
+    inside: dict[HostName, Failure] = field(default_factory=dict)
+    """What a look from here saw of names, which may not be what is seen outside."""
 
 
 class CertificateWay:
@@ -115,7 +124,7 @@ class CertificateWay:
     async def _attempt(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
         async with self._cleared(attempt):
             if attempt.past.issued is None:
-                attempt.inside = attempt.past.looked.failure if attempt.past.looked else None
+                self._recall(attempt)
                 if self._undecided(attempt):
                     async with aclosing(self._looked(attempt)) as looks:
                         async for event in looks:
@@ -126,7 +135,7 @@ class CertificateWay:
 
         secret = self._issued(attempt)
         if not (attempt.past.served and self.serving.stands(secret)):
-            yield await self.serving.show(secret)
+            yield await self.serving.show(attempt.spec, secret)
             await self.serving.keep(secret)
         self.secrets.drop(attempt.order, secret.host)
 
@@ -146,39 +155,70 @@ class CertificateWay:
                 if one.issuer in issuers and one.type in self._solvers:
                     account = await self.authorities(issuers[one.issuer], one.directory).account()
                     words = f"{one.token}.{account.thumbprint}"
-                    answer = ChallengeAnswer(attempt.spec.host, one.type, one.token, words, one.directory)
+                    host = one.host or attempt.spec.host
+                    answer = ChallengeAnswer(host, one.type, one.token, words, one.directory)
                     await self._solvers[one.type].withdraw(answer)
+
+    @staticmethod
+    def _recall(attempt: Attempt) -> None:
+        """What was seen and asked for before the attempt was cut off; not an order for names that are not wanted."""
+        spec, past = attempt.spec, attempt.past
+        attempt.names = spec.names
+        if past.placed is not None:
+            attempt.names = past.placed.order.names or (spec.host,)
+            if not set(attempt.names) <= set(spec.names):
+                attempt.past, attempt.names = replace(past, placed=None), spec.names
+        seen = {looked.host or spec.host: looked.failure for looked in past.looked.values()}
+        attempt.inside = {host: failure for host, failure in seen.items() if failure is not None}
 
     def _undecided(self, attempt: Attempt) -> bool:
         """Whether a look can still spare the CA: it is to be asked, and has no order of ours in hand."""
         asked = remaining(attempt.spec, attempt.past.issuer)
-        return asks_for_proof(asked) and attempt.past.placed is None and self.looking.useful(attempt.spec)
+        there_is_a_choice = bool(self.looking.useful(attempt.spec) or attempt.spec.also)
+        return asks_for_proof(asked) and attempt.past.placed is None and there_is_a_choice
 
     async def _looked(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
-        """Look until the CA would see the answer, or until only somebody outside can say whether it would.
+        """Look until a CA would see the answers, or until only somebody outside can say whether it would.
 
         Raises Fail: `cert.budget-spent`.
         """
-        last, red_since = attempt.past.looked, self._clock.now()
-        async with self.looking.at(attempt.spec) as look:
+        spec, began = attempt.spec, self._clock.now()
+        last, ill, told_of_left = dict(attempt.past.looked), self.looking.useful(spec), False
+        refused = attempt.refused()
+        told: dict[HostName, Verdict] = {}
+        async with self.looking.at(spec) as look:
             while not attempt.forced:
-                began = self._clock.now()
-                verdict = await look()
-                now = self._clock.now()
-                looked = Looked(verdict.failure, verdict.confidence, tuple(verdict.open), now - began)
-                if last is None or _essence(looked) != _essence(last):
-                    yield looked
-                last = looked
-                attempt.inside = verdict.failure
-                if verdict.failure is None:
+                at = self._clock.now()
+                verdicts = await look(ill)
+                waited, seconds = self._clock.now() - began, self._clock.now() - at
+                for host, verdict in verdicts.items():
+                    key = host if spec.also else ""
+                    looked = Looked(verdict.failure, verdict.confidence, tuple(verdict.open), seconds, key)
+                    if key not in last or _essence(looked) != _essence(last[key]):
+                        yield looked
+                    last[key] = looked
+                told.update(verdicts)
+                attempt.inside = {host: one.failure for host, one in told.items() if one.failure is not None}
+                ill = tuple(attempt.inside)
+                well = [host for host in spec.names if host not in told or _may_be_well(told[host], waited)]
+                if self._chosen(attempt, refused, well, waited):
                     break
-                if verdict.confidence is Confidence.INSIDE and now - red_since >= OUTSIDE_AFTER:
-                    break
+                if not told_of_left and (waiting := _left_out(attempt, refused, well)):
+                    told_of_left = True
+                    yield waiting
                 await self._clock.sleep(LOOK_AGAIN)
-        spent = budget_spent(attempt.refused(), self._clock.now())
-        if spent is not None and not attempt.forced:
-            seen = [Evidence("seen from here", attempt.inside.message)] if attempt.inside else []
-            raise Fail(replace(spent, evidence=(*spent.evidence, *seen)))
+        if attempt.forced:
+            attempt.names = spec.names
+
+    def _chosen(self, attempt: Attempt, refused: Refused, well: Sequence[HostName], waited: float) -> bool:
+        """Whether the CA is asked now; for which names stands in the attempt then. Raises Fail: `cert.budget-spent`."""
+        times = {host: [entry.at for entry in entries] for host, entries in refused.items()}
+        attempt.names = askable(well, times, self._clock.now())
+        spent = [budget_spent(times[host], self._clock.now()) for host in well if not attempt.names]
+        if soonest := min(filter(None, spent), key=lambda one: one.after, default=None):
+            seen = [Evidence("seen from here", failure.message) for failure in attempt.inside.values()]
+            raise Fail(replace(soonest, evidence=(*soonest.evidence, *seen)))
+        return worth(attempt.names, attempt.spec.names, attempt.served(), waited)
 
     async def _asked(self, attempt: Attempt) -> AsyncGenerator[CertificateEvent, None]:
         """Ask the issuers one after the other, until one gives a certificate."""
@@ -225,7 +265,7 @@ class CertificateWay:
         if placed is not None:
             return placed.order.rehearsal
         new = attempt.spec.rehearse and self.serving.current(attempt.spec.host) is None
-        return new or attempt.inside is not None
+        return new or not attempt.inside.keys().isdisjoint(attempt.names)
 
     async def _rehearsed(self, attempt: Attempt, issuer: Issuer) -> AsyncGenerator[CertificateEvent, None]:
         """Have the staging look at the answer; where staging itself is in trouble, the CA is asked all the same."""
@@ -235,10 +275,11 @@ class CertificateWay:
                     yield event
         except Fail as error:
             code = error.failure.kind.code
-            if code == VALIDATION_FAILED.code and attempt.inside is not None:
+            refused = attempt.past.placed.refused if attempt.past.placed else ()
+            seen = next((attempt.inside[host] for host in refused or attempt.names if host in attempt.inside), None)
+            if code == VALIDATION_FAILED.code and seen is not None:
                 # Seen from here and from outside: what we saw says more than what the CA says.
-                told = (*attempt.inside.evidence, *error.failure.evidence)
-                raise Fail(replace(attempt.inside, evidence=told)) from error
+                raise Fail(replace(seen, evidence=(*seen.evidence, *error.failure.evidence))) from error
             if code in (VALIDATION_FAILED.code, CAA_FORBIDS.code, INTERRUPTED.code):
                 raise
             words = "the rehearsal cannot be had, so the CA itself is asked"
@@ -251,11 +292,11 @@ class CertificateWay:
         spec, rehearsal = attempt.spec, directory == issuer.staging != ""
         current = self.serving.current(spec.host)
         replaces = current.ari if current and current.directory == directory and not rehearsal else ""
-        placed: Placed | None = attempt.past.placed
+        placed = attempt.past.placed
         if placed is not None and placed.order.directory != directory:
             placed = None
-        seen: tuple[ChallengeType, ...] | None = attempt.past.looked.open if attempt.past.looked else None
-        ask = Ask(attempt.order, spec, issuer, directory, rehearsal, replaces, seen, placed)
+        seen = {looked.host or spec.host: looked.open for looked in attempt.past.looked.values()}
+        ask = Ask(attempt.order, spec, attempt.names, issuer, directory, rehearsal, replaces, seen, placed)
         authority, turns, disk = self.authorities(issuer, directory), self.serving.turns, self.serving.disk
         ordering = Ordering(authority, self.secrets, self._solvers, self._clock, turns, disk, ask)
         async with aclosing(ordering.run()) as events:
@@ -265,7 +306,7 @@ class CertificateWay:
     def _taken(self, attempt: Attempt, issuer: Issuer) -> Issued:
         """The operator's own files. Raises Fail: `cert.file-unreadable` and what else is wrong with them."""
         chain, key = files.read(issuer.chain_file), files.read(issuer.key_file)
-        secret = self.secrets.take(attempt.spec.host, chain, key, issuer.name)
+        secret = self.secrets.take(attempt.spec.host, chain, key, issuer.name, attempt.spec.names)
         return Issued(secret.revision, issuer.name, secret.serial, secret.not_before, secret.not_after)
 
     def _issued(self, attempt: Attempt) -> Secret:
@@ -286,6 +327,21 @@ class CertificateWay:
         except Fail as error:
             return HookRan(command, error.failure)
         return HookRan(command, None)
+
+
+def _may_be_well(verdict: Verdict, waited: float) -> bool:
+    """Whether a CA would see the answer, or somebody outside has to say whether it would."""
+    return verdict.failure is None or (verdict.confidence is Confidence.INSIDE and waited >= OUTSIDE_AFTER)
+
+
+def _left_out(attempt: Attempt, refused: Refused, well: Sequence[HostName]) -> Waiting | None:
+    """What is to be told of names that look well, and that a CA refused lately."""
+    left = [host for host in well if host not in attempt.names]
+    if not left:
+        return None
+    entry = refused[left[0]][0]
+    failure = entry.event.failure if isinstance(entry.event, NameRefused) else None
+    return Waiting(f"{listed(left)} is left out for an hour: the CA did not see its answer", failure, entry.at + PERIOD)
 
 
 def _essence(looked: Looked) -> object:

@@ -22,6 +22,8 @@ class OrderBegun:
     """As people know it: DoesNotExist, Renewing, Expired, IncorrectIssuer, ManuallyTriggered …"""
     message: str
     """The sentence that says why."""
+    names: tuple[HostName, ...] = ()
+    """All of the certificate, where they are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Looked:
     open: tuple[ChallengeType, ...]
     """Challenges that would be answered by us."""
     seconds: float
+    host: HostName = ""
+    """Which of the names, where they are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class OrderPlaced:
     url: str
     rehearsal: bool
     expires: float
+    names: tuple[HostName, ...] = ()
+    """It is for these, where the certificate has several; perhaps not for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class ChallengePresented:
     type: ChallengeType
     url: str
     token: str
+    host: HostName = ""
+    """Which of the names, where they are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,14 @@ class ChallengeSeen:
     url: str
     status: str
     problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class NameRefused:
+    """One of several names could not be shown to be ours, so that the order brings nothing; the next is without it."""
+
+    host: HostName
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,7 @@ CertificateEvent = (
     | ChallengePresented
     | ChallengeAnswered
     | ChallengeSeen
+    | NameRefused
     | OrderSeen
     | Waiting
     | Issued

@@ -72,14 +72,23 @@ Authorities = Callable[[Issuer, str], Authority]
 """The authority of an issuer at a directory's URL (its own, or its rehearsal's)."""
 
 
+Names = tuple[HostName, ...]
+"""Of one certificate."""
+
+
 class Secrets(Protocol):
     """Keys and chains on disk: written aside, verified, renamed; 0600."""
 
-    def request(self, order: OrderName, host: HostName) -> bytes:
-        """The signing request of an attempt in DER; its key is made once and kept until `stage` or `drop`."""
+    def request(self, order: OrderName, host: HostName, names: Names = ()) -> bytes:
+        """The signing request of an attempt in DER; its key is made once and kept until `stage` or `drop`.
+
+        It asks for `names`; where there are none, for the host by which the certificate is called.
+        """
         ...
 
-    def stage(self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str) -> Secret:
+    def stage(
+        self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str, names: Names = ()
+    ) -> Secret:
         """The chain beside its key, verified, under a revision of its own; not yet the host's current one.
 
         Raises Fail: `cert.chain-broken`, `cert.key-mismatch`, `cert.names-missing`, `cert.not-valid-now`,
@@ -87,7 +96,7 @@ class Secrets(Protocol):
         """
         ...
 
-    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str) -> Secret:
+    def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
         """Somebody's chain and key, verified and staged likewise. Raises Fail as `stage`."""
         ...
 
@@ -96,6 +105,13 @@ class Secrets(Protocol):
         ...
 
     def current(self, host: HostName) -> Secret | None: ...
+
+    def adopt(self, host: HostName, names: Names) -> None:
+        """Another host's current one becomes this one's too: the one that is for most of `names`.
+
+        Nothing where none is for any of them. Raises Fail: `platform.disk-full`.
+        """
+        ...
 
     def staged(self, host: HostName, revision: str) -> Secret | None:
         """One that was staged and neither kept nor dropped, found after a restart."""

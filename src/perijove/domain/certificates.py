@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 HostName = str
 """A name that a certificate is for: `binder.example.org`, `*.example.org`, `192.0.2.1`, `2001:db8::1`."""
 OrderName = str
-"""`<host>-<number>`: one attempt to get one host a certificate."""
+"""`<host>-<number>`: one attempt to get one certificate; it is called by its first name."""
 
 SOLVER_HEADER = "X-Perijove-Solver"
 """Whatever answers below `/.well-known/acme-challenge/` says by this header which Perijove it is."""
+
+
+@lru_cache(maxsize=4096)
+def is_address(host: HostName) -> bool:
+    """Whether it is an IP address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def written(name: HostName) -> HostName:
+    """A name or an address in the one way of writing it, so that equal ones are equal texts."""
+    return str(ip_address(name)) if is_address(name) else name.lower().rstrip(".")
+
+
+def covers(held: Iterable[HostName], name: HostName) -> bool:
+    """Whether a certificate that holds these names is one for `name`; a wildcard holds one label (RFC 9525, 6.3)."""
+    whole = is_address(name) or name.startswith("*.")
+    wanted = {written(name)} if whole else {written(name), written("*." + name.partition(".")[2])}
+    return not wanted.isdisjoint(map(written, held))
 
 
 class IssuerKind(StrEnum):
@@ -65,15 +89,23 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class CertificateSpec:
-    """What the operator wants for one host."""
+    """What the operator wants for one host, or for several names together."""
 
     host: HostName
+    """By which the certificate is called: its first name."""
     issuers: tuple[Issuer, ...]
     """The first that can; the others when it cannot."""
     challenges: tuple[ChallengeType, ...] = ()
     """Allowed ones in the order of preference; empty: chosen by what is open."""
     rehearse: bool = True
     """Whether a host that never had a certificate asks `staging` first."""
+    also: tuple[HostName, ...] = ()
+    """Further names of the same certificate."""
+
+    @property
+    def names(self) -> tuple[HostName, ...]:
+        """All of them."""
+        return (self.host, *self.also)
 
 
 # What a CA says: RFC 8555, 7.1
@@ -125,6 +157,11 @@ class AuthorizationView:
     status: str
     """pending, valid, invalid, deactivated, expired, revoked"""
     challenges: tuple[ChallengeView, ...]
+
+    @property
+    def name(self) -> HostName:
+        """As it stood in the order."""
+        return f"*.{self.host}" if self.wildcard else self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +253,7 @@ class Secret:
     revision: str
     """Name of its folder, unique for the host."""
     names: tuple[HostName, ...]
+    """Those that it holds."""
     not_before: float
     not_after: float
     """Unix seconds."""
@@ -233,6 +271,8 @@ class Secret:
     """Its identifier for renewal information (RFC 9773, 4.1); `` where it has none."""
     chain: Path
     key: Path
+    ordered: tuple[HostName, ...] = ()
+    """Names that it was got for; empty: for its host alone."""
 
 
 @dataclass(frozen=True, slots=True)

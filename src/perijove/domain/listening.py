@@ -41,11 +41,15 @@ def https_listeners(wish: Wish) -> tuple[str, ...]:
     return ("127.0.0.1:8443",) if wish.behind or not wish.http else ()
 
 
-def certified_hosts(wish: Wish) -> tuple[str, ...]:
-    """Names that need a certificate; without names of its own, the service is `localhost`."""
+def certified_hosts(wish: Wish) -> tuple[tuple[str, ...], ...]:
+    """Names that need a certificate, those of one together: each host's alone, all sessions' in one.
+
+    Without names of its own, the service is `localhost`.
+    """
     if not https_listeners(wish):
         return ()
-    return wish.hosts or ("localhost",)
+    alone = tuple((host,) for host in wish.hosts or ("localhost",))
+    return (*alone, wish.session_hosts) if wish.session_hosts else alone
 
 
 def redirects(wish: Wish) -> bool:

@@ -324,6 +324,13 @@ class ServedCertificate:
     """Both in PEM, in a folder of their own revision: a new certificate has new paths."""
     hsts: bool
     """Whether browsers are told to come back by https only; never for one that they do not trust."""
+    also: tuple[str, ...] = ()
+    """Further names that it is shown for."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.host, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

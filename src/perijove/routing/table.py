@@ -25,7 +25,7 @@ def table(
         https=https_listeners(service),
         certificates=certificates,
         redirects=redirects(service),
-        alpn_hosts=tuple(host for host in service.hosts if not host.startswith("*.")),
+        alpn_hosts=tuple(host for host in (*service.hosts, *service.session_hosts) if not host.startswith("*.")),
         alpn_directories=directories,
         proxies=service.behind,
         control=state.control_socket,

@@ -17,9 +17,8 @@ from perijove.certifying.records import (
     OrderRecord,
     SecretRecord,
 )
-from perijove.certifying.wanted import is_address
 from perijove.domain import wire
-from perijove.domain.certificates import HostName, IssuerKind
+from perijove.domain.certificates import HostName, IssuerKind, is_address
 
 Object = dict[str, Any]
 API_VERSION = "perijove/v1"
@@ -36,7 +35,7 @@ def certificate(record: CertificateRecord) -> Object:
     """A host's certificate: `status.verdict` says it all in one line."""
     secret = record.secret
     return _object("Certificate", record.name, record.created_at) | {
-        "spec": _names((record.name,))
+        "spec": _names((record.name, *record.also))
         | {
             "secretName": record.name,
             "issuerRef": {"name": record.issuers[0] if record.issuers else ""},
@@ -56,6 +55,7 @@ def certificate(record: CertificateRecord) -> Object:
             "foreseen": record.foreseen,
             "trusted": record.trusted,
             "hsts": record.hsts,
+            "failing": _failing(record.order),
             "order": record.order.name if record.order else None,
             "secret": _secret_status(secret) if secret else None,
         },
@@ -65,7 +65,7 @@ def certificate(record: CertificateRecord) -> Object:
 def order(record: OrderRecord) -> Object:
     """One attempt, whatever became of it."""
     return _object("Order", record.name, record.created_at, owner=("Certificate", record.host)) | {
-        "spec": _names((record.host,))
+        "spec": _names(record.names or (record.host,))
         | {"issuerRef": {"name": record.issuer}, "directory": record.directory, "rehearsal": record.rehearsal},
         "status": {
             "state": record.state,
@@ -76,6 +76,7 @@ def order(record: OrderRecord) -> Object:
             "url": record.url,
             "revision": record.revision,
             "endTime": time(record.ended_at),
+            "failing": _failing(record),
             "failure": wire.encode(record.failure) if record.failure else None,
         },
     }
@@ -114,6 +115,11 @@ def secret(record: SecretRecord) -> Object:
     made = _object("Secret", record.name, record.not_before, owner=("Certificate", record.name))
     files = {"tls.crt": record.chain, "tls.key": record.key}
     return made | {"type": record.type, "files": files, "status": _secret_status(record)}
+
+
+def _failing(record: OrderRecord | None) -> Mapping[HostName, str]:
+    """What keeps single ones of several names out."""
+    return {host: failure.message for host, failure in record.failing} if record else {}
 
 
 def _secret_status(record: SecretRecord) -> Object:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perijove.certifying.moments import moment, span
+from perijove.certifying.moments import listed, moment, span
 from perijove.domain import certificate_events as e
 from perijove.domain import wire
 from perijove.domain.certificates import Confidence, HostName, OrderStatus, Problem
@@ -72,19 +72,22 @@ def told(what: Event, at: float) -> Told:
             return _order(what)
         case e.ChallengePresented() | e.ChallengeAnswered() | e.ChallengeSeen():
             return _challenge(what)
+        case e.NameRefused(host, failure):
+            return WARNING, "NameRefused", f"{host} is left out for an hour: {failure.message} [{failure.kind.code}]"
     return _secret(what)
 
 
 def _look(what: e.Looked | e.Foreseen) -> Told:
     """What was seen of the host."""
+    named = f"{what.host}: " if isinstance(what, e.Looked) and what.host else ""
     if what.failure is not None:
         sure = "" if what.confidence is Confidence.CERTAIN else " (as seen from this machine)"
         reason = "NotReachable" if isinstance(what, e.Looked) else "RenewalEndangered"
-        return WARNING, reason, f"{what.failure.message}{sure} [{what.failure.kind.code}]"
+        return WARNING, reason, f"{named}{what.failure.message}{sure} [{what.failure.kind.code}]"
     if isinstance(what, e.Foreseen):
         return NORMAL, "RenewalForeseen", "A renewal would find all in order today"
     words = f"open for {', '.join(what.open)}" if what.open else "nothing stands in the way"
-    return NORMAL, "Looked", f"Looked at the host in {what.seconds * 1000:.0f} ms: {words}"
+    return NORMAL, "Looked", f"{named}Looked at the host in {what.seconds * 1000:.0f} ms: {words}"
 
 
 def _order(what: e.IssuerChosen | e.OrderPlaced | e.OrderSeen) -> Told:
@@ -92,8 +95,9 @@ def _order(what: e.IssuerChosen | e.OrderPlaced | e.OrderSeen) -> Told:
         case e.IssuerChosen(issuer, directory, because):
             asked = f"{issuer} is asked" + (f" at {directory}" if directory else "")
             return (WARNING if because else NORMAL), "IssuerChosen", f"{asked}, since {because}" if because else asked
-        case e.OrderPlaced(issuer, rehearsal=rehearsal):
-            return NORMAL, "OrderCreated", f"Placed {'a rehearsal' if rehearsal else 'an order'} with {issuer}"
+        case e.OrderPlaced(issuer, rehearsal=rehearsal, names=names):
+            wished = f" for {listed(names)}" if names else ""
+            return NORMAL, "OrderCreated", f"Placed {'a rehearsal' if rehearsal else 'an order'} with {issuer}{wished}"
         case e.OrderSeen(status, problem):
             bad = status in (OrderStatus.INVALID, OrderStatus.ERRORED)
             reason = "OrderFailed" if bad else f"Order{status.capitalize()}"
@@ -102,8 +106,9 @@ def _order(what: e.IssuerChosen | e.OrderPlaced | e.OrderSeen) -> Told:
 
 def _challenge(what: e.ChallengePresented | e.ChallengeAnswered | e.ChallengeSeen) -> Told:
     match what:
-        case e.ChallengePresented(type=kind):
-            return NORMAL, "Presented", f"The answer for {kind} stands where the CA looks"
+        case e.ChallengePresented(type=kind, host=host):
+            named = f"{host}: the" if host else "The"
+            return NORMAL, "Presented", f"{named} answer for {kind} stands where the CA looks"
         case e.ChallengeAnswered():
             return NORMAL, "Started", "The CA was told to look"
         case e.ChallengeSeen(_, status, problem):

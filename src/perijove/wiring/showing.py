@@ -12,9 +12,9 @@ from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
 from perijove.backends.sight.names import Names
 from perijove.certifying.issuer import asks_for_proof
-from perijove.certifying.wanted import is_address, wanted
+from perijove.certifying.wanted import wanted
 from perijove.domain import wire
-from perijove.domain.certificates import CertificateSpec, HostName
+from perijove.domain.certificates import CertificateSpec, HostName, is_address
 from perijove.domain.ground import CertificateSeen, CertificateState, Shown, Unseen
 from perijove.domain.listening import here, https_listeners
 from perijove.domain.settings import Settings

@@ -77,7 +77,7 @@ async def test_names_and_wildcards_are_shown_by_records(
     assert order.status is OrderStatus.READY, order
     chain = await fetched(authority, await authority.finalize(order, wanted.request))
     for host in hosts:
-        assert values.verified(chain, wanted.key, host, time.time())
+        assert values.verified(chain, wanted.key, (host,), time.time())
     for answer in answers:
         await solver.withdraw(answer)
     assert zone.texts(stands_at) == []

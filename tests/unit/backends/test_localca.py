@@ -74,7 +74,7 @@ async def test_what_it_signs_is_believed_by_who_trusts_its_root(
 ) -> None:
     chain, key = await issued(state, clock, host)
     shaken(state, chain, key, host, tmp_path)
-    leaf = values.verified(chain, key, host, NOW)[0]
+    leaf = values.verified(chain, key, (host,), NOW)[0]
     assert leaf.not_valid_after_utc.timestamp() == pytest.approx(NOW + 90 * DAY, abs=2)
     assert values.common_name(leaf.issuer).startswith("Perijove local CA (")
 

@@ -45,8 +45,8 @@ def seen(status: str, *challenges: ChallengeView) -> Known:
 
 STEPS = [
     pytest.param(KNOWN, LookAtAuthorizations(("a",)), id="a new order: what is wanted?"),
-    pytest.param(LOOKED, Present(VIEW), id="pending: the answer is put up"),
-    pytest.param(SHOWN, Answer("c"), id="put up: the CA is told"),
+    pytest.param(LOOKED, Present((VIEW,)), id="pending: the answer is put up"),
+    pytest.param(SHOWN, Answer(("c",)), id="put up: the CA is told"),
     pytest.param(
         replace(SHOWN, authorizations={"a": replace(VIEW, challenges=(replace(HTTP, status="processing"),))}),
         LookAgain(NOW + 0.005, ("a",)),

@@ -60,7 +60,7 @@ def whole(ca: PrivateCa, leaf: Leaf) -> bytes:
 
 def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path: Path) -> None:
     made = ca.leaf(HOST, "192.0.2.1")
-    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), HOST, now())
+    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), (HOST,), now())
     folder = tmp_path / "20260101-abc"
     told = secret.described(leaf, HOST, Origin("campus", ""), folder / "tls.crt", folder / "tls.key")
     assert (told.host, told.revision, told.issuer) == (HOST, "20260101-abc", "campus")
@@ -85,7 +85,7 @@ def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path
 )
 def test_names_that_hold_a_host(ca: PrivateCa, names: tuple[str, ...], host: str) -> None:
     made = ca.leaf(*names)
-    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, now())
+    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), (host,), now())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,9 @@ def test_names_that_hold_a_host(ca: PrivateCa, names: tuple[str, ...], host: str
 )
 def test_names_that_do_not_hold_a_host_are_listed(ca: PrivateCa, names: tuple[str, ...], host: str) -> None:
     made = ca.leaf(*names)
-    told = refused(NAMES_MISSING, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), host, now()))
+    told = refused(
+        NAMES_MISSING, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), (host,), now())
+    )
     assert host in told.cause
     assert names[0] in told.evidence[0].saw
 
@@ -114,7 +116,7 @@ def test_a_common_name_alone_holds_no_host() -> None:
         x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=9))
         .sign(key, hashes.SHA256())
     )  # fmt: skip
-    assert "none" in refused(NAMES_MISSING, lambda: secret.check_names(leaf, HOST, "certificate")).evidence[0].saw
+    assert "none" in refused(NAMES_MISSING, lambda: secret.check_names(leaf, (HOST,), "certificate")).evidence[0].saw
     assert secret.ari(leaf) == "", "nothing says whose key signed it"
 
 
@@ -129,7 +131,9 @@ def test_a_certificate_out_of_its_time_is_told_with_both_ends_and_our_clock(
     ca: PrivateCa, begins: float, ends: float, word: str
 ) -> None:
     made = ca.leaf(HOST, valid_from=begins, valid_until=ends)
-    told = refused(NOT_VALID_NOW, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, now()))
+    told = refused(
+        NOT_VALID_NOW, lambda: secret.verified(made.chain.read_bytes(), made.key.read_bytes(), (HOST,), now())
+    )
     assert word in told.cause
     assert "this machine's clock says" in told.evidence[0].saw
 
@@ -144,12 +148,14 @@ def test_its_last_second_counts_and_the_next_does_not(ca: PrivateCa) -> None:
 
 def test_a_clock_a_little_ahead_of_ours_is_no_fault(ca: PrivateCa) -> None:
     made = ca.leaf(HOST, valid_from=120)
-    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), HOST, now())
+    assert secret.verified(made.chain.read_bytes(), made.key.read_bytes(), (HOST,), now())
 
 
 def test_the_key_of_another_certificate_is_told(ca: PrivateCa) -> None:
     made, other = ca.leaf(HOST), ca.leaf(HOST, called="other")
-    told = refused(KEY_MISMATCH, lambda: secret.verified(made.chain.read_bytes(), other.key.read_bytes(), HOST, now()))
+    told = refused(
+        KEY_MISMATCH, lambda: secret.verified(made.chain.read_bytes(), other.key.read_bytes(), (HOST,), now())
+    )
     assert told.evidence[0].saw.count("SHA-256") == 1
     assert HOST in told.cause
 
@@ -218,14 +224,14 @@ def test_an_operator_s_key_may_be_of_another_kind(make: Callable[[], rsa.RSAPriv
     leaf = builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL if isinstance(key, rsa.RSAPrivateKey) else
                             PrivateFormat.PKCS8, NoEncryption())  # fmt: skip
-    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, HOST, now()) == (leaf,)
+    assert secret.verified(leaf.public_bytes(Encoding.PEM), pem, (HOST,), now()) == (leaf,)
     refused(KEY_MISMATCH, lambda: secret.check_key(leaf, secret.new_key(), "key"))
 
 
 def test_what_stands_beside_certificates_and_keys_in_one_file_is_left_out(ca: PrivateCa) -> None:
     made = ca.leaf(HOST)
     both = b"# of the campus\n" + made.key.read_bytes() + whole(ca, made)
-    assert secret.chain_pem(secret.verified(both, both, HOST, now())) == whole(ca, made)
+    assert secret.chain_pem(secret.verified(both, both, (HOST,), now())) == whole(ca, made)
     assert secret.key_pem(both) == made.key.read_bytes()
 
 

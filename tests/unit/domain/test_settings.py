@@ -169,15 +169,22 @@ def test_the_service_knows_where_it_listens(
 @pytest.mark.parametrize(
     ("wish", "hosts", "redirected"),
     [
-        pytest.param({}, ("localhost",), False, id="nothing said"),
+        pytest.param({}, (("localhost",),), False, id="nothing said"),
         pytest.param({"http": ":81"}, (), False, id="http alone"),
-        pytest.param({"hosts": B}, B, True, id="a name"),
-        pytest.param({"hosts": B, "behind": "10.0.0.1"}, B, False, id="somebody in front decides"),
+        pytest.param({"hosts": B}, (B,), True, id="a name"),
+        pytest.param({"hosts": (*B, "c.example")}, (B, ("c.example",)), True, id="each host alone"),
+        pytest.param(
+            {"hosts": B, "session_hosts": ("s1.example", "s2.example")},
+            (B, ("s1.example", "s2.example")),
+            True,
+            id="those of sessions together",
+        ),
+        pytest.param({"hosts": B, "behind": "10.0.0.1"}, (B,), False, id="somebody in front decides"),
         pytest.param({"hosts": B, "https": "off"}, (), False, id="no https"),
     ],
 )
 def test_the_service_knows_which_names_need_certificates(
-    wish: dict[str, Any], hosts: tuple[str, ...], *, redirected: bool
+    wish: dict[str, Any], hosts: tuple[tuple[str, ...], ...], *, redirected: bool
 ) -> None:
     settings, _ = merged([layer(**{f"service__{name}": value for name, value in wish.items()})])
     assert (certified_hosts(settings.service), redirects(settings.service)) == (hosts, redirected)

@@ -17,6 +17,7 @@ from perijove.domain.certificate_events import (
     Issued,
     IssuerChosen,
     Looked,
+    NameRefused,
     OrderBegun,
     OrderPlaced,
     OrderSeen,
@@ -74,6 +75,7 @@ EVENTS: list[Event] = [
     ChallengePresented(ChallengeType.HTTP, "https://ca.example/chall/1", "t"),
     ChallengeAnswered("https://ca.example/chall/1"),
     ChallengeSeen("https://ca.example/chall/1", "invalid", PROBLEM),
+    NameRefused("s1.example.org", FAILURE),
     OrderSeen(OrderStatus.INVALID, PROBLEM),
     Waiting("the CA has been processing the order since 12 s", FAILURE, 13.5),
     Issued("r1", "letsencrypt", "0a", 1.0, 2.0),
@@ -89,6 +91,15 @@ EVENTS: list[Event] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert wire.decode_event(json.loads(json.dumps(wire.encode(event)))) == event
+
+
+def test_events_of_one_name_are_read_as_they_were_written_before_there_were_several() -> None:
+    written = {"is": "OrderPlaced", "issuer": "ca", "directory": "d", "url": "u", "rehearsal": False, "expires": 1.0}
+    assert wire.decode_event(written) == OrderPlaced("ca", "d", "u", False, 1.0)
+    written = {"is": "Looked", "failure": None, "confidence": "certain", "open": ["http-01"], "seconds": 0.5}
+    assert wire.decode_event(written) == Looked(None, Confidence.CERTAIN, (ChallengeType.HTTP,), 0.5, "")
+    written = {"is": "OrderBegun", "order": "b-1", "host": "b", "reason": "Expired", "message": "it ended"}
+    assert wire.decode_event(written) == OrderBegun("b-1", "b", "Expired", "it ended", ())
 
 
 def test_every_event_is_tried() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perijove import durable
-from perijove.backends.caddy.encryption import is_address, server_name
-from perijove.domain.certificates import ChallengeAnswer
+from perijove.backends.caddy.encryption import server_name
+from perijove.domain.certificates import ChallengeAnswer, is_address
 from perijove.domain.failures import DISK_FULL, STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.state import State
 

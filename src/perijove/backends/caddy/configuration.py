@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, is_address, tls
+from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, tls
 from perijove.backends.caddy.sessions import SESSION, confined, no_worker, shared
+from perijove.domain.certificates import is_address
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
@@ -130,7 +131,7 @@ def _redirecting(table: DataPlaneTable) -> list[Json]:
     """To https where there is a certificate; else the control plane says why there is none yet, and nothing more."""
     port = split_address(table.https[0])[1] if table.https else 443
     suffix = "" if port == 443 else f":{port}"
-    hosts = [certificate.host for certificate in table.certificates]
+    hosts = [name for certificate in table.certificates for name in certificate.names]
     names = [host for host in hosts if not is_address(host)]
     redirects = [_to_https([host], f"[{host}]{suffix}" if ":" in host else host + suffix) for host in hosts]
     redirects = [one for host, one in zip(hosts, redirects, strict=True) if is_address(host)]
@@ -146,7 +147,7 @@ def _to_https(hosts: list[str], there: str) -> Json:
 
 def _hsts(table: DataPlaneTable) -> list[Json]:
     """How browsers come back; never for a certificate that they do not trust."""
-    names = by_name([certificate.host for certificate in table.certificates if certificate.hsts])
+    names = by_name([name for certificate in table.certificates if certificate.hsts for name in certificate.names])
     told = {"handler": "headers", "response": {"set": {"Strict-Transport-Security": [HSTS]}, "deferred": True}}
     return [{"match": [{"host": names}], "handle": [told]}] if names else []
 

@@ -6,11 +6,10 @@ care. It only looks in its storage for answers to tls-alpn-01, which `alpn` file
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from perijove.domain.certificates import HostName
+from perijove.domain.certificates import HostName, is_address
 from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 
 Json = dict[str, Any]
@@ -39,12 +38,14 @@ def tls(table: DataPlaneTable) -> Json:
 
 def connection_policies(table: DataPlaneTable) -> list[Json]:
     """One for each certificate, exact names before wildcards; then the names that have none yet."""
-    names = [one for one in table.certificates if not is_address(one.host)]
+    named = [one for one in table.certificates if not is_address(one.host)]
     addresses = [one for one in table.certificates if is_address(one.host)]
-    unnamed = addresses or [one for one in names if one.host == "localhost"]
+    unnamed = addresses or [one for one in named if one.host == "localhost"]
+    exact = [(one, [name for name in one.names if not name.startswith("*.")]) for one in named]
+    wild = [(one, [name for name in one.names if name.startswith("*.")]) for one in named]
     waiting = [server_name(host) for host in table.alpn_hosts] or [NOBODY]
     return [
-        *(_shown(one, {"sni": [one.host]}) for one in sorted(names, key=lambda one: one.host.startswith("*."))),
+        *(_shown(one, {"sni": names}) for one, names in (*exact, *wild) if names),
         {"match": {"sni": waiting}, "protocol_min": "tls1.2"},
         # Browsers send no name for an address (RFC 6066, 3), and behind a NAT the local one is another.
         *(_shown(one, {"sni": [""], "local_ip": {"ranges": [one.host]}}) for one in addresses),
@@ -60,16 +61,6 @@ def server_name(host: HostName) -> str:
 def by_name(hosts: list[HostName]) -> list[HostName]:
     """Those that are no addresses."""
     return [host for host in hosts if not is_address(host)]
-
-
-@lru_cache(maxsize=4096)
-def is_address(host: HostName) -> bool:
-    """Whether it is an IP address."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(certificate: ServedCertificate, match: Json) -> Json:

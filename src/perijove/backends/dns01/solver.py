@@ -13,10 +13,9 @@ from perijove.backends.dns01.lexicon_provider import LexiconProvider
 from perijove.backends.dns01.rfc2136 import Rfc2136
 from perijove.backends.dns01.visible import LIMIT, Visibility
 from perijove.backends.dns01.zones import Zones, challenge_name
-from perijove.certifying.wanted import is_address
 from perijove.domain.certificate_failures import NO_CHALLENGE
 from perijove.domain.certificate_ports import Solver
-from perijove.domain.certificates import ChallengeAnswer
+from perijove.domain.certificates import ChallengeAnswer, is_address
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.settings import CertificatesSettings
 
