@@ -107,9 +107,17 @@ def describe(client: Client, kind: str, name: str) -> None:
     for entry in client.events(f"{address(kind, name)}/events", follow=False):
         event = entry["event"]
         if event["is"] not in ("Logged", "SessionLogged"):
-            told = {key: value for key, value in event.items() if key != "is" and not isinstance(value, (dict, list))}
-            words = "  ".join(f"{key}={value}" for key, value in told.items())
+            words = happened(event, name)
             printing.out.print(Text.assemble(f"  {age(entry['at']):>5} ago  ", (event["is"], "bold"), f"  {words}"))
+
+
+def happened(event: Row, name: str) -> str:
+    """What an event of the object `name` says in a line; a failure by its code and cause."""
+    plain = {key: value for key, value in event.items() if key != "is" and not isinstance(value, (dict, list))}
+    words = [f"{key}={value}" for key, value in plain.items() if value != name]
+    if failure := event.get("failure"):
+        words.append(f"{failure['kind']}: {failure['cause']}")
+    return "  ".join(words)
 
 
 def _shown(key: str, value: Any) -> str:

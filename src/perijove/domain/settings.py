@@ -240,9 +240,10 @@ class SessionSettings:
     egress_allowed: tuple[str, ...] = ()
     """`host:port` that sessions may reach beside the rule: a mirror on the campus network."""
     start_timeout: Seconds = 60
-    """How long a server may take to its first answer."""
+    """How long a server may take to its first answer. Time in which it stands in line for a processor or for the disk
+    does not count, up to five times as long in all."""
     stall_timeout: Seconds = 10
-    """How long a starting server may do nothing at all before it counts as hanging."""
+    """How long a starting server may do nothing at all, although it could, before it counts as hanging."""
     idle_timeout: Seconds = 1800
     """A session without activity for so long is stopped; 0: never."""
     max_age: Seconds = 6 * 3600
