@@ -83,10 +83,14 @@ class Journal:
         else:
             self._unwritten.pop(subject, None)
         finally:
-            for bell in self._written.get(subject, ()):
-                bell.set()
+            self.wake(subject)
         for listener in self.listeners:
             listener(entry)
+
+    def wake(self, subject: str) -> None:
+        """Have a subject's readers look again."""
+        for bell in self._written.get(subject, ()):
+            bell.set()
 
     def read(self, subject: str, after: int = 0, limit: int = BATCH) -> Sequence[Entry]:
         """Entries of a subject with a higher seq, in order."""

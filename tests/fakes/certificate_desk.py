@@ -33,6 +33,8 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.ground import CertificateState
 from perijove.domain.state import State
 from perijove.journal import Journal
+from perijove.launching.housekeeping import Housekeeping
+from perijove.retention import Retention
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
 from tests.ways.conftest import World
@@ -182,8 +184,13 @@ class Office:
         async with self.world.up() as w:
             local_ca = LocalAuthority(State(w.folder), w.clock)
             certificates = CertificateAdmin(self.desk, self.desk, w.journal, local_ca.root_pem)
+            retention = Retention(w.journal, w.clock, lambda: w.settings.journal, lambda _: False)
+            housekeeping = Housekeeping(
+                w.launches, w.sessions, w.sandboxes, w.repositories, w.environments, retention, w.clock,
+                lambda: w.settings, lambda: None,
+            )  # fmt: skip
             admin = Admin(
-                w.launches, w.sessions, w.sandboxes, w.repositories, w.environments, w.journal, w.keys, w.clock,
+                w.launches, w.sessions, w.sandboxes, w.environments, housekeeping, w.journal, w.keys, w.clock,
                 lambda: (w.settings, {}), lambda: "https://wiki.example.org/", certificates,
             )  # fmt: skip
             self.tell(*BEGUN)

@@ -72,7 +72,7 @@ class FakeRepositories:
             raise Fail(self.fetch_fails.pop(0))
         return Checkout(repo, self.folder)
 
-    def prune(self, keep: Collection[ResolvedRepo]) -> int:
+    async def prune(self, keep: Collection[ResolvedRepo]) -> int:
         return 0
 
 
@@ -107,6 +107,9 @@ class FakeEnvironments:
 
     async def remove(self, key: EnvironmentKey) -> None:
         self.built.pop(key, None)
+
+    async def tidy(self) -> None:
+        return None
 
 
 class FakeSessions:

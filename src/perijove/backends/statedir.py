@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shlex
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ from perijove.domain.state import State
 
 LONGEST_SOCKET_PATH = 107
 """Bytes, unix(7); a session's socket has the longest name."""
+LOG_LIMIT = 8 * 1024**2
+"""Bytes of a log beyond which it begins anew."""
 SINCE = 1_735_689_600
 """The beginning of 2025, Unix seconds."""
 
@@ -114,6 +117,19 @@ def lock(state: State) -> int:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def bound_logs(state: State) -> None:
+    """Of a log that grew too long a copy is kept beside it, and it begins anew. Raises OSError.
+
+    Who writes it goes on with the same file, at its end.
+    """
+    for path in state.logs.glob("*.log"):
+        if path.stat().st_size > LOG_LIMIT:
+            try:
+                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+            finally:
+                os.truncate(path, 0)
 
 
 def keys(state: State) -> Keys:

@@ -37,10 +37,13 @@ class Client:
             return error.failure.kind is not NOT_UP
         return True
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request's JSON answer. Raises Fail: `platform.not-up`, and what the service answers."""
+    def call(self, method: str, path: str, body: Any = None, limit: float = 60) -> Any:
+        """One request's JSON answer, within `limit` seconds.
+
+        Raises Fail: `platform.not-up`, and what the service answers.
+        """
         try:
-            answer = self._http.request(method, path, json=body)
+            answer = self._http.request(method, path, json=body, timeout=limit)
         except httpx.TransportError as error:
             raise Fail(self._not_up(error)) from error
         if answer.is_error:

@@ -136,7 +136,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     state: StateOption = None,
 ) -> None:
-    """Remove environments least recently used, until build.keep_free bytes are free."""
+    """Remove what nobody needs: of the journal by age and size, environments until build.keep_free is free."""
     objects.clean(client_at(state), dry_run=dry_run)
 
 

@@ -17,6 +17,9 @@ from perijove.domain import wire
 from perijove.domain.events import Failed, Logged, SessionEnded, SessionLogged, SessionTroubled
 from perijove.domain.failures import Failure
 
+CLEANING = 3600.0
+"""Seconds that it may take."""
+
 
 class Output(StrEnum):
     """How a list is shown."""
@@ -142,16 +145,19 @@ def logs(client: Client, kind: str, name: str, *, follow: bool) -> None:
 
 
 def clean(client: Client, *, dry_run: bool) -> None:
-    """Remove environments least recently used, until enough disk is free."""
-    told = client.call("POST", "/clean", {"dry_run": dry_run})
+    """Remove what nobody needs: of the journal by age and size, environments until enough disk is free."""
+    told = client.call("POST", "/clean", {"dry_run": dry_run}, limit=CLEANING)
     words = "would be removed" if dry_run else "removed"
+    if forgotten := told["journal"]["subjects"]:
+        what = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(forgotten.items()))
+        printing.out.print(f"of the journal {what} {words} ({size(told['journal']['size'])})")
     for row in told["removed"]:
         printing.out.print(
             f"environment {row['key'][:10]} {words} ({size(row['size'])}, used {age(row['used_at'])} ago)"
         )
     if told["checkouts"]:
         printing.out.print(f"{told['checkouts']} checkouts removed; they are fetched again when they are asked for")
-    if not told["removed"] and not told["checkouts"]:
+    if not told["removed"] and not told["checkouts"] and not forgotten:
         printing.out.print(f"Nothing to remove: {size(told['free'])} are free, {size(told['keep_free'])} are wanted.")
 
 

@@ -338,6 +338,11 @@ NO_SUCH_OBJECT = row(
     Owner.VISITOR, Retry.NEVER,
     "`perijove get` lists what there is.",
 )  # fmt: skip
+NO_LONGER_KEPT = row(
+    "platform.no-longer-kept", "It is no longer kept",
+    Owner.VISITOR, Retry.NEVER,
+    "Launch its repository again; journal.keep_age and journal.keep_size say how long launches are kept.",
+)  # fmt: skip
 
 BUG = row("internal.bug", "Perijove made a mistake", Owner.US, Retry.NEVER, "Please report it with the lines below.")
 

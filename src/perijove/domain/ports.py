@@ -63,7 +63,7 @@ class Repositories(Protocol):
         """That commit's files, from the shared store where they are already. Raises Fail: `resolve.*`."""
         ...
 
-    def prune(self, keep: Collection[ResolvedRepo]) -> int:
+    async def prune(self, keep: Collection[ResolvedRepo]) -> int:
         """Remove all checkouts from the store but these; how many went. They can be fetched again."""
         ...
 
@@ -90,6 +90,10 @@ class Environments(Protocol):
 
     async def remove(self, key: EnvironmentKey) -> None:
         """Forget it. Running sessions that use it are the caller's care."""
+        ...
+
+    async def tidy(self) -> None:
+        """Remove from caches what no environment uses."""
         ...
 
 

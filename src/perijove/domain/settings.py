@@ -254,6 +254,10 @@ class SessionSettings:
 class JournalSettings:
     log_size: Size = 1024**2
     """How much of a launch's log is kept, and of a session's: the first part and the last lines."""
+    keep_age: Seconds = 90 * 86400
+    """How long launches, sessions and orders that are over are kept; 0: for ever."""
+    keep_size: Size = 1024**3
+    """How large the journal may be; the oldest that are over go first. 0: no such limit."""
 
 
 @dataclass(frozen=True, slots=True)

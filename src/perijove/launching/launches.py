@@ -22,7 +22,7 @@ from perijove.domain.events import (
     Resolved,
     SessionStarted,
 )
-from perijove.domain.failures import DRAINING, INTERRUPTED, Evidence, Fail, Failure
+from perijove.domain.failures import DRAINING, INTERRUPTED, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail, Failure
 from perijove.domain.nouns import RepoAddress, ResolvedRepo, SessionName
 from perijove.journal import Journal
 from perijove.launching.way import LaunchWay
@@ -114,6 +114,13 @@ class Launches:
         for entry in entries[1:]:
             launch = after(launch, entry)
         return launch
+
+    def missing(self, number: int) -> Failure:
+        """Why `get` knows none of this number."""
+        seen = Evidence("launch", str(number))
+        if 0 < number <= self._journal.ledger.last_number():
+            return NO_LONGER_KEPT(f"launch {number} was removed from the journal", seen)
+        return NO_SUCH_OBJECT("no launch has this number", seen, remedy="Check the number in its address.")
 
     def list(self, limit: int) -> Sequence[Launch]:
         """The last launches, the newest first."""

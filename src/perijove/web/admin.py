@@ -6,6 +6,7 @@ Events are told as one JSON object a line, as they happen. A failure is an objec
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,13 @@ from starlette.routing import Route
 
 from perijove.domain import failures, wire
 from perijove.domain.events import Entry, Ready, SessionOpened
-from perijove.domain.failures import BAD_LINK, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.failures import BAD_LINK, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment
-from perijove.domain.ports import Clock, Environments, Repositories, Sessions
+from perijove.domain.ports import Clock, Environments, Sessions
 from perijove.domain.settings import Settings, names
 from perijove.journal import Journal
-from perijove.launching.build.cleaning import to_remove
+from perijove.launching.housekeeping import Housekeeping
 from perijove.launching.launches import Launch, Launches
 from perijove.launching.resolve.address import local_folder
 from perijove.launching.resolve.pasted import pasted
@@ -45,8 +46,8 @@ class Admin:
     launches: Launches
     sessions: SessionKeeper
     sandboxes: Sessions
-    repositories: Repositories
     environments: Environments
+    housekeeping: Housekeeping
     journal: Journal
     keys: Keys
     clock: Clock
@@ -84,9 +85,11 @@ class Admin:
 
     def _launch(self, request: Request) -> Launch:
         name = request.path_params["name"]
-        launch = self.launches.get(int(name)) if name.isascii() and name.isdigit() else None
-        if launch is None:
+        if not re.fullmatch("[0-9]{1,15}", name):
             raise Fail(NO_SUCH_OBJECT(f"there is no launch {name[:40]}"))
+        launch = self.launches.get(int(name))
+        if launch is None:
+            raise Fail(self.launches.missing(int(name)))
         return launch
 
     # sessions
@@ -156,19 +159,9 @@ class Admin:
 
     async def clean(self, request: Request) -> Response:
         asked = await request.json()
-        in_hand = self.launches.in_hand()
-        in_use = {session.environment for session in self.sessions.live} | {launch.environment for launch in in_hand}
-        room = await self.sandboxes.room()
-        settings, _ = self.settings()
-        chosen = to_remove(await self.environments.stored(), in_use, room.disk, settings.build.keep_free)
-        checkouts = 0
-        if not asked.get("dry_run"):
-            for environment in chosen:
-                await self.environments.remove(environment.key)
-            if room.disk < settings.build.keep_free:
-                checkouts = self.repositories.prune([launch.repo for launch in in_hand if launch.repo])
-        told = {"free": room.disk, "keep_free": settings.build.keep_free, "removed": _rows(chosen)}
-        return _json(told | {"checkouts": checkouts})
+        done = await self.housekeeping.clean(dry_run=asked.get("dry_run") is True)
+        told = {"free": done.free, "keep_free": self.settings()[0].build.keep_free, "removed": _rows(done.environments)}
+        return _json(told | {"checkouts": done.checkouts, "journal": wire.encode(done.journal)})
 
     # the service
 
@@ -266,5 +259,5 @@ def _json(value: Any) -> Response:
 
 async def _told(request: Request, error: Exception) -> Response:
     failure = failures.of(error)
-    status = 404 if failure.kind is NO_SUCH_OBJECT else 500 if failure.kind is failures.BUG else 409
+    status = 404 if failure.kind in (NO_SUCH_OBJECT, NO_LONGER_KEPT) else 500 if failure.kind is failures.BUG else 409
     return JSONResponse({"failure": wire.encode(failure)}, status)

@@ -7,9 +7,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from perijove.domain import failures
 from perijove.domain.events import SessionEnded, SessionOpened, SessionTroubled
-from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Session, SessionName
 from perijove.journal import Journal
 from perijove.launching.launches import Launch
@@ -72,10 +71,12 @@ def launch_told(launch: Launch, session: Life | None) -> dict[str, Any]:
 
 
 def known_launch(public: Public, request: Request) -> Launch:
-    """The launch whose number stands in the address. Raises Fail: `platform.no-such-object`."""
-    number = str(request.path_params["number"])
-    launch = public.launches.get(int(number)) if len(number) <= 15 else None
+    """The launch whose number stands in the address.
+
+    Raises Fail: `platform.no-such-object`, `platform.no-longer-kept`.
+    """
+    number = int(str(request.path_params["number"])[:15])
+    launch = public.launches.get(number)
     if launch is None:
-        remedy = "Check the number in its address."
-        raise Fail(failures.NO_SUCH_OBJECT("no launch has this number", Evidence("launch", number[:40]), remedy=remedy))
+        raise Fail(public.launches.missing(number))
     return launch

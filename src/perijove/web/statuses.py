@@ -31,6 +31,7 @@ BY_KIND: dict[str, int] = {
     f.PAD_DOWN.code: 503,
     c.HTTPS_PENDING.code: 503,
     f.NO_SUCH_OBJECT.code: 404,
+    f.NO_LONGER_KEPT.code: 410,
     f.BUILD_TOO_SLOW.code: 504,
     f.TOO_SLOW.code: 504,
     s.SERVER_TOO_SLOW.code: 504,

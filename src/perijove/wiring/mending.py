@@ -16,8 +16,8 @@ from perijove.doctor.own.mending import Clean, Close, EndCaddy, Remove, Step
 from perijove.domain.failures import STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.state import State
 
-LIMIT = 60.0
-"""Seconds for removing environments."""
+LIMIT = 3600.0
+"""Seconds for cleaning."""
 BACK = 15.0
 """Seconds until a Caddy that was ended has come back."""
 AGAIN = 0.1

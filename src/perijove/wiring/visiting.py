@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from perijove.backends import statedir
 from perijove.backends.ground import machine, past
+from perijove.certifying.attempts import host_of
 from perijove.doctor.own.ground import memory_not_held
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.ground import FreeThen
@@ -21,7 +23,9 @@ from perijove.domain.listening import listening_url, own_url
 from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
+from perijove.launching.housekeeping import Housekeeping
 from perijove.log import log
+from perijove.retention import Retention
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.certificate_metrics import CertificateMetrics
@@ -46,9 +50,12 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
     explain = explainer(given.state, given.settings, given.clock)
     launching = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, explain)
     given.reloaded.append(launching.reload)
-    admin, public, tasks = _admin(given, opened, launching), _public(given, opened, launching), Tasks(given.group)
+    housekeeping = _housekeeping(given, opened, launching)
+    admin, public = _admin(given, opened, launching, housekeeping), _public(given, opened, launching)
+    tasks = Tasks(given.group)
     try:
         await _ready(given, launching, tasks, tell)
+        tasks.add(housekeeping.run(), "everything that grows, bounded")
         async with serving(admin.app(), given.state.admin_socket):
             opened.door.leads_to = public_app(public)
             await _answers(given.settings(), given.keys.solver_marker())
@@ -62,11 +69,29 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
             launching.sessions.told_stopped()
 
 
-def _admin(given: Given, opened: Opened, launching: LaunchParts) -> Admin:
+def _housekeeping(given: Given, opened: Opened, launching: LaunchParts) -> Housekeeping:
+    """Keeps everything that grows within its bounds."""
+    attempts = opened.certifying.certificates.attempts
+
+    def needed(subject: str) -> bool:
+        """Whether the ways read it still: what a session that runs was launched by, a host's last attempts."""
+        kind, _, name = subject.partition("/")
+        if kind == "launch":
+            return any(str(session.launch) == name for session in launching.sessions.live)
+        return kind == "order" and name in attempts.names(host_of(name))
+
+    retention = Retention(given.journal, given.clock, lambda: given.settings().journal, needed)
+    return Housekeeping(
+        launching.launches, launching.sessions, launching.pad, launching.repositories, launching.environments,
+        retention, given.clock, given.settings, lambda: statedir.bound_logs(given.state),
+    )  # fmt: skip
+
+
+def _admin(given: Given, opened: Opened, launching: LaunchParts, housekeeping: Housekeeping) -> Admin:
     """Answers the operator's commands."""
     certifying = opened.certifying
     return Admin(
-        launching.launches, launching.sessions, launching.pad, launching.repositories, launching.environments,
+        launching.launches, launching.sessions, launching.pad, launching.environments, housekeeping,
         given.journal, given.keys, given.clock, given.layered, lambda: own_url(given.settings().service),
         CertificateAdmin(
             certifying.certificates, certifying.overview, given.journal, certifying.local_ca.root_pem

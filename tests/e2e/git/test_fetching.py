@@ -276,5 +276,5 @@ async def test_what_an_interrupted_service_left_is_swept(
     checkout, _ = await brought(repositories, at(server.url("r.git")))
     repositories.sweep()
     assert list(state.checkouts.iterdir()) == [checkout.path]
-    repositories.prune([])
+    await repositories.prune([])
     assert list(state.checkouts.iterdir()) == []

@@ -185,6 +185,20 @@ async def test_a_launch_that_never_was_is_404(web: Web, path: str) -> None:
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/launch/{}", "/launch/{}/log", "/api/launches/{}", "/api/launches/{}/events"])
+async def test_a_launch_that_is_no_longer_kept_says_so(web: Web, path: str) -> None:
+    number, _ = await launched(web)
+    while not web.world.ledger.drop(f"launch/{number}", 100):
+        pass
+    answer = await web.get(
+        path.format(number), Accept="text/html" if path.startswith("/launch") else "application/json"
+    )
+    assert answer.status_code == 410
+    assert failures.NO_LONGER_KEPT.title in answer.text
+    assert f"aunch {number} was removed from the journal" in answer.text
+    assert (await web.get(path.format(number + 1))).status_code == 404
+
+
 async def test_a_dead_session_says_why_it_ended_and_offers_to_launch_again(web: Web) -> None:
     number, session = await launched(web)
     oom = failures.KERNEL_MEMORY("a kernel used more than 2 GB")

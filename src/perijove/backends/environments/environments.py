@@ -132,8 +132,11 @@ class UvEnvironments:
         return await asyncio.to_thread(store.stored, self._state.environments)
 
     async def remove(self, key: EnvironmentKey) -> None:
-        """Forget it, and the packages in uv's cache that only it used. Running sessions are the caller's care."""
+        """Forget it. Running sessions are the caller's care."""
         await asyncio.to_thread(store.remove, self._state.environments, key)
+
+    async def tidy(self) -> None:
+        """Remove from uv's cache what no environment uses."""
         async with self._cache:
             # What a build has fetched is linked by nobody until it is installed.
             if not self._builds:

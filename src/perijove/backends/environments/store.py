@@ -16,6 +16,8 @@ from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
 from perijove.domain.service_failures import STORE_DAMAGED
 
 NOTE = "perijove.json"
+FETCHED = ("simple-v*", "flat-index-v*", "sdists-v*", "git-v*", "builds-v*")
+"""What uv keeps beside packages: an index's pages, sources that were built. No environment links to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ def drop_unused(cache: Path) -> None:
             os.lstat(os.path.join(folder, name)).st_nlink > 1 for folder, _, names in os.walk(archive) for name in names
         ):
             shutil.rmtree(archive)
+    for fetched in (path for pattern in FETCHED for path in cache.glob(pattern)):
+        shutil.rmtree(fetched)
 
 
 def sweep(*folders: Path) -> None:

@@ -92,14 +92,13 @@ class GitRepositories:
         for left in self._store.glob(f"{_ASIDE}*"):
             shutil.rmtree(left, ignore_errors=True)
 
-    def prune(self, keep: Collection[ResolvedRepo]) -> int:
+    async def prune(self, keep: Collection[ResolvedRepo]) -> int:
         """Remove all checkouts but these; how many went."""
         kept = {self._place(repo) for repo in keep}
         gone = [place for place in self._store.iterdir() if place not in kept and not place.name.startswith(_ASIDE)]
-        for place in gone:
-            # Renamed first: one that is half removed must never be found.
-            aside = place.rename(place.with_name(f"{_ASIDE}{place.name}"))
-            shutil.rmtree(aside, ignore_errors=True)
+        # Renamed first: one that is half removed must never be found.
+        for aside in [place.rename(place.with_name(f"{_ASIDE}{place.name}")) for place in gone]:
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
         return len(gone)
 
     def _allowance(self) -> Allowance:
