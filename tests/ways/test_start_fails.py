@@ -99,6 +99,19 @@ async def test_a_server_is_given_time_in_which_it_can_run(
     assert [reason for _, reason in paced.stopped] == [EndReason.FAILED_START]
 
 
+async def test_the_looks_say_why_also_where_the_question_is_given_up_first(world: World) -> None:
+    class GivenUp(Working):
+        async def status(self, session: str, base_url: str, token: str, limit: float) -> ServerStatus:
+            raise TimeoutError
+
+    world.sandboxes = GivenUp(world)
+    world.set(**LIMITS)
+    async with world.up():
+        failed = (await world.launched())[-1]
+    assert isinstance(failed, Failed)
+    assert failed.failure.kind.code == "start.too-slow"
+
+
 async def test_the_machine_s_fault_is_told_in_numbers_and_may_be_tried_again(world: World) -> None:
     world.sandboxes = Starved(world)
     world.set(**LIMITS)

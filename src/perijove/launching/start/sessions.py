@@ -115,7 +115,8 @@ class SessionKeeper:
         watch.unheard.clear()
 
     async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[LaunchEvent, None]:
-        name, limit = watch.session.name, PATIENCE * self._settings().session.start_timeout
+        # Longer than it is looked at: the looks know why it is not waited for any more.
+        name, limit = watch.session.name, 2 * PATIENCE * self._settings().session.start_timeout
         asking = self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), limit)
         answer = asyncio.create_task(asking, name=f"first answer of {name}")
         looking = asyncio.create_task(self._judged(watch), name=f"looks at {name}")
@@ -129,8 +130,8 @@ class SessionKeeper:
                     yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
             if answer.done() and answer.exception() is None:
                 return
-            if looking.done():
-                raise Fail(looking.result())
+            if looking.done() or (answer.done() and isinstance(answer.exception(), TimeoutError)):
+                raise Fail(await looking)
             raise Fail(await self._why_not(watch, answer))
         finally:
             answer.cancel()
