@@ -189,6 +189,25 @@ async def test_a_server_that_does_not_answer_times_out(pad: Pad, repo: Path) -> 
     assert "sleep" in activity.doing
 
 
+CROWDED = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nos.fork()\nwhile True: pass"
+"""Two processes that want one processor all the time."""
+
+
+async def test_what_stands_in_line_for_a_processor_is_told_and_what_was_stopped_does_not(
+    pad: Pad, repo: Path, follower: Follower
+) -> None:
+    await pad.start(spec("crowded", repo, CROWDED))
+    await pad.start(spec("stopped", repo, "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"))
+    async with asyncio.timeout(60):
+        while (crowded := await pad.activity("crowded")).waited < 0.5 or crowded.used < 0.5:
+            await asyncio.sleep(0.1)
+        assert crowded.queued
+        while (stopped := await pad.activity("stopped")).doing.partition(" ")[0] != "stopped":
+            await asyncio.sleep(0.1)
+        assert not stopped.queued
+    assert follower.ends("stopped") == []
+
+
 async def test_an_early_request_waits_for_the_server(pad: Pad, repo: Path) -> None:
     await pad.start(spec("one", repo, f"import time; time.sleep(0.3)\n{SERVER}"))
     assert (await pad.status("one", "/", "", 5)).kernels == 2
