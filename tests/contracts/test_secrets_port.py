@@ -181,3 +181,43 @@ def test_somebody_s_files_are_taken_and_kept_and_may_be_taken_again(shelf: Shelf
     shelf.secrets.keep(first)
     again = shelf.secrets.take(HOST, made.chain.read_bytes(), made.key.read_bytes(), "files")
     assert again == first == shelf.secrets.current(HOST)
+
+
+SEVERAL = ("s1.example.org", "s2.example.org", "s3.example.org")
+
+
+def together(shelf: Shelf, *wanted: str, called: str = SEVERAL[0]) -> Secret:
+    order = f"{called}-1"
+    chain = shelf.ca.signed(shelf.secrets.request(order, called, wanted))
+    secret = shelf.secrets.stage(order, called, chain, CAMPUS, CAMPUS.directory, wanted)
+    shelf.secrets.keep(secret)
+    return secret
+
+
+def test_one_secret_may_be_for_several_names_and_says_which_it_was_got_for(shelf: Shelf) -> None:
+    secret = together(shelf, *SEVERAL)
+    assert (secret.host, secret.ordered, set(secret.names)) == (SEVERAL[0], SEVERAL, set(SEVERAL))
+    assert shelf.secrets.current(SEVERAL[0]) == secret
+    assert shelf.kept().ordered == ()
+
+
+def test_a_chain_that_lacks_one_of_several_names_is_refused_by_that_name(shelf: Shelf) -> None:
+    chain = shelf.ca.signed(shelf.secrets.request("s1.example.org-1", SEVERAL[0], SEVERAL[:2]))
+    told = refused(
+        NAMES_MISSING,
+        lambda: shelf.secrets.stage("s1.example.org-1", SEVERAL[0], chain, CAMPUS, "", SEVERAL),
+    )
+    assert told.cause == "s3.example.org is not among them"
+
+
+def test_a_certificate_whose_first_name_changes_takes_over_the_one_that_is_for_most_of_its_names(shelf: Shelf) -> None:
+    shelf.kept()
+    together(shelf, "s3.example.org", called="s3.example.org")
+    old = together(shelf, *SEVERAL)
+    shelf.secrets.adopt("s2.example.org", ("s2.example.org", "s3.example.org"))
+    found = shelf.secrets.current("s2.example.org")
+    assert found is not None
+    assert (found.fingerprint, found.ordered, found.issuer) == (old.fingerprint, SEVERAL, "campus")
+    assert found.key.read_bytes() == old.key.read_bytes()
+    shelf.secrets.adopt("x.example.net", ("x.example.net", "y.example.net"))
+    assert shelf.secrets.current("x.example.net") is None

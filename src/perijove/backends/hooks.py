@@ -25,7 +25,8 @@ LINES, LINE = 20, 400
 
 async def run(command: str, secret: Secret, limit: float = LIMIT) -> None:
     """Run it to its end. Raises Fail: `cert.renewed-hook-failed`."""
-    told = {"PERIJOVE_HOST": secret.host, "PERIJOVE_CHAIN": str(secret.chain), "PERIJOVE_KEY": str(secret.key)}
+    told = {"PERIJOVE_HOST": secret.host, "PERIJOVE_NAMES": " ".join(secret.names)}
+    told |= {"PERIJOVE_CHAIN": str(secret.chain), "PERIJOVE_KEY": str(secret.key)}
     try:
         program, *arguments = shlex.split(command)
         process = await asyncio.create_subprocess_exec(

@@ -316,6 +316,10 @@ class Certificates:
         """Names that have, or shall have, a certificate."""
         return tuple(self._kept)
 
+    def called(self, name: HostName) -> HostName:
+        """How the certificate is called that this is a name of; `` where none has it."""
+        return next((host for host, kept in self._kept.items() if name in kept.spec.names), "")
+
     def issue(self, host: HostName, *, force: bool = False) -> OrderName:
         """Begin an attempt now, or name the one in flight; `force` asks the CA whatever a look says.
 

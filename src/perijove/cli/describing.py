@@ -32,7 +32,8 @@ def describe(client: Client, kind: str, name: str) -> None:
         _head(kind, row)
         _body(row)
     if kind in ("certificates", "orders"):
-        certificate = name if kind == "certificates" else row["metadata"]["ownerReferences"][0]["name"]
+        meta = row["metadata"]
+        certificate = meta["name"] if kind == "certificates" else meta["ownerReferences"][0]["name"]
         told = client.call("GET", f"/events?certificate={_quoted(certificate)}")
         _events([one for one in told if kind == "certificates" or one["involvedObject"]["name"] == name])
 

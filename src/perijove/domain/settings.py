@@ -131,7 +131,7 @@ class CertificatesSettings:
     """What it needs: `server`, `key_name`, `key_file`, `algorithm`, `zone` for rfc2136; a provider's own options, each
     also as `<option>_file`, for secrets."""
     on_renewed: tuple[str, ...] = ()
-    """Commands run after each new certificate, with PERIJOVE_HOST, PERIJOVE_CHAIN and PERIJOVE_KEY."""
+    """Commands run after each new certificate, with PERIJOVE_HOST, PERIJOVE_NAMES, PERIJOVE_CHAIN and PERIJOVE_KEY."""
     resolvers: tuple[str, ...] = ()
     """Name servers to look with, `ADDRESS` or `ADDRESS:PORT`. Empty: this machine's."""
     public_addresses: tuple[str, ...] = ()

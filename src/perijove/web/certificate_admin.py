@@ -37,7 +37,7 @@ Listed = Callable[[HostName], list[Object]]
 class Keeper(Protocol):
     """What is done for operators: `certifying.keeper.Certificates`."""
 
-    def hosts(self) -> Sequence[HostName]: ...
+    def called(self, name: HostName) -> HostName: ...
 
     def issue(self, host: HostName, *, force: bool = False) -> OrderName: ...
 
@@ -110,6 +110,8 @@ class CertificateAdmin:
     def _one(self, kind: str, listed: Listed) -> Handler:
         async def handle(request: Request) -> Response:
             name = request.path_params["name"]
+            if kind in ("certificates", "secrets"):
+                name = self.keeper.called(name) or name
 
             def named() -> list[Object]:
                 return [one for one in listed("") if one["metadata"]["name"] == name]
@@ -199,11 +201,11 @@ class CertificateAdmin:
         return JSONResponse({"root": self.root().decode()})
 
     def _host(self, request: Request) -> HostName:
-        """A host that has a certificate here, or shall have one."""
+        """How a certificate is called that is here, or shall be: by the first of its names; asked for by any."""
         name: str = request.path_params["name"]
-        if name not in self.keeper.hosts():
+        if not (host := self.keeper.called(name)):
             raise Fail(NO_SUCH_OBJECT(f"there is no certificate {name[:260]}"))
-        return name
+        return host
 
 
 def _read(path: Path) -> str:

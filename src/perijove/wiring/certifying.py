@@ -56,9 +56,9 @@ class CertificateParts:
 
     def standing(self, host: HostName) -> CertificateStanding | None:
         """What keeps a host's certificate away, for pages."""
-        if host not in self.certificates.hosts():
+        if not (called := self.certificates.called(host)):
             return None
-        record = self.overview.standing(host)
+        record = self.overview.standing(called)
         return CertificateStanding(record.failure, record.next_attempt)
 
     async def stop(self) -> None:

@@ -153,3 +153,46 @@ def test_slowness_in_words() -> None:
     slow = slowness(known, NOW + 60)
     assert slow is not None
     assert slow.kind is rows.CA_SLOW
+
+
+def several(*states: str) -> Known:
+    """An order for names in these states; the CA was told to look at all of them."""
+    urls = tuple(f"a{number}" for number in range(len(states)))
+    views = {}
+    for url, state in zip(urls, states, strict=True):
+        challenge = ChallengeView("http-01", f"{url}/c", "token", state, SAID if state == "invalid" else None)
+        views[url] = AuthorizationView(url, f"{url}.example.org", False, state, (challenge,))
+    answers = frozenset(f"{url}/c" for url in urls)
+    known = Known("a0.example.org", replace(ORDER, authorizations=urls), NOW, NOW, several=True)
+    return replace(known, authorizations=views, presented={url: f"{url}/c" for url in urls}, answered=answers)
+
+
+def test_answers_for_several_names_are_put_up_and_told_together() -> None:
+    known = replace(several("pending", "valid", "pending"), presented={}, answered=frozenset())
+    step = next_step(known, NOW)
+    assert isinstance(step, Present)
+    assert [view.url for view in step.authorizations] == ["a0", "a2"]
+    assert next_step(replace(several("pending", "pending"), answered=frozenset()), NOW) == Answer(("a0/c", "a1/c"))
+
+
+def test_an_order_that_one_name_spoils_waits_for_what_the_ca_says_of_the_others() -> None:
+    known = several("pending", "invalid", "pending")
+    assert next_step(known, NOW + 1) == LookAgain(NOW + 0.015, ("a0", "a2"))
+    step = next_step(known, NOW + 10)
+    assert isinstance(step, GiveUp)
+    assert [host for host, _ in step.refused] == ["a1.example.org"]
+
+
+def test_each_name_that_is_refused_has_its_own_failure_and_the_order_that_of_the_first() -> None:
+    step = next_step(several("invalid", "valid", "invalid"), NOW)
+    assert isinstance(step, GiveUp)
+    assert step.failure.kind is rows.VALIDATION_FAILED
+    assert step.failure.cause == "a0.example.org: by http-01 it says: 404; likewise a2.example.org"
+    assert [host for host, _ in step.refused] == ["a0.example.org", "a2.example.org"]
+    assert step.refused[1][1].cause == "a2.example.org: by http-01 it says: 404"
+
+
+def test_many_names_are_looked_at_less_often() -> None:
+    step = next_step(several(*["pending"] * 20), NOW)
+    assert isinstance(step, LookAgain)
+    assert step.at == NOW + 0.1

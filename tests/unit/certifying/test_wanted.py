@@ -146,3 +146,35 @@ def test_wishes_that_nobody_can_fulfil_are_bad_settings(host: str, values: dict[
 
 def test_a_wildcard_may_come_from_here_without_any_proof() -> None:
     assert issuer("*.example.test").kind is IssuerKind.LOCAL
+
+
+def sessions(*names: str, **values: object) -> CertificateSpec:
+    """The wish for what sessions are reached by."""
+    certificates = replace(CertificatesSettings(), **values)  # type: ignore[arg-type]
+    service = ServiceSettings(hosts=(HOST, "wiki.example.org"), session_hosts=names)
+    first, second, found = wanted(Settings(service=service, certificates=certificates))
+    assert (first.names, second.names) == ((HOST,), ("wiki.example.org",))
+    return found
+
+
+def test_the_names_of_sessions_are_wanted_together() -> None:
+    found = sessions("s1.example.org", "s2.example.org")
+    assert (found.host, found.names) == ("s1.example.org", ("s1.example.org", "s2.example.org"))
+    own = {"s1.example.org": HostSettings(issuers=("zerossl",))}
+    assert sessions("s1.example.org", "s2.example.org", host=own).issuers[0].name == "zerossl"
+    assert sessions("s1.internal", "s2.internal").issuers[0].kind is IssuerKind.LOCAL
+    assert sessions("s1.internal", "s2.example.org").issuers[0].name == "letsencrypt"
+
+
+def test_a_profile_for_few_names_is_told_before_the_ca_is_asked() -> None:
+    names = tuple(f"s{number}.example.org" for number in range(26))
+    assert len(sessions(*names).names) == 26
+    assert sessions(*names[:25], profile="shortlived").issuers[0].profile == "shortlived"
+    with pytest.raises(Fail, match="25 names at most"):
+        sessions(*names, profile="shortlived")
+
+
+def test_each_of_several_names_must_be_one_that_a_ca_can_be_shown() -> None:
+    with pytest.raises(Fail, match=r"the wildcard \*.run.example.org"):
+        sessions("s1.example.org", "*.run.example.org")
+    assert sessions("s1.example.org", "*.run.example.org", dns="rfc2136").host == "s1.example.org"

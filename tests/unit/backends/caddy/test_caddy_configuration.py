@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,15 @@ def test_nobody_is_believed_where_no_server_in_front_is_named() -> None:
     for server in told.values():
         assert server["trusted_proxies"] == {"source": "static", "ranges": ["192.0.2.0/24"]}
         assert server["trusted_proxies_strict"] == 1
+
+
+def test_a_certificate_of_several_names_is_shown_for_each_and_exact_names_come_before_wildcards() -> None:
+    one = replace(certificate("*.run.example"), also=("s1.example", "s2.example"))
+    table = replace(TABLE, certificates=(one, certificate("binder.example", 2)))
+    policies = servers(table)["https"]["tls_connection_policies"]
+    assert [policy["match"].get("sni") for policy in policies[:3]] == [
+        ["s1.example", "s2.example"], ["binder.example"], ["*.run.example"],
+    ]  # fmt: skip
+    assert policies[0]["certificate_selection"] == policies[2]["certificate_selection"]
+    redirected = json.dumps(servers(table)["http"]["routes"])
+    assert '"host": ["*.run.example", "s1.example", "s2.example", "binder.example"]' in redirected
