@@ -17,6 +17,8 @@ class FakeDataPlane:
         self.fails: list[Failure] = []
         self._alive: asyncio.Event | None = None
         self.asked = 0
+        self.hung: Failure | None = None
+        """What its next end is for."""
 
     async def ensure(self, table: DataPlaneTable) -> None:
         self.asked += 1
@@ -32,6 +34,9 @@ class FakeDataPlane:
     async def ended(self) -> None:
         if self._alive is not None:
             await self._alive.wait()
+            if self.hung is not None:
+                failure, self.hung = self.hung, None
+                raise Fail(failure)
 
     async def close(self) -> None:
         self.die()

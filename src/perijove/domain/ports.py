@@ -239,7 +239,10 @@ class DataPlane(Protocol):
         ...
 
     async def ended(self) -> None:
-        """Return as soon as it does not run."""
+        """Return as soon as it does not run.
+
+        Raises Fail: `platform.data-plane-down` where it ran and did not answer, and was ended for that.
+        """
         ...
 
     async def close(self) -> None:

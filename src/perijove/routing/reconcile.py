@@ -71,7 +71,11 @@ async def keep(applier: Applier, changed: asyncio.Event, clock: Clock, trouble: 
             misses += 1
             continue
         trouble(None)
-        died = await _first(applier.plane.ended(), changed.wait(), clock.sleep(EVERY)) == 0
+        try:
+            died = await _first(applier.plane.ended(), changed.wait(), clock.sleep(EVERY)) == 0
+        except Fail as fail:
+            trouble(fail.failure)
+            died = True
         if died and clock.now() - began < SETTLED:
             await clock.sleep(_delay(misses))
             misses += 1

@@ -90,6 +90,15 @@ async def test_one_that_dies_after_a_while_is_started_at_once() -> None:
         assert kept.clock.slept == [reconcile.EVERY, reconcile.EVERY][: len(kept.clock.slept)]
 
 
+async def test_one_that_hung_is_told_and_started_at_once() -> None:
+    async with Kept().up() as kept:
+        await kept.until(lambda: kept.clock.sleepers != [])
+        kept.clock.time += reconcile.SETTLED
+        kept.plane.hung = DATA_PLANE_DOWN("it hung")
+        kept.plane.die()
+        await kept.until(lambda: kept.told == [None, DATA_PLANE_DOWN("it hung"), None])
+
+
 async def test_one_that_dies_as_soon_as_it_starts_is_started_ever_more_slowly() -> None:
     async with Kept().up() as kept:
         for times, delay in enumerate((*reconcile.DELAYS, reconcile.DELAYS[-1]), start=1):

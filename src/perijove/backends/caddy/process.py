@@ -16,12 +16,14 @@ from typing import Any
 
 import httpx
 
-from perijove.backends.caddy import addresses
+from perijove.backends.caddy import addresses, probe
 from perijove.backends.caddy.configuration import FIRST_DESCRIPTOR, bare, configuration, inherited, listens
 from perijove.backends.caddy.program import binary, death, listener, send, spawn
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.listening import here
 from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.parsing import split_address
 from perijove.domain.state import State
 
 START_LIMIT = 10.0
@@ -42,6 +44,8 @@ class Caddy:
         self._admin_limit = admin_limit
         self._lock = asyncio.Lock()
         self._log = state.logs / "caddy.log"
+        self._listener: tuple[str, int, str] | None = None
+        """Where it answers by itself: host, port, path."""
         self._begun: tuple[int, tuple[str, ...]] | None = None
         """A process that nobody has waited for yet, and the addresses of its sockets."""
 
@@ -58,6 +62,7 @@ class Caddy:
         """
         table = addresses.present(table, ipv6=addresses.has_ipv6())
         async with self._lock:
+            self._listener = _listener(table)
             runs = None if self._begun else await self._running()
             if runs is not None and runs == configuration(table, self._state, inherited(runs)):
                 return
@@ -89,10 +94,28 @@ class Caddy:
         return None
 
     async def ended(self) -> None:
-        """Return as soon as no Caddy runs."""
+        """Return as soon as no Caddy runs.
+
+        Raises Fail: `platform.data-plane-down` where one hung, which is ended then.
+        """
         pid = self.pid()
-        if pid is not None:
-            await death(pid)
+        if pid is None:
+            return
+        hangs = asyncio.create_task(
+            probe.hangs(pid, self._state.caddy_socket, self._listener, self._lock.locked), name="probe Caddy"
+        )
+        dies = asyncio.create_task(death(pid), name="watch Caddy")
+        try:
+            await asyncio.wait([hangs, dies], return_when=asyncio.FIRST_COMPLETED)
+            if not dies.done():
+                failure = self._down("Caddy hung and was ended; another takes its place", hangs.result())
+                send(pid, signal.SIGKILL)
+                await dies
+                raise Fail(failure)
+        finally:
+            hangs.cancel()
+            dies.cancel()
+            await asyncio.wait([hangs, dies])
 
     async def close(self) -> None:
         """Stop Caddy; nothing where none runs."""
@@ -204,3 +227,11 @@ class Caddy:
         except OSError as error:
             words = str(error)
         return failures.DATA_PLANE_DOWN(cause, *evidence, Evidence(str(self._log), words))
+
+
+def _listener(table: DataPlaneTable) -> tuple[str, int, str] | None:
+    """One that speaks without encryption, and an address that no other process answers."""
+    if not table.http:
+        return None
+    host, port = split_address(here(table.http[0]))
+    return host, port, f"/-/{table.assets_version}/"
