@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import encodings.idna  # noqa: F401 - loaded now: after the rights are dropped its file may be out of reach
 import json
-import os
-import resource
-import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from perijove.backends.pad import egress_rights
+from perijove.backends.pad.egress_names import Names
 from perijove.backends.pad.egress_rule import Address, Network, Rule, judge, links
 from perijove.backends.pad.spawning import readable
 
@@ -29,10 +27,14 @@ CONNECT_LIMIT = 15.0
 SILENCE = 900.0
 """Seconds without a byte either way after which a connection is closed."""
 CONNECTIONS = 256
-"""Connections one sandbox may have open at once."""
-CHUNK = 64 * 1024
+"""Connections one sandbox may have open at once, where there are not too many sandboxes."""
+IN_ALL, FEW = 4096, 16
+"""Connections of all sandboxes, and those that each may have however many there are."""
+CHUNK = 32 * 1024
+"""Bytes that wait in one direction before its sender has to; a few times as many at worst."""
+LINGER = 2.0
+"""Seconds for a client to take a refusal in, lest the rest of what it sends resets the connection."""
 HOP_BY_HOP = {b"connection", b"proxy-connection", b"keep-alive", b"proxy-authorization", b"te", b"upgrade"}
-PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG = 38, 1
 
 
 class Refused(Exception):
@@ -64,10 +66,18 @@ def _links() -> list[Network]:
 class Door:
     """One sandbox's way out."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, share: Callable[[], int]) -> None:
         self._rule = rule
+        self._share = share
+        self._names = Names()
         self._open = 0
         self.server: asyncio.Server | None = None
+
+    def close(self) -> None:
+        """Take nobody more; who is connected may go on."""
+        if self.server is not None:
+            self.server.close()
+        self._names.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from inside."""
@@ -79,21 +89,30 @@ class Door:
             head = f"HTTP/1.1 {refusal.status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
             writer.write(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(HEAD_LIMIT):
+                async with asyncio.timeout(LINGER):
                     await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+                    writer.write_eof()
+                    while await reader.read(CHUNK):
+                        continue
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
             return  # whoever spoke is gone or talks something else; there is nobody to answer
         finally:
             self._open -= 1
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open > CONNECTIONS:
-            raise Refused("503 Too Many Connections", f"more than {CONNECTIONS} connections at once")
-        async with asyncio.timeout(HEAD_LIMIT):
-            head = await reader.readuntil(b"\r\n\r\n")
+        if self._open > (share := self._share()):
+            raise Refused("503 Too Many Connections", f"more than {share} connections at once")
+        writer.transport.set_write_buffer_limits(CHUNK)
+        try:
+            async with asyncio.timeout(HEAD_LIMIT):
+                head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError as error:
+            text = f"a request's head may have {HEAD} bytes"
+            raise Refused("431 Request Header Fields Too Large", text) from error
         host, port, forward = _understood(head)
         theirs, onwards = await self._connect(host, port)
+        onwards.transport.set_write_buffer_limits(CHUNK)
         try:
             if forward:
                 onwards.write(forward)
@@ -104,13 +123,13 @@ class Door:
             onwards.close()
 
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT_LIMIT):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, TimeoutError) as error:
+            found = await self._names.addresses(host, port)
+        except TimeoutError as error:
+            raise Refused("504 Gateway Timeout", f"{host[:200]} cannot be resolved: no name server answers") from error
+        except (OSError, UnicodeError) as error:
             raise Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}") from error
-        address, reason = judge(host, port, [str(item[4][0]) for item in found], self._rule, near)
+        address, reason = judge(host, port, found, self._rule, near)
         if address is None:
             raise Refused("403 Forbidden", reason)
         try:
@@ -136,6 +155,8 @@ def _understood(head: bytes) -> tuple[str, int, bytes]:
         raise Refused("400 Bad Request", f"the address cannot be read: {error}") from error
     if not host or (method == "CONNECT" and port is None) or (method != "CONNECT" and parts.scheme != "http"):
         raise Refused("400 Bad Request", "ask for CONNECT host:port or for a whole http:// address")
+    if port == 0:
+        raise Refused("400 Bad Request", "there is no port 0")
     if method == "CONNECT":
         return host, port or 443, b""
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -159,22 +180,27 @@ async def _join(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> Non
         if writer.can_write_eof():
             writer.write_eof()
 
-    async with asyncio.TaskGroup() as tasks:
-        both = [tasks.create_task(carry(*way), name="carry") for way in ways]
-        while True:
-            _, going = await asyncio.wait(both, timeout=SILENCE, return_when=asyncio.ALL_COMPLETED)
-            if not going:
-                return
-            if moved() - last >= SILENCE:
-                raise TimeoutError
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            both = [tasks.create_task(carry(*way), name="carry") for way in ways]
+            while (await asyncio.wait(both, timeout=SILENCE))[1]:
+                if moved() - last >= SILENCE:
+                    raise TimeoutError
+    except* OSError as broken:  # TimeoutError is one
+        raise broken.exceptions[0] from broken
 
 
 class Doors:
     """All sandboxes' ways out, as the pad tells."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, connections: int) -> None:
         self._line = line
+        self._connections = connections
         self._doors: dict[str, Door] = {}
+
+    def share(self) -> int:
+        """Connections that one sandbox may have."""
+        return min(CONNECTIONS, max(self._connections // max(len(self._doors), 1), FEW))
 
     async def follow(self) -> None:
         """Obey the pad until it hangs up."""
@@ -192,39 +218,21 @@ class Doors:
 
     async def _open(self, name: str, rule: Rule, listener: socket.socket) -> None:
         self._shut(name)
-        door = self._doors[name] = Door(rule)
+        door = self._doors[name] = Door(rule, self.share)
         door.server = await asyncio.start_server(door.serve, sock=listener, limit=HEAD)
 
     def _shut(self, name: str) -> None:
         door = self._doors.pop(name, None)
-        if door is not None and door.server is not None:
-            door.server.close()
-
-
-def _drop(uid: int) -> None:
-    """Give up every right that a proxy has no use for."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    os.chdir("/")
-    if uid:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-async def _live(line: socket.socket, uid: int) -> None:
-    with contextlib.suppress(OSError):  # load what resolving needs while its files can be read
-        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
-    _drop(uid)
-    await Doors(line).follow()
+        if door is not None:
+            door.close()
 
 
 def main() -> None:
     line = socket.socket(fileno=int(sys.argv[1]))
     line.setblocking(False)
-    asyncio.run(_live(line, int(sys.argv[2])))
+    egress_rights.load()
+    files = egress_rights.drop(int(sys.argv[2]))
+    asyncio.run(Doors(line, min(IN_ALL, files // 4)).follow())
 
 
 if __name__ == "__main__":

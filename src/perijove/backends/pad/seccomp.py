@@ -7,9 +7,11 @@ Numbers are compared whole or by their low 32 bits, as the kernel reads them, so
 from __future__ import annotations
 
 import os
-from errno import EAFNOSUPPORT, EINVAL, ENOSYS, EPERM, EPROTONOSUPPORT
+from collections.abc import Callable
+from errno import EACCES, EAFNOSUPPORT, EINVAL, ENOSYS, EPERM, EPROTONOSUPPORT
 from functools import cache
 from socket import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX
+from typing import Any
 
 from perijove.domain.failures import SECCOMP_MISSING, Evidence, Fail
 
@@ -87,6 +89,18 @@ YOUNG = {
 }
 """Calls that an old libseccomp may not know by name; their numbers are the same on every architecture."""
 
+STARTING = ("execve", "execveat", "fork", "vfork")
+SIGNALLING = ("kill", "tkill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+CHANGING = (
+    *("unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "creat", "truncate"),
+    *("link", "linkat", "symlink", "symlinkat", "mknod", "mknodat"),
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
+    *("utime", "utimes", "utimensat", "futimesat"),
+    *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
+)
+"""What a proxy of ours has no use for beside `DENIED`."""
+CLONE_THREAD = 0x00010000
+
 NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 """clone's flags CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET; NEWTIME is unshare's and clone3's alone."""
 LOW = 0xFFFFFFFF
@@ -107,6 +121,36 @@ def program(counted: bool = True) -> bytes:
 
     Raises Fail: `platform.seccomp-missing`.
     """
+    rules, deny, sc = _beginning()
+    if not counted:
+        for name in UNCOUNTED:
+            deny(name, ENOSYS)
+        deny("shmget", EINVAL, sc.Arg(1, sc.GT, LARGEST_SEGMENT))
+    for flag in NEW_NAMESPACES:
+        deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, flag, flag))
+    return _exported(rules)
+
+
+def confinement() -> Callable[[], None]:
+    """What has this process, for ever, make no call of those, start no program, signal nobody, and change no file.
+
+    It must have one thread then; those it starts later are confined too. Raises Fail: `platform.seccomp-missing`.
+    """
+    rules, deny, sc = _beginning()
+    for name in (*STARTING, *SIGNALLING, *CHANGING):
+        deny(name, EPERM)
+    deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, CLONE_THREAD, 0))
+    deny("tgkill", EPERM, sc.Arg(0, sc.NE, os.getpid()))
+    for name, argument in (("open", 1), ("openat", 2)):
+        for flag in (os.O_WRONLY, os.O_RDWR, os.O_CREAT):
+            deny(name, EACCES, sc.Arg(argument, sc.MASKED_EQ, flag, flag))
+    deny("openat2", ENOSYS)  # as clone3
+    load: Callable[[], None] = rules.load
+    return load
+
+
+def _beginning() -> tuple[Any, Callable[..., None], Any]:
+    """A filter that denies what all are denied, how to deny more, and the library."""
     try:
         import pyseccomp as sc  # noqa: PLC0415 - loads libseccomp, which may be missing
     except (RuntimeError, OSError, AttributeError) as error:
@@ -122,13 +166,7 @@ def program(counted: bool = True) -> bytes:
 
     for name in DENIED:
         deny(name, EPERM)
-    if not counted:
-        for name in UNCOUNTED:
-            deny(name, ENOSYS)
-        deny("shmget", EINVAL, sc.Arg(1, sc.GT, LARGEST_SEGMENT))
     deny("clone3", ENOSYS)  # its flags lie in memory where no filter can look; libc then uses clone
-    for flag in NEW_NAMESPACES:
-        deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, flag, flag))
     for request in (TIOCSTI, TIOCLINUX):
         deny("ioctl", EPERM, sc.Arg(1, sc.MASKED_EQ, LOW, request))
     deny("socket", EAFNOSUPPORT, sc.Arg(0, sc.GT, AF_NETLINK))
@@ -138,7 +176,7 @@ def program(counted: bool = True) -> bytes:
     for family in (AF_INET, AF_INET6):
         deny("socket", EPROTONOSUPPORT, sc.Arg(0, sc.EQ, family), sc.Arg(2, sc.GT, HIGHEST_PROTOCOL))
     deny("socketpair", EAFNOSUPPORT, sc.Arg(0, sc.NE, AF_UNIX))
-    return _exported(rules)
+    return rules, deny, sc
 
 
 def _exported(rules: object) -> bytes:
