@@ -65,12 +65,12 @@ async def test_a_stopped_one_is_replaced(kept: tuple[Caddy, str, list[tuple[floa
     os.kill(first, signal.SIGSTOP)
     async with httpx.AsyncClient(base_url=f"http://{listen}", trust_env=False, timeout=LIMIT) as client:
         await until(lambda: len(told) == 3)
-        (_, failure), (back, after) = told[1:]
+        (seen, failure), (_, after) = told[1:]
         assert failure is not None
         assert failure.kind is DATA_PLANE_DOWN
         assert "is stopped" in failure.evidence[0].saw
         assert after is None
-        assert back - stopped < SEEN_WITHIN
+        assert seen - stopped < SEEN_WITHIN
         assert caddy.pid() not in {None, first}
         assert (await client.get("/")).status_code == 200
 

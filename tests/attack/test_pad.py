@@ -109,6 +109,13 @@ def step():
     held[-1][:] = b"x" * 16 * MIB
     return 16 * MIB
 """,
+    "shared-pages-let-go": """
+def step():
+    held.append(mmap.mmap(-1, 16 * MIB))
+    held[-1][:] = b"x" * 16 * MIB
+    held[-1].madvise(mmap.MADV_DONTNEED)
+    return 16 * MIB
+""",
     "segments": """
 def step():
     size = 16 * MIB
@@ -206,6 +213,8 @@ async def test_memory_has_an_end_however_it_is_held(
     pad: Pad, state: State, repo: Path, follower: Follower, way: str
 ) -> None:
     """Refused before the limit, or ended beyond it; never held."""
+    if way == "shared-pages-let-go" and not (await pad.isolation()).cgroups:
+        pytest.skip("only a control group counts them, and none can be made here: platform.memory-not-held says so")
     await pad.start(spec(way, repo, limits=with_less(memory=LIMIT, tmp=3 * LIMIT)))
     code = f"{PRELUDE}\n{WAYS[way]}\n{HOLD.replace('GOAL', str(3 * LIMIT))}"
     try:

@@ -29,20 +29,23 @@ async def hangs(pid: int, admin: Path, listener: tuple[str, int, str] | None, bu
 
     While it is `busy` with what it was told, its admin socket may wait.
     """
-    misses = 0
+    misses, stopped = 0, False
     while True:
         await asyncio.sleep(EVERY)
+        was_stopped, stopped = stopped, state(pid) == "stopped"
+        if was_stopped and stopped:
+            return Evidence(f"/proc/{pid}/stat", f"process {pid} is stopped")
         if busy():
             continue
         if not await _answers(pid, partial(asyncio.open_unix_connection, admin), "/config/admin/listen"):
             if not busy():
-                return Evidence(str(admin), f"no answer within {LIMIT:.0f} s; process {pid} is {_state(pid)}")
+                return Evidence(str(admin), f"no answer within {LIMIT:.0f} s; process {pid} is {state(pid)}")
         elif listener is not None:
             host, port, path = listener
             answers = await _answers(pid, partial(asyncio.open_connection, host, port), path)
             misses = 0 if answers else misses + 1
             if misses == UNANSWERED:
-                return Evidence(f"{host}:{port}", f"no answer, {misses} times; process {pid} is {_state(pid)}")
+                return Evidence(f"{host}:{port}", f"no answer, {misses} times; process {pid} is {state(pid)}")
 
 
 async def _answers(pid: int, connect: Connecting, path: str) -> bool:
@@ -74,7 +77,8 @@ def _waited(pid: int) -> float:
     return waited / 1e9
 
 
-def _state(pid: int) -> str:
+def state(pid: int) -> str:
+    """What a process does now, in a word."""
     try:
         letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

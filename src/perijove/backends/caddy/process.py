@@ -90,7 +90,7 @@ class Caddy:
             (await self._ask("GET", "/config/")).raise_for_status()
         except httpx.HTTPError as error:
             seen = Evidence(str(self._state.caddy_socket), str(error) or repr(error))
-            return self._down(f"process {pid} does not answer at its admin socket", seen)
+            return self._down(f"process {pid}, {probe.state(pid)}, does not answer at its admin socket", seen)
         return None
 
     async def ended(self) -> None:

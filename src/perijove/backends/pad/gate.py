@@ -98,5 +98,8 @@ class Gate:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._line.sendmsg([pack(message)], rights)
+        except BlockingIOError:  # it has not read for long: its keeper hands everything over to the next one
+            if self._process is not None:
+                self._process.kill()
         except OSError as error:  # it just died; its keeper hands everything over again
             print(f"the egress proxy does not listen: {os.strerror(error.errno or 0)}", file=sys.stderr, flush=True)  # noqa: T201
