@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from perijove.domain.bounded_log import CUT, BoundedLog, clean
@@ -105,9 +106,7 @@ class Journal:
 
         A subject that can no longer be written down ends, for those who follow it, with why.
         """
-        bell = asyncio.Event()
-        self._written[subject].add(bell)
-        try:
+        with self.bell(subject) as bell:
             while True:
                 bell.clear()
                 try:
@@ -123,14 +122,26 @@ class Journal:
                 if not self.read(subject, after, 1):
                     if self._over(subject, after):
                         return
-                    if subject in self._unwritten:
-                        yield Entry(after, self._clock.now(), subject, Failed(self._unwritten[subject]))
+                    if failure := self.unwritten(subject):
+                        yield Entry(after, self._clock.now(), subject, Failed(failure))
                         return
                     await bell.wait()
+
+    @contextmanager
+    def bell(self, subject: str) -> Iterator[asyncio.Event]:
+        """Rings whenever an entry of a subject was written down or could not be."""
+        bell = asyncio.Event()
+        self._written[subject].add(bell)
+        try:
+            yield bell
         finally:
             self._written[subject].discard(bell)
             if not self._written[subject]:
                 del self._written[subject]
+
+    def unwritten(self, subject: str) -> Failure | None:
+        """Why the last event of a subject is not in the journal; None where it is."""
+        return self._unwritten.get(subject)
 
     def _over(self, subject: str, after: int) -> bool:
         """Whether the reader had seen the terminal event before it came back, or what it saw is no longer kept."""

@@ -299,8 +299,35 @@ async def test_the_own_page_of_a_launch_is_live_for_anybody_and_leads_nobody_in(
     await expect(site.page.get_by_role("status")).to_have_text("It is ready, for whoever began it")
     await expect(site.page.get_by_text("Open the session")).to_be_hidden()
     assert "/user/" not in site.page.url
-    assert (await site.page.locator("#log div").all_inner_texts())[-1] == "The server runs"
+    await expect(site.page.get_by_text("told in the browser that began it")).to_be_visible()
+    await expect(site.page.locator("#log")).to_be_hidden()
+    assert "owner/repo" not in await site.page.content()
     assert site.complaints == []
+
+
+async def test_a_launch_s_key_is_in_no_address_and_no_script_reads_it(site: Site) -> None:
+    site.world.repositories.gate = asyncio.Event()
+    asked: list[tuple[str, str]] = []
+    site.page.on("request", lambda one: asked.append((one.url, one.headers.get("referer", ""))))
+    await site.goto(LINK)
+    await expect(site.page.locator("#log")).to_contain_text("Launch 1")
+    key = site.world.keys.launch_key(1)
+    kept = (
+        "JSON.stringify([document.cookie, Object.entries(sessionStorage), Object.entries(localStorage), location.href])"
+    )
+    assert key not in await site.page.evaluate(kept)
+    await site.page.get_by_text("This launch's own page").click()
+    await expect(site.page.locator("#log")).to_contain_text("Launch 1")
+    await site.page.reload()
+    site.world.repositories.gate.set()
+    await expect(site.page.get_by_text("Open the session")).to_be_visible()
+    assert key not in str([await site.page.evaluate(kept), await site.page.content(), *asked])
+    assert [one for one in asked if "/api/launches/1/events" in one[0]], "the page followed its launch by the cookie"
+    await site.page.get_by_text("Open the session").click()
+    _, _, session = await site.in_session()
+    assert key not in str(session), "its cookie is not for sessions"
+    await site.goto(f"/launch/1?key={key}")
+    assert site.page.url == f"{site.url}/launch/1"
 
 
 async def test_what_happens_to_a_session_is_told_on_its_launch_s_page(site: Site) -> None:
@@ -353,6 +380,10 @@ async def test_a_dead_session_s_page_leads_to_a_new_one_at_the_same_place(site: 
     await site.until(lambda: not site.world.sessions.live)
     await site.page.reload()
     await expect(site.page.get_by_role("heading", level=1)).to_have_text("This session is over")
+    await expect(site.page.get_by_role("link", name="Launch again")).to_be_visible()
+    await site.goto(f"{path}")
+    await site.page.get_by_role("link", name="Why it ended").click()
+    await expect(site.page.locator("#fate")).to_have_text("The session is over: it was stopped (idle).")
     await site.page.get_by_role("link", name="Launch again").click()
     await site.page.wait_for_url(lambda url: "/user/" in url and session not in url)
     assert urlsplit(site.page.url).path.endswith("/lab/tree/x.ipynb")

@@ -24,6 +24,16 @@ FOREIGN_PAGE = row(
     Owner.VISITOR, Retry.NEVER,
     "Open the launch's link in the browser; the operator allows other sites' pages by service.cors_allow_origin.",
 )  # fmt: skip
+TOO_MANY_READERS = row(
+    "start.too-many-readers", "Too many follow launches at this moment",
+    Owner.VISITOR, Retry.AFTER,
+    "Wait a little; the launch goes on whoever looks.",
+)  # fmt: skip
+LOG_CLOSED = row(
+    "start.log-closed", "Only whoever began this launch may read its log",
+    Owner.VISITOR, Retry.NEVER,
+    "Open it in the browser that began the launch; service.open_logs opens logs of public repositories to all.",
+)  # fmt: skip
 WRONG_HOST = row(
     "start.wrong-host", "This service is not reached by this name",
     Owner.VISITOR, Retry.NEVER,

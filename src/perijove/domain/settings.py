@@ -67,6 +67,8 @@ class ServiceSettings:
     """How long launches in progress may go on after SIGTERM."""
     cors_allow_origin: tuple[str, ...] = ()
     """Origins whose pages may launch and talk to sessions (thebe): `https://book.example.org`, or `*`. Empty: none."""
+    open_logs: bool = False
+    """Whether anybody may read the logs of launches of public repositories; else whoever began a launch alone."""
     title: str = "Perijove"
     """The service's name on its pages."""
 

@@ -18,12 +18,16 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
 from perijove.web import stream
 from perijove.web.assets import STATIC
+from perijove.web.cached import Cached
 from perijove.web.following import follow
+from perijove.web.launch_keys import hold
 from perijove.web.public import Public
-from perijove.web.requests import client, raw_spec
+from perijove.web.requests import client, household, raw_spec
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""
+PICTURE = {"Cache-Control": "public, max-age=86400", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""READMEs anywhere show them."""
 SPOKEN = "0.2.0"
 """The version of the incumbent whose protocol this is."""
 
@@ -33,26 +37,38 @@ class Binder:
 
     def __init__(self, public: Public) -> None:
         self.public = public
+        self._health = Cached(self._looked, public.clock.now, "health, looked at")
+        self._metrics = Cached(self._counted, public.clock.now, "metrics, counted")
 
     async def build(self, request: Request) -> Response:
         """Begin a launch and tell it; or go on telling the one this client began before."""
-        if resumed := self.public.gate.resumption(request):
-            return follow(self.public, request, resumed.number, resumed.after)
+        public, keys = self.public, self.public.keys
+        if resumed := public.gate.resumption(request):
+            key = keys.launch_key(resumed.number)
+            answer = follow(public, request, resumed.number, resumed.after, key=key, log=True)
+            hold(answer, request, resumed.number, key)
+            return answer
         if request.headers.get("last-event-id", "") == stream.REFUSED_ID:
             return Response(status_code=204)
         _streams_only(request)
         if request.query_params.get("build_only", "").lower() == "true":
             raise Fail(failures.BAD_REQUEST("build_only is not served here: what is built is launched"))
         address = from_launch_path(raw_spec(request))
-        number = self.public.launches.begin(address, client(request))
-        return follow(self.public, request, number, 0, key=self.public.keys.launch_key(number))
+        with public.readers.seat(0, household(client(request)), holds=True):
+            number = public.launches.begin(address, client(request))
+        answer = follow(public, request, number, 0, key=keys.launch_key(number), log=True)
+        hold(answer, request, number, keys.launch_key(number))
+        return answer
 
     async def health(self, request: Request) -> Response:
         """Whether launches can work, part by part; 503 when one is ill."""
+        well, checks = await self._health.get()
+        return JSONResponse({"ok": well, "checks": checks}, 200 if well else 503)
+
+    async def _looked(self) -> tuple[bool, list[dict[str, object]]]:
         sessions, sandboxes = await self._sandboxes()
         checks = [sandboxes, await self._room(), self._quota(sessions)]
-        well = all(check["ok"] or check.get("_ignore_failure") for check in checks)
-        return JSONResponse({"ok": well, "checks": checks}, 200 if well else 503, {"Cache-Control": "no-store"})
+        return all(check["ok"] or check.get("_ignore_failure") for check in checks), checks
 
     async def _sandboxes(self) -> tuple[int, dict[str, object]]:
         """How many run, and whether whoever holds them answers."""
@@ -93,9 +109,12 @@ class Binder:
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
+        return Response(await self._metrics.get(), media_type=CONTENT_TYPE_LATEST)
+
+    async def _counted(self) -> bytes:
         sessions, _ = await self._sandboxes()
         self.public.metrics.sessions_run(sessions)
-        return Response(self.public.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return self.public.metrics.text()
 
     async def providers(self, request: Request) -> Response:
         """The kinds of links served here, as forms elsewhere show them."""
@@ -103,11 +122,11 @@ class Binder:
 
     async def badge(self, request: Request) -> Response:
         """The picture for READMEs; both names it is known by show the same."""
-        return FileResponse(STATIC / "badge.svg", headers={"Cache-Control": "public, max-age=86400"})
+        return FileResponse(STATIC / "badge.svg", headers=PICTURE)
 
     async def icon(self, request: Request) -> Response:
         """For pages that name none, a session's API among them."""
-        return FileResponse(STATIC / "idle.svg", headers={"Cache-Control": "public, max-age=86400"})
+        return FileResponse(STATIC / "idle.svg", headers=PICTURE)
 
     async def repo(self, request: Request) -> Response:
         """`/repo/owner/name/path`, an old form of links."""

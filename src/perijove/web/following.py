@@ -3,69 +3,78 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from perijove.domain.events import Entry
+from perijove.domain.events import Entry, Failed
 from perijove.launching.launches import subject
 from perijove.web import stream
 from perijove.web.public import Public
-from perijove.web.requests import origin
+from perijove.web.readers import Seat
+from perijove.web.requests import client, household, origin
 
 KEEPALIVE_EVERY = 20.0
 """Seconds of silence after which a comment is sent; the protocol's clients expect one every 25."""
-EVENT_STREAM = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+EVENT_STREAM = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 """Headers of every event stream; the last asks a web server in front of us not to hold it back."""
 
 
-def follow(public: Public, request: Request, number: int, after: int, key: str = "") -> Response:
-    """Tell a launch's events after `after`; 204 where the reader has seen the last, so that it stops asking."""
+class EventStream(StreamingResponse):
+    """A stream whose reader gives back their seat when they leave."""
+
+    def __init__(self, frames: AsyncGenerator[bytes, None], seat: Seat) -> None:
+        super().__init__(frames, media_type="text/event-stream", headers=EVENT_STREAM)
+        self._seat = seat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._seat:
+            await super().__call__(scope, receive, send)
+
+
+def follow(public: Public, request: Request, number: int, after: int, *, key: str, log: bool) -> Response:
+    """Tell a launch's events after `after`; 204 where the reader has seen the last, so that it stops asking.
+
+    `key`: the launch's, to whoever holds it; `log`: whether its log and names are told. Raises Fail:
+    `start.too-many-readers`.
+    """
     if _seen_all(public, number, after):
         return Response(status_code=204)
-    key = key or public.gate.key_given(request, number)
-    reader = stream.Reader(origin(request), number, key, public.keys.session_token)
-    return StreamingResponse(
-        _frames(public, number, after, reader), media_type="text/event-stream", headers=EVENT_STREAM
-    )
+    seat = public.readers.seat(number, household(client(request)), holds=bool(key))
+    reader = stream.Reader(origin(request), number, key, public.keys.session_token, log=log)
+    return EventStream(told(public, reader, after), seat)
 
 
 def _seen_all(public: Public, number: int, after: int) -> bool:
-    launch = public.launches.get(number)
+    launch = public.launches.get(number) if after else None
     over = launch is not None and launch.ended_at is not None
     return over and not public.journal.read(subject(number), after, 1)
 
 
-async def _frames(public: Public, number: int, after: int, reader: stream.Reader) -> AsyncGenerator[bytes, None]:
-    known = stream.Known()
-    for entry in public.journal.ledger.steps(subject(number)):
-        if entry.seq <= after:
-            known = stream.learn(known, entry.event)
-    async with aclosing(paced(public.journal.follow(subject(number), after))) as entries:
-        async for paced_entry in entries:
-            if paced_entry is None:
-                yield stream.KEEPALIVE
-                continue
-            known = stream.learn(known, paced_entry.event)
-            yield stream.frame(paced_entry, known, reader)
-
-
-async def paced(entries: AsyncIterator[Entry], every: float = KEEPALIVE_EVERY) -> AsyncGenerator[Entry | None, None]:
-    """The entries, and None after each `every` seconds without one."""
-    upcoming = asyncio.ensure_future(anext(entries, None))
-    try:
+async def told(
+    public: Public, reader: stream.Reader, after: int, every: float = KEEPALIVE_EVERY
+) -> AsyncGenerator[bytes, None]:
+    """The frames after `after`, those to come included, and a comment after each `every` seconds of silence."""
+    name, read = subject(reader.number), 0
+    with public.journal.bell(name) as bell:
         while True:
-            done, _ = await asyncio.wait({upcoming}, timeout=every)
-            if not done:
-                yield None
-                continue
-            entry = upcoming.result()
-            if entry is None:
+            bell.clear()
+            chunk = public.frames.chunk(reader, read)
+            read = chunk.last
+            if text := chunk.told(reader, after):
+                yield text
+            if chunk.over:
                 return
-            yield entry
-            upcoming = asyncio.ensure_future(anext(entries, None))
-    finally:
-        upcoming.cancel()
-        await asyncio.wait({upcoming})
+            if chunk.full:
+                continue
+            if failure := public.journal.unwritten(name):
+                last = Entry(read, public.clock.now(), name, Failed(failure))
+                yield stream.frame(last, stream.Known(), reader)
+                return
+            try:
+                async with asyncio.timeout(every):
+                    await bell.wait()
+            except TimeoutError:
+                yield stream.KEEPALIVE

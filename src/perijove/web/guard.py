@@ -19,18 +19,19 @@ from perijove.domain.certificates import HostName
 from perijove.domain.failures import BAD_REQUEST, Evidence, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.listening import redirects
+from perijove.domain.nouns import SessionName
 from perijove.domain.ports import Clock
 from perijove.domain.request_failures import CLIENT_BANNED, FOREIGN_PAGE, WRONG_HOST
 from perijove.domain.settings import IsolationMode, Settings
 from perijove.journal import Journal
 from perijove.web import hosts, origins
+from perijove.web.launch_keys import EVENT_ID, keys_given
 from perijove.web.limits import BuildTokens, Limits
 from perijove.web.requests import asked_host, client, origin, raw_spec
 
 Guard = Callable[[Request], Failure | None]
 
 HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-RESUME = re.compile(r"([0-9]{1,15})(?:\.([0-9a-z]{1,64}))?")
 AGAIN = 3.0
 """Seconds after which whoever came by http too early may come again."""
 
@@ -111,7 +112,7 @@ class Gate:
 
     def resumption(self, request: Request) -> Resumption | None:
         """Who the event id of the request (`<seq>.<key>`) proves them to be; None where it proves nothing."""
-        match = RESUME.fullmatch(request.headers.get("last-event-id", ""))
+        match = EVENT_ID.fullmatch(request.headers.get("last-event-id", ""))
         if match is None or match[2] is None:
             return None
         entry = self._journal.at(int(match[1]))
@@ -125,12 +126,14 @@ class Gate:
         return Keys.same(key, self._keys.launch_key(number))
 
     def key_given(self, request: Request, number: int) -> str:
-        """The launch's key where the request brings it (`?key=` or the event id), else ``."""
-        resumed = RESUME.fullmatch(request.headers.get("last-event-id", ""))
-        for key in (request.query_params.get("key", ""), (resumed and resumed[2]) or ""):
-            if key and self.holds(number, key):
-                return key
-        return ""
+        """The launch's key where the request brings it, else ``."""
+        return next((key for key in keys_given(request) if self.holds(number, key)), "")
+
+    def session_proved(self, request: Request, name: SessionName) -> bool:
+        """Whether the request brings the session's token, as its own pages do."""
+        said = request.headers.get("authorization", "").rpartition(" ")[2]
+        right = self._keys.session_token(name)
+        return any(Keys.same(token, right) for token in (said, request.query_params.get("token", "")))
 
     def _wrong_host(self, request: Request) -> Failure | None:
         host = request.headers.get("host", "")

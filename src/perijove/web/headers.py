@@ -11,8 +11,20 @@ from perijove.web import origins
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+KEPT_APART = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), "
+    "payment=(), serial=(), usb=(), web-share=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""No other site's page holds, frames or reads ours, and ours use nothing of the visitor's machine."""
+UNLESS_SAID = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
+"""For all that does not say otherwise itself: pictures do."""
 ASKED_WITH = "Authorization, Cache-Control, Content-Type, Last-Event-ID, X-XSRFToken"
 
 
@@ -42,9 +54,9 @@ class EdgeHeaders:
         await self._app(scope, receive, with_headers)
 
     def _add(self, headers: MutableHeaders, asking: str) -> None:
-        headers["Content-Security-Policy"] = POLICY
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
+        headers.update(KEPT_APART)
+        for name, value in UNLESS_SAID.items():
+            headers.setdefault(name, value)
         headers["Access-Control-Allow-Headers"] = ASKED_WITH
         headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
         allowed = self._cors()

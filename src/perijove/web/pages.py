@@ -21,20 +21,24 @@ from perijove.certifying.moments import span
 from perijove.domain.events import Entry
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure, Owner
 from perijove.domain.nouns import RepoAddress
+from perijove.domain.request_failures import LOG_CLOSED
 from perijove.launching.launches import Launch, subject
 from perijove.launching.resolve.address import from_launch_path, launch_link
 from perijove.launching.resolve.urlpath import relative_urlpath
 from perijove.web import stream
 from perijove.web.assets import ASSETS_VERSION
-from perijove.web.lives import Life, known_launch, life
+from perijove.web.form_fields import link_of
+from perijove.web.launch_keys import hold
+from perijove.web.launch_records import SessionRecord, known_launch, log_open, outline, session_record
 from perijove.web.public import Public
 from perijove.web.requests import client, origin, raw_spec
-from perijove.web.wishes import wished
 
 SESSION = re.compile("[a-z0-9-]{1,40}")
 """What a session can be called."""
 SHOWN_LINES = 5000
 """Log lines on a page; the rest stands in the plain log."""
+OVER = "No session runs at this address: it is over, or never was."
+STILL_OPEN = "The session runs, but it does not answer at this moment."
 OWNERS = {
     Owner.VISITOR: "You can put this right",
     Owner.AUTHOR: "The repository's author can put this right",
@@ -89,10 +93,10 @@ class Pages:
         if not values["link"]:
             return page(self.public, "form.html", failure=None, **values)
         try:
-            wish = wished(values["link"], values["ref"], values["file"])
+            link = link_of(values["link"], values["ref"], values["file"])
         except Fail as fail:
             return page(self.public, "form.html", 400, failure=fail.failure, **values)
-        return RedirectResponse(launch_link("/", wish.address.path, wish.urlpath), 303)
+        return RedirectResponse(launch_link("/", link.address.path, link.urlpath), 303)
 
     async def link(self, request: Request) -> Response:
         """A launch link, opened. The page begins the launch; merely fetching it, as robots do, begins nothing."""
@@ -104,8 +108,10 @@ class Pages:
             if refused := gate.beginning(request, by_page=True):
                 raise Fail(refused)
             number = self.public.launches.begin(address, client(request))
-            query = {"key": self.public.keys.launch_key(number), **({"urlpath": urlpath} if urlpath else {})}
-            return RedirectResponse(f"/launch/{number}?{urlencode(query)}", 303)
+            query = f"?{urlencode({'urlpath': urlpath})}" if urlpath else ""
+            answer = RedirectResponse(f"/launch/{number}{query}", 303)
+            hold(answer, request, number, self.public.keys.launch_key(number))
+            return answer
         token = gate.tokens.make(spec, secrets.token_hex(8))
         return page(
             self.public,
@@ -113,6 +119,7 @@ class Pages:
             title=_shown(address),
             spec=_shown(address),
             launch=None,
+            log=True,
             lines=(),
             left_out=0,
             life=None,
@@ -126,62 +133,86 @@ class Pages:
         )
 
     async def launch(self, request: Request) -> Response:
-        """A launch and its log, for ever."""
+        """A launch, for ever: its log and its names to those who may read them, to others how far it is."""
         launch = known_launch(self.public, request)
-        lines, after = _log(self.public, launch, origin(request))
-        session = life(self.public.journal, launch.session) if launch.session else None
-        urlpath = relative_urlpath(request.query_params)
+        if "key" in request.query_params:
+            return self._held(request, launch, "")
         key = self.public.gate.key_given(request, launch.number)
-        query = urlencode({"after": after, **({"key": key} if key else {})})
+        log = bool(key) or log_open(self.public.settings(), launch)
+        lines, after = _log(self.public, launch, origin(request)) if log else ([], 0)
+        session = session_record(self.public.journal, launch.session) if launch.session and log else None
+        urlpath, spec = relative_urlpath(request.query_params), _shown(launch.address) if log else ""
         return page(
             self.public,
             "launch.html",
-            title=f"Launch {launch.number}: {_shown(launch.address)}",
-            spec=_shown(launch.address),
-            launch=launch,
+            title=f"Launch {launch.number}: {spec}" if log else f"Launch {launch.number}",
+            spec=spec,
+            launch=launch if log else outline(launch),
+            log=log,
             lines=lines[-SHOWN_LINES:],
             left_out=max(0, len(lines) - SHOWN_LINES),
             life=session,
             here=self._here(launch, session, urlpath) if key else "",
-            again=_again(launch, urlpath),
+            again=_again(launch, urlpath) if log else "",
             stage=STAGES.get(launch.state, 0),
             after=after,
             begin="",
-            events=f"/api/launches/{launch.number}/events?{query}",
+            events=f"/api/launches/{launch.number}/events?after={after}",
             urlpath=urlpath,
         )
 
     async def log(self, request: Request) -> Response:
         """A launch's whole log as plain text."""
         launch = known_launch(self.public, request)
+        if "key" in request.query_params:
+            return self._held(request, launch, "/log")
+        if not self.public.gate.key_given(request, launch.number) and not log_open(self.public.settings(), launch):
+            raise Fail(LOG_CLOSED("the request brings no key of this launch", Evidence("launch", str(launch.number))))
         lines, _ = _log(self.public, launch, origin(request))
-        text = "".join(f"{phase:<10} {line}\n" for phase, line in lines)
-        return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
+        return PlainTextResponse("".join(f"{phase:<10} {line}\n" for phase, line in lines))
+
+    def _held(self, request: Request, launch: Launch, page: str) -> Response:
+        """The same address without the key, which the browser keeps where it is the launch's."""
+        query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "key"])
+        answer = RedirectResponse(f"/launch/{launch.number}{page}{'?' * bool(query)}{query}", 303)
+        if key := self.public.gate.key_given(request, launch.number):
+            hold(answer, request, launch.number, key)
+        return answer
 
     async def gone(self, request: Request) -> Response:
-        """A session's address at which nobody listens: 424, why it ended, and a way to launch it again."""
+        """A session's address at which nobody listens: 424.
+
+        Why it ended and what it was made from is told to whoever brings its token; others find the way to its launch's
+        page, which asks for the launch's key.
+        """
         name = request.path_params["session"]
         if not SESSION.fullmatch(name):
             seen = Evidence("the address", name[:100])
             raise Fail(NO_SUCH_OBJECT("no session can have this name", seen, remedy="Begin at the front page."))
-        known = life(self.public.journal, name)
+        known = session_record(self.public.journal, name)
         still_open = known is not None and known.end is None
         code, headers = (503, {"Retry-After": "3"}) if still_open else (424, {})
+        launch = self.public.launches.get(known.session.launch) if known else None
+        proved = self.public.gate.session_proved(request, name)
+        if not proved and (launch is None or not log_open(self.public.settings(), launch)):
+            known = None
         address = known.session.repo.address if known else None
         told: dict[str, Any] = {
-            "says": _fate(known),
+            "says": _fate(known) if known else STILL_OPEN if still_open else OVER,
             "again": "" if address is None or address.provider == "local" else f"/{address.path}",
         }
         if "text/html" not in request.headers.get("accept", ""):
-            log = f"/launch/{known.session.launch}" if known else None
+            log = f"/launch/{launch.number}" if launch else None
             body = {"status": code, "message": told["says"], "session": known.told if known else None, "log": log}
             return JSONResponse({**body, "launch_again": told["again"] or None}, code, headers)
-        if told["again"] and (urlpath := _place_in_session(request)):
-            told["again"] += f"?urlpath={quote(urlpath, safe='')}"
+        urlpath = _place_in_session(request)
+        query = f"?urlpath={quote(urlpath, safe='')}" if urlpath else ""
         told |= {"name": name, "life": known, "still_open": still_open, "spec": _shown(address) if address else ""}
+        told["again"] += query if told["again"] else ""
+        told["log"] = f"/launch/{launch.number}{query}" if launch else ""
         return page(self.public, "gone.html", code, headers, **told)
 
-    def _here(self, launch: Launch, session: Life | None, urlpath: str) -> str:
+    def _here(self, launch: Launch, session: SessionRecord | None, urlpath: str) -> str:
         """Where the launch's session is opened, with its token; `` where it is not open."""
         if launch.state != "ready" or session is None or session.end is not None:
             return ""
@@ -192,7 +223,7 @@ class Pages:
 
 def _log(public: Public, launch: Launch, base: str) -> tuple[list[tuple[str, str]], int]:
     """The lines of a launch's log and of what became of its session, each with its phase; the launch's last event."""
-    reader = stream.Reader(base, launch.number, "", public.keys.session_token)
+    reader = stream.Reader(base, launch.number, "", public.keys.session_token, log=True)
     lines: list[tuple[str, str]] = []
     known, after = stream.Known(), 0
 
@@ -220,12 +251,8 @@ def _again(launch: Launch, urlpath: str) -> str:
     return "" if launch.address.provider == "local" else launch_link("/", launch.address.path, urlpath)
 
 
-def _fate(known: Life | None) -> str:
-    if known is None:
-        return "Nothing is known here of a session with this name."
-    if known.end is None:
-        return "The session runs, but it does not answer at this moment."
-    return f"The session is over: {known.end.detail}."
+def _fate(known: SessionRecord) -> str:
+    return STILL_OPEN if known.end is None else f"The session is over: {known.end.detail}."
 
 
 def _place_in_session(request: Request) -> str:

@@ -12,9 +12,11 @@ from perijove.domain.settings import Settings
 from perijove.journal import Journal
 from perijove.launching.launches import Launches
 from perijove.launching.start.sessions import SessionKeeper
+from perijove.web.frames import Frames
 from perijove.web.guard import CertificateStanding, Gate
 from perijove.web.limits import Limits
 from perijove.web.metrics import Metrics
+from perijove.web.readers import Readers
 
 
 def _none(name: str) -> None:
@@ -38,10 +40,14 @@ class Public:
     """What keeps a host's certificate away; None where nobody knows."""
     gate: Gate = field(init=False)
     metrics: Metrics = field(init=False)
+    readers: Readers = field(init=False)
+    frames: Frames = field(init=False)
 
     def __post_init__(self) -> None:
         limits = Limits(self.settings, self.clock, self.launches, self.sessions)
         gate = Gate(self.settings, self.keys, self.clock, self.journal, self.certificates, limits)
         object.__setattr__(self, "gate", gate)
         object.__setattr__(self, "metrics", Metrics())
+        object.__setattr__(self, "readers", Readers())
+        object.__setattr__(self, "frames", Frames(self.journal))
         self.journal.listeners.append(self.metrics.told)

@@ -21,6 +21,8 @@ BY_KIND: dict[str, int] = {
     r.RATE_LIMITED.code: 429,
     r.TOO_MANY_AT_ONCE.code: 429,
     r.FOREIGN_PAGE.code: 403,
+    r.LOG_CLOSED.code: 403,
+    r.TOO_MANY_READERS.code: 503,
     r.WRONG_HOST.code: 421,
     f.BAD_REQUEST.code: 400,
     f.QUEUE_FULL.code: 503,

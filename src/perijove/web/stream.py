@@ -52,6 +52,8 @@ class Reader:
     key: str
     """The launch's key where they hold it, else ``: without it no token is told."""
     token: Callable[[SessionName], str]
+    log: bool
+    """Whether they are told its log and its names; else no more than how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,13 @@ def learn(known: Known, event: Event) -> Known:
 
 
 def frame(entry: Entry, known: Known, reader: Reader) -> bytes:
-    """One event as it goes over the wire; its id is `<seq>`, and `<seq>.<key>` for whoever holds the launch."""
+    """One event as it goes over the wire; its id is `<seq>`, and `<seq>.<key>` for whoever holds the launch.
+
+    `` for an event of which this reader is told nothing.
+    """
     number = f"{entry.seq}.{reader.key}" if reader.key else f"{entry.seq}"
-    return encoded({**message(entry.event, known, reader), "at": entry.at}, number)
+    told = message(entry.event, known, reader) if reader.log else outline(entry.event, reader.number)
+    return encoded({**told, "at": entry.at}, number) if told else b""
 
 
 def refusal(failure: Failure) -> bytes:
@@ -132,6 +138,36 @@ def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C90
             return _says("session", f"The session is over: {detail}", reason=reason.value)
         case _:
             assert_never(event)
+
+
+def outline(event: Event, number: int) -> Message:
+    """How far a launch is, for those who may not read its log: no line, no name, no address; empty for most events."""
+    match event:
+        case Requested():
+            return _says("waiting", f"Launch {number}", launch=number)
+        case Resolved():
+            return _says("fetching", "The commit is known")
+        case Fetched() | BuildStarted():
+            return _says("building", "The environment is being made")
+        case Built():
+            return _says("built", "The environment stands")
+        case Queued(position=position):
+            return _says("waiting", f"Waiting for room, number {position} in the queue", position=position)
+        case SessionStarted():
+            return _says("launching", "Launching server...")
+        case Retrying(failure=failure):
+            return _says("waiting", f"{failure.kind.title}. It is tried again.")
+        case Ready():
+            return _says("ready", "The server runs", launch=number)
+        case Failed(failure=failure):
+            return {**failed(outlined(failure)), "launch": number}
+        case _:
+            return {}
+
+
+def outlined(failure: Failure) -> Failure:
+    """Its code, for those who may not read the log."""
+    return failure.kind("its cause and its log are told to whoever began the launch", after=failure.after)
 
 
 def ready(event: Ready, known: Known, reader: Reader) -> Message:

@@ -67,7 +67,7 @@ class Web:
             transport = httpx.ASGITransport(public_app(self.public))
             headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}
             async with httpx.AsyncClient(
-                transport=transport, base_url="http://hub.test", headers=headers
+                transport=transport, base_url="https://hub.test", headers=headers
             ) as self.client:
                 yield self
 

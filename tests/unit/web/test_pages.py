@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,12 @@ async def launched(web: Web) -> tuple[int, str]:
     launch = web.public.launches.get(number)
     assert launch is not None
     return number, launch.session or ""
+
+
+async def holding(web: Web, number: int) -> Web:
+    """The browser of whoever began a launch."""
+    web.client.headers["Cookie"] = f"perijove_launch={web.world.keys.launch_key(number)}"
+    return web
 
 
 async def test_the_form_asks_for_a_link(web: Web) -> None:
@@ -88,7 +95,7 @@ async def test_a_launch_link_works_without_javascript(web: Web) -> None:
     begin = re.search(r'name="begin" value="([^"]+)"', text)
     assert begin is not None
     answer = await web.get(f"{LINK}?begin={begin[1]}&urlpath=lab/tree/x.ipynb", Accept="text/html")
-    assert answer.status_code == 303
+    assert (answer.status_code, answer.headers["location"]) == (303, "/launch/1?urlpath=lab%2Ftree%2Fx.ipynb")
     assert (await page(web, answer.headers["location"])).count('http-equiv="refresh"') == 1
     await web.world.events(1)
     text = await page(web, answer.headers["location"])
@@ -114,8 +121,78 @@ async def test_a_bad_launch_link_says_what_is_wrong(web: Web, path: str, status:
     assert says in await page(web, path, status)
 
 
-async def test_a_launch_s_page_shows_its_log_to_anybody_but_no_token(web: Web) -> None:
+async def test_without_the_key_a_launch_tells_how_far_it_is_and_no_more(web: Web) -> None:
     number, session = await launched(web)
+    told = (await web.get(f"/api/launches/{number}")).json()
+    assert set(told) == {"number", "state", "started_at", "ended_at", "failure"}
+    assert told["state"] == "ready"
+    texts = [
+        await page(web, f"/launch/{number}"),
+        (await web.get(f"/api/launches/{number}/events")).text,
+        (await web.get(f"/launch/{number}/log")).text,
+        await page(web, f"/launch/{number}/log", 403),
+        await page(web, f"/user/{session}x/", 424),
+        str(told),
+    ]
+    names = (session, "owner/repo", "1" * 40, "k" * 32, "192.0.2", "Server running")
+    for text in texts:
+        assert not [name for name in names if name in text]
+    assert "in the browser that began it" in texts[0]
+    assert frames(texts[1])[-1].data["phase"] == "ready"
+    assert "start.log-closed" in texts[2]
+
+
+async def test_a_failure_s_code_is_for_all_and_its_cause_for_whoever_began_the_launch(web: Web) -> None:
+    web.world.repositories.fails = [failures.REPO_FORBIDDEN("owner/repo asked for a password")]
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    for text in (await page(web, f"/launch/{number}"), (await web.get(f"/api/launches/{number}")).text):
+        assert failures.REPO_FORBIDDEN.code in text
+        assert "owner/repo" not in text
+    assert "owner/repo asked for a password" in await page(await holding(web, number), f"/launch/{number}")
+
+
+async def test_a_key_is_taken_from_the_address_into_a_cookie_of_its_launch(web: Web) -> None:
+    number, session = await launched(web)
+    key = web.world.keys.launch_key(number)
+    for path in (f"/launch/{number}", f"/launch/{number}/log"):
+        answer = await web.get(f"{path}?key={key}&urlpath=lab", Accept="text/html")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?urlpath=lab")
+        for cookie in answer.headers.get_list("set-cookie"):
+            assert cookie.endswith("; HttpOnly; SameSite=Lax; Secure")
+    assert {cookie.path for cookie in web.client.cookies.jar} == {f"/api/launches/{number}", f"/launch/{number}"}
+    token = web.world.keys.session_token(session)
+    text = await page(web, f"/launch/{number}")
+    assert f'href="/user/{session}/?token={token}"' in text
+    assert key not in text
+    assert "Launching server..." in (await web.get(f"/launch/{number}/log")).text
+    told = (await web.get(f"/api/launches/{number}")).json()
+    assert (told["url"], told["token"]) == (f"https://hub.test/user/{session}/", token)
+    events = frames((await web.get(f"/api/launches/{number}/events")).text)
+    assert events[-1].data["token"] == token
+    assert events[-1].id.endswith(f".{key}")
+
+
+async def test_a_wrong_key_leaves_the_address_too_and_opens_nothing(web: Web) -> None:
+    number, _ = await launched(web)
+    answer = await web.get(f"/launch/{number}?key={'0' * 24}", Accept="text/html")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/launch/{number}")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_cookie_that_a_session_tossed_hides_nothing_and_opens_nothing(web: Web) -> None:
+    number, _ = await launched(web)
+    key, other = web.world.keys.launch_key(number), web.world.keys.launch_key(number + 1)
+    for cookies in (f"perijove_launch=x; perijove_launch={key}", f"perijove_launch={key}; perijove_launch=x"):
+        assert "token" in (await web.get(f"/api/launches/{number}", Cookie=cookies)).json()
+    for cookies in (f"perijove_launch={other}", "perijove_launch=", f"x={key}", f"perijove_launch=é{key}"):
+        answer = await web.client.get(f"/api/launches/{number}", headers={b"Cookie": cookies.encode()})
+        assert "token" not in answer.json()
+
+
+async def test_the_operator_may_open_logs_of_public_repositories(web: Web) -> None:
+    number, session = await launched(web)
+    web.world.set(service__open_logs=True)
     text = await page(web, f"/launch/{number}")
     assert "Launching server..." in text
     assert web.world.keys.session_token(session) not in text
@@ -123,18 +200,18 @@ async def test_a_launch_s_page_shows_its_log_to_anybody_but_no_token(web: Web) -
     assert (told["state"], told["session"]["state"]) == ("ready", "open")
     assert "token" not in told
     assert "192.0.2" not in str(told)
+    local = web.public.launches.begin(replace(ADDRESS, provider="local"), "local")
+    await web.world.events(local)
+    assert "owner/repo" not in await page(web, f"/launch/{local}")
+    assert (await web.get(f"/launch/{local}/log")).status_code == 403
 
 
-async def test_whoever_holds_the_key_is_shown_the_way_in(web: Web) -> None:
+async def test_programs_bring_the_key_in_the_address(web: Web) -> None:
     number, session = await launched(web)
     key = web.world.keys.launch_key(number)
-    token = web.world.keys.session_token(session)
-    assert f'href="/user/{session}/?token={token}"' in await page(web, f"/launch/{number}?key={key}")
     told = (await web.get(f"/api/launches/{number}?key={key}")).json()
-    assert (told["url"], told["token"]) == (f"https://hub.test/user/{session}/", token)
-    events = frames((await web.get(f"/api/launches/{number}/events?key={key}")).text)
-    assert events[-1].data["token"] == token
-    assert events[-1].id.endswith(f".{key}")
+    assert (told["url"], told["token"]) == (f"https://hub.test/user/{session}/", web.world.keys.session_token(session))
+    assert frames((await web.get(f"/api/launches/{number}/events?key={key}")).text)[-1].id.endswith(f".{key}")
 
 
 async def test_a_launch_s_events_are_replayed_from_where_the_reader_was(web: Web) -> None:
@@ -150,6 +227,7 @@ async def test_a_launch_s_events_are_replayed_from_where_the_reader_was(web: Web
 
 async def test_log_lines_are_text_whatever_they_say(web: Web) -> None:
     number, _ = await launched(web)
+    await holding(web, number)
     evil = '<img src=x onerror="alert(1)">'
     web.world.journal.append(f"launch/{number}", Logged(Phase.BUILDING, evil))
     answer = await web.get(f"/launch/{number}", Accept="text/html")
@@ -165,7 +243,7 @@ async def test_a_failed_launch_s_page_says_why_and_what_to_do(web: Web) -> None:
     web.world.repositories.fails = [failures.REF_NOT_FOUND("there is no branch dev", seen)]
     number = web.public.launches.begin(ADDRESS, "x")
     await web.world.events(number)
-    text = await page(web, f"/launch/{number}")
+    text = await page(await holding(web, number), f"/launch/{number}")
     for says in (
         "The branch, tag or commit was not found",
         "There is no branch dev.",
@@ -205,15 +283,16 @@ async def test_a_dead_session_says_why_it_ended_and_offers_to_launch_again(web: 
     web.world.journal.append(f"session/{session}", SessionTroubled(session, oom))
     await web.world.sandboxes.stop(session, EndReason.IDLE)
     await web.world.until(lambda: not web.world.sessions.live)
-    text = await page(web, f"/user/{session}/lab/tree/x.ipynb?token=old&reset", 424)
+    token = web.world.keys.session_token(session)
+    text = await page(web, f"/user/{session}/lab/tree/x.ipynb?token={token}&reset", 424)
     assert "It was stopped (idle)." in text
     assert oom.message in text
     assert f'href="{LINK}?urlpath=lab%2Ftree%2Fx.ipynb%3Freset%3D"' in text
-    assert f'href="/launch/{number}"' in text
-    assert "old" not in text.partition("Launch again")[0].partition("urlpath")[2]
-    log = (await web.get(f"/launch/{number}/log")).text
+    assert f'href="/launch/{number}?urlpath=lab%2Ftree%2Fx.ipynb%3Freset%3D"' in text
+    assert token not in text
+    log = (await (await holding(web, number)).get(f"/launch/{number}/log")).text
     assert f"session    {oom.message}\nsession    The session is over: it was stopped (idle)\n" in log
-    answer = await web.get(f"/user/{session}/api/kernels", Accept="*/*")
+    answer = await web.get(f"/user/{session}/api/kernels", Accept="*/*", Authorization=f"token {token}")
     assert answer.status_code == 424
     assert answer.json()["launch_again"] == LINK
     assert answer.json()["session"]["reason"] == "idle"
@@ -221,8 +300,21 @@ async def test_a_dead_session_says_why_it_ended_and_offers_to_launch_again(web: 
     assert posted.status_code == 424
 
 
+async def test_a_stranger_is_told_that_a_session_is_over_and_no_more(web: Web) -> None:
+    number, session = await launched(web)
+    for still_open in (True, False):
+        if not still_open:
+            await web.world.sandboxes.stop(session, EndReason.IDLE)
+            await web.world.until(lambda: not web.world.sessions.live)
+        text = await page(web, f"/user/{session}/lab?token=old", 503 if still_open else 424)
+        told = (await web.get(f"/user/{session}/api/kernels", Authorization="token old")).json()
+        assert (told["session"], told["launch_again"], told["log"]) == (None, None, f"/launch/{number}")
+        assert not [name for name in ("(idle)", "owner/repo") if name in text + str(told)]
+    assert f'href="/launch/{number}?urlpath=lab"' in text
+
+
 async def test_a_session_nobody_knows_is_424_too(web: Web) -> None:
-    assert "Nothing is known here" in await page(web, "/user/never-was/", 424)
+    assert "it is over, or never was" in await page(web, "/user/never-was/", 424)
     assert (await web.get("/user/never-was/", Accept="application/json")).json()["launch_again"] is None
 
 
@@ -237,7 +329,7 @@ async def test_a_session_that_ended_is_no_longer_offered(web: Web) -> None:
     number, session = await launched(web)
     await web.world.sandboxes.stop(session, EndReason.OLD)
     await web.world.until(lambda: not web.world.sessions.live)
-    text = await page(web, f"/launch/{number}?key={web.world.keys.launch_key(number)}")
+    text = await page(await holding(web, number), f"/launch/{number}")
     assert "token=" not in text
     assert "The session is over" in text
     assert f'href="{LINK}"' in text

@@ -36,8 +36,9 @@ from perijove.web.stream import Known, Reader, frame, learn, message, ref_url
 ADDRESS = RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 OOM = failures.KERNEL_MEMORY("the kernel used 2 GB")
-HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}")
-STRANGER = Reader("https://hub.test", 7, "", HOLDER.token)
+HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}", log=True)
+READER = Reader("https://hub.test", 7, "", HOLDER.token, log=True)
+STRANGER = Reader("https://hub.test", 7, "", HOLDER.token, log=False)
 
 TOLD = [
     pytest.param(Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),
@@ -81,11 +82,38 @@ def test_an_event_is_told_in_words_and_by_phase(event: Event, phase: str, says: 
     json.dumps(told)
 
 
-def test_a_stranger_is_not_told_where_the_session_is() -> None:
-    text = frame(Entry(3, 1.5, "launch/7", Ready("s", "/user/s/")), Known(), STRANGER).decode()
+def test_a_reader_without_the_key_is_not_told_where_the_session_is() -> None:
+    text = frame(Entry(3, 1.5, "launch/7", Ready("s", "/user/s/")), Known(), READER).decode()
     assert text.startswith("id: 3\ndata: ")
     assert "token" not in text
     assert "/user/s/" not in text
+
+
+NAMES = (
+    "o/r",
+    "github",
+    "aaaa",
+    "bbbb",
+    "kkkk",
+    "Collecting",
+    "no memory",
+    "2 GB",
+    "words",
+    "nobody used it",
+    "/user/s",
+)
+
+
+@pytest.mark.parametrize("event", [case.values[0] for case in TOLD], ids=[case.id for case in TOLD])
+def test_a_stranger_is_told_how_far_it_is_and_no_name_and_no_line(event: Event) -> None:
+    text = frame(Entry(3, 1.5, "launch/7", event), Known(ADDRESS, REPO, "k" * 32), STRANGER).decode()
+    assert not [name for name in NAMES if name in text]
+    assert '"session"' not in text
+    if isinstance(event, Failed):
+        assert OOM.kind.code in text
+        assert OOM.kind.remedy in text
+    if isinstance(event, Queued):
+        assert '"position": 3' in text
 
 
 def test_a_frame_is_one_line_of_data_whatever_the_log_says() -> None:

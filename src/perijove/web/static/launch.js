@@ -1,4 +1,5 @@
 // Follows one launch: begins it on a launch link's page, or resumes the one this tab began; shows what it tells.
+// Its key is in a cookie that no script sees.
 // Log lines are strangers' text: they only ever become textContent.
 
 const view = document.getElementById("launch");
@@ -14,7 +15,7 @@ const SHOWN_LINES = 5000;
 const isLink = !view.dataset.number;
 const RETRY = 2000; // milliseconds
 const WATCH = 5000;
-let held = { number: Number(view.dataset.number), key: new URLSearchParams(location.search).get("key") ?? "" };
+let number = Number(view.dataset.number);
 let seen = 0;
 let began = 0;
 let clock;
@@ -68,7 +69,8 @@ function line(phase, text) {
   if (follows) log.scrollTop = log.scrollHeight;
 }
 
-function own(number) {
+function own(launch) {
+  number = launch;
   document.getElementById("heading").textContent = `Launch ${number}`;
   for (const [id, end] of [["permanent", ""], ["raw", "/log"]]) {
     const link = document.getElementById(id);
@@ -149,16 +151,12 @@ function over(event) {
 
 function take(message, source) {
   const event = JSON.parse(message.data);
-  const [seq, key] = message.lastEventId.split(".");
-  seen = Number(seq);
+  seen = parseInt(message.lastEventId, 10);
   const text = event.message.replace(/\n$/, "");
   if (event.at) tick(event.at);
   if (event.launch) {
     own(event.launch);
-    if (isLink && key) {
-      held = { number: event.launch, key };
-      remember(held);
-    }
+    if (isLink) remember(event.launch);
   }
   line(event.phase, text);
   if (event.phase === "ready" || event.phase === "failed") {
@@ -179,43 +177,39 @@ function follow(url) {
   source.addEventListener("error", () => {
     const closed = source.readyState === EventSource.CLOSED;
     status.textContent =
-      closed && !held.number
+      closed && !number
         ? "The service does not answer. Reload the page to try again."
         : "The connection broke; trying again. Nothing is lost.";
-    if (closed && held.number) setTimeout(comeBack, RETRY);
+    if (closed && number) setTimeout(comeBack, RETRY);
   });
 }
 
 // A browser gives up on an event stream for good when the service is away; the launch goes on all the same.
 async function comeBack() {
-  const query = new URLSearchParams({ ...(held.key && { key: held.key }), after: seen });
-  const answer = await fetch(`/api/launches/${held.number}?${query}`).catch(() => null);
-  if (answer?.ok) follow(`/api/launches/${held.number}/events?${query}`);
+  const answer = await fetch(`/api/launches/${number}`).catch(() => null);
+  if (answer?.ok) follow(`/api/launches/${number}/events?after=${seen}`);
   else setTimeout(comeBack, RETRY);
 }
 
 async function begin() {
   const before = remembered();
   if (before) {
-    held = before;
-    const query = new URLSearchParams({ key: before.key });
-    const answer = await fetch(`/api/launches/${before.number}?${query}`).catch(() => null);
+    const answer = await fetch(`/api/launches/${before}`).catch(() => null);
     const launch = answer?.ok ? await answer.json() : null;
     if (launch && !launch.ended_at) {
       began = launch.started_at;
-      own(before.number);
-      return follow(`/api/launches/${before.number}/events?${query}`);
+      own(before);
+      return follow(`/api/launches/${before}/events`);
     }
     if (launch?.url) return open(launch.url, launch.token);
     remember(null);
-    held = { number: 0, key: "" };
   }
   follow(view.dataset.events);
 }
 
 // What happens to a session that runs is told on its launch's page.
 async function watch() {
-  const answer = await fetch(`/api/launches/${held.number}`).catch(() => null);
+  const answer = await fetch(`/api/launches/${number}`).catch(() => null);
   const session = answer?.ok ? (await answer.json()).session : null;
   if (session) {
     const said = session.troubles.map((trouble) => `${trouble.title}: ${trouble.cause}. ${trouble.remedy}`);

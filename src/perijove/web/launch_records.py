@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
 
 from perijove.domain.events import SessionEnded, SessionOpened, SessionTroubled
 from perijove.domain.failures import Fail, Failure
-from perijove.domain.nouns import Session, SessionName
+from perijove.domain.nouns import RepoAddress, Session, SessionName
+from perijove.domain.settings import Settings
 from perijove.journal import Journal
 from perijove.launching.launches import Launch
 from perijove.launching.resolve.address import persistent_path
 from perijove.web.public import Public
-from perijove.web.stream import failure_told
+from perijove.web.stream import failure_told, outlined
+
+NOWHERE = RepoAddress("", "", "", "", "")
+"""Where a launch's repository is, for those who may not know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """A session's, as far as it is known."""
+class SessionRecord:
+    """A session, as far as it is known."""
 
     session: Session
     troubles: tuple[Failure, ...] = ()
@@ -36,34 +40,53 @@ class Life:
         return told | ({"reason": self.end.reason.value, "detail": self.end.detail} if self.end else {})
 
 
-def life(journal: Journal, name: SessionName) -> Life | None:
-    """The life of a session; None for one that never was."""
-    found: Life | None = None
+def session_record(journal: Journal, name: SessionName) -> SessionRecord | None:
+    """What is known of a session; None for one that never was."""
+    found: SessionRecord | None = None
     for entry in journal.ledger.steps(f"session/{name}"):
         match entry.event:
             case SessionOpened(session=session):
-                found = Life(session)
+                found = SessionRecord(session)
             case SessionTroubled(failure=failure) if found:
-                found = Life(found.session, (*found.troubles, failure), found.end)
+                found = SessionRecord(found.session, (*found.troubles, failure), found.end)
             case SessionEnded() as end if found:
-                found = Life(found.session, found.troubles, end)
+                found = SessionRecord(found.session, found.troubles, end)
             case _:
                 pass
     return found
 
 
-def launch_told(launch: Launch, session: Life | None) -> dict[str, Any]:
-    """A launch as JSON, for anybody: who asked and the session's token are left out."""
-    told: dict[str, Any] = {
+def log_open(settings: Settings, launch: Launch) -> bool:
+    """Whether anybody may read a launch's log and names: never of what is not known to be public."""
+    public = launch.repo is not None and launch.repo.address.provider != "local"
+    return settings.service.open_logs and public
+
+
+def outline(launch: Launch) -> Launch:
+    """What of a launch anybody may know: how far it is, and the code of its failure."""
+    failure = outlined(launch.failure) if launch.failure else None
+    return replace(launch, address=NOWHERE, client="", repo=None, environment="", session=None, failure=failure)
+
+
+def outline_told(launch: Launch) -> dict[str, Any]:
+    """A launch as JSON for anybody."""
+    return {
         "number": launch.number,
         "state": launch.state,
-        "link": f"/{launch.address.path}",
-        "log": f"/launch/{launch.number}",
         "started_at": launch.started_at,
         "ended_at": launch.ended_at,
+        "failure": failure_told(launch.failure) if launch.failure else None,
+    }
+
+
+def launch_told(launch: Launch, session: SessionRecord | None) -> dict[str, Any]:
+    """A launch as JSON, for those who may read its log: who asked and the session's token are left out."""
+    told: dict[str, Any] = {
+        **outline_told(launch),
+        "link": f"/{launch.address.path}",
+        "log": f"/launch/{launch.number}",
         "environment": launch.environment or None,
         "session": session.told if session else None,
-        "failure": failure_told(launch.failure) if launch.failure else None,
     }
     if launch.repo is not None:
         told |= {"commit": launch.repo.commit, "persistent_link": f"/{persistent_path(launch.repo)}"}

@@ -11,18 +11,18 @@ from perijove.launching.resolve.pasted import Link, pasted
 from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
 
 
-def wished(link: str, ref: str, file: str) -> Link:
+def link_of(link: str, ref: str, file: str) -> Link:
     """The link, with its ref and what it opens replaced where the other fields say so. Raises Fail: `resolve.*`."""
-    wish = pasted(link)
+    meant = pasted(link)
     if ref.strip():
-        address = wish.address
+        address = meant.address
         place = address.spec.removesuffix(f"/{quoted_ref(address.ref)}")
-        wish = replace(
-            wish, address=from_launch_path(f"{address.provider}/{place}/{quoted_ref(checked_ref(ref.strip()))}")
+        meant = replace(
+            meant, address=from_launch_path(f"{address.provider}/{place}/{quoted_ref(checked_ref(ref.strip()))}")
         )
     if file.strip():
-        wish = replace(wish, urlpath=opened(file.strip()))
-    return wish
+        meant = replace(meant, urlpath=opened(file.strip()))
+    return meant
 
 
 def opened(file: str) -> str:
