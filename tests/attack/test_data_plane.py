@@ -20,7 +20,7 @@ from perijove.routing.reconcile import Applier, keep
 from perijove.wiring.given import SystemClock
 from tests.fakes.upstream import free_port, upstream
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 SEEN_WITHIN = 5.0
 LIMIT = 20.0
 

@@ -66,7 +66,7 @@ def test_a_head_that_is_too_long_is_told(told: dict[str, Any]) -> None:
 
 def test_a_dead_name_server_holds_up_only_whom_it_concerns(told: dict[str, Any]) -> None:
     assert told["good"] == "HTTP/1.1 200 Connection established"
-    assert told["good took"] < 5
+    assert told["good took"] < 8, "less than any look-up may take"
     assert {said.split()[1] for said in told["dead"]} <= {"502", "504"}
     assert told["dead took"] < 25
 
