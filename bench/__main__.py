@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import figures, machine
 from bench.builds import builds
 from bench.certificates import certificates
+from bench.crowd import crowds
 from bench.failures import failures
 from bench.faults import faults
 from bench.figures import Part
@@ -25,7 +26,7 @@ from bench.ours import Bench, prepared
 from bench.start import start
 from bench.visitor import visiting
 
-PARTS = ("launches", "concurrent", "memory", "builds", "failures", "start", "certificates", "faults")
+PARTS = ("launches", "concurrent", "crowd", "memory", "builds", "failures", "start", "certificates", "faults")
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
 err = Console(stderr=True, soft_wrap=True)
@@ -37,6 +38,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), help="of " + ",".join(PARTS))
     parser.add_argument("--runs", type=int, default=10, help="launches of each kind (10)")
     parser.add_argument("--at-once", type=int, default=20, help="launches at the same moment (20)")
+    parser.add_argument("--crowd", type=int, default=200, help="launches of the crowd, 60 of them at once (200)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
     parser.add_argument("--peer-venv", type=Path, default=Path(".venv-peer"), metavar="DIR", help="has JupyterHub")
     parser.add_argument("--quiet-wait", type=float, default=5, metavar="S", help="wait so long for an idle machine")
@@ -55,6 +57,8 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
             return launches(bench, hub, asked.runs, asked.quiet_wait)
         case "concurrent":
             return concurrent(bench, hub, asked.at_once, asked.quiet_wait)
+        case "crowd":
+            return crowds(bench, asked.crowd, min(asked.crowd, 60), asked.quiet_wait)
         case "memory":
             return memory(bench, hub, few)
         case "builds":

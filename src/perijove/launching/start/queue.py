@@ -72,16 +72,16 @@ class Queue:
     async def _advancing(self, called: asyncio.Event, place: Place) -> AsyncIterator[Queued]:
         told = 0
         while True:
-            called.clear()
             position = self._waiting.index(called) + 1
-            if position == 1 and await self._fits(place):
-                return
             if told != position:
                 told = position
                 yield Queued(position, self._short)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.look_again):
                     await called.wait()
+            called.clear()
+            if self._waiting[0] is called and await self._fits(place):
+                return
 
     async def _fits(self, place: Place) -> bool:
         """Hold the place if there is room."""
