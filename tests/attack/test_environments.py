@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from perijove.backends.git import GitRepositories
 from perijove.backends.pad.client import Pad
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs
-from perijove.domain.failures import Evidence, Fail
+from perijove.domain.failures import Evidence, Fail, Owner, Retry
 from perijove.domain.nouns import Environment, ForeignRun, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
 from perijove.domain.settings import BuildSettings, RepositoriesSettings
@@ -26,6 +30,8 @@ from tests.e2e.service import furnish
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
+MIB = 1024**2
+SMALL = BuildSettings(environment_size=60 * MIB, environment_files=5000)
 EVIL = "attacked = True\n"
 PIP = "[global]\nno-index = true\nfind-links = /home/jovyan/evil\n"
 SETUP = "from setuptools import setup\nsetup(name='{name}', version='{version}', py_modules=['{name}'])\n"
@@ -43,14 +49,16 @@ PLANTED = {
 """What programs that build packages read in the home they are given."""
 
 
-def wheel(folder: Path, name: str, version: str, code: str) -> None:
+def wheel(folder: Path, name: str, version: str, code: str, more: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     about = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.py", code)
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
+    return path
 
 
 def repository(folder: Path, files: dict[str, str]) -> Path:
@@ -63,19 +71,19 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
 class World:
     """Launches up to the point where the environment stands."""
 
-    def __init__(self, state: State, foreign: Pad | Nothing, confined: ConfinedCalls) -> None:
+    def __init__(self, state: State, foreign: Pad | Nothing, confined: ConfinedCalls, build: BuildSettings) -> None:
         self.confined = confined
         self.repositories = GitRepositories(state, RepositoriesSettings(), private_addresses=False)
-        self.environments = UvEnvironments(state, BuildSettings(), foreign, confined, SystemClock())
+        self.environments = UvEnvironments(state, build, foreign, confined, SystemClock())
 
     async def inputs(self, folder: Path) -> tuple[BuildInputs, ResolvedRepo]:
         repo = await self.repositories.resolve(RepoAddress("local", folder.name, str(folder), "", folder.name))
         checkout = await self.repositories.fetch(repo, print)
         return await self.environments.inputs(detected(checkout.path).plan, checkout, print), repo
 
-    async def built(self, folder: Path) -> Environment:
+    async def built(self, folder: Path, tell: Tell = print) -> Environment:
         inputs, repo = await self.inputs(folder)
-        return await self.environments.build(inputs, repo, print)
+        return await self.environments.build(inputs, repo, tell)
 
 
 def module(environment: Environment, name: str) -> str:
@@ -84,16 +92,32 @@ def module(environment: Environment, name: str) -> str:
 
 
 @pytest.fixture
-async def world(module_state: State) -> AsyncIterator[World]:
+async def pad(module_state: State) -> AsyncIterator[Pad]:
     if not module_state.store.exists():
         furnish(module_state)
     statedir.prepare(module_state)
-    pad, confined = Pad(module_state), ConfinedCalls()
-    confined.let_through(module_state.checkouts)
+    pad = Pad(module_state)
     await pad.ensure()
-    yield World(module_state, pad, confined)
-    confined.close()
+    yield pad
     await pad.close(stop=True)
+
+
+@pytest.fixture
+def confined(module_state: State, pad: Pad) -> Iterator[ConfinedCalls]:
+    confined = ConfinedCalls()
+    confined.let_through(module_state.checkouts)
+    yield confined
+    confined.close()
+
+
+@pytest.fixture
+def world(module_state: State, pad: Pad, confined: ConfinedCalls) -> World:
+    return World(module_state, pad, confined, BuildSettings())
+
+
+@pytest.fixture
+def small(module_state: State, pad: Pad, confined: ConfinedCalls) -> World:
+    return World(module_state, pad, confined, SMALL)
 
 
 async def test_files_in_one_repository_do_not_decide_how_packages_of_the_index_are_built(
@@ -150,8 +174,8 @@ class Nothing:
 @pytest.mark.parametrize(
     "files",
     [
-        pytest.param({"requirements.txt": "docopt==0.6.2"}, id="a package of the index"),
-        pytest.param({"requirements.txt": "-r more.txt", "more.txt": "docopt==0.6.2"}, id="an included file"),
+        pytest.param({"requirements.txt": "docopt==0.6.1"}, id="a package of the index"),
+        pytest.param({"requirements.txt": "-r more.txt", "more.txt": "docopt==0.6.0"}, id="an included file"),
         pytest.param({"requirements.txt": "git+https://127.0.0.1/nothing"}, id="an address"),
         pytest.param({"requirements.txt": "-e ./part", "part/setup.py": ""}, id="a part of it"),
         pytest.param({"requirements.txt": "--find-links ./wheels\nsix"}, id="another place for packages"),
@@ -162,7 +186,7 @@ async def test_every_file_that_a_build_can_see_is_in_the_name(
     module_state: State, world: World, tmp_path: Path, files: dict[str, str]
 ) -> None:
     nothing = Nothing()
-    walked = World(module_state, nothing, world.confined)
+    walked = World(module_state, nothing, world.confined, BuildSettings())
     folder = repository(tmp_path / "walked", {**PLANTED, **files})
     inputs, repo = await walked.inputs(folder)
     with pytest.raises(Fail, match="nothing is built here"):
@@ -178,7 +202,163 @@ async def test_every_file_that_a_build_can_see_is_in_the_name(
     assert bool(seen) is inputs.wanted.reads_repository
     for path in seen:
         before = (folder / path).read_text()
-        (folder / path).write_text(f"{before}# changed\n")
+        (folder / path).write_text(f"{before}\n# changed\n")
         other, _ = await walked.inputs(folder)
         assert other.key != inputs.key, path
         (folder / path).write_text(before)
+
+
+def zeros(folder: Path, name: str) -> Path:
+    """A small wheel of many zeros."""
+    path = wheel(folder, name, "1.0", "")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(10):
+            archive.writestr(f"{name}_data/{number}", bytes(50 * MIB))
+    return path
+
+
+def empties(folder: Path, name: str) -> Path:
+    """A small wheel of many files."""
+    path = wheel(folder, name, "1.0", "")
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(50_000):
+            archive.writestr(f"{name}_data/{number % 100}/{number}", b"")
+    return path
+
+
+def free(state: State) -> tuple[int, int]:
+    disk = os.statvfs(state.store)
+    return disk.f_bavail * disk.f_frsize, disk.f_favail
+
+
+@dataclass
+class Index:
+    """A package index on loopback, and what it was asked for; what it does not have it never answers."""
+
+    folder: Path
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+    waits: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once somebody waits for what never comes."""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while request := (await reader.readuntil(b"\r\n\r\n")).decode():
+                path = request.split()[1]
+                self.asked.append(path)
+                parts = path.strip("/").split("/")
+                if path.endswith(".whl"):
+                    body, kind = (self.folder / parts[-1]).read_bytes(), "application/octet-stream"
+                elif found := sorted(self.folder.glob(f"{parts[-1]}-*.whl")):
+                    body, kind = "".join(f"<a href='/{f.name}'>{f.name}</a>" for f in found).encode(), "text/html"
+                elif parts[-1].startswith("silent"):
+                    self.waits.set()
+                    await reader.read()
+                    return
+                else:
+                    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + (b"" if request.startswith("HEAD") else body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[Index]:
+    index = Index(tmp_path / "index")
+    index.folder.mkdir()
+    server = await asyncio.start_server(index.answer, "127.0.0.1", 0)
+    index.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/simple"
+    yield index
+    server.close()
+
+
+@pytest.mark.parametrize("bomb", [zeros, empties], ids=["bytes", "files"])
+@pytest.mark.parametrize("way", ["of the repository", "of an index"])
+async def test_a_wheel_that_unpacks_to_more_than_it_may_is_its_authors(
+    small: World,
+    module_state: State,
+    tmp_path: Path,
+    index: Index,
+    monkeypatch: pytest.MonkeyPatch,
+    bomb: Callable[[Path, str], Path],
+    way: str,
+) -> None:
+    if way == "of an index":
+        monkeypatch.setenv("UV_INDEX", index.url)
+        path = bomb(index.folder, "bomb")
+        folder = repository(tmp_path / "one", {"requirements.txt": "bomb==1.0\n"})
+    else:
+        path = bomb(tmp_path / "one", "bomb")
+        folder = repository(tmp_path / "one", {"requirements.txt": f"./{path.name}\n"})
+    assert path.stat().st_size < 10 * MIB
+    size, files = free(module_state)
+    with pytest.raises(Fail) as caught:
+        await small.built(folder)
+    assert caught.value.failure.kind is failures.BUILD_TOO_LARGE
+    assert not list(module_state.environments.glob(".*"))
+    left_size, left_files = free(module_state)
+    assert left_size > size - 200 * MIB
+    assert left_files > files - 20_000
+
+
+async def test_a_source_that_explodes_in_the_compiler_is_left_uncompiled(world: World, tmp_path: Path) -> None:
+    deep = "".join(f"{' ' * n}try:\n{' ' * (n + 1)}{'a();' * 12}a()\n{' ' * n}finally:\n" for n in range(18))
+    path = wheel(tmp_path / "one", "bomb", "1.0", f"{deep}{' ' * 18}a()\n")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("harmless.py", "x = 1\n")
+    told: list[str] = []
+    environment = await world.built(repository(tmp_path / "one", {"requirements.txt": f"./{path.name}\n"}), told.append)
+    (packages,) = environment.path.glob("lib/python*/site-packages")
+    assert list(packages.glob("__pycache__/harmless.*.pyc"))
+    assert not list(packages.glob("__pycache__/bomb.*.pyc"))
+    assert "Left uncompiled, since it takes too much: bomb.py" in told
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param("bar @ {url}/bar-1.0-py3-none-any.whl", id="an address in the metadata"),
+        pytest.param("bar @ file:///etc/passwd", id="a file in the metadata"),
+    ],
+)
+async def test_what_a_wheel_asks_for_is_never_fetched_by_the_service(
+    world: World, tmp_path: Path, index: Index, asked: str
+) -> None:
+    wheel(index.folder, "bar", "1.0", EVIL)
+    path = wheel(tmp_path / "one", "foo", "1.0", "", f"Requires-Dist: {asked.format(url=index.url)}\n")
+    with pytest.raises(Fail) as caught:
+        await world.built(repository(tmp_path / "one", {"requirements.txt": f"./{path.name}\n"}))
+    assert caught.value.failure.kind.owner is not Owner.US
+    assert index.asked == []
+
+
+async def test_an_option_within_a_requirement_leads_nowhere(world: World, tmp_path: Path, index: Index) -> None:
+    line = f"six==1.17.0 --global-option=x --extra-index-url {index.url}\n"
+    environment = await world.built(repository(tmp_path / "one", {"requirements.txt": line}))
+    assert "attacked" not in module(environment, "six")
+    assert index.asked == []
+
+
+async def test_a_uv_that_the_machine_ends_is_not_its_authors(
+    world: World, tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_INDEX", index.url)
+    folder = repository(tmp_path / "one", {"requirements.txt": "silent-package\n"})
+    build = asyncio.create_task(world.built(folder), name="build")
+    async with asyncio.timeout(60):
+        await index.waits.wait()
+    (uv,) = [pid for pid in descendants(os.getpid()) if Path(f"/proc/{pid}/comm").read_text() == "uv\n"]
+    os.kill(uv, signal.SIGKILL)
+    with pytest.raises(Fail) as caught:
+        await build
+    assert caught.value.failure.kind is failures.KILLED
+    assert caught.value.failure.kind.retry is Retry.BACKOFF
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]

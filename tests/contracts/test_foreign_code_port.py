@@ -124,14 +124,14 @@ async def test_one_that_fills_the_disk_is_ended(pad: Pad, repo: Path, into: Path
     code = "for n in range(30): open(f'f{n}', 'wb').write(bytes(10 << 20))\nimport time\ntime.sleep(100)"
     with pytest.raises(Fail) as caught:
         await pad.run(run_of(repo, code), into, print)
-    assert caught.value.failure.kind.code == "build.disk-full"
+    assert caught.value.failure.kind.code == "build.too-large"
 
 
 async def test_a_result_of_holes_is_too_large_all_the_same(pad: Pad, repo: Path, into: Path) -> None:
     code = "import os; os.mkdir('dist')\nfor n in range(3): open(f'dist/{n}', 'wb').truncate(50 << 20)"
     with pytest.raises(Fail) as caught:
         await pad.run(run_of(repo, code), into, print)
-    assert caught.value.failure.kind.code == "build.disk-full"
+    assert caught.value.failure.kind.code == "build.too-large"
 
 
 @pytest.mark.parametrize(

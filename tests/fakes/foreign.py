@@ -37,8 +37,8 @@ class UnconfinedForeignCode:
             assert process.stdout is not None
             async for line in process.stdout:
                 tell(line.decode().rstrip())
-            for file in (home / run.result).glob("*"):
-                shutil.copyfile(file, into / file.name)
+            if (home / run.result).is_dir():
+                shutil.copytree(home / run.result, into, dirs_exist_ok=True)
             return await process.wait()
         finally:
             shutil.rmtree(home)

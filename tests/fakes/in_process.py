@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from perijove.backends.confined.frames import answer_of, arguments, call_of
 from perijove.domain import wire
-from perijove.domain.confinement import READING, Beyond, Bounds, Limit
+from perijove.domain.confinement import READING, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Fail, of
 from perijove.domain.ports import Tell
 
@@ -32,6 +33,12 @@ class InProcess:
     ) -> T:
         value: T = await self._called(function, given, tell)
         return value
+
+    def hand_over(self, folder: Path, identity: Identity) -> None:
+        """It is ours, and so are the calls."""
+
+    def take_back(self, folder: Path) -> None:
+        """It never was another's."""
 
     async def _called(self, function: Callable[..., Any], given: tuple[object, ...], tell: Tell | None) -> Any:
         call = call_of(function, given, READING, tells=tell is not None)

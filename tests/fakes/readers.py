@@ -47,7 +47,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "git's words": lambda text: (words.meant([text]), words.commit_refused([text]), words.other_hash([text])),
     "a line of git's": lambda text: plain(text.encode("utf-8", "surrogatepass")),
     "uv's words": lambda text: (complaints.failure(text.split("\n")), complaints.without_wheels([text])),
-    "pip's words": lambda text: complaints.pip_failure(1, text.split("\n")),
+    "pip's words": lambda text: complaints.pip_failure(1, tuple(text.split("\n"))),
     "a pasted link": pasted,
     "a launch link": from_launch_path,
     "an address for git": giturl.checked_url,

@@ -196,6 +196,11 @@ BUILD_MEMORY = row(
     Owner.AUTHOR, Retry.NEVER,
     "Use packages that ship wheels, or ask the operator to raise build.memory.",
 )  # fmt: skip
+BUILD_TOO_LARGE = row(
+    "build.too-large", "The environment is too large",
+    Owner.AUTHOR, Retry.NEVER,
+    "Ask for smaller packages; the operator can raise build.environment_size, build.environment_files, build.disk.",
+)  # fmt: skip
 BUILD_DISK = row(
     "build.disk-full", "The disk filled up while building",
     Owner.OPERATOR, Retry.AFTER,

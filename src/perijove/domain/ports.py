@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from perijove.domain.build_inputs import BuildInputs
-from perijove.domain.confinement import READING, Bounds
+from perijove.domain.confinement import READING, Bounds, Identity
 from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import (
@@ -119,6 +119,14 @@ class Confined(Protocol):
         """The same for an asynchronous one, in a loop of its own; with `tell` it is given a keyword of this name."""
         ...
 
+    def hand_over(self, folder: Path, identity: Identity) -> None:
+        """Let the calls of an identity own a folder, where they have a uid of their own."""
+        ...
+
+    def take_back(self, folder: Path) -> None:
+        """Own it again, with all that lies in it: no call can change it any more."""
+        ...
+
 
 class ForeignCode(Protocol):
     """Runs a repository's own code in a sandbox, for builds."""
@@ -126,7 +134,7 @@ class ForeignCode(Protocol):
     async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
         """Run to its end, telling its output; copy the result folder's regular files into `into`; its exit status.
 
-        Raises Fail: `start.sandbox-failed`, `build.too-slow`, `build.out-of-memory`, `build.disk-full`, `platform.*`.
+        Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,too-large,disk-full}`, `platform.*`.
         """
         ...
 

@@ -168,6 +168,10 @@ class BuildSettings:
     """Memory for a package's own build."""
     disk: Size = 10 * 1024**3
     """Disk for a package's own build."""
+    environment_size: Size = 10 * 1024**3
+    """Disk that the packages of one environment may add, unpacked."""
+    environment_files: int = 400_000
+    """Files that the packages of one environment may add."""
     concurrent: int = 2
     """How many environments are built at once; others wait."""
     hosts: tuple[str, ...] = ("pypi.org:443", "files.pythonhosted.org:443")

@@ -52,6 +52,21 @@ class ConfinedCalls:
         if self.uids:
             os.chown(folder, -1, self.gid)
 
+    def hand_over(self, folder: Path, identity: Identity) -> None:
+        """Let the calls of an identity own it."""
+        if self.uids:
+            os.chown(folder, self.uids[identity], self.gid)
+
+    def take_back(self, folder: Path) -> None:
+        """Own it again; from its root down, and by open folders alone, since a call's own links may lead elsewhere."""
+        if not self.uids:
+            return
+        us = os.geteuid(), os.getegid()
+        os.chown(folder, *us, follow_symlinks=False)
+        for _, folders, files, here in os.fwalk(folder, follow_symlinks=False):
+            for name in (*folders, *files):
+                os.chown(name, *us, dir_fd=here, follow_symlinks=False)
+
     def start(self) -> None:
         """Have the process run; calls do so by themselves."""
         if self._process is not None and self._process.poll() is None:

@@ -1,35 +1,128 @@
 """Compiles installed packages once, inside uv's cache, so that every later environment links the bytecode too.
 
-Relies on uv hardlinking whole folders of its archive, which it does not promise: what is not found there is
-compiled in the environment itself.
+The compiler reads strangers' sources, so it runs in a sandbox (`compiling`) and hands back files. Relies on uv
+hardlinking whole folders of its archive, which it does not promise: what is not found there has it in the environment.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-import signal
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Egress, ForeignRun, Limits, Mount
+from perijove.domain.ports import ForeignCode, Tell
+from perijove.launching.start.sandbox import HOME
 
 UNCOMPILED = re.compile(r"[\\/]tests?[\\/]")
 """Paths that are not compiled: nobody imports a package's tests."""
+SCRIPT = (Path(__file__).parent / "compiling.py").read_text()
+RESULT = "bytecode"
+LIMITS = Limits(memory=2 * 1024**3, cpus=float(os.cpu_count() or 1), processes=64, disk=1024**3, tmp=64 * 1024**2)
+SECONDS = 300
+FILES = 200_000
+"""Sources of one environment that are looked at."""
 
 
-async def compiled(site_packages: Path, cache: Path, interpreter: Interpreter) -> None:
-    """See to it that the packages of an environment have bytecode, shared with the cache where that works."""
-    mark = f"perijove-cpython-{interpreter.minor}"
-    sources = await asyncio.to_thread(_uncompiled, site_packages, cache, mark)
-    if not sources:
+@dataclass(frozen=True, slots=True)
+class Bytecode:
+    """Gives environments their bytecode."""
+
+    foreign: ForeignCode
+    uv: Uv
+    cache: Path
+
+    async def compiled(self, work: Path, site_packages: Path, interpreter: Interpreter, name: str, tell: Tell) -> None:
+        """See to it that an environment's packages have bytecode, as far as that can be had.
+
+        `work` is a folder beside the environment for what comes and goes; `name` names the sandbox.
+        """
+        listed, handed = work / "sources", work / RESULT
+        mark, tag = f"perijove-cpython-{interpreter.minor}", f"cpython-{interpreter.minor.replace('.', '')}"
+        if not await self.uv.confined(list_sources, site_packages, self.cache, mark, listed):
+            return
+        handed.mkdir(exist_ok=True)
+        run = ForeignRun(
+            name=name,
+            command=(
+                *(str(interpreter.executable), "-I", "-S", "-c", SCRIPT),
+                *(str(site_packages), str(listed), f"{HOME}/{RESULT}"),
+            ),
+            environ=(("PATH", "/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8")),
+            mounts=(
+                Mount(site_packages, site_packages),
+                Mount(listed, listed),
+                *await self.uv.interpreters.shown(interpreter),
+            ),
+            home_from=None,
+            result=RESULT,
+            limits=LIMITS,
+            egress=Egress.NONE,
+            egress_allowed=(),
+            timeout=SECONDS,
+        )
+        try:
+            await self.foreign.run(run, handed, tell)
+            await self.uv.confined(put, handed, site_packages, self.cache, mark, tag)
+        except Fail as fail:
+            if not fail.failure.kind.code.startswith("build."):
+                raise
+            tell(f"The packages are left uncompiled: {fail.failure.message}")
+
+
+def list_sources(site_packages: Path, cache: Path, mark: str, listed: Path) -> int:
+    """Write down the sources without bytecode, by their paths below site-packages; how many there are."""
+    names: set[str] = set()
+    for folder in _unmarked(site_packages, cache, mark).values():
+        names.update(_sources(folder))
+        if len(names) > FILES:
+            break
+    listed.write_text("".join(f"{name}\n" for name in sorted(names)[:FILES]), "utf-8", "surrogateescape")
+    return len(names)
+
+
+def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> None:
+    """Lay bytecode beside its sources: in the archives they are links of, and linked from there."""
+    for info, archive in _unmarked(site_packages, cache, mark).items():
+        for name in _sources(archive):
+            source = Path(name)
+            compiled = handed / f"{name}c"
+            if not compiled.is_file() or not (site_packages / source).is_file():
+                continue
+            cached = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+            (archive / cached).parent.mkdir(exist_ok=True)
+            # Never written through: what lies there may be a link of others.
+            aside = archive / f"{cached}.{os.getpid()}"
+            shutil.copyfile(compiled, aside)
+            aside.replace(archive / cached)
+            _link(archive / cached, site_packages / cached)
+        (archive / info.name / mark).touch()
+        _link(archive / info.name / mark, info / mark)
+
+
+def _link(source: Path, target: Path) -> None:
+    if source == target:
         return
-    await _compile(interpreter, sources.values())
-    await asyncio.to_thread(_link, site_packages, sources, mark)
+    target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.hardlink_to(source)
 
 
-def _uncompiled(site_packages: Path, cache: Path, mark: str) -> dict[Path, Path]:
+def _sources(folder: Path) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.relpath(os.path.join(parent, name), folder)
+            if name.endswith(".py") and "\n" not in path and not UNCOMPILED.search(f"/{path}"):
+                yield path
+
+
+def _unmarked(site_packages: Path, cache: Path, mark: str) -> dict[Path, Path]:
     """Each package's dist-info folder without the mark → the folder to compile: its archive, or the environment."""
     bare = [info for info in site_packages.glob("*.dist-info") if not (info / mark).exists()]
     if not bare:
@@ -47,44 +140,3 @@ def _identity(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_dev, found.st_ino)
-
-
-async def _compile(interpreter: Interpreter, folders: Iterable[Path]) -> None:
-    """Parses, never runs: the interpreter is isolated, and knows none of the packages."""
-    process = await asyncio.create_subprocess_exec(
-        *(interpreter.executable, "-I", "-S", "-m", "compileall", "-qq", "-j", "0", "-x", UNCOMPILED.pattern),
-        *sorted({str(folder) for folder in folders}),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-        umask=0o022,
-    )
-    try:
-        # Its status says whether every file compiled; packages carry templates and Python 2 that never do.
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
-
-def _link(site_packages: Path, sources: dict[Path, Path], mark: str) -> None:
-    for info, archive in sources.items():
-        if archive == site_packages:
-            continue
-        (archive / info.name / mark).touch()
-        for folder, _, names in os.walk(archive):
-            if folder.endswith("__pycache__"):
-                _link_folder(Path(folder), site_packages / Path(folder).relative_to(archive), names)
-        _link_folder(archive / info.name, info, [mark])
-
-
-def _link_folder(source: Path, target: Path, names: Sequence[str]) -> None:
-    if not target.parent.is_dir():
-        return
-    target.mkdir(exist_ok=True)
-    target.chmod(0o755)
-    for name in names:
-        if not (target / name).exists():
-            os.link(source / name, target / name)

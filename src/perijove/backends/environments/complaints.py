@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Failure
@@ -51,12 +52,26 @@ def failure(words: Sequence[str]) -> Failure:
     return failures.CONFLICT(cause, evidence)
 
 
-def pip_failure(status: int, words: Sequence[str]) -> Failure:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What uv's last words come to."""
+
+    failure: Failure
+    unbuilt: tuple[str, ...]
+    """Names of packages that it found only as sources."""
+
+
+def meant(words: tuple[str, ...]) -> Meaning:
+    """Both at once, for a caller who must not read them itself."""
+    return Meaning(failure(words), tuple(sorted(without_wheels(words))))
+
+
+def pip_failure(status: int, words: tuple[str, ...]) -> Failure:
     """What pip's output in a sandbox says went wrong; `status` is its exit status."""
     flat = _flat(words)
     evidence = Evidence("pip", "\n".join(words[-60:])[-6000:])
     if _DISK.search(flat):
-        return failures.BUILD_DISK("A package's build found no space left", evidence)
+        return failures.BUILD_TOO_LARGE("A package's build found no space left", evidence)
     if _INDEX.search(flat) and "subprocess" not in flat.lower():
         return failures.INDEX_UNREACHABLE("pip could not reach it", evidence)
     if _UNSOLVED.search(flat):

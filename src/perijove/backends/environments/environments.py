@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import secrets
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from perijove.backends.environments import bytecode, kernel, server, store
+from perijove.backends.environments import kernel, server, store
+from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.installing import Installation
 from perijove.backends.environments.interpreters import Interpreters, pick
 from perijove.backends.environments.server import Server, site_packages
@@ -21,7 +19,7 @@ from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
-from perijove.domain.confinement import Beyond
+from perijove.domain.confinement import Beyond, Identity
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import (
     Checkout,
@@ -53,8 +51,9 @@ class UvEnvironments:
         self._clock = clock
         self._state = state
         self._foreign = foreign
-        self._uv = Uv(state)
-        self._server = Server(state, self._uv)
+        self._uv = Uv(state, settings, Interpreters(state, settings.pythons), confined)
+        self._bytecode = Bytecode(foreign, self._uv, state.uv_cache)
+        self._server = Server(state, self._uv, self._bytecode)
         self._cache = asyncio.Lock()
         self._builds = 0
         self.apply(settings)
@@ -63,13 +62,21 @@ class UvEnvironments:
         """Other settings from now on; builds under way keep theirs."""
         self._settings = settings
         self._interpreters = Interpreters(self._state, settings.pythons)
-        self._wheels = Wheels(self._state, settings, self._foreign, self._uv, self._interpreters)
+        self._uv.settings, self._uv.interpreters = settings, self._interpreters
+        self._wheels = Wheels(self._state, settings, self._foreign, self._confined, self._uv, self._interpreters)
 
     async def prepare(self, tell: Tell) -> None:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
+        await asyncio.to_thread(self._hand_over)
         await asyncio.to_thread(store.sweep, self._state.environments, self._state.tools, self._state.interpreters)
         async with self._cache:
             await self._server.prepare(await self._servers_python(), tell)
+
+    def _hand_over(self) -> None:
+        """What confined calls write to is theirs; also where another one wrote before."""
+        for path in (self._state.uv_cache, *self._state.uv_cache.rglob("*")):
+            if not path.is_symlink():
+                self._confined.hand_over(path, Identity.INSTALLER)
 
     async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
         """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
@@ -106,12 +113,10 @@ class UvEnvironments:
         key = inputs.key
         if (found := await self.find(key)) is not None:
             return found
-        work = self._state.environments / f".{key}.{secrets.token_hex(8)}.{os.getpid()}"
         async with self._cache:
             self._builds += 1
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                await asyncio.to_thread(_empty, work)
+            async with asyncio.timeout(self._settings.timeout), self._uv.aside(self._state.environments / key) as work:
                 note = await self._make(work, inputs, made_for, tell)
                 await asyncio.to_thread(store.write, work / "env", note)
                 (work / "env").rename(self._state.environments / key)
@@ -122,10 +127,11 @@ class UvEnvironments:
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            raise Fail(failures.BUILD_DISK("No space is left", Evidence(str(work), str(error)))) from error
+            raise Fail(
+                failures.BUILD_DISK("No space is left", Evidence(str(self._state.environments), str(error)))
+            ) from error
         finally:
             self._builds -= 1
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         return await self._ready(key, note)
 
     async def stored(self) -> Sequence[StoredEnvironment]:
@@ -148,8 +154,9 @@ class UvEnvironments:
         installation = Installation(self._uv, self._wheels, work, inputs.key[:16], inputs, tell)
         app = await installation.install()
         packages = site_packages(installation.environment, interpreter)
-        await bytecode.compiled(packages, self._state.uv_cache, interpreter)
-        await asyncio.to_thread(kernel.finish, installation.environment, packages, interpreter)
+        await self._bytecode.compiled(work, packages, interpreter, f"compile-{inputs.key[:16]}", tell)
+        await self._uv.confined(kernel.finish, installation.environment, packages, interpreter)
+        await self._uv.settle(installation.environment, interpreter)
         made_from = f"{made_for.address.provider}/{made_for.address.spec} at {made_for.commit[:7]}"
         return Note(
             interpreter.version, str(interpreter.executable), str(interpreter.prefix), app, made_from, time.time()
@@ -179,9 +186,3 @@ class UvEnvironments:
 
     async def _servers_python(self) -> Interpreter:
         return pick(ANY, await self._interpreters.installed())[0]
-
-
-def _empty(folder: Path) -> None:
-    """A new folder, whatever was there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o755)

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perijove.backends.environments import complaints, kernel
+from perijove.backends.environments import kernel
+from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
-from perijove.backends.environments.wanted import line_for
+from perijove.backends.environments.wanted import line_for, normalized
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
-from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Checkout
 from perijove.domain.ports import Tell
 
 ALWAYS = ("ipykernel", "pip")
 """What every environment holds: a kernel, and what `!pip install` runs."""
+MOST_SOURCES = 50
+"""Sandboxes for one environment's sources."""
 ROUNDS = 8
 """How often uv may come upon further packages that ship no wheel."""
 
@@ -41,6 +44,8 @@ class Installation:
     """Requirements that name wheels built here."""
     _named: set[str] = field(default_factory=set)
     """Packages of the index that were built here."""
+    _addresses: set[str] = field(default_factory=set)
+    """Packages that built wheels want from addresses, normalized."""
     _runs: int = 0
 
     @property
@@ -64,11 +69,7 @@ class Installation:
         if self.wanted.elsewhere:
             await self._build_all()
         else:
-            for source in self.wanted.sources:
-                self.tell(f"Building {source.said} in a sandbox")
-                home = self.inputs.home if source.local else None
-                wheels = await self._build(["--no-deps", *_as_words(source.words)], home, str(self._runs))
-                self._local += [_requirement(wheel, source.extras) for wheel in wheels]
+            await self._build_sources()
         await self._install(())
         if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
             return ""
@@ -78,35 +79,62 @@ class Installation:
             await self._install(missing)
         return kernel.app(self._packages)
 
+    async def _build_sources(self) -> None:
+        """The repository's own, what it names by an address, and what those name by one in their metadata."""
+        pending = list(self.wanted.sources)
+        while pending:
+            source = pending.pop(0)
+            self.tell(f"Building {source.said} in a sandbox")
+            home = self.inputs.home if source.local else None
+            wheels = await self._build(["--no-deps", *_as_words(source.words)], home, str(self._runs))
+            self._local += [_requirement(wheel, source.extras) for wheel in wheels]
+            addressed = [named.words for named in await self._addressed(wheels) if not named.optional or source.extras]
+            pending += [Source(words, "", words, local=False) for words in addressed]
+            if self._runs > MOST_SOURCES:
+                where = Evidence("pip", source.said)
+                raise Fail(failures.INSTALL_FAILED("Too many packages are named by addresses", where))
+
+    async def _addressed(self, wheels: Sequence[Path]) -> Sequence[Addressed]:
+        """What wheels want from addresses and is not known yet. uv never goes there: it is built here, or left out."""
+        found = [n for n in await self.uv.looked_into(wheels) if normalized(n.name) not in self._addresses]
+        self._addresses |= {normalized(named.name) for named in found}
+        return found
+
     async def _install(self, further: Sequence[str]) -> None:
         """uv, into a new environment each time: it must not start an interpreter in one that holds foreign code."""
         for _ in range(ROUNDS):
             await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
-            await self.uv.venv(self.environment, self.interpreter.executable, self.tell)
+            await self.uv.venv(self.environment, self.interpreter, self.tell)
+            options = await asyncio.to_thread(self._options, further)
             try:
-                await self.uv.install(self.environment, await asyncio.to_thread(self._options, further), self.tell)
+                await self.uv.install(self.environment, self.interpreter, options, self.tell)
             except Complaint as complaint:
-                unbuilt = complaints.without_wheels(complaint.words) - self._named
+                unbuilt = set(complaint.meaning.unbuilt) - self._named
                 if not unbuilt:
-                    raise Fail(complaints.failure(complaint.words)) from complaint
+                    raise Fail(complaint.meaning.failure) from complaint
             else:
                 return
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
             written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
-            await self._build(["--no-deps", *written], None, "named")
+            await self.uv.looked_into(await self._build(["--no-deps", *written], None, "named"))
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
         """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""
         packages = [] if self.wanted.elsewhere else self.wanted.packages
         requirements, constraints = self.work / "requirements.txt", self.work / "constraints.txt"
+        overrides = self.work / "overrides.txt"
+        built = {normalized(re.split(r"[\s\[]", line, maxsplit=1)[0]) for line in self._local}
+        left_out = [f"{name}; python_version < '0'" for name in sorted(self._addresses - built)]
+        overrides.write_text("\n".join([*self._local, *left_out]))
         requirements.write_text("\n".join([*ALWAYS, *further, *packages, *self._local]))
         constraints.write_text("\n".join(self.wanted.constraints))
         return [
             *("-r", str(requirements)),
             *(("-c", str(constraints)) if self.wanted.constraints else ()),
             *(("--find-links", str(self.work / "wheels" / "named")) if self._named else ()),
+            *(("--overrides", str(overrides)) if self._addresses else ()),
             *(("--prerelease", "allow") if self.wanted.prereleases else ()),
         ]
 
@@ -115,7 +143,9 @@ class Installation:
         self.tell("The requirements name other places to install from: all is fetched and built in a sandbox")
         words = [word for file in self.wanted.elsewhere for word in ("-r", file)]
         words += [word for source in self.wanted.sources for word in _as_words(source.words + source.extras)]
-        self._local += [_requirement(wheel, "") for wheel in await self._build(words, self.inputs.home, "all")]
+        wheels = await self._build(words, self.inputs.home, "all")
+        self._local += [_requirement(wheel, "") for wheel in wheels]
+        await self._addressed(wheels)
 
     async def _build(self, words: Sequence[str], home: Checkout | None, folder: str) -> Sequence[Path]:
         self._runs += 1

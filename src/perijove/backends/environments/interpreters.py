@@ -102,7 +102,7 @@ class Interpreters:
         prefix = interpreter.prefix
         if prefix.is_relative_to("/usr"):
             return ()
-        if os.geteuid() != 0 or _passable(prefix):
+        if os.geteuid() != 0 or passable(prefix):
             return (Mount(prefix, prefix),)
         stamp = hashlib.sha256(f"{prefix}\0{interpreter.executable.stat().st_mtime_ns}".encode()).hexdigest()[:12]
         copy = self._state.interpreters / f"{interpreter.version}-{stamp}"
@@ -111,6 +111,14 @@ class Interpreters:
                 if not copy.exists():
                     await asyncio.to_thread(_copy, prefix, copy)
         return (Mount(copy, prefix),)
+
+    async def reachable(self, interpreter: Interpreter) -> Interpreter:
+        """The same as any user can run it: the copy that sandboxes are shown, where there is one."""
+        for mount in await self.shown(interpreter):
+            if mount.source != mount.target:
+                inside = interpreter.executable.relative_to(interpreter.prefix)
+                return Interpreter(interpreter.version, mount.source / inside, mount.source)
+        return interpreter
 
 
 def candidates(further: Iterable[str]) -> Iterator[Path]:
@@ -152,7 +160,7 @@ def _asked(path: Path) -> Interpreter | None:
     return Interpreter(told["version"], prefix / "bin" / f"python{version.major}.{version.minor}", prefix)
 
 
-def _passable(path: Path) -> bool:
+def passable(path: Path) -> bool:
     """Whether any user may go down to it."""
     return all(p.stat().st_mode & 0o001 for p in (path, *path.parents))
 
@@ -162,7 +170,7 @@ def _copy(prefix: Path, copy: Path) -> None:
     aside = copy.with_name(f".{copy.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        shutil.copytree(prefix, aside, symlinks=True, ignore=UNWANTED, copy_function=_link_or_copy)
+        shutil.copytree(prefix, aside, symlinks=True, ignore=UNWANTED, copy_function=link_or_copy)
         for folder in (aside, *(p for p in aside.rglob("*") if p.is_dir() and not p.is_symlink())):
             folder.chmod(0o755)
         aside.rename(copy)
@@ -170,7 +178,8 @@ def _copy(prefix: Path, copy: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
+    """Another name for a file, on this file system or on another one."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:

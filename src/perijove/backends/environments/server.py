@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from perijove.backends.environments import bytecode, complaints
+from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.kernel import OWN
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain.build_inputs import Interpreter
@@ -42,7 +42,8 @@ SHARED = "--ServerApp.jpserver_extensions={'notebook_shim': False, 'jupyter_lsp'
 class Server:
     """The shared server environment in the store's tools, and the launcher beside it."""
 
-    def __init__(self, state: State, uv: Uv) -> None:
+    def __init__(self, state: State, uv: Uv, bytecode: Bytecode) -> None:
+        self._bytecode = bytecode
         self._state = state
         self._uv = uv
         self._making = asyncio.Lock()
@@ -69,19 +70,20 @@ class Server:
                 await self._make(self.environment(interpreter), interpreter, tell)
 
     async def _make(self, path: Path, interpreter: Interpreter, tell: Tell) -> None:
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-        try:
-            await self._uv.venv(aside, interpreter.executable, tell)
-            await self._uv.install(aside, ["--quiet", "--no-deps", "--require-hashes", "-r", str(LOCK)], tell)
-            await bytecode.compiled(site_packages(aside, interpreter), self._state.uv_cache, interpreter)
+        async with self._uv.aside(path) as work:
+            env, lock = work / "env", work / LOCK.name
+            await asyncio.to_thread(shutil.copyfile, LOCK, lock)
+            try:
+                await self._uv.venv(env, interpreter, tell)
+                options = ["--quiet", "--no-deps", "--require-hashes", "-r", str(lock)]
+                await self._uv.install(env, interpreter, options, tell)
+            except Complaint as complaint:
+                raise Fail(complaint.meaning.failure) from complaint
+            await self._bytecode.compiled(work, site_packages(env, interpreter), interpreter, "compile-server", tell)
             # A repository's kernel is the only one that may be offered.
-            await asyncio.to_thread(shutil.rmtree, aside / "share" / "jupyter" / "kernels", ignore_errors=True)
-            aside.rename(path)
-        except Complaint as complaint:
-            raise Fail(complaints.failure(complaint.words)) from complaint
-        finally:
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, env / "share" / "jupyter" / "kernels", ignore_errors=True)
+            await self._uv.settle(env, interpreter)
+            env.rename(path)
 
     def _write_launcher(self) -> None:
         aside = self.launcher.with_name(f".{self.launcher.name}.{os.getpid()}")

@@ -38,6 +38,7 @@ class Note:
 
 def write(environment: Path, note: Note) -> None:
     """Into a folder that nobody else sees yet."""
+    (environment / NOTE).unlink(missing_ok=True)  # a package's own would be a link into uv's cache
     (environment / NOTE).write_text(json.dumps(asdict(note), indent=1))
 
 

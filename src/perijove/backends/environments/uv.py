@@ -5,97 +5,153 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
-from collections.abc import Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
+from typing import TypeVar
 
 import uv as uv_wheel
 
 from perijove.backends.environments import complaints
+from perijove.backends.environments.archives import Addressed, looked_into
+from perijove.backends.environments.complaints import Meaning
+from perijove.backends.environments.installer import Room, Run, ran, settle
+from perijove.backends.environments.interpreters import Interpreters, link_or_copy, passable
 from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
-from perijove.domain.ports import Tell
+from perijove.domain.build_inputs import Interpreter
+from perijove.domain.confinement import Beyond, Bounds, Identity, Limit
+from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.ports import Confined, Tell
+from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 
-KEPT = 400
-"""Lines of uv's output that a failure may be read from."""
+T = TypeVar("T")
+KEEP_FREE = 1024**3
+"""Bytes of the disk that no run may take."""
 WHEELS_ONLY = ("--only-binary", ":all:", "--no-python-downloads", "--link-mode", "hardlink")
+KINDS = {
+    Limit.SIZE: failures.BUILD_TOO_LARGE,
+    Limit.MEMORY: failures.BUILD_MEMORY,
+    Limit.TIME: failures.BUILD_TOO_SLOW,
+}
+"""What a bound that was met means; the others are failures of the installation."""
 _FROM = re.compile(r" \(from file://[^)]*\)$")
 """Where a wheel lay while the environment was built: nobody's business, and gone by now."""
 _DROPPED = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT")
 
 
 class Complaint(Exception):
-    """uv ended with an error; `words` is what it said."""
+    """uv ended with an error, which means this."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(words[-1] if words else "")
-        self.words = words
+    def __init__(self, meaning: Meaning) -> None:
+        super().__init__(meaning.failure.message)
+        self.meaning = meaning
 
 
 class Uv:
-    """uv, as this service runs it: it downloads no interpreters and builds nothing."""
+    """uv, as this service runs it: confined; it downloads no interpreters and builds nothing."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, settings: BuildSettings, interpreters: Interpreters, confined: Confined) -> None:
+        self.settings = settings
+        self.interpreters = interpreters
         self._state = state
+        self._confined = confined
 
-    async def venv(self, at: Path, python: Path, tell: Tell) -> None:
-        """An empty environment that can be renamed. Raises Fail: `build.*`."""
+    def _bounds(self) -> Bounds:
+        """For all that writes to environments and to uv's cache."""
+        settings = self.settings
+        cpu = int(settings.timeout * (os.cpu_count() or 1)) + 1
+        return Bounds(Identity.INSTALLER, settings.timeout, cpu, settings.memory, settings.environment_size)
+
+    @asynccontextmanager
+    async def aside(self, path: Path) -> AsyncIterator[Path]:
+        """A folder of the installer's beside one that is to be made, for all that comes and goes; gone afterwards."""
+        work = path.with_name(f".{path.name}.{token_hex(8)}.{os.getpid()}")
         try:
-            await self.run(["venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(at)], tell)
-        except Complaint as complaint:
-            raise Fail(complaints.failure(complaint.words)) from complaint
-
-    async def install(self, at: Path, options: Sequence[str], tell: Tell) -> None:
-        """Wheels only, hardlinked from the cache. Raises Complaint."""
-        await self.run(
-            ["pip", "install", "--python", str(at / "bin" / "python"), *WHEELS_ONLY, *options],
-            tell,
-            cwd=at,
-        )
-
-    async def run(self, arguments: Sequence[str], tell: Tell, cwd: Path | None = None) -> None:
-        """To its end, or until cancelled: then its whole process group ends. Raises Complaint, Fail."""
-        process = await asyncio.create_subprocess_exec(
-            program(),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._environ(),
-            cwd=cwd or self._state.environments,
-            start_new_session=True,
-            umask=0o022,
-        )
-        words: list[str] = []
-        try:
-            assert process.stdout is not None
-            async for raw in process.stdout:
-                line = raw.decode("utf-8", "replace").rstrip()
-                if line and not line.startswith("Using Python "):
-                    words.append(line)
-                    del words[:-KEPT]
-                    tell(_FROM.sub("", line))
-            status = await process.wait()
+            await asyncio.to_thread(work.mkdir, 0o755)
+            self._confined.hand_over(work, Identity.INSTALLER)
+            yield work
         finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if status != 0:
-            raise Complaint(words)
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
-    def _environ(self) -> dict[str, str]:
+    async def venv(self, at: Path, python: Interpreter, tell: Tell) -> None:
+        """An empty environment that can be renamed, in a folder that is the installer's. Raises Fail: `build.*`."""
+        words = ["venv", "--quiet", "--relocatable", "--no-project", str(at), "--python"]
+        python = await self.interpreters.reachable(python)
+        try:
+            await self._run([*words, str(python.executable)], python, tell, at.parent)
+        except Complaint as complaint:
+            raise Fail(complaint.meaning.failure) from complaint
+
+    async def install(self, at: Path, python: Interpreter, options: Sequence[str], tell: Tell) -> None:
+        """Wheels only, hardlinked from the cache. Raises Complaint."""
+        words = ["pip", "install", "--python", str(at / "bin" / "python"), *WHEELS_ONLY, *options]
+        await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
+
+    async def settle(self, at: Path, python: Interpreter) -> None:
+        """It is whole: from now on it is run where sessions see it. Raises Fail: `build.*`."""
+        copy = await self.interpreters.reachable(python)
+        if copy != python:
+            await self.confined(settle, at, copy.prefix, python.prefix)
+
+    async def looked_into(self, wheels: Sequence[Path]) -> tuple[Addressed, ...]:
+        """What wheels want from addresses of their own. Raises Fail: `build.*`."""
+        return await self.confined(looked_into, tuple(wheels), self._room())
+
+    async def confined(self, function: Callable[..., T], *given: object) -> T:
+        """A function's doing among environments and in uv's cache. Raises Fail: `build.*`."""
+        try:
+            return await self._confined.call(function, *given, bounds=self._bounds())
+        except Beyond as beyond:
+            raise Fail(_failure(beyond)) from beyond
+
+    async def _run(self, arguments: Sequence[str], python: Interpreter, tell: Tell, cwd: Path) -> None:
+        """To its end, or until cancelled. Raises Complaint, Fail."""
+        run = Run((self._program(), *arguments), self._environ(python), cwd, self._state.uv_cache)
+        try:
+            ended = await self._confined.run(
+                ran, run, self._room(), bounds=self._bounds(), tell=lambda line: tell(_FROM.sub("", line))
+            )
+            if ended.status != 0:
+                raise Complaint(await self._confined.call(complaints.meant, ended.words))
+        except Beyond as beyond:
+            raise Fail(_failure(beyond)) from beyond
+
+    def _program(self) -> str:
+        """uv where the installer can run it."""
+        path = Path(program())
+        if os.geteuid() != 0 or passable(path.parent):
+            return str(path)
+        copy = self._state.tools / f"uv-{path.stat().st_mtime_ns}"
+        if not copy.exists():
+            link_or_copy(str(path), str(copy))
+        return str(copy)
+
+    def _room(self) -> Room:
+        """What one run may add: never the disk's last, which is others' as well."""
+        free = shutil.disk_usage(self._state.store).free
+        size = min(self.settings.environment_size, max(free // 2, free - KEEP_FREE))
+        return Room(size, self.settings.environment_files)
+
+    def _environ(self, python: Interpreter) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         if "PIP_INDEX_URL" in environ and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environ.keys():
             environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
         # One connection of a hundred that is lost is uv's affair; an index that is down is the launch's, and told.
         environ.setdefault("UV_HTTP_RETRIES", "2")
         return environ | {
-            "UV_CACHE_DIR": str(self._state.uv_cache),
+            # A copied interpreter finds its own library so.
+            **({} if python.prefix.is_relative_to("/usr") else {"LD_LIBRARY_PATH": str(python.prefix / "lib")}),
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_NO_PROGRESS": "1",
             "NO_COLOR": "1",
         }
+
+
+def _failure(beyond: Beyond) -> Failure:
+    return beyond.told(KINDS.get(beyond.limit, failures.INSTALL_FAILED), "the environment")
 
 
 def program() -> str:

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -19,9 +18,10 @@ from perijove.backends.environments.interpreters import Interpreters
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
-from perijove.domain.failures import Evidence, Fail
+from perijove.domain.confinement import Beyond
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount
-from perijove.domain.ports import ForeignCode, Tell
+from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME
@@ -34,8 +34,15 @@ class Wheels:
     """Builds wheels by the port ForeignCode."""
 
     def __init__(
-        self, state: State, settings: BuildSettings, foreign: ForeignCode, uv: Uv, interpreters: Interpreters
+        self,
+        state: State,
+        settings: BuildSettings,
+        foreign: ForeignCode,
+        confined: Confined,
+        uv: Uv,
+        interpreters: Interpreters,
     ) -> None:
+        self._confined = confined
         self._state = state
         self._settings = settings
         self._foreign = foreign
@@ -72,12 +79,21 @@ class Wheels:
 
         into.mkdir(parents=True, exist_ok=True)
         status = await self._foreign.run(run, into, heard)
+        if status < 0:
+            where = Evidence("pip", f"ended by signal {-status}")
+            raise Fail(failures.KILLED("A package's own build was ended by somebody else", where))
         if status != 0:
-            raise Fail(complaints.pip_failure(status, said))
+            raise Fail(await self._meaning(status, said))
         wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]
         if not wheels:
             raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said[-40:]))))
         return wheels
+
+    async def _meaning(self, status: int, said: Sequence[str]) -> Failure:
+        try:
+            return await self._confined.call(complaints.pip_failure, status, tuple(said))
+        except Beyond as beyond:
+            return beyond.told(failures.BUILD_BROKE, "what pip said")
 
     async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
         """An environment that holds pip alone, made once for each interpreter."""
@@ -86,16 +102,14 @@ class Wheels:
         async with self._making:
             if path.exists():
                 return path
-            aside = path.with_name(f".{path.name}.{os.getpid()}")
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-            try:
-                await self._uv.venv(aside, interpreter.executable, tell)
-                await self._uv.install(aside, ["--quiet", "pip"], tell)
-                aside.rename(path)
-            except Complaint as complaint:
-                raise Fail(complaints.failure(complaint.words)) from complaint
-            finally:
-                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            async with self._uv.aside(path) as work:
+                try:
+                    await self._uv.venv(work / "env", interpreter, tell)
+                    await self._uv.install(work / "env", interpreter, ["--quiet", "pip"], tell)
+                except Complaint as complaint:
+                    raise Fail(complaint.meaning.failure) from complaint
+                await self._uv.settle(work / "env", interpreter)
+                (work / "env").rename(path)
         return path
 
 

@@ -23,6 +23,7 @@ from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, Se
 from perijove.domain.failures import (
     BUILD_DISK,
     BUILD_MEMORY,
+    BUILD_TOO_LARGE,
     BUILD_TOO_SLOW,
     SANDBOX_FAILED,
     SESSION_DISK,
@@ -265,7 +266,7 @@ def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
     disk = [failure for failure in troubles if failure.kind is SESSION_DISK]
     if (watch.doom and watch.doom[0] is EndReason.DISK) or (code != 0 and disk):
         evidence = disk[0].evidence if disk else (Evidence("build.disk", f"{limits.disk} bytes"),)
-        raise Fail(BUILD_DISK(f"it wrote more than {size(limits.disk)}", *evidence))
+        raise Fail(BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", *evidence))
 
 
 def _available() -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from perijove.backends.pad.master import Master
 from perijove.backends.pad.spawning import run_tool
-from perijove.domain.failures import BUILD_DISK, SANDBOX_FAILED, START_DISK, Evidence, Fail
+from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, SANDBOX_FAILED, START_DISK, Evidence, Fail
 
 SLICE = 256
 """Folder entries looked at between two turns of the event loop."""
@@ -183,8 +183,8 @@ def _open_below(name: str, fd: int) -> int | None:
 async def take_out(home: Path, result: str, into: Path, limit: int, master: Master) -> None:
     """Copy the regular files of `home/result` to a new folder `into`; links, devices, hard-linked files stay behind.
 
-    The files become the master's; the folders stay ours. Raises Fail: `build.disk-full` beyond `limit` bytes,
-    `start.sandbox-failed` for a result that lies elsewhere. Nothing where the folder does not exist.
+    The files become the master's; the folders stay ours. Raises Fail: `build.too-large` beyond `limit` bytes,
+    `build.disk-full`, `start.sandbox-failed` for a result that lies elsewhere. Nothing where the folder does not exist.
     """
     parts = Path(result).parts
     if not parts or Path(result).is_absolute() or ".." in parts:
@@ -221,7 +221,7 @@ async def _take(fd: int, into: Path, limit: int, master: Master) -> int:
             limit -= facts.st_size
             if limit < 0:
                 where = Evidence(str(name)[:200], f"{facts.st_size} bytes")
-                raise Fail(BUILD_DISK("the result is larger than the disk allowed for it", where))
+                raise Fail(BUILD_TOO_LARGE("the result is larger than the disk allowed for it", where))
             await _copy(fd, name, into / name, master)
     return limit
 

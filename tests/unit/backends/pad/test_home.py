@@ -83,7 +83,7 @@ async def test_a_result_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home" / "dist" / "a").write_text("x" * 101)
     with pytest.raises(Fail) as caught:
         await home.take_out(tmp_path / "home", "dist", tmp_path / "into", 100, ourselves())
-    assert caught.value.failure.kind.code == "build.disk-full"
+    assert caught.value.failure.kind.code == "build.too-large"
 
 
 async def test_removing_manages_folders_without_rights(tmp_path: Path) -> None:
