@@ -81,6 +81,8 @@ class Kept:
     decision: RenewalDecision | None = None
     next_at: float = 0
     """When the next attempt is due, where one failed."""
+    by_hand: bool = False
+    """Whether an operator asked for the attempt that runs."""
     dropped: bool = False
     """Whether the settings do not name it any more."""
 
@@ -247,7 +249,7 @@ class Certificates:
 
         def served() -> Served:
             standing = self._stands(kept, self.way.serving.current(host), kept.forecast.window)
-            return replace(standing, due=standing.due or past.reason == BY_HAND)
+            return replace(standing, due=standing.due or kept.by_hand or past.reason == BY_HAND)
 
         refused = lambda: self.attempts.refused(host, self._clock.now())  # noqa: E731
         return Attempt(name, kept.spec, past, forced, refused, served)
@@ -271,7 +273,7 @@ class Certificates:
         async with aclosing(self.way.certify(attempt)) as events:
             async for event in events:
                 self._journal.append(subject(attempt.order), event)
-        kept.attempt, kept.corrected = None, False
+        kept.attempt, kept.corrected, kept.by_hand = None, False, False
         kept.forecast.begin_anew()
 
     async def _rest(self, kept: Kept) -> None:
@@ -332,6 +334,7 @@ class Certificates:
             self._begin(kept, BY_HAND, "an operator asked for it", forced=force)
         elif force:
             kept.attempt.forced = True
+        kept.by_hand = True
         kept.bell.set()
         return kept.attempt.order if kept.attempt else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perijove.certifying.folding import Standing, certificate_record, issuer_record, order_record
 from perijove.certifying.keeper import Certificates
 from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
-from perijove.domain.certificates import Confidence, HostName, Issuer, OrderName
+from perijove.domain.certificates import Confidence, HostName, Issuer, OrderName, covers
 from perijove.domain.ground import CertificateState
 from perijove.domain.ports import Clock
 
@@ -56,7 +56,7 @@ class Overview:
         failed = record.order.failure if record.order else None
         return CertificateState(
             host,
-            record.secret.fingerprint if record.secret else "",
+            record.secret.fingerprint if record.secret and covers(record.secret.names, host) else "",
             record.secret.not_after if record.secret else 0,
             failed,
             record.next_attempt,

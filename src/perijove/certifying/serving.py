@@ -127,7 +127,7 @@ class Serving:
             self._tried.pop(secret.host, None)
             await self._applied()
             raise failed[0]
-        trusted = all(one.trusted for one in seen if isinstance(one, SeenCertificate))
+        trusted = bool(seen) and all(one.trusted for one in seen if isinstance(one, SeenCertificate))
         self._note(secret.host, trusted=trusted)
         return Served(secret.revision, self._address(), trusted)
 
