@@ -55,7 +55,7 @@ class World:
     async def up(self) -> AsyncIterator[World]:
         """The service runs; on leaving it is cut off, as a crash would."""
         self.ledger = SqliteLedger(self.folder / "perijove.db")
-        self.journal = Journal(self.ledger, self.clock)
+        self.journal = Journal(self.ledger, self.clock, lambda: self.settings.journal)
         self.sessions = SessionKeeper(self.sandboxes, self.journal, self.keys, self.clock, lambda: self.settings)
         self.queue = Queue(self.sessions, lambda: self.settings)
         try:
