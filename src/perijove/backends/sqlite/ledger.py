@@ -20,7 +20,7 @@ from perijove.domain.failures import Fail
 
 LINE, STEP, END = 0, 1, 2
 """How much an event weighs: a log line, a step of its way, the end of it."""
-PAGES = 256
+PAGES = 64
 """Of the file, given back at once: some 5 ms."""
 _THIN = """
 delete from events where subject = :subject and at < :before

@@ -101,7 +101,7 @@ def give_back(db: sqlite3.Connection, pages: int) -> bool:
     """Give so many empty pages of the file back to the disk; whether more are left."""
     if _pragma(db, "auto_vacuum") != INCREMENTAL:
         return False
-    db.execute(f"pragma incremental_vacuum({pages})").fetchall()  # a page a row
+    db.executescript(f"pragma incremental_vacuum({pages})")  # a page a step, of which `execute` makes one
     left = _pragma(db, "freelist_count") > 0
     if not left:
         db.execute("pragma wal_checkpoint(passive)").fetchall()  # the file itself shrinks here
