@@ -129,7 +129,7 @@ class Site:
         """Where the browser ended up: path, query, and what the session's server was asked."""
         await self.page.wait_for_url(re.compile("/user/"))
         parts = urlsplit(self.page.url)
-        assert parts.netloc == urlsplit(self.url).netloc
+        assert parts.netloc == f"{parts.path.split('/')[2]}.localhost:{urlsplit(self.url).port}"
         return parts.path, parse_qs(parts.query), json.loads(await self.page.inner_text("body"))
 
     async def fate(self, words: str) -> None:

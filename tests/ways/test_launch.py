@@ -430,3 +430,12 @@ async def test_a_session_that_cannot_be_written_down_leaves_nothing(world: World
         world.journal.ledger = world.ledger
         world.sessions.told_stopped()
         assert len(world.ledger.subjects("session/", 10)) == 1
+
+
+async def test_sessions_begun_at_once_get_different_hosts(world: World) -> None:
+    world.set(service__hosts=("b.example",), service__session_hosts=("s1.b.example", "s2.b.example"))
+    async with world.up():
+        ends = [events[-1] for events in await asyncio.gather(world.launched(), world.launched())]
+        labels = {end.session.partition("--")[2] for end in ends if isinstance(end, Ready)}
+        assert labels == {"s1", "s2"}
+        assert {session.name for session in world.sessions.live} == {e.session for e in ends if isinstance(e, Ready)}

@@ -10,7 +10,7 @@ from rich.text import Text
 from perijove.cli import printing
 from perijove.cli.client import Client
 from perijove.domain.failures import Fail
-from perijove.domain.listening import certified_hosts, https_listeners
+from perijove.domain.listening import certified_hosts, https_listeners, session_hosts
 from perijove.domain.parsing import split_address
 from perijove.domain.settings import ServiceSettings, Settings
 
@@ -26,6 +26,16 @@ def certificates(client: Client, settings: Settings) -> None:
         return
     for row in rows:
         printing.out.print(Text(f"  {line(row, settings.service)}"))
+
+
+def shared_origin(service: ServiceSettings) -> str:
+    """What sessions may do to one another in browsers; `` where each has an origin of its own."""
+    if session_hosts(service):
+        return ""
+    return (
+        "Sessions share one origin: a page of one repository can read and use its visitor's other sessions here. "
+        "service.session_hosts gives each an origin of its own."
+    )
 
 
 def line(row: dict[str, Any], service: ServiceSettings) -> str:

@@ -82,6 +82,8 @@ def run(
             if service.settings().session.isolation == "none":
                 printing.err.print("[bold red]isolation = none: strangers' code runs as you, without a sandbox.[/]")
             told = service.settings()
+            if sentence := announce.shared_origin(told.service):
+                printing.err.print(f"[yellow]{sentence}[/]", highlight=False)
             beside.append(asyncio.get_running_loop().run_in_executor(None, lambda: _up(state, told, when_up)))
 
         await service.run(lambda line: printing.err.print(f"  {line}", style="dim", markup=False), up)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Protocol
 
 from perijove.domain.parsing import split_address
 
 OFF = "off"
+LOCAL_SESSIONS = "*.localhost"
+"""Browsers ask nobody where these names are: this machine (RFC 6761, 6.3)."""
+MARK = "--"
+"""Stands in a session's name before the first label of its host, where there is a list of them; nowhere else."""
+SESSION_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A name in lower case, as DNS knows it, or a wildcard; no address."""
+SESSION_LABEL = re.compile(r"(?=.{1,20}$)[a-z0-9]+(-[a-z0-9]+)*")
+"""It stands in the names of the sessions that are opened there."""
+MOST_SESSION_HOSTS = 100
+"""Names that a certificate holds at most (Let's Encrypt's rate limits, 2026-11)."""
 
 
 class Wish(Protocol):
@@ -49,7 +61,67 @@ def certified_hosts(wish: Wish) -> tuple[tuple[str, ...], ...]:
     if not https_listeners(wish):
         return ()
     alone = tuple((host,) for host in wish.hosts or ("localhost",))
-    return (*alone, wish.session_hosts) if wish.session_hosts else alone
+    return (*alone, named) if (named := named_session_hosts(wish)) else alone
+
+
+def named_session_hosts(wish: Wish) -> tuple[str, ...]:
+    """Those that the operator gave: a wildcard, or names that differ in their first label alone."""
+    return () if wish.session_hosts == (OFF,) else wish.session_hosts
+
+
+def session_hosts(wish: Wish) -> tuple[str, ...]:
+    """Names at which browsers open sessions, each an origin of its own; none: they share the service's."""
+    local = not wish.session_hosts and not wish.hosts and loopback_only(wish)
+    return (LOCAL_SESSIONS,) if local else named_session_hosts(wish)
+
+
+def session_labels(wish: Wish) -> tuple[str, ...]:
+    """The first labels of a list of session hosts; none where each session has its own name below a wildcard."""
+    named = named_session_hosts(wish)
+    return tuple(host.partition(".")[0] for host in named if not host.startswith("*."))
+
+
+def session_host_faults(wish: Wish) -> Iterator[tuple[str, str]]:
+    """What is wrong with the hosts that the operator gave: why, and where it stands."""
+    named = named_session_hosts(wish)
+    for number, host in enumerate(named):
+        if not SESSION_HOST.fullmatch(host):
+            yield "must hold names like s1.example.org or *.run.example.org", host
+        if host in wish.hosts:
+            yield "must not hold names of service.hosts: sessions would share its origin", host
+        if host in named[:number]:
+            yield "holds a name twice", host
+    if len(named) > MOST_SESSION_HOSTS:
+        why = f"must hold {MOST_SESSION_HOSTS} names at most, since CAs put no more into a certificate; use a wildcard"
+        yield why, f"{len(named)} names"
+    if len({host.partition(".")[2] for host in named}) > 1 or (len(named) > 1 and any("*" in host for host in named)):
+        yield "must be one wildcard, or names that differ in their first label alone", ", ".join(named)
+    for label in session_labels(wish):
+        if not SESSION_LABEL.fullmatch(label):
+            yield "must begin with labels of 20 letters, digits and single hyphens", label
+
+
+def session_origin(wish: Wish, origin: str, session: str) -> str:
+    """Where a session is opened by whoever reached the service at `origin` (`https://binder.example.org:8443`).
+
+    On loopback that is the same: Caddy leads browsers on, and programs often cannot look up names like `x.localhost`.
+    """
+    named = named_session_hosts(wish)
+    label = session.partition(MARK)[2] if session_labels(wish) else session
+    if not named or not label:
+        return origin
+    scheme, _, authority = origin.partition("://")
+    _, colon, port = authority.rpartition("]")[2].partition(":")
+    return f"{scheme}://{label}.{named[0].partition('.')[2]}{colon}{port}"
+
+
+def service_origin(wish: Wish, origin: str) -> str:
+    """The service's own origin for whoever reached a session's host at `origin`; the same for all others."""
+    scheme, _, authority = origin.partition("://")
+    name, colon, port = authority.lower().partition(":")
+    if name in wish.hosts or not {name, f"*.{name.partition('.')[2]}"} & set(session_hosts(wish)):
+        return origin
+    return own_url(wish).rstrip("/") if named_session_hosts(wish) else f"{scheme}://localhost{colon}{port}"
 
 
 def redirects(wish: Wish) -> bool:

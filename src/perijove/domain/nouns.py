@@ -361,3 +361,7 @@ class DataPlaneTable:
     """A hash of them."""
     cors_allow_origin: tuple[str, ...] = ()
     """Whose pages may read what sessions answer: origins, or `*`."""
+    hosts: tuple[str, ...] = ()
+    """The service's own names; a wildcard of `session_hosts` does not mean them."""
+    session_hosts: tuple[str, ...] = ()
+    """Where browsers open sessions: a wildcard, or names whose first label ends the names of their sessions."""

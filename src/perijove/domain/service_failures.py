@@ -67,6 +67,11 @@ KERNEL_UNREACHED = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Read what the launch and its session say, and the service's log.",
 )  # fmt: skip
+ORIGIN_SHARED = row(
+    "platform.origin-shared", "Sessions share one origin in visitors' browsers",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give sessions hosts of their own: service.session_hosts, a wildcard or a list of names.",
+)  # fmt: skip
 
 
 def aside(path: Path) -> str:

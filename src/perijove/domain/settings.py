@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 from perijove.domain.certificates import ChallengeType
 from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail
-from perijove.domain.listening import http_listeners, https_listeners, loopback_only
+from perijove.domain.listening import http_listeners, https_listeners, loopback_only, session_host_faults
 from perijove.domain.nouns import Egress
 from perijove.domain.parsing import parsed, split_address
 
@@ -25,11 +25,6 @@ Seconds = Annotated[float, "seconds"]
 """Written as a number or with a unit: `30s`, `10m`, `6h`, `2d`."""
 LEAST_LOG = 64 * 1024
 """Bytes."""
-
-SESSION_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-"""A name in lower case, as DNS knows it, or a wildcard; no address."""
-MOST_SESSION_HOSTS = 100
-"""Names that a certificate holds at most (Let's Encrypt's rate limits, 2026-11)."""
 
 
 class IsolationMode(StrEnum):
@@ -60,7 +55,8 @@ class ServiceSettings:
     loopback addresses, and where it listens beyond loopback this machine's name and any IP address."""
     session_hosts: tuple[str, ...] = ()
     """Names that sessions are reached by, each an origin of its own: `*.run.example.org`, or a list of names, all in
-    one certificate. Empty: sessions lie below the service's own names, and share their origin."""
+    one certificate, that differ in their first label alone. Empty: `*.localhost` on loopback; elsewhere, or with `off`,
+    sessions lie below the service's own names, and share their origin."""
     behind: tuple[str, ...] = ()
     """Addresses or networks of the web server in front; what it says in X-Forwarded-* is believed, others' is not."""
     drain: Seconds = 10
@@ -337,7 +333,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(sources.get(name, "default"), saw)))
 
     _check_addresses(settings, fail)
-    _check_session_hosts(settings.service, fail)
+    for why, saw in session_host_faults(settings.service):
+        fail("service.session_hosts", why, saw)
     for allowed in settings.service.cors_allow_origin:
         if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", allowed):
             fail("service.cors_allow_origin", "must be origins like https://book.example.org, without a path", allowed)
@@ -356,19 +353,6 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         fail("journal.log_size", f"must be at least {LEAST_LOG >> 10}K", str(settings.journal.log_size))
     if settings.session.cpus <= 0:
         fail("session.cpus", "must be more than 0", str(settings.session.cpus))
-
-
-def _check_session_hosts(service: ServiceSettings, fail: Callable[[str, str, str], None]) -> None:
-    for number, host in enumerate(service.session_hosts):
-        if not SESSION_HOST.fullmatch(host):
-            fail("service.session_hosts", "must hold names like s1.example.org or *.run.example.org", host)
-        if host in service.hosts:
-            fail("service.session_hosts", "must not hold names of service.hosts: sessions would share its origin", host)
-        if host in service.session_hosts[:number]:
-            fail("service.session_hosts", "holds a name twice", host)
-    if len(service.session_hosts) > MOST_SESSION_HOSTS:
-        why = f"must hold {MOST_SESSION_HOSTS} names at most, since CAs put no more into a certificate; use a wildcard"
-        fail("service.session_hosts", why, f"{len(service.session_hosts)} names")
 
 
 def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:

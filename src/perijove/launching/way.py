@@ -11,13 +11,14 @@ from perijove.domain.events import Built, Fetched, LaunchEvent, Logged, Phase, R
 from perijove.domain.events import Failed as LaunchFailed
 from perijove.domain.failures import BUG, Fail, Failure, Retry
 from perijove.domain.keys import Keys
-from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session
+from perijove.domain.listening import MARK, session_labels
+from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session, SessionName
 from perijove.domain.ports import Clock, Environments, Explain, Repositories
 from perijove.domain.settings import Settings
 from perijove.launching.build.builder import Builds
 from perijove.launching.start.admission import refusal
 from perijove.launching.start.queue import Place, Queue
-from perijove.launching.start.sandbox import sandbox, session_name
+from perijove.launching.start.sandbox import sandbox, session_label, session_name
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.telling import Telling
 from perijove.log import log
@@ -114,7 +115,7 @@ class LaunchWay:
         async for queued in self.queue.admitted(place):
             yield queued
         try:
-            name = session_name(address.name, "".join(secrets.choice(NAME_ALPHABET) for _ in range(8)))
+            name = self._name(number, address)
             session = Session(name, number, checkout.repo, environment.key, self._clock.now())
             spec = sandbox(name, self._keys.session_token(name), checkout, environment, self._settings())
             async with aclosing(self.sessions.started(session, spec)) as events:
@@ -124,6 +125,13 @@ class LaunchWay:
             self.queue.leave(place)
         yield Logged(Phase.LAUNCHING, f"Server running at {session.path}")
         yield Ready(name, session.path)
+
+    def _name(self, number: int, address: RepoAddress) -> SessionName:
+        """A new one. Where hosts of sessions are a list, its end says which is this session's."""
+        suffix = "".join(secrets.choice(NAME_ALPHABET) for _ in range(8))
+        if labels := session_labels(self._settings().service):
+            suffix += MARK + session_label(labels, self.sessions.names, number)
+        return session_name(address.name, suffix)
 
     async def prepare(self, repo: ResolvedRepo) -> None:
         """Build a repository's environment for nobody in particular: what a restart interrupted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perijove.domain.listening import http_listeners, https_listeners, redirects
+from perijove.domain.listening import http_listeners, https_listeners, named_session_hosts, redirects, session_hosts
 from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
@@ -20,12 +20,13 @@ def table(
 ) -> DataPlaneTable:
     """The whole of it; no session stands in it, since their sockets are found by name."""
     service = settings.service
+    named = (*service.hosts, *named_session_hosts(service))
     return DataPlaneTable(
         http=http_listeners(service),
         https=https_listeners(service),
         certificates=certificates,
         redirects=redirects(service),
-        alpn_hosts=tuple(host for host in (*service.hosts, *service.session_hosts) if not host.startswith("*.")),
+        alpn_hosts=tuple(host for host in named if not host.startswith("*.")),
         alpn_directories=directories,
         proxies=service.behind,
         control=state.control_socket,
@@ -33,4 +34,6 @@ def table(
         assets=assets,
         assets_version=assets_version,
         cors_allow_origin=service.cors_allow_origin,
+        hosts=service.hosts,
+        session_hosts=session_hosts(service),
     )

@@ -21,6 +21,7 @@ from perijove.domain import failures, wire
 from perijove.domain.events import Entry, Ready, SessionOpened
 from perijove.domain.failures import BAD_LINK, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.keys import Keys
+from perijove.domain.listening import session_origin
 from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment
 from perijove.domain.ports import Clock, Environments, Sessions
 from perijove.domain.settings import Settings, names
@@ -135,12 +136,13 @@ class Admin:
         }
         if used:
             row |= {"memory": used.memory, "disk": used.disk, "processes": used.processes}
-            row["url"] = self._link(session.name, session.path)
+            row["url"] = self._link(session.name)
         return row
 
-    def _link(self, name: SessionName, path: str) -> str:
+    def _link(self, name: SessionName) -> str:
         """A session's address with its token."""
-        return f"{self.url()}{path.lstrip('/')}?token={self.keys.session_token(name)}"
+        at = session_origin(self.settings()[0].service, self.url().rstrip("/"), name)
+        return f"{at}/user/{name}/?token={self.keys.session_token(name)}"
 
     # environments
 
@@ -210,7 +212,7 @@ class Admin:
         """An entry as one line of JSON; a session that got ready with its link, which the journal must not hold."""
         told = {"seq": entry.seq, "at": entry.at, "event": wire.encode(entry.event)}
         if isinstance(entry.event, Ready):
-            told["url"] = self._link(entry.event.session, entry.event.path)
+            told["url"] = self._link(entry.event.session)
         return json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
     def app(self) -> Starlette:

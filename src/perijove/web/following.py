@@ -43,7 +43,8 @@ def follow(public: Public, request: Request, number: int, after: int, *, key: st
     if _seen_all(public, number, after):
         return Response(status_code=204)
     seat = public.readers.seat(number, household(client(request)), holds=bool(key))
-    reader = stream.Reader(origin(request), number, key, public.keys.session_token, log=log)
+    here = origin(request)
+    reader = stream.Reader(here, number, key, public.keys.session_token, public.opened_at(here), log=log)
     return EventStream(told(public, reader, after), seat)
 
 

@@ -18,7 +18,7 @@ from perijove.domain.certificate_failures import HTTPS_PENDING
 from perijove.domain.certificates import HostName
 from perijove.domain.failures import BAD_REQUEST, Evidence, Failure
 from perijove.domain.keys import Keys
-from perijove.domain.listening import redirects
+from perijove.domain.listening import named_session_hosts, redirects
 from perijove.domain.nouns import SessionName
 from perijove.domain.ports import Clock
 from perijove.domain.request_failures import CLIENT_BANNED, FOREIGN_PAGE, WRONG_HOST
@@ -150,8 +150,9 @@ class Gate:
         return hosts.listed(asked_host(request), self._settings().service)
 
     def standing(self, request: Request) -> CertificateStanding:
-        """What keeps the certificate away of the name that was asked for."""
-        return self._certificates(self.host(request)) or CertificateStanding(None, 0)
+        """What keeps the certificate away of the name that was asked for; sessions' names have one, the first's."""
+        host, together = self.host(request), named_session_hosts(self._settings().service)
+        return self._certificates(together[0] if host in together else host) or CertificateStanding(None, 0)
 
     def _insecure(self, request: Request) -> Failure | None:
         """Caddy leads to https itself, as soon as there is a certificate: who comes by http came too early."""

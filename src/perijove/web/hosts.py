@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from perijove.domain.certificates import HostName
-from perijove.domain.listening import loopback_only
+from perijove.domain.listening import loopback_only, named_session_hosts
 from perijove.domain.settings import ServiceSettings
 
 MACHINES = "It answers to this machine's own name and IP addresses; the operator lists other names in service.hosts."
@@ -17,16 +17,16 @@ LOOPBACKS = "It answers as localhost and 127.0.0.1; whoever runs it lists other 
 
 
 def listed(name: str, service: ServiceSettings) -> HostName:
-    """The one of `service.hosts` that this name is, as the settings write it; `` for none of them."""
-    known = {host.lower().strip("[]"): host for host in service.hosts}
+    """The one of the service's hosts and sessions' that this name is, as the settings write it; `` for none of them."""
+    known = {host.lower().strip("[]"): host for host in (*service.hosts, *named_session_hosts(service))}
     return known.get(name) or known.get(f"*.{name.partition('.')[2]}", "")
 
 
 def refusal(name: str, service: ServiceSettings, machine: str) -> str | None:
     """The remedy for whoever asks by this name, `` for the catalogue's own; None where they may."""
-    if service.hosts:
-        return None if listed(name, service) else ""
-    if _is_loopback(name):
+    if service.hosts and not listed(name, service):
+        return ""
+    if listed(name, service) or _is_loopback(name):
         return None
     if loopback_only(service):
         return LOOPBACKS

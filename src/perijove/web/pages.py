@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from perijove.certifying.moments import span
 from perijove.domain.events import Entry
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure, Owner
+from perijove.domain.listening import service_origin
 from perijove.domain.nouns import RepoAddress
 from perijove.domain.request_failures import LOG_CLOSED
 from perijove.launching.launches import Launch, subject
@@ -63,7 +64,7 @@ def page(
 ) -> HTMLResponse:
     """A page by its template; never kept by anybody on the way, since it may hold keys."""
     given = {"service": public.settings().service.title, "assets": f"/-/{ASSETS_VERSION}", "owners": OWNERS}
-    html = _TEMPLATES.get_template(template).render(**given, **values)
+    html = _TEMPLATES.get_template(template).render(**({"home": "/"} | given | values))
     return HTMLResponse(html, code, {"Cache-Control": "no-store", **(headers or {})})
 
 
@@ -152,7 +153,7 @@ class Pages:
             lines=lines[-SHOWN_LINES:],
             left_out=max(0, len(lines) - SHOWN_LINES),
             life=session,
-            here=self._here(launch, session, urlpath) if key else "",
+            here=self._here(launch, session, urlpath, origin(request)) if key else "",
             again=_again(launch, urlpath) if log else "",
             stage=STAGES.get(launch.state, 0),
             after=after,
@@ -197,33 +198,36 @@ class Pages:
         if not proved and (launch is None or not log_open(self.public.settings(), launch)):
             known = None
         address = known.session.repo.address if known else None
+        there = service_origin(self.public.settings().service, origin(request))
+        home = "/" if there == origin(request) else f"{there}/"
         told: dict[str, Any] = {
             "says": _fate(known) if known else STILL_OPEN if still_open else OVER,
-            "again": "" if address is None or address.provider == "local" else f"/{address.path}",
+            "home": home,
+            "again": "" if address is None or address.provider == "local" else f"{home}{address.path}",
         }
         if "text/html" not in request.headers.get("accept", ""):
-            log = f"/launch/{launch.number}" if launch else None
+            log = f"{home}launch/{launch.number}" if launch else None
             body = {"status": code, "message": told["says"], "session": known.told if known else None, "log": log}
             return JSONResponse({**body, "launch_again": told["again"] or None}, code, headers)
         urlpath = _place_in_session(request)
         query = f"?urlpath={quote(urlpath, safe='')}" if urlpath else ""
         told |= {"name": name, "life": known, "still_open": still_open, "spec": _shown(address) if address else ""}
         told["again"] += query if told["again"] else ""
-        told["log"] = f"/launch/{launch.number}{query}" if launch else ""
+        told["log"] = f"{home}launch/{launch.number}{query}" if launch else ""
         return page(self.public, "gone.html", code, headers, **told)
 
-    def _here(self, launch: Launch, session: SessionRecord | None, urlpath: str) -> str:
+    def _here(self, launch: Launch, session: SessionRecord | None, urlpath: str, base: str) -> str:
         """Where the launch's session is opened, with its token; `` where it is not open."""
         if launch.state != "ready" or session is None or session.end is not None:
             return ""
-        path = session.session.path + urlpath
+        url = self.public.opened_at(base)(session.session.name) + urlpath
         token = self.public.keys.session_token(session.session.name)
-        return f"{path}{'&' if '?' in path else '?'}token={token}"
+        return f"{url}{'&' if '?' in url else '?'}token={token}"
 
 
 def _log(public: Public, launch: Launch, base: str) -> tuple[list[tuple[str, str]], int]:
     """The lines of a launch's log and of what became of its session, each with its phase; the launch's last event."""
-    reader = stream.Reader(base, launch.number, "", public.keys.session_token, log=True)
+    reader = stream.Reader(base, launch.number, "", public.keys.session_token, public.opened_at(base), log=True)
     lines: list[tuple[str, str]] = []
     known, after = stream.Known(), 0
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from perijove.domain.certificates import HostName
 from perijove.domain.keys import Keys
+from perijove.domain.listening import session_origin
+from perijove.domain.nouns import SessionName
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
@@ -42,6 +44,11 @@ class Public:
     metrics: Metrics = field(init=False)
     readers: Readers = field(init=False)
     frames: Frames = field(init=False)
+
+    def opened_at(self, origin: str) -> Callable[[SessionName], str]:
+        """Where whoever reached us at `origin` opens a session: its address with its slash, without its token."""
+        service = self.settings().service
+        return lambda name: f"{session_origin(service, origin, name)}/user/{name}/"
 
     def __post_init__(self) -> None:
         limits = Limits(self.settings, self.clock, self.launches, self.sessions)

@@ -34,7 +34,7 @@ class Records:
         told = launch_told(launch, session)
         if launch.state == "ready" and session and not session.end and key:
             token = self.public.keys.session_token(session.session.name)
-            told |= {"url": f"{origin(request)}{session.session.path}", "token": token}
+            told |= {"url": self.public.opened_at(origin(request))(session.session.name), "token": token}
         return JSONResponse(told)
 
     async def events(self, request: Request) -> Response:

@@ -52,6 +52,8 @@ class Reader:
     key: str
     """The launch's key where they hold it, else ``: without it no token is told."""
     token: Callable[[SessionName], str]
+    opened_at: Callable[[SessionName], str]
+    """A session's address for them, with its slash."""
     log: bool
     """Whether they are told its log and its names; else no more than how far it is."""
 
@@ -182,7 +184,7 @@ def ready(event: Ready, known: Known, reader: Reader) -> Message:
         }
     if not reader.key:
         return _says("ready", "The server runs", **told)
-    url = reader.origin + event.path
+    url = reader.opened_at(event.session)
     return _says("ready", f"server running at {url}", **told, url=url, token=reader.token(event.session))
 
 

@@ -34,7 +34,7 @@ class CountingJournal(Journal):
 
 
 def reader(web: Web, *, key: str = "", log: bool = True, origin: str = "https://hub.test") -> Reader:
-    return Reader(origin, 7, key, web.world.keys.session_token, log=log)
+    return Reader(origin, 7, key, web.world.keys.session_token, f"{origin}/user/{{}}/".format, log=log)
 
 
 def reading(web: Web, who: Reader, after: int = 0, every: float = 20) -> AsyncGenerator[bytes, None]:
@@ -106,7 +106,17 @@ async def test_what_is_kept_of_launches_is_bounded(web: Web) -> None:
     for number in range(1, 41):
         for _ in range(20):
             web.world.journal.append(f"launch/{number}", Logged(Phase.BUILDING, "x" * 1000))
-        chunk = keeping.chunk(Reader("https://hub.test", number, "", web.world.keys.session_token, log=True), 0)
+        chunk = keeping.chunk(
+            Reader(
+                "https://hub.test",
+                number,
+                "",
+                web.world.keys.session_token,
+                "https://hub.test/user/{}/".format,
+                log=True,
+            ),
+            0,
+        )
         assert len(chunk.frames) == 20
         assert keeping.size <= 200_000
     assert keeping.size > 100_000

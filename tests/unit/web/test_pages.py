@@ -101,7 +101,7 @@ async def test_a_launch_link_works_without_javascript(web: Web) -> None:
     text = await page(web, answer.headers["location"])
     session = web.public.launches.list(1)[0].session
     token = web.world.keys.session_token(session or "")
-    assert f'href="/user/{session}/lab/tree/x.ipynb?token={token}"' in text
+    assert f'href="https://hub.test/user/{session}/lab/tree/x.ipynb?token={token}"' in text
     assert 'http-equiv="refresh"' not in text
 
 
@@ -163,7 +163,7 @@ async def test_a_key_is_taken_from_the_address_into_a_cookie_of_its_launch(web: 
     assert {cookie.path for cookie in web.client.cookies.jar} == {f"/api/launches/{number}", f"/launch/{number}"}
     token = web.world.keys.session_token(session)
     text = await page(web, f"/launch/{number}")
-    assert f'href="/user/{session}/?token={token}"' in text
+    assert f'href="https://hub.test/user/{session}/?token={token}"' in text
     assert key not in text
     assert "Launching server..." in (await web.get(f"/launch/{number}/log")).text
     told = (await web.get(f"/api/launches/{number}")).json()

@@ -36,9 +36,10 @@ from perijove.web.stream import Known, Reader, frame, learn, message, ref_url
 ADDRESS = RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 OOM = failures.KERNEL_MEMORY("the kernel used 2 GB")
-HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}", log=True)
-READER = Reader("https://hub.test", 7, "", HOLDER.token, log=True)
-STRANGER = Reader("https://hub.test", 7, "", HOLDER.token, log=False)
+OPENED = "https://hub.test/user/{}/".format
+HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}", OPENED, log=True)
+READER = Reader("https://hub.test", 7, "", HOLDER.token, OPENED, log=True)
+STRANGER = Reader("https://hub.test", 7, "", HOLDER.token, OPENED, log=False)
 
 TOLD = [
     pytest.param(Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from perijove.backends.caddy.encryption import HSTS, by_name, connection_policies, tls
-from perijove.backends.caddy.sessions import SESSION, confined, no_worker, shared
+from perijove.backends.caddy.handlers import control, route, static
+from perijove.backends.caddy.sessions import answer, service_host, session_hosts
 from perijove.domain.certificates import is_address
 from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
@@ -23,23 +24,16 @@ GRACE = "2s"
 FIRST_DESCRIPTOR = 100
 """Of the sockets that Caddy inherits: above all that it opens itself before it has its configuration."""
 INHERITED = "inherited"
-STREAMS_OUTLIVE_RELOADS = "24h"
-DOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark"><title>Back in a moment</title>
-<body style="font:1rem/1.5 system-ui;max-width:36rem;margin:15vh auto;padding:0 1rem"><h1>Back in a moment</h1>
-<p>The service is being restarted. Running sessions are not affected. This page tries again by itself every three
-seconds.</p></body></html>
-"""
 
 
 def configuration(table: DataPlaneTable, state: State, given: tuple[str, ...] = ()) -> Json:
     """All of it. `given`: the addresses of its inherited descriptors, in their order; it opens the others itself."""
     servers = {}
     if table.http:
-        routes = _redirecting(table) if table.redirects else _open(table)
+        routes = _redirecting(table) if table.redirects else _open(table, secure=False)
         servers["http"] = _server(_networks(table.http, given), ["h1"], table, routes)
     if table.https:
-        routes = [*_hsts(table), *_open(table)]
+        routes = [*_hsts(table), *_open(table, secure=True)]
         policies = {"tls_connection_policies": connection_policies(table)}
         servers["https"] = _server(_networks(table.https, given), ["h1", "h2"], table, routes) | policies
     apps: Json = {"http": {"grace_period": GRACE, "servers": servers}}
@@ -83,7 +77,7 @@ def _server(listen: list[str], protocols: list[str], table: DataPlaneTable, rout
         "protocols": protocols,
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
-        "routes": [*_cleaned(table), _route({"path": [CHALLENGE]}, _control(table)), *routes],
+        "routes": [*_cleaned(table), route({"path": [CHALLENGE]}, control(table)), *routes],
     }
     if table.proxies:
         server["trusted_proxies"] = {"source": "static", "ranges": list(table.proxies)}
@@ -118,12 +112,12 @@ def _cleaned(table: DataPlaneTable) -> list[Json]:
     return cleaned
 
 
-def _open(table: DataPlaneTable) -> list[Json]:
+def _open(table: DataPlaneTable, *, secure: bool) -> list[Json]:
     return [
-        _static(table),
-        _route(_pattern(f"^/user/({SESSION})$"), _add_slash()),
-        _route(_pattern(f"^/user/({SESSION})/"), *_session(table)),
-        _route(None, _control(table)),
+        *session_hosts(table, *answer(table)),
+        static(table),
+        *service_host(table, secure=secure),
+        route(None, control(table)),
     ]
 
 
@@ -137,12 +131,12 @@ def _redirecting(table: DataPlaneTable) -> list[Json]:
     redirects = [one for host, one in zip(hosts, redirects, strict=True) if is_address(host)]
     if names:
         redirects.append(_to_https(names, "{http.request.host}" + suffix))
-    return [*redirects, _static(table), _route(None, _control(table))]
+    return [*redirects, *session_hosts(table, control(table)), static(table), route(None, control(table))]
 
 
 def _to_https(hosts: list[str], there: str) -> Json:
     location = {"Location": [f"https://{there}{{http.request.uri}}"]}
-    return _route({"host": hosts}, {"handler": "static_response", "status_code": "308", "headers": location})
+    return route({"host": hosts}, {"handler": "static_response", "status_code": "308", "headers": location})
 
 
 def _hsts(table: DataPlaneTable) -> list[Json]:
@@ -150,62 +144,3 @@ def _hsts(table: DataPlaneTable) -> list[Json]:
     names = by_name([name for certificate in table.certificates if certificate.hsts for name in certificate.names])
     told = {"handler": "headers", "response": {"set": {"Strict-Transport-Security": [HSTS]}, "deferred": True}}
     return [{"match": [{"host": names}], "handle": [told]}] if names else []
-
-
-def _route(match: Json | None, *handlers: Json) -> Json:
-    route: Json = {"handle": list(handlers), "terminal": True}
-    return route if match is None else {"match": [match], **route}
-
-
-def _pattern(pattern: str) -> Json:
-    return {"path_regexp": {"name": "session", "pattern": pattern}}
-
-
-def _else(first: Json, second: Json) -> Json:
-    """`second` answers where nobody listens at `first`."""
-    return {"handler": "subroute", "routes": [{"handle": [first]}], "errors": {"routes": [{"handle": [second]}]}}
-
-
-def _proxy(dial: str) -> Json:
-    return {
-        "handler": "reverse_proxy",
-        "upstreams": [{"dial": dial}],
-        "flush_interval": -1,
-        "stream_close_delay": STREAMS_OUTLIVE_RELOADS,
-        "headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}},
-        "transport": {
-            "protocol": "http",
-            "dial_timeout": "2s",
-            "keep_alive": {"enabled": True, "max_idle_conns_per_host": 8, "idle_timeout": "30s"},
-        },
-    }
-
-
-def _session(table: DataPlaneTable) -> list[Json]:
-    """Its answer; the control plane's where it is gone."""
-    there = _proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
-    refused = {"handler": "subroute", "routes": [no_worker()]}
-    return [refused, shared(table), confined(table), _else(there, _control(table))]
-
-
-def _control(table: DataPlaneTable) -> Json:
-    headers = {"Content-Type": ["text/html; charset=utf-8"], "Retry-After": ["3"], "Cache-Control": ["no-store"]}
-    down = {"handler": "static_response", "status_code": "503", "headers": headers, "body": DOWN_PAGE}
-    return _else(_proxy(f"unix/{table.control}"), down)
-
-
-def _add_slash() -> Json:
-    there = "/user/{http.regexp.session.1}/{http.request.uri.prefixed_query}"
-    return {"handler": "static_response", "status_code": "307", "headers": {"Location": [there]}}
-
-
-def _static(table: DataPlaneTable) -> Json:
-    """Their version stands in their address, so browsers may keep them for ever."""
-    kept = {"Cache-Control": ["public, max-age=31536000, immutable"], "X-Content-Type-Options": ["nosniff"]}
-    return _route(
-        {"path": [f"/-/{table.assets_version}/*"]},
-        {"handler": "rewrite", "strip_path_prefix": f"/-/{table.assets_version}"},
-        {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}},
-        {"handler": "encode", "encodings": {"gzip": {}}, "prefer": ["gzip"]},
-        {"handler": "file_server", "root": str(table.assets), "pass_thru": False},
-    )

@@ -1,14 +1,18 @@
-"""What may a session's answer do beyond its own path? In: the table. Out: what Caddy does with such answers. Pure.
+"""Where is a session opened, and what may its answers do there? In: the table. Out: Caddy's routes for sessions. Pure.
 
-Sessions answer with strangers' words, and some headers reach further than the answer that they stand in: they bind the
-whole origin, the host, or hosts beside it. Those never leave a session.
+Sessions answer with strangers' words. At a host of its own a session has an origin of its own, where nothing of ours is
+served; the service's own host leads browsers there, and answers programs and other sites' pages (thebe) alone. On any
+host some headers reach further than the answer that they stand in: those never leave a session.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from perijove.backends.caddy.handlers import control, or_else, proxy, route, static, subroute, words
+from perijove.domain.listening import LOCAL_SESSIONS, MARK
 from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.parsing import split_address
 
 Json = dict[str, Any]
 
@@ -43,7 +47,101 @@ _ELSEWHERE = r"(?i);[^;a-z]*(?:path|domain)[^;]*"
 """Where a cookie wants to be sent, whatever stands around the words (RFC 6265, 5.2)."""
 
 
-def confined(table: DataPlaneTable) -> Json:
+def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
+    """`answers` for the session whose host it is; static files and our icon; and nothing else of ours."""
+    if not table.session_hosts:
+        return []
+    name, host = _named(table)
+    match: Json = {"host": list(table.session_hosts)}
+    if ours := [host for host in table.hosts if not host.startswith("*.")]:
+        match["not"] = [{"host": ours}]
+    own = route({"vars": {"{http.request.host}": [host]}}, *answers)
+    nothing = route(None, words(404, "Nothing but one session is served at this host."))
+    return [
+        route(
+            match,
+            subroute(
+                static(table),
+                route({"path": ["/favicon.ico"]}, control(table)),
+                route(_below_user(f"({name})$"), _add_slash()),
+                route(_below_user(f"({name})/"), subroute(own, nothing)),
+                nothing,
+            ),
+        )
+    ]
+
+
+def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
+    """Sessions below the service's own host: all there is of them where they have no hosts."""
+    slash, session = route(_below_user(f"({SESSION})$"), _add_slash()), _below_user(f"({SESSION})/")
+    if not table.session_hosts:
+        return [slash, route(session, *answer(table))]
+    name, _ = _named(table)
+    lead_on = {"match": [_below_user(f"({name})(?:/|$)")], "handle": [subroute(_led_on(table, secure=secure))]}
+    ours = ({"Sec-Fetch-Mode": ["navigate", "no-cors", "same-origin"]}, {"Sec-Fetch-Site": ["same-origin"]})
+    refused = words(403, "Browsers open this session at its own host.")
+    return [
+        lead_on,
+        {"match": [session | {"header": header} for header in ours], "handle": [refused], "terminal": True},
+        slash,
+        route(session, _for_programs(), *answer(table)),
+    ]
+
+
+def answer(table: DataPlaneTable) -> list[Json]:
+    """What a session says, kept to its path; the control plane's words where it is gone."""
+    there = proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
+    return [subroute(_no_worker()), _shared(table), _confined(table), or_else(there, control(table))]
+
+
+def _named(table: DataPlaneTable) -> tuple[str, str]:
+    """The names of sessions that have a host of their own, as a pattern; and the host of the one asked for."""
+    parent = table.session_hosts[0].partition(".")[2]
+    if table.session_hosts[0].startswith("*."):
+        return SESSION, f"{{http.regexp.session.1}}.{parent}"
+    labels = "|".join(host.partition(".")[0] for host in table.session_hosts)
+    return f"[a-z0-9][a-z0-9-]*?{MARK}({labels})", f"{{http.regexp.session.2}}.{parent}"
+
+
+def _led_on(table: DataPlaneTable, *, secure: bool) -> Json:
+    """What a person opens goes on to the session's host, by the same scheme and port.
+
+    On loopback by http: browsers believe no certificate for `*.localhost`, and hold http there for secure.
+    """
+    _, host = _named(table)
+    there = f"//{host}{{http.regexp.port.1}}"
+    if secure and table.session_hosts == (LOCAL_SESSIONS,):
+        there = f"http://{host}:{split_address(table.http[0])[1]}"
+    port = {"header_regexp": {"Host": {"name": "port", "pattern": "(:[0-9]+)?$"}}, "method": ["GET", "HEAD"]}
+    location = {"Location": [f"{there}{{http.request.uri}}"], "Cache-Control": ["no-store"]}
+    return {
+        "match": [
+            port | {"header": {"Sec-Fetch-Mode": ["navigate"]}},
+            port | {"header": {"Accept": ["*text/html*"]}, "not": [{"header": {"Sec-Fetch-Mode": ["*"]}}]},
+        ],
+        "handle": [{"handler": "static_response", "status_code": "307", "headers": location}],
+        "terminal": True,
+    }
+
+
+def _for_programs() -> Json:
+    """Nothing that is answered here runs in the origin of our pages, nor keeps a browser logged in."""
+    sandboxed = {"handler": "headers", "response": {"set": {"Content-Security-Policy": ["sandbox"]}, "deferred": True}}
+    no_cookies = {"request": {"delete": ["Cookie"]}, "response": {"delete": ["Set-Cookie"], "deferred": True}}
+    browsers = [{"header": {name: ["*"]}} for name in ("Sec-Fetch-Mode", "Origin")]
+    return subroute({"handle": [sandboxed]}, {"match": browsers, "handle": [{"handler": "headers", **no_cookies}]})
+
+
+def _below_user(pattern: str) -> Json:
+    return {"path_regexp": {"name": "session", "pattern": f"^/user/{pattern}"}}
+
+
+def _add_slash() -> Json:
+    there = "/user/{http.regexp.session.1}/{http.request.uri.prefixed_query}"
+    return {"handler": "static_response", "status_code": "307", "headers": {"Location": [there]}}
+
+
+def _confined(table: DataPlaneTable) -> Json:
     """Takes from a session's answers what reaches beyond `/user/<name>/`.
 
     The last Path of a cookie is the one that counts (RFC 6265, 5.3); one named `__Host-…` is refused with this path.
@@ -61,18 +159,15 @@ def confined(table: DataPlaneTable) -> Json:
     }
 
 
-def shared(table: DataPlaneTable) -> Json:
+def _shared(table: DataPlaneTable) -> Json:
     """Whose pages may read a session's answers the operator says: each is told its own origin, or `*`."""
     everybody = "*" in table.cors_allow_origin
     told = ["*" if everybody else "{http.request.header.Origin}"]
     asking = {} if everybody else {"match": [{"header": {"Origin": list(table.cors_allow_origin)}}]}
     allowed = {"handler": "headers", "response": {"set": {CROSS_ORIGIN: told}, "deferred": True}}
-    return {"handler": "subroute", "routes": [{**asking, "handle": [allowed]}] if table.cors_allow_origin else []}
+    return subroute(*([{**asking, "handle": [allowed]}] if table.cors_allow_origin else []))
 
 
-def no_worker() -> Json:
+def _no_worker() -> Json:
     """A worker outlives its session in the visitor's browser; neither Jupyter nor thebe has one."""
-    told = {"Content-Type": ["text/plain; charset=utf-8"], "Cache-Control": ["no-store"]}
-    body = "Sessions may not register service workers.\n"
-    refusal = {"handler": "static_response", "status_code": "403", "headers": told, "body": body}
-    return {"match": [{"header": {"Service-Worker": ["*"]}}], "handle": [refusal], "terminal": True}
+    return route({"header": {"Service-Worker": ["*"]}}, words(403, "Sessions may not register service workers."))

@@ -65,6 +65,21 @@ def adopt_socket() -> None:
     setattr(netutil, "bind_unix_socket", bind_unix_socket)  # noqa: B010 - the type checker knows no tornado
 
 
+def prefer_own_cookies() -> None:
+    """Of two cookies of one name the first counts, whose path is the longest (RFC 6265, 5.4): it is the session's own.
+
+    Pages of the hosts beside a session's own may set others for it; tornado would take the last.
+    """
+    httputil = importlib.import_module("tornado.httputil")
+    parsed = httputil.parse_cookie
+
+    def parse_cookie(cookie: str) -> dict[str, str]:
+        found: dict[str, str] = parsed(";".join(reversed(cookie.split(";"))))
+        return found
+
+    setattr(httputil, "parse_cookie", parse_cookie)  # noqa: B010 - the type checker knows no tornado
+
+
 def import_formats_without_options() -> None:
     """Import jsonschema while its optional imports fail; later imports of them, by others, work."""
     hidden = [name for name in OPTIONAL if name not in sys.modules]
@@ -96,6 +111,7 @@ def main() -> None:
     gc.disable()
     module, name = APPS[sys.argv.pop(1)]
     adopt_socket()
+    prefer_own_cookies()
     import_formats_without_options()
     if module != "jupyter_server.serverapp":
         skip_yarn_probe()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from perijove.domain.listening import here, http_listeners
+from perijove.domain.listening import here, http_listeners, named_session_hosts
 from perijove.domain.parsing import split_address
 from perijove.domain.settings import ServiceSettings
 
@@ -37,16 +37,17 @@ class Front:
 
 def front(service: ServiceSettings, own_address: str) -> Front:
     """Where the server in front finds us. `own_address`: this machine's, as that server sees it."""
+    names = (*service.hosts, *named_session_hosts(service))
     listener = http_listeners(service)[0]
     host, port = split_address(listener)
     away = [one for one in service.behind if not _loopback(one)]
     if host in EVERYWHERE:
         at = f"[{own_address}]" if ":" in own_address else own_address
-        return Front(service.hosts, f"{at}:{port}" if away and own_address else here(listener))
+        return Front(names, f"{at}:{port}" if away and own_address else here(listener))
     if away and (host == "localhost" or ip_address(host).is_loopback):
         why = f"Perijove listens on {listener}, which {', '.join(away)} cannot reach: choose another with --http"
-        return Front(service.hosts, listener, why)
-    return Front(service.hosts, here(listener))
+        return Front(names, listener, why)
+    return Front(names, here(listener))
 
 
 def _loopback(network: str) -> bool:

@@ -25,6 +25,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("service.answers", "Does it answer behind Caddy?", service.answers, ("service.runs",)),
     Check("service.data-plane", "Does Caddy lead visitors to it?", service.data_plane, ("service.runs",)),
     Check("service.secret", "Will links to sessions outlive a restart?", service.secret, ("service.answers",)),
+    Check("service.origins", "Has each session an origin of its own?", service.origins),
     Check("certificates.reachable", "Would a CA see an answer at each name?", certificates.reachable, SERVED),
     Check("certificates.valid", "Is each certificate valid?", certificates.valid, SERVED),
     Check("certificates.shown", "Do ports show what the service has?", certificates.shown, SERVED),

@@ -9,7 +9,15 @@ from perijove.doctor.engine import NotSeen
 from perijove.domain.failures import NOT_UP, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import Own, Unseen
-from perijove.domain.service_failures import JOURNAL_DAMAGED, NOT_ANSWERING, SECRET_CHANGED, aside, put_aside
+from perijove.domain.listening import http_listeners, session_hosts
+from perijove.domain.service_failures import (
+    JOURNAL_DAMAGED,
+    NOT_ANSWERING,
+    ORIGIN_SHARED,
+    SECRET_CHANGED,
+    aside,
+    put_aside,
+)
 
 SERVICE = "The service"
 
@@ -97,3 +105,14 @@ def journal(own: Own) -> Iterator[Finding]:
                 seq = one.where.split()[2]
                 commands.append(f'sqlite3 {path} "delete from events where seq = {seq}"')  # noqa: S608 - text to read
         yield Finding(JOURNAL_DAMAGED(cause, *what), str(told.path), Confidence.CERTAIN, commands=tuple(commands))
+
+
+def origins(own: Own) -> Iterator[Finding]:
+    """What sessions may do to one another in the browser of their visitor."""
+    service = own.settings.service
+    if service.session_hosts or session_hosts(service):
+        return
+    name = (service.hosts or http_listeners(service))[0]
+    cause = "a page of one repository can read and use its visitor's other sessions here"
+    failure = ORIGIN_SHARED(cause, Evidence("service.session_hosts", f"not set: all sessions lie below {name}/user/"))
+    yield Finding(failure, SERVICE, Confidence.CERTAIN, foreseen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from perijove.domain.listening import own_url
+from perijove.domain.listening import MARK, own_url
 from perijove.domain.nouns import Checkout, Environment, Limits, ResolvedRepo, SandboxSpec, SessionName
 from perijove.domain.settings import Settings
 
@@ -12,9 +14,20 @@ HOME = "/home/jovyan"
 
 
 def session_name(repo_name: str, suffix: str) -> SessionName:
-    """`<slug>-<suffix>`, at most 40 characters of `[a-z0-9-]`."""
+    """`<slug>-<suffix>`, at most 40 characters of `[a-z0-9-]`; two hyphens follow each other in `suffix` alone."""
     slug = re.sub(r"[^a-z0-9]+", "-", repo_name.lower()).strip("-")[: 39 - len(suffix)].strip("-")
     return f"{slug or 'session'}-{suffix}"
+
+
+def session_label(labels: Sequence[str], live: Iterable[SessionName], number: int) -> str:
+    """Which of the hosts a new session gets: the one with the fewest sessions.
+
+    Among those it goes round with the launches' numbers, so that a host is used again as late as possible: what an
+    old session left in a browser is still there for the next one at its host.
+    """
+    taken = Counter(name.partition(MARK)[2] for name in live)
+    begin = number % len(labels)
+    return min((*labels[begin:], *labels[:begin]), key=lambda label: taken[label])
 
 
 def limits(settings: Settings) -> Limits:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -85,6 +85,11 @@ class SessionKeeper:
     def live(self) -> Sequence[Session]:
         """Sessions that answered and are not over, the oldest first."""
         return [watch.session for watch in self._watches.values() if watch.answered]
+
+    @property
+    def names(self) -> Collection[SessionName]:
+        """Of all sessions that are not over, those that start among them."""
+        return self._watches.keys()
 
     def last_activity(self, name: SessionName) -> float:
         """When the session was last seen in use; Unix seconds, 0 where nobody looked yet."""

@@ -29,6 +29,7 @@ from perijove.domain.service_failures import (
     JOURNAL_DAMAGED,
     MEMORY_NOT_HELD,
     NOT_ANSWERING,
+    ORIGIN_SHARED,
     SECRET_CHANGED,
     STORE_DAMAGED,
 )
@@ -63,8 +64,17 @@ def with_service(**parts: Any) -> Own:
     return replace(WELL, service=replace(SERVICE, **parts))
 
 
+def serving(**service: Any) -> Own:
+    return replace(WELL, settings=Settings(service=ServiceSettings(**service)))
+
+
 def test_a_healthy_service_gives_nothing() -> None:
     assert diagnosed(WELL).findings == ()
+
+
+def test_sessions_with_hosts_of_their_own_or_an_operator_who_knows_give_nothing() -> None:
+    for hosts in (("*.run.b.example",), ("s1.b.example",), ("off",)):
+        assert diagnosed(serving(hosts=("b.example",), session_hosts=hosts)).findings == ()
 
 
 BAD = {
@@ -75,7 +85,9 @@ BAD = {
     "garbage in the store": (with_ground(garbage=(Damage("/srv/x", "no note"),)), STORE_DAMAGED),
     "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
     "no control groups hold strangers": (
-        replace(with_service(isolation=UNHELD), settings=Settings(service=ServiceSettings(http=("0.0.0.0:8000",)))),
+        replace(
+            with_service(isolation=UNHELD), settings=serving(http=("0.0.0.0:8000",), session_hosts=("off",)).settings
+        ),
         MEMORY_NOT_HELD,
     ),
     "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
@@ -87,6 +99,8 @@ BAD = {
     "nothing runs": (with_service(holder=0, admin=NOT_UP("nothing answers")), NOT_UP),
     "it hangs": (with_service(admin=NOT_UP("nothing answers")), NOT_ANSWERING),
     "the secret is another": (with_service(same_secret=False), SECRET_CHANGED),
+    "sessions share an origin": (serving(hosts=("b.example",)), ORIGIN_SHARED),
+    "sessions share one, without a name": (serving(http=("0.0.0.0:80",)), ORIGIN_SHARED),
     "Caddy is dead": (with_service(data_plane=DATA_PLANE_DOWN("dead"), ports=None), DATA_PLANE_DOWN),
 }
 

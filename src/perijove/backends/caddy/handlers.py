@@ -1,0 +1,73 @@
+"""Who answers: the control plane, a session, or a file? In: the table. Out: Caddy's handlers and routes. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perijove.domain.nouns import DataPlaneTable
+
+Json = dict[str, Any]
+
+STREAMS_OUTLIVE_RELOADS = "24h"
+DOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark"><title>Back in a moment</title>
+<body style="font:1rem/1.5 system-ui;max-width:36rem;margin:15vh auto;padding:0 1rem"><h1>Back in a moment</h1>
+<p>The service is being restarted. Running sessions are not affected. This page tries again by itself every three
+seconds.</p></body></html>
+"""
+
+
+def route(match: Json | None, *handlers: Json) -> Json:
+    """What is not handled by others any more; everything where there is nothing to match."""
+    route: Json = {"handle": list(handlers), "terminal": True}
+    return route if match is None else {"match": [match], **route}
+
+
+def subroute(*routes: Json) -> Json:
+    return {"handler": "subroute", "routes": list(routes)}
+
+
+def words(status: int, text: str) -> Json:
+    """A plain answer."""
+    headers = {"Content-Type": ["text/plain; charset=utf-8"], "Cache-Control": ["no-store"]}
+    return {"handler": "static_response", "status_code": str(status), "headers": headers, "body": f"{text}\n"}
+
+
+def or_else(first: Json, second: Json) -> Json:
+    """`second` answers where nobody listens at `first`."""
+    return {"handler": "subroute", "routes": [{"handle": [first]}], "errors": {"routes": [{"handle": [second]}]}}
+
+
+def proxy(dial: str) -> Json:
+    """Whoever listens there, with websockets and streams."""
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": dial}],
+        "flush_interval": -1,
+        "stream_close_delay": STREAMS_OUTLIVE_RELOADS,
+        "headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}},
+        "transport": {
+            "protocol": "http",
+            "dial_timeout": "2s",
+            "keep_alive": {"enabled": True, "max_idle_conns_per_host": 8, "idle_timeout": "30s"},
+        },
+    }
+
+
+def control(table: DataPlaneTable) -> Json:
+    """The public application, or a page of ours while it is away."""
+    headers = {"Content-Type": ["text/html; charset=utf-8"], "Retry-After": ["3"], "Cache-Control": ["no-store"]}
+    down = {"handler": "static_response", "status_code": "503", "headers": headers, "body": DOWN_PAGE}
+    return or_else(proxy(f"unix/{table.control}"), down)
+
+
+def static(table: DataPlaneTable) -> Json:
+    """Their version stands in their address, so browsers may keep them for ever."""
+    kept = {"Cache-Control": ["public, max-age=31536000, immutable"], "X-Content-Type-Options": ["nosniff"]}
+    return route(
+        {"path": [f"/-/{table.assets_version}/*"]},
+        {"handler": "rewrite", "strip_path_prefix": f"/-/{table.assets_version}"},
+        {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}},
+        {"handler": "encode", "encodings": {"gzip": {}}, "prefer": ["gzip"]},
+        {"handler": "file_server", "root": str(table.assets), "pass_thru": False},
+    )

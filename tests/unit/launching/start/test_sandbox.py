@@ -1,0 +1,35 @@
+"""What sessions are called, and which host each gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from perijove.domain.listening import MARK
+from perijove.launching.start.sandbox import session_label, session_name
+
+LABELS = ("s1", "s2", "s3")
+REPOSITORIES = ["repo", "My Repo", "a--b", "--", "ü", "x" * 99, "a-" * 50]
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+@pytest.mark.parametrize("suffix", ["x1y2z3a4", "x1y2z3a4--s1", "x1y2z3a4--" + "l" * 20])
+def test_a_session_s_name_is_a_host_s_label_and_ends_with_its_own(repository: str, suffix: str) -> None:
+    name = session_name(repository, suffix)
+    assert len(name) <= 40
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert name[0] != "-" != name[-1]
+    assert name.partition(MARK)[2] == suffix.partition(MARK)[2]
+
+
+def test_no_host_is_shared_while_one_is_free_and_each_rests_for_long() -> None:
+    assert [session_label(LABELS, (), number) for number in range(4)] == ["s1", "s2", "s3", "s1"]
+    assert session_label(LABELS, ("r-1--s1",), 3) == "s2"
+    assert session_label(LABELS, ("r-1--s1", "r-2--s3"), 3) == "s2"
+    live: list[str] = []
+    for number in (7, 7, 7, 9, 9, 9):
+        live.append(f"r-{number}--{session_label(LABELS, live, number)}")
+        assert len({name.partition(MARK)[2] for name in live}) == min(3, len(live))
+
+
+def test_hosts_that_all_have_sessions_are_shared_evenly() -> None:
+    assert session_label(LABELS, ("a--s1", "b--s2", "c--s3", "d--s1", "old"), 0) == "s2"
