@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -75,10 +75,14 @@ def session_hosts(wish: Wish) -> tuple[str, ...]:
     return (LOCAL_SESSIONS,) if local else named_session_hosts(wish)
 
 
-def session_labels(wish: Wish) -> tuple[str, ...]:
-    """The first labels of a list of session hosts; none where each session has its own name below a wildcard."""
-    named = named_session_hosts(wish)
-    return tuple(host.partition(".")[0] for host in named if not host.startswith("*."))
+def session_labels(wish: Wish, certified: Collection[str] = ()) -> tuple[str, ...]:
+    """The first labels of a list of session hosts; none where each session has its own name below a wildcard.
+
+    Where some of them are `certified` already, of those alone: browsers cannot open the others.
+    """
+    named = [host for host in named_session_hosts(wish) if not host.startswith("*.")]
+    usable = [host for host in named if host in certified] or named
+    return tuple(host.partition(".")[0] for host in usable)
 
 
 def session_host_faults(wish: Wish) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 
 from perijove.domain import failures
@@ -47,6 +47,7 @@ class LaunchWay:
         clock: Clock,
         settings: Callable[[], Settings],
         explain: Explain = as_it_is,
+        certified: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.repositories = repositories
         self.environments = environments
@@ -57,6 +58,7 @@ class LaunchWay:
         self._clock = clock
         self._settings = settings
         self._explain = explain
+        self._certified = certified
 
     async def launch(self, number: int, address: RepoAddress) -> AsyncGenerator[LaunchEvent, None]:
         """Tell launch `number` as it happens; the last event is Ready or Failed, never both.
@@ -129,7 +131,7 @@ class LaunchWay:
     def _name(self, number: int, address: RepoAddress) -> SessionName:
         """A new one. Where hosts of sessions are a list, its end says which is this session's."""
         suffix = "".join(secrets.choice(NAME_ALPHABET) for _ in range(8))
-        if labels := session_labels(self._settings().service):
+        if labels := session_labels(self._settings().service, self._certified()):
             suffix += MARK + session_label(labels, self.sessions.names, number)
         return session_name(address.name, suffix)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from perijove.backends.confined import ConfinedCalls
@@ -48,8 +48,9 @@ def joined(
     clock: Clock,
     group: asyncio.TaskGroup,
     explain: Explain,
+    certified: Callable[[], Collection[str]],
 ) -> LaunchParts:
-    """All objects, each given what it needs."""
+    """All objects, each given what it needs. `certified`: names for which a certificate is shown."""
     now = settings()
     confined = ConfinedCalls()
     confined.let_through(state.checkouts)
@@ -59,7 +60,16 @@ def joined(
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
     way = LaunchWay(
-        repositories, environments, builds, Queue(sessions, settings), sessions, keys, clock, settings, explain
+        repositories,
+        environments,
+        builds,
+        Queue(sessions, settings),
+        sessions,
+        keys,
+        clock,
+        settings,
+        explain,
+        certified,
     )
     return LaunchParts(confined, pad, repositories, environments, sessions, Launches(way, journal, group))
 

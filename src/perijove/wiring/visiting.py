@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import httpx
@@ -48,7 +48,14 @@ ANSWERS_WITHIN = 15.0
 async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: Tell) -> AsyncIterator[None]:
     """Visitors and operators are served; launches are drained when the block ends well. Raises Fail: `platform.*`."""
     explain = explainer(given.state, given.settings, given.clock)
-    launching = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, explain)
+    served = opened.certifying.certificates.served
+
+    def certified() -> Collection[str]:
+        return {name for certificate in served() for name in certificate.names}
+
+    launching = joined(
+        given.state, given.settings, given.journal, given.keys, given.clock, given.group, explain, certified
+    )
     given.reloaded.append(launching.reload)
     housekeeping = _housekeeping(given, opened, launching)
     admin, public = _admin(given, opened, launching, housekeeping), _public(given, opened, launching)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perijove.domain.listening import certified_hosts, service_origin, session_hosts, session_origin
+from perijove.domain.listening import certified_hosts, service_origin, session_hosts, session_labels, session_origin
 from perijove.domain.settings import ServiceSettings
 
 OWN = ("binder.example.org", "other.example.org")
@@ -31,6 +31,12 @@ def test_sessions_have_hosts_and_these_need_certificates(
 ) -> None:
     assert session_hosts(service) == hosts
     assert certified_hosts(service) == certified
+
+
+def test_sessions_get_hosts_that_have_a_certificate_where_any_has() -> None:
+    assert session_labels(LIST) == session_labels(LIST, OWN) == ("s1", "s2")
+    assert session_labels(LIST, (*OWN, "s2.example.org")) == ("s2",)
+    assert session_labels(WILDCARD, WILDCARD.session_hosts) == ()
 
 
 @pytest.mark.parametrize(
