@@ -53,6 +53,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "certificates.resolvers": ('["192.0.2.53"]', "192.0.2.53"),
     "certificates.public_addresses": ('["192.0.2.10"]', "192.0.2.10"),
     "certificates.public_roots": ('"/etc/perijove/campus-root.pem"', "/etc/perijove/campus-root.pem"),
+    "repositories.private": ("['gh/our-group/']", "gh/our-group/"),
     "build.hosts": ('["packages.example.org:443"]', "packages.example.org:443"),
     "build.pythons": ('["/opt/python3.10/bin/python3.10"]', "/opt/python3.10/bin/python3.10"),
     "launching.banned": ("['gh/spammer/.*']", "gh/spammer/.*"),

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from tests.e2e.git.conftest import home, server
+from tests.e2e.git.conftest import confined, confined_calls, home, server
 
-__all__ = ["attack_seconds", "chance", "home", "server"]
+__all__ = ["attack_seconds", "chance", "confined", "confined_calls", "home", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,11 @@ import json
 import resource
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import Fail
 from perijove.domain.settings import RepositoriesSettings
@@ -29,9 +31,11 @@ async def fetched(repositories: GitRepositories, url: str) -> str:
 
 def main() -> None:
     """With the settings that a service has by default."""
-    repositories = GitRepositories(State(Path(sys.argv[1])), RepositoriesSettings(), private_addresses=True)
+    state = State(Path(sys.argv[1]))
     began = time.monotonic()
-    code = asyncio.run(fetched(repositories, sys.argv[2]))
+    with closing(ConfinedCalls()) as confined:
+        confined.let_through(state.checkouts)
+        code = asyncio.run(fetched(GitRepositories(state, RepositoriesSettings(), True, confined), sys.argv[2]))
     used = [resource.getrusage(whose).ru_maxrss * 1024 for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps({"code": code, "seconds": time.monotonic() - began, "memory": used}))
 

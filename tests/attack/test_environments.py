@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, state: State, foreign: Pad | Nothing, confined: ConfinedCalls, build: BuildSettings) -> None:
         self.confined = confined
-        self.repositories = GitRepositories(state, RepositoriesSettings(), private_addresses=False)
+        self.repositories = GitRepositories(state, RepositoriesSettings(), False, confined)
         self.environments = UvEnvironments(state, build, foreign, confined, SystemClock())
 
     async def inputs(self, folder: Path) -> tuple[BuildInputs, ResolvedRepo]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import BAD_TREE, Failure, Owner, Retry
 from perijove.domain.settings import RepositoriesSettings
@@ -34,8 +35,8 @@ NAMES = (
 
 
 @pytest.fixture
-def repositories(state: State, home: Path) -> GitRepositories:
-    return GitRepositories(state, RepositoriesSettings(), private_addresses=True)
+def repositories(state: State, confined: ConfinedCalls, home: Path) -> GitRepositories:
+    return GitRepositories(state, RepositoriesSettings(), True, confined)
 
 
 @pytest.fixture
@@ -72,34 +73,34 @@ def test_a_tree_of_trees_costs_neither_memory_nor_time(author: Author, server: S
 
 
 async def test_many_files_without_a_byte_are_refused_by_their_number(
-    author: Author, server: Server, state: State, home: Path
+    author: Author, server: Server, state: State, confined: ConfinedCalls, home: Path
 ) -> None:
     bomb(author, width=11, levels=2)
-    few = GitRepositories(state, RepositoriesSettings(max_files=130), private_addresses=True)
+    few = GitRepositories(state, RepositoriesSettings(max_files=130), True, confined)
     failure = await failure_of(few, at(server.url("r.git")))
     assert_the_authors(failure, "resolve.too-large", state)
     assert failure.evidence[0].where == "repositories.max_files"
-    enough = GitRepositories(state, RepositoriesSettings(max_files=132), private_addresses=True)
+    enough = GitRepositories(state, RepositoriesSettings(max_files=132), True, confined)
     checkout, _ = await brought(enough, at(server.url("r.git")))
     assert len(list(checkout.path.rglob("[0-9]*"))) == 132
 
 
 async def test_one_blob_under_many_names_is_counted_by_each(
-    author: Author, server: Server, state: State, home: Path
+    author: Author, server: Server, state: State, confined: ConfinedCalls, home: Path
 ) -> None:
     bomb(author, width=20, levels=2, content=b"x" * 100_000)
-    small = GitRepositories(state, RepositoriesSettings(max_size=20 * MIB), private_addresses=True)
+    small = GitRepositories(state, RepositoriesSettings(max_size=20 * MIB), True, confined)
     failure = await failure_of(small, at(server.url("r.git")))
     assert_the_authors(failure, "resolve.too-large", state)
     assert failure.evidence[0].where == "repositories.max_size"
 
 
-async def test_submodules_count_together(server: Server, state: State, home: Path) -> None:
+async def test_submodules_count_together(server: Server, state: State, confined: ConfinedCalls, home: Path) -> None:
     commit = bomb(server.author("inner.git"), width=10, levels=2)
     outer = server.author("outer.git")
     for number in range(3):
         with_submodule(outer, f"sub{number}", "../inner.git", commit)
-    few = GitRepositories(state, RepositoriesSettings(max_files=300), private_addresses=True)
+    few = GitRepositories(state, RepositoriesSettings(max_files=300), True, confined)
     assert_the_authors(await failure_of(few, at(server.url("outer.git"))), "resolve.too-large", state)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import RepoAddress
@@ -41,9 +42,17 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+@pytest.fixture
+def confined(state: State) -> Iterator[ConfinedCalls]:
+    calls = ConfinedCalls()
+    calls.let_through(state.checkouts)
+    yield calls
+    calls.close()
+
+
 @pytest.fixture(params=["fake", "git", "local"])
-def case(request: pytest.FixtureRequest, state: State, folder: Path) -> Iterator[Case]:
-    real = GitRepositories(state, RepositoriesSettings(), private_addresses=True)
+def case(request: pytest.FixtureRequest, state: State, folder: Path, confined: ConfinedCalls) -> Iterator[Case]:
+    real = GitRepositories(state, RepositoriesSettings(), True, confined)
     if request.param == "fake":
         yield Case(FakeRepositories(folder), from_launch_path("gh/o/r/HEAD"))
     elif request.param == "local":
@@ -76,8 +85,8 @@ async def test_a_commits_files_are_fetched_to_a_place_of_their_own(case: Case) -
 
 
 @pytest.fixture
-def repositories(state: State) -> GitRepositories:
-    return GitRepositories(state, RepositoriesSettings(max_size=1 << 20), private_addresses=False)
+def repositories(state: State, confined: ConfinedCalls) -> GitRepositories:
+    return GitRepositories(state, RepositoriesSettings(max_size=1 << 20), False, confined)
 
 
 async def files_of(repositories: GitRepositories, folder: Path) -> dict[str, str]:

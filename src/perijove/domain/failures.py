@@ -118,7 +118,7 @@ HOST_UNREACHABLE = row(
 )  # fmt: skip
 REPO_FORBIDDEN = row(
     "resolve.access-denied", "The repository's host refused us", Owner.VISITOR, Retry.NEVER,
-    "Make the repository public, or ask the operator to add credentials to git's configuration.",
+    "Make it public, or ask the operator to name it in repositories.private and to give git credentials for it.",
 )  # fmt: skip
 FETCH_FAILED = row(
     "resolve.fetch-failed", "The repository could not be fetched", Owner.UPSTREAM, Retry.BACKOFF,

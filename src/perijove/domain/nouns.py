@@ -42,6 +42,8 @@ class ResolvedRepo:
     """40 or 64 hex digits; for `local`, the hash of the folder's content."""
     ref_name: str
     """The full name the ref had (`refs/heads/main`), or `` when a commit was asked for."""
+    private: bool = False
+    """Whether the operator's credentials may open it (`repositories.private`): it is nobody's but who holds a key."""
 
     @property
     def persistent_spec(self) -> str:

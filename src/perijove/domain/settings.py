@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
+from operator import attrgetter
 from typing import Annotated, Any, get_type_hints
 
 from perijove.domain.certificates import ChallengeType
@@ -154,6 +155,11 @@ class RepositoriesSettings:
     """How large a checkout may be: its files with 4 KiB more for each, its submodules' and LFS files, and `.git`."""
     max_files: int = 200_000
     """How many files and folders a checkout may have, those of its submodules included."""
+    memory: Size = 1024**3
+    """Memory for each process that fetches: git refuses a repository that needs more."""
+    private: tuple[str, ...] = ()
+    """Regular expressions; a launch `provider/spec` that one matches at its start is fetched with the credentials that
+    git's configuration has, so that whoever may launch can read it. All others are fetched without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,12 +344,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     for allowed in settings.service.cors_allow_origin:
         if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", allowed):
             fail("service.cors_allow_origin", "must be origins like https://book.example.org, without a path", allowed)
-    for name, patterns in (("banned", settings.launching.banned), ("allowed", settings.launching.allowed)):
-        for pattern in patterns:
+    for name in ("launching.banned", "launching.allowed", "repositories.private"):
+        for pattern in attrgetter(name)(settings):
             try:
                 re.compile(pattern)
             except re.error as error:
-                fail(f"launching.{name}", f"holds no regular expression: {error}", pattern)
+                fail(name, f"holds no regular expression: {error}", pattern)
     if settings.session.isolation is IsolationMode.NONE and not loopback_only(settings.service):
         everywhere = " ".join((*http_listeners(settings.service), *https_listeners(settings.service)))
         raise Fail(NOT_ISOLATED("the service listens beyond loopback", Evidence("service.http(s)", everywhere)))

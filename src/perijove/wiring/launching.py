@@ -55,7 +55,7 @@ def joined(
     confined = ConfinedCalls()
     confined.let_through(state.checkouts)
     pad = Pad(state, now.session.isolation)
-    repositories = GitRepositories(state, now.repositories, private_addresses=_private(now))
+    repositories = GitRepositories(state, now.repositories, _private(now), confined)
     environments = UvEnvironments(state, now.build, pad, confined, clock)
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)

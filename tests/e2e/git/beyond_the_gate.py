@@ -7,9 +7,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import Fail
 from perijove.domain.settings import RepositoriesSettings
@@ -64,8 +66,8 @@ def main() -> None:
     os.environ["HOME"] = str(root)
     state = State(root / "state")
     state.checkouts.mkdir(parents=True)
-    with serving(root / "server", "0.0.0.0") as server:
-        asyncio.run(told(server, GitRepositories(state, RepositoriesSettings(), private_addresses=False)))
+    with serving(root / "server", "0.0.0.0") as server, closing(ConfinedCalls()) as confined:
+        asyncio.run(told(server, GitRepositories(state, RepositoriesSettings(), False, confined)))
     shutil.rmtree(root)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
@@ -35,6 +36,20 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def confined_calls() -> Iterator[ConfinedCalls]:
+    calls = ConfinedCalls()
+    yield calls
+    calls.close()
+
+
 @pytest.fixture
-def repositories(state: State, home: Path) -> GitRepositories:
-    return GitRepositories(state, RepositoriesSettings(), private_addresses=True)
+def confined(confined_calls: ConfinedCalls, state: State) -> ConfinedCalls:
+    """What runs git."""
+    confined_calls.let_through(state.checkouts)
+    return confined_calls
+
+
+@pytest.fixture
+def repositories(state: State, confined: ConfinedCalls, home: Path) -> GitRepositories:
+    return GitRepositories(state, RepositoriesSettings(), True, confined)

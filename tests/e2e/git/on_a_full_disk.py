@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import RepoAddress
@@ -34,8 +36,8 @@ def main() -> None:
     os.environ["HOME"] = str(root)
     state = State(Path(sys.argv[1]))
     state.checkouts.mkdir(parents=True)
-    repositories = GitRepositories(state, RepositoriesSettings(), private_addresses=True)
-    with serving(root / "server") as server:
+    with serving(root / "server") as server, closing(ConfinedCalls()) as confined:
+        repositories = GitRepositories(state, RepositoriesSettings(), True, confined)
         author = server.author("r.git")
         author.commit({"noise": os.urandom(1 << 20)})
         address = from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
@@ -110,9 +111,11 @@ async def test_files_in_lfs_are_fetched(server: Server, repositories: GitReposit
     assert any("Git LFS" in line for line in lines)
 
 
-async def test_files_in_lfs_that_are_too_large_are_refused(server: Server, state: State, home: Path) -> None:
+async def test_files_in_lfs_that_are_too_large_are_refused(
+    server: Server, state: State, confined: ConfinedCalls, home: Path
+) -> None:
     _with_lfs(server, b"large" * 200_000)
-    small = GitRepositories(state, RepositoriesSettings(max_size=500_000), private_addresses=True)
+    small = GitRepositories(state, RepositoriesSettings(max_size=500_000), True, confined)
     assert (await failure_of(small, at(server.url("r.git")))).kind.code == "resolve.too-large"
     assert not any("/lfs" in line for line in server.asked)
 
@@ -150,11 +153,12 @@ async def test_an_lfs_server_that_does_not_answer_is_told(server: Server, reposi
 
 
 async def test_the_operators_credentials_open_a_private_lfs_server(
-    server: Server, repositories: GitRepositories, home: Path
+    server: Server, state: State, confined: ConfinedCalls, home: Path
 ) -> None:
     _with_lfs(server, b"private")
     configure(home, '[credential]\n\thelper = "!f() { echo username=ada; echo password=open; }; f"\n')
-    checkout, _ = await brought(repositories, at(server.url("r.git", "login")))
+    trusting = GitRepositories(state, RepositoriesSettings(private=("git/",)), True, confined)
+    checkout, _ = await brought(trusting, at(server.url("r.git", "login")))
     assert (checkout.path / "data/x.bin").read_bytes() == b"private"
 
 

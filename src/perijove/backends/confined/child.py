@@ -17,6 +17,7 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from perijove.backends.confined.frames import Call, Frame, arguments, function_of, pack, write_failure
@@ -27,6 +28,8 @@ from perijove.domain.failures import BUG, Evidence, Fail
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 LAST_CAPABILITY = 63
 OPEN_FILES = 4096
+FIRST_TO_DIE = "900"
+"""Where memory ends, before sessions (500): see `backends/pad`."""
 PROCESSES = 512
 """Of one identity; where it has a uid of its own."""
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +61,8 @@ def do(line: socket.socket, uid: int | None, gid: int) -> NoReturn:
 def give_up_rights(uid: int | None, gid: int) -> None:
     """For ever, and for all that is started from here."""
     os.setsid()
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_DIE)
     if uid is not None:
         for capability in range(LAST_CAPABILITY):
             _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)

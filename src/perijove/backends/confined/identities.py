@@ -13,7 +13,7 @@ NOBODY = 65_534
 
 
 def uids(euid: int | None = None, uid_map: Path = Path("/proc/self/uid_map")) -> dict[Identity, int]:
-    """One each for root; none for another user, which has no uid to give. `nobody` where there is nothing else."""
+    """One each for root, or `nobody` where there is no other; none for other users, which have no uid to give."""
     if (os.geteuid() if euid is None else euid) != 0:
         return {}
     rows = [[int(field) for field in line.split()] for line in uid_map.read_text().splitlines()]
@@ -21,7 +21,7 @@ def uids(euid: int | None = None, uid_map: Path = Path("/proc/self/uid_map")) ->
     for first in FIRST:
         if any(first in held and first + len(Identity) in held for held in exist):
             return {identity: first + number for number, identity in enumerate(Identity, 1)}
-    return dict.fromkeys(Identity, NOBODY)
+    return dict.fromkeys(Identity, NOBODY) if any(NOBODY in held for held in exist) else {}
 
 
 def gid(of: dict[Identity, int]) -> int:

@@ -7,6 +7,7 @@ and those whose caller has gone, and tells each caller its child's status once n
 from __future__ import annotations
 
 import codecs
+import concurrent.futures.thread  # noqa: F401 - its package loads it late, when its file may be out of reach
 import ctypes
 import gc
 import json

@@ -31,7 +31,7 @@ async def made(gate: Gate, repo: ResolvedRepo, tree: Path, allowance: Allowance,
         await lfs.filled(route, url, place, allowance, tell)
 
     url = repo.address.url
-    async with gate.route(url) as route:
+    async with gate.route(url, repo.address.ref) as route:
         await fill(route, url, repo.commit, tree, repo.ref_name)
     await submodules.filled(gate, url, tree, fill, tell)
 
@@ -90,7 +90,7 @@ async def _fetched(route: Route, commit: str, ref_name: str, tree: Path, tell: T
 
 
 async def _fetch(route: Route, cwd: Path, tell: Tell | None, *args: str) -> Ran:
-    return await git("fetch", "--progress", "--no-auto-gc", *args, cwd=cwd, call=route.call, tell=tell)
+    return await git("fetch", *route.options, "--progress", "--no-auto-gc", *args, cwd=cwd, call=route.call, tell=tell)
 
 
 async def _has(tree: Path, commit: str) -> bool:
@@ -113,7 +113,9 @@ async def found(route: Route, prefix: str, aside: Path) -> str:
             raise Fail(route.failure(ran.said))
     await checked("config", "remote.origin.url", route.url, cwd=history)
     call = replace(route.call, config=(*route.call.config, "fetch.negotiationAlgorithm=noop"))
-    ran = await git("fetch", "--filter=tree:0", "--refetch", "--", "origin", *_ALL, cwd=history, call=call)
+    ran = await git(
+        "fetch", *route.options, "--filter=tree:0", "--refetch", "--", "origin", *_ALL, cwd=history, call=call
+    )
     if ran.status != 0:
         raise Fail(route.failure(ran.said))
     parsed = await git(

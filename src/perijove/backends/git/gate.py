@@ -8,22 +8,24 @@ configuration rewrites to another host (`url.*.insteadOf`) is the operator's wis
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from perijove.backends.git import words
-from perijove.backends.git.program import Call, git, plain
+from perijove.backends.git.access import Access
+from perijove.backends.git.program import Call, git
 from perijove.backends.git.tunnel import Tunnel, addresses
 from perijove.domain.failures import Failure
 from perijove.launching.resolve import giturl
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
+_MIRROR = ("--upload-pack=git -c safe.directory=* upload-pack",)
+"""A mirror on this machine may belong to somebody else."""
 _FOLLOW = "http.followRedirects=initial"
 
 
@@ -43,6 +45,8 @@ class Route:
     """What LFS connects through: our own proxy, which judges, or the operator's; `` for what the environment says."""
     only_public: bool = False
     """Whether LFS must itself see to it that it asks public hosts only, since the proxy does not."""
+    options: tuple[str, ...] = ()
+    """Of `git fetch` and `git ls-remote`."""
 
     def failure(self, said: Sequence[str]) -> Failure:
         """Why a call by this route failed."""
@@ -50,35 +54,38 @@ class Route:
 
 
 class Gate:
-    """Opens routes. `cwd` is a folder outside any repository; `private` whether all addresses may be reached."""
+    """Opens routes. `cwd` is a folder outside any repository."""
 
-    def __init__(self, cwd: Path, private: bool) -> None:
+    def __init__(self, cwd: Path, access: Access) -> None:
         self._cwd = cwd
-        self._private = private
+        self._access = access
+        self._private = access.private_addresses
 
     @asynccontextmanager
-    async def route(self, url: str) -> AsyncIterator[Route]:
-        """The way to a repository, for as long as the context is open.
+    async def route(self, url: str, ref: str) -> AsyncIterator[Route]:
+        """The way to a repository, which is wanted at `ref`, for as long as the context is open.
 
         Raises Fail: `resolve.forbidden-address`, `resolve.host-unreachable`.
         """
-        effective = await self._effective(url)
+        told = self._access.of(url, ref)
+        effective = await self._effective(url, told)
         if effective != url and _is_path(effective):
-            yield Route(url, self._cwd, Call(protocols="file"), own_server=True)
-        elif self._private or await self._rewritten(url, effective):
-            call = Call((_FOLLOW,), await self._ssh(""))
-            yield Route(url, self._cwd, call, own_server=not self._private)
-        elif _scheme(effective) in ("https", "http") and (proxy := await self._operators_proxy(effective)):
-            yield await self._by_their_proxy(url, effective, proxy)
+            yield Route(url, self._cwd, Call(environ=told, protocols="file"), own_server=True, options=_MIRROR)
+        elif self._private or await self._rewritten(url, effective, told):
+            call = Call((_FOLLOW,), {**told, **_ssh(told)})
+            proxy = await self._operators_proxy(effective, told)
+            yield Route(url, self._cwd, call, own_server=not self._private, proxy=proxy)
+        elif _scheme(effective) in ("https", "http") and (proxy := await self._operators_proxy(effective, told)):
+            yield await self._by_their_proxy(url, effective, proxy, told)
         else:
             async with Tunnel.opened() as tunnel:
-                yield await self._judged(url, effective, tunnel)
+                yield await self._judged(url, effective, tunnel, told)
 
-    async def _judged(self, url: str, effective: str, tunnel: Tunnel) -> Route:
+    async def _judged(self, url: str, effective: str, tunnel: Tunnel, told: Mapping[str, str]) -> Route:
         """HTTP by our proxy; the others to the address that was judged, with our proxy for their LFS servers."""
         config = (_FOLLOW, f"http.proxy=socks5h://127.0.0.1:{tunnel.port}")
         proxy = f"socks5://127.0.0.1:{tunnel.port}"
-        environ = {"NO_PROXY": "", "no_proxy": ""}
+        environ = {**told, "NO_PROXY": "", "no_proxy": ""}
         scheme, host = _scheme(effective), _host(effective)
         if scheme in ("ssh", "git"):
             address = (await addresses(host, _port(effective)))[0]
@@ -87,23 +94,25 @@ class Gate:
                 url = parts._replace(netloc=f"{_bracketed(address)}:{_port(effective)}").geturl()
                 environ["GIT_OVERRIDE_VIRTUAL_HOST"] = parts.netloc
             else:
-                environ |= await self._ssh(f"-oHostName={address} -oHostKeyAlias={shlex.quote(host)}")
+                environ |= _ssh(told, f"-oHostName={address} -oHostKeyAlias={shlex.quote(host)}")
         return Route(url, self._cwd, Call(config, environ), tunnel.refused, proxy=proxy)
 
-    async def _by_their_proxy(self, url: str, effective: str, proxy: str) -> Route:
+    async def _by_their_proxy(self, url: str, effective: str, proxy: str, told: Mapping[str, str]) -> Route:
         """Their proxy looks names up itself: what can be known from here is held, redirects are not followed."""
         host, port = _host(effective), _port(effective)
         found = await addresses(host, port, unknown=True)
         pins = (f"http.curloptResolve={host}:{port}:{','.join(map(_bracketed, found))}",) if found else ()
-        call = Call(("http.followRedirects=false", *pins))
+        call = Call(("http.followRedirects=false", *pins), told)
         return Route(url, self._cwd, call, own_server=True, proxy=proxy, only_public=True)
 
-    async def _effective(self, url: str) -> str:
+    async def _effective(self, url: str, told: Mapping[str, str]) -> str:
         """What git makes of a URL by the operator's configuration; it may hold the operator's secrets."""
-        ran = await git("ls-remote", "--get-url", "--", url, cwd=self._cwd)
+        if not self._access.has("insteadof"):
+            return url
+        ran = await git("ls-remote", "--get-url", "--", url, cwd=self._cwd, call=Call(environ=told))
         return ran.out.decode("utf-8", "replace").strip() if ran.status == 0 else url
 
-    async def _rewritten(self, url: str, effective: str) -> bool:
+    async def _rewritten(self, url: str, effective: str, told: Mapping[str, str]) -> bool:
         """Whether the operator's configuration leads to another host that it names whole.
 
         `insteadOf = https://a.org` without its last slash makes `https://a.org.evil.org` a host that nobody named.
@@ -111,21 +120,33 @@ class Gate:
         host = _host(effective)
         if host == giturl.host_of(url):
             return False
-        ran = await git("config", "--null", "--name-only", "--get-regexp", r"^url\..*\.insteadof$", cwd=self._cwd)
+        listing = ("config", "--null", "--name-only", "--get-regexp", r"^url\..*\.insteadof$")
+        ran = await git(*listing, cwd=self._cwd, call=Call(environ=told))
         keys = ran.out.decode("utf-8", "replace").split("\0")
         return host in {_host(key.removeprefix("url.").rpartition(".")[0]) for key in keys if key}
 
-    async def _operators_proxy(self, url: str) -> str:
-        ran = await git("config", "--get-urlmatch", "http.proxy", url, cwd=self._cwd)
-        if configured := ran.out.decode("utf-8", "replace").strip():
-            return configured if "://" in configured else f"http://{configured}"
-        return next((os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)), "")
+    async def _operators_proxy(self, url: str, told: Mapping[str, str]) -> str:
+        """The proxy that git would take for a URL; `` for none."""
+        if self._access.has("proxy"):
+            call = Call(environ=told)
+            ran = await git("config", "--get-urlmatch", "http.proxy", url, cwd=self._cwd, call=call)
+            if configured := ran.out.decode("utf-8", "replace").strip():
+                return configured if "://" in configured else f"http://{configured}"
+        if _bypassed(_host(url), told.get("no_proxy") or told.get("NO_PROXY", "")):
+            return ""
+        return next((told[name] for name in _PROXY_VARIABLES if told.get(name)), "")
 
-    async def _ssh(self, options: str) -> dict[str, str]:
-        """The operator's ssh command, unable to ask questions."""
-        ran = await git("config", "--get", "core.sshCommand", cwd=self._cwd)
-        command = os.environ.get("GIT_SSH_COMMAND") or plain(ran.out) or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
-        return {"GIT_SSH_COMMAND": f"{command} -oBatchMode=yes -oConnectTimeout=10 {options}".rstrip()}
+
+def _ssh(told: Mapping[str, str], options: str = "") -> dict[str, str]:
+    """The ssh command, unable to ask questions."""
+    command = f"{told['GIT_SSH_COMMAND']} -oBatchMode=yes -oConnectTimeout=10 {options}"
+    return {"GIT_SSH_COMMAND": command.rstrip()}
+
+
+def _bypassed(host: str, no_proxy: str) -> bool:
+    """Whether a host is reached without the proxy, as curl understands `no_proxy`."""
+    names = [name.strip().lstrip(".").lower() for name in no_proxy.split(",")]
+    return any(name == "*" or (name and (host == name or host.endswith(f".{name}"))) for name in names)
 
 
 def _is_path(url: str) -> bool:

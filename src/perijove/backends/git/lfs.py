@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - as the next
+import certifi  # noqa: F401 - these httpx loads late, when their files may be out of a confined call's reach
 import httpx
 
 from perijove.backends.git.gate import Route
@@ -85,7 +87,7 @@ async def _brought(route: Route, server: str, pointers: Sequence[_Pointer]) -> N
         follow_redirects=True,
         max_redirects=5,
         timeout=_SILENCE,
-        trust_env=not route.proxy,
+        trust_env=False,
         verify=ssl.create_default_context(),
         event_hooks={"request": [_judged] if route.only_public else []},
     ) as client:
@@ -117,7 +119,7 @@ async def _server(route: Route, url: str, tree: Path) -> str:
         named = (await git("config", "--blob", "HEAD:.lfsconfig", "--get", "lfs.url", cwd=tree, call=offline)).out
     wanted = named.decode("utf-8", "replace").strip()
     wanted = wanted if wanted.startswith(("https://", "http://")) else own
-    ran = await git("ls-remote", "--get-url", "--", wanted, cwd=route.cwd)
+    ran = await git("ls-remote", "--get-url", "--", wanted, cwd=route.cwd, call=route.call)
     return ran.out.decode("utf-8", "replace").strip().rstrip("/") or wanted
 
 

@@ -1,7 +1,8 @@
 """Run the git program: how, with which configuration, for how long, and what it said. Not pure.
 
-The operator's configuration holds (mirrors, credentials, proxies); what a repository or a template could make git
-run does not. Each run is a process group of its own that is killed when nobody waits for it any more.
+The operator's configuration holds where a call says so, and what `access` permits of it elsewhere; what a repository
+or a template could make git run never does. Each run is a process group of its own that is killed when nobody waits
+for it any more.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _SAFE = (
     "advice.detachedHead=false",
     "protocol.version=2",
 )
-_KEPT = ("GIT_CONFIG", "GIT_SSL_", "GIT_SSH", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH", "GIT_HTTP_USER_AGENT")
+_KEPT = re.compile("GIT_(CONFIG|SSL_|SSH|PROXY_COMMAND|EXEC_PATH|HTTP_USER_AGENT)")
+_NEEDED = ("PATH", "LD_LIBRARY_PATH", "GIT_EXEC_PATH")
 _SECRET = re.compile(r"(?<=://)[^/@\s']+@")
 _PROGRESS = re.compile(r"(?P<what>[^:]+(:[^:]+)?):\s+(?P<percent>\d+)%")
 _LONGEST_LINE = 500
@@ -65,6 +67,8 @@ class Call:
     config: tuple[str, ...] = ()
     environ: Mapping[str, str] | None = None
     protocols: str = "https:http:ssh:git"
+    as_operator: bool = False
+    """Whether the operator's whole environment and configuration hold, credentials included."""
 
 
 async def git(
@@ -91,7 +95,8 @@ async def git(
         raise group_error.exceptions[0] from None
     finally:
         await _ended(process)
-    return Ran(status, out.result(), said.result())
+    ending = (f"git died of signal {-status}",) if status < 0 else ()
+    return Ran(status, out.result(), (*said.result(), *ending))
 
 
 async def _started(args: tuple[str, ...], cwd: Path, call: Call) -> asyncio.subprocess.Process:
@@ -105,6 +110,7 @@ async def _started(args: tuple[str, ...], cwd: Path, call: Call) -> asyncio.subp
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            restore_signals=False,  # at a limit of file size git says so, rather than dying of SIGXFSZ
         )
     except FileNotFoundError as error:
         raise Fail(
@@ -113,9 +119,11 @@ async def _started(args: tuple[str, ...], cwd: Path, call: Call) -> asyncio.subp
 
 
 def _environ(cwd: Path, call: Call) -> dict[str, str]:
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)
-    }
+    if call.as_operator:
+        environ = {name: text for name, text in os.environ.items() if not name.startswith("GIT_") or _KEPT.match(name)}
+    else:
+        nowhere = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        environ = {name: os.environ[name] for name in _NEEDED if name in os.environ} | nowhere
     environ |= {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
@@ -197,13 +205,15 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 async def _reaped(process: asyncio.subprocess.Process) -> None:
-    """Wait for its end, and read what nobody read, since a pipe is closed only at its end."""
-    await process.wait()
+    """Wait for its end, and read what nobody read: asyncio knows no end before that of the pipes."""
+
+    async def emptied(pipe: asyncio.StreamReader | None) -> None:
+        while pipe is not None and await pipe.read(65536):
+            pass
+
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LAST_WORDS):
-            for pipe in (process.stdout, process.stderr):
-                while pipe is not None and await pipe.read(65536):
-                    pass
+            await asyncio.gather(process.wait(), emptied(process.stdout), emptied(process.stderr))
 
 
 async def checked(*args: str, cwd: Path, call: Call | None = None, stdin: bytes = b"") -> bytes:

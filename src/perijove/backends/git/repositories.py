@@ -1,35 +1,27 @@
 """Repositories by git: resolve a ref, fetch a commit into the shared store. Not pure.
 
 A checkout is made aside and renamed, so that one in the store is always whole; a commit wanted by two at once is
-fetched once.
+fetched once. What meets strangers' bytes runs confined: here are names, locks and the rename.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import shutil
+import subprocess
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from weakref import WeakValueDictionary
 
-from perijove.backends.git import checkout, folder
-from perijove.backends.git.gate import Gate, Route
-from perijove.backends.git.program import git
-from perijove.backends.git.size import Allowance, within_size
-from perijove.domain.failures import (
-    DISK_FULL,
-    HOST_UNREACHABLE,
-    REF_NOT_FOUND,
-    TOO_SLOW,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.backends.git import fetching, folder
+from perijove.backends.git.access import Access, access, is_private
+from perijove.backends.git.size import Allowance
+from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
+from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Confined, Tell
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.resolve import giturl, refs
@@ -40,44 +32,48 @@ _ASIDE = ".aside-"
 class GitRepositories:
     """The port Repositories. `private_addresses`: whether visitors may name hosts that are not public."""
 
-    def __init__(self, state: State, settings: RepositoriesSettings, private_addresses: bool) -> None:
+    def __init__(
+        self, state: State, settings: RepositoriesSettings, private_addresses: bool, confined: Confined
+    ) -> None:
         self._store = state.checkouts
         self._settings = settings
-        self._gate = Gate(state.checkouts, private_addresses)
+        self._private_addresses = private_addresses
+        self._confined = confined
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def apply(self, settings: RepositoriesSettings, private_addresses: bool) -> None:
         """Other settings from now on; fetches under way keep theirs."""
         self._settings = settings
-        self._gate = Gate(self._store, private_addresses)
+        self._private_addresses = private_addresses
 
     async def resolve(self, address: RepoAddress) -> ResolvedRepo:
-        """Which commit the ref means. Raises Fail: `resolve.*`."""
+        """Which commit the ref means. Raises Fail: `resolve.*`, `platform.killed`."""
         if address.provider == "local":
             return await self._snapshot(address)
+        private = is_private((f"{address.provider}/{address.spec}",), self._settings.private)
         if refs.is_full_commit(address.ref):
-            known = ResolvedRepo(address, address.ref.lower(), "")
+            known = ResolvedRepo(address, address.ref.lower(), "", private)
             if self._place(known).exists():
                 return known
         seconds = self._settings.resolve_timeout
+        permitted = await self._access(address)
         try:
-            async with asyncio.timeout(seconds), self._gate.route(address.url) as route:
-                advertised = await _advertised(route)
-        except TimeoutError as error:
+            bounds = self._bounds(seconds, MIB)
+            found = await self._confined.run(fetching.listed, permitted, address, self._store, bounds=bounds)
+        except Beyond as beyond:
+            if beyond.limit is not Limit.TIME:
+                raise _too_large(beyond, address) from beyond
             host = giturl.host_of(address.url)
             cause = f"{host} did not list its branches within {seconds:g} seconds"
-            raise Fail(HOST_UNREACHABLE(cause, Evidence("git ls-remote", "no end"))) from error
-        choice = refs.choose(advertised, address.ref)
-        match choice:
-            case refs.Chosen(commit, ref_name):
-                return ResolvedRepo(address, commit, ref_name)
-            case refs.Unlisted(prefix):
-                return ResolvedRepo(address, await self._searched(address, prefix), "")
-            case refs.Missing():
-                raise Fail(_missing(address, advertised, choice))
+            raise Fail(HOST_UNREACHABLE(cause, Evidence("git ls-remote", "no end"))) from beyond
+        commit = found.commit or await self._searched(address, permitted)
+        return ResolvedRepo(address, commit, found.ref_name, private)
 
     async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
-        """That commit's files, from the store where they are. Raises Fail: `resolve.*`, `platform.disk-full`."""
+        """That commit's files, from the store where they are.
+
+        Raises Fail: `resolve.*`, `platform.disk-full`, `platform.killed`.
+        """
         place = self._place(repo)
         if notice := refs.default_branch_taken(repo.address.ref, repo.ref_name):
             tell(notice)
@@ -89,23 +85,36 @@ class GitRepositories:
 
     def sweep(self) -> None:
         """Remove what interrupted fetches left. Call before the first fetch."""
-        for left in self._store.glob(f"{_ASIDE}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        _remove(*self._store.glob(f"{_ASIDE}*"))
 
     async def prune(self, keep: Collection[ResolvedRepo]) -> int:
         """Remove all checkouts but these; how many went."""
         kept = {self._place(repo) for repo in keep}
         gone = [place for place in self._store.iterdir() if place not in kept and not place.name.startswith(_ASIDE)]
         # Renamed first: one that is half removed must never be found.
-        for aside in [place.rename(place.with_name(f"{_ASIDE}{place.name}")) for place in gone]:
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+        asides = [place.rename(place.with_name(f"{_ASIDE}{place.name}")) for place in gone]
+        await asyncio.to_thread(_remove, *asides)
         return len(gone)
 
     def _allowance(self) -> Allowance:
         return Allowance(self._settings.max_size, self._settings.max_files)
 
+    def _bounds(self, seconds: float, file_size: int) -> Bounds:
+        return Bounds(Identity.FETCHER, seconds, int(2 * seconds) + 1, self._settings.memory, file_size)
+
+    async def _access(self, address: RepoAddress) -> Access:
+        seconds = self._settings.resolve_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await access(self._store, address, self._settings.private, self._private_addresses)
+        except TimeoutError as error:
+            cause = f"git's credential helpers gave no answer within {seconds:g} seconds"
+            raise Fail(TOO_SLOW(cause, Evidence("git credential fill", "no end"))) from error
+
     def _place(self, repo: ResolvedRepo) -> Path:
-        name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}".encode()).hexdigest()[:32]
+        """What was fetched with credentials lies apart: who names the commit by another link has no right to it."""
+        kind = "\0private" if repo.private else ""
+        name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}{kind}".encode()).hexdigest()[:32]
         return self._store / name
 
     def _lock(self, name: str) -> asyncio.Lock:
@@ -113,32 +122,33 @@ class GitRepositories:
 
     @asynccontextmanager
     async def _aside(self) -> AsyncIterator[Path]:
-        """A folder beside the checkouts that is gone afterwards, unless it was renamed; with the limit of time."""
+        """A folder beside the checkouts, of confined calls, that is gone afterwards unless it was taken back."""
         aside = Path(await asyncio.to_thread(mkdtemp, prefix=_ASIDE, dir=self._store))
-        seconds = self._settings.fetch_timeout
         try:
-            async with asyncio.timeout(seconds):
+            with fetching.disk_told(aside):
                 yield aside
-        except TimeoutError as error:
-            raise Fail(
-                TOO_SLOW(f"it was not done after {seconds:g} seconds", Evidence("git fetch", "no end"))
-            ) from error
-        except OSError as error:
-            if error.errno in folder.DISK_ERRNOS:
-                raise Fail(
-                    DISK_FULL("the disk filled up while fetching", Evidence(str(self._store), str(error)))
-                ) from error
-            raise
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True))
+            await asyncio.shield(asyncio.to_thread(_remove, aside))
+
+    @asynccontextmanager
+    async def _confined_aside(self, address: RepoAddress) -> AsyncIterator[Path]:
+        """The same for confined calls, told when they are beyond a limit."""
+        async with self._aside() as aside:
+            self._confined.hand_over(aside, Identity.FETCHER)
+            try:
+                yield aside
+            except Beyond as beyond:
+                raise _too_large(beyond, address) from beyond
 
     async def _made(self, repo: ResolvedRepo, place: Path, tell: Tell) -> None:
         if repo.address.provider == "local":
             raise Fail(folder.changed(repo.address.url))
+        permitted = await self._access(repo.address)
         allowance = self._allowance()
-        async with self._aside() as aside:
-            making = checkout.made(self._gate, repo, aside / "tree", allowance, tell)
-            await within_size(aside, allowance.max_size, making)
+        bounds = self._bounds(self._settings.fetch_timeout, allowance.max_size)
+        async with self._confined_aside(repo.address) as aside:
+            await self._confined.run(fetching.fetched, permitted, repo, aside, allowance, bounds=bounds, tell=tell)
+            await asyncio.to_thread(self._confined.take_back, aside)
             (aside / "tree").rename(place)
 
     async def _snapshot(self, address: RepoAddress) -> ResolvedRepo:
@@ -156,36 +166,26 @@ class GitRepositories:
                 copy.rename(place)
         return repo
 
-    async def _searched(self, address: RepoAddress, prefix: str) -> str:
+    async def _searched(self, address: RepoAddress, permitted: Access) -> str:
         """The full name of a commit that no listed ref stands at."""
-        async with self._aside() as aside, self._gate.route(address.url) as route:
-            finding = checkout.found(route, prefix, aside)
-            commit = await within_size(aside, self._settings.max_size, finding)
+        bounds = self._bounds(self._settings.fetch_timeout, self._settings.max_size)
+        async with self._confined_aside(address) as aside:
+            given = (permitted, address, aside, self._settings.max_size)
+            commit = await self._confined.run(fetching.searched, *given, bounds=bounds)
         if not commit:
-            cause = f"{address.url} has no single commit {prefix}"
+            cause = f"{address.url} has no single commit {address.ref}"
             raise Fail(REF_NOT_FOUND(cause, Evidence("commits of all branches and tags", "no such commit")))
         return commit
 
 
-async def _advertised(route: Route) -> refs.Advertised:
-    ran = await git("ls-remote", "--symref", "--", route.url, cwd=route.cwd, call=route.call)
-    if ran.status != 0:
-        raise Fail(route.failure(ran.said))
-    return refs.listed(ran.out.decode("utf-8", "surrogateescape"))
+def _too_large(beyond: Beyond, address: RepoAddress) -> Fail:
+    """Why a call about a repository met one of its bounds."""
+    if beyond.limit is Limit.TIME:
+        return Fail(TOO_SLOW(f"it needs {beyond}", Evidence(address.url, "no end")))
+    return Fail(beyond.told(BAD_TREE if beyond.limit is Limit.CRASH else TOO_LARGE, "the repository"))
 
 
-def _missing(address: RepoAddress, advertised: refs.Advertised, choice: refs.Missing) -> Failure:
-    if not advertised.refs:
-        return REF_NOT_FOUND(
-            f"{address.url} is empty",
-            Evidence("git ls-remote", "no branches and no tags"),
-            remedy="Push a commit to it.",
-        )
-    if choice.ambiguous:
-        seen = [Evidence("commits that begin so", commit) for commit in choice.ambiguous[:5]]
-        return REF_NOT_FOUND(
-            f"{address.ref} begins the names of several commits", *seen, remedy="Write more of its digits."
-        )
-    seen = [Evidence("a similar name", giturl.shown(name)) for name in choice.similar]
-    count = Evidence("git ls-remote", f"{len(advertised.refs)} refs, none of this name")
-    return REF_NOT_FOUND(f"{address.url} has no {giturl.shown(address.ref)}", *(seen or [count]))
+def _remove(*folders: Path) -> None:
+    """Remove folders of any depth: Python's own way ends at 1,000 levels."""
+    if folders:
+        subprocess.run(["rm", "-rf", "--", *folders], stderr=subprocess.DEVNULL, check=False)

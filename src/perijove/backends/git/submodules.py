@@ -63,7 +63,7 @@ async def filled(gate: Gate, url: str, tree: Path, fill: Fill, tell: Tell) -> No
         try:
             checked_place(one.tree, one.path)
             address = checked_url(one.url)
-            async with gate.route(address) as route:
+            async with gate.route(address, one.commit) as route:
                 await fill(route, address, one.commit, place)
         except Fail as fail:
             raise _told(one, fail) if fail.failure.kind in _THEIRS else fail from fail

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +16,7 @@ from perijove.domain.failures import FORBIDDEN_ADDRESS, HOST_UNREACHABLE, Eviden
 from perijove.domain.reach import why_not
 
 _CONNECT_LIMIT = 15.0
+_LOOKUP_LIMIT = 10.0
 _REFUSED, _UNREACHABLE = 2, 4
 
 
@@ -24,17 +26,42 @@ async def addresses(host: str, port: int, *, unknown: bool = False) -> tuple[str
     Raises Fail: `resolve.forbidden-address` when one of them may not be reached, `resolve.host-unreachable`.
     """
     try:
-        rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(_LOOKUP_LIMIT):
+            found = await _looked_up(host, port)
     except (OSError, UnicodeError) as error:
         if unknown:
             return ()
         cause = f"the name {host} has no address"
-        raise Fail(HOST_UNREACHABLE(cause, Evidence("name resolution", f"{host}: {error}"))) from error
-    found = tuple(dict.fromkeys(str(row[4][0]) for row in rows))
+        saw = f"{host}: {error or f'no answer within {_LOOKUP_LIMIT:g} seconds'}"
+        raise Fail(HOST_UNREACHABLE(cause, Evidence("name resolution", saw))) from error
     for address in found:
         if why := why_not(address):
             raise Fail(FORBIDDEN_ADDRESS(f"{host} is not a public host", Evidence(host, f"{address} ({why})")))
     return found
+
+
+async def _looked_up(host: str, port: int) -> tuple[str, ...]:
+    """By a thread that nobody waits for: one of the loop's pool would hold up the end of a call to the last answer."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[tuple[str, ...]] = loop.create_future()
+
+    def tell(found: tuple[str, ...], error: Exception | None) -> None:
+        if not answer.done():
+            answer.set_result(found) if error is None else answer.set_exception(error)
+
+    def ask() -> None:
+        found: tuple[str, ...] = ()
+        failed: Exception | None = None
+        try:
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = tuple(dict.fromkeys(str(row[4][0]) for row in rows))
+        except (OSError, UnicodeError) as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, found, failed)
+
+    threading.Thread(target=ask, name="a name's look-up", daemon=True).start()
+    return await answer
 
 
 class Tunnel:

@@ -14,16 +14,18 @@ from perijove.domain.failures import (
     FETCH_FAILED,
     FORBIDDEN_ADDRESS,
     HOST_UNREACHABLE,
+    KILLED,
     REPO_FORBIDDEN,
     REPO_NOT_FOUND,
+    TOO_LARGE,
     Evidence,
     Failure,
     Kind,
 )
 
 _PRIVATE = (
-    "Check the spelling, and that the repository is public; "
-    "private ones need credentials in the operator's git configuration."
+    "Check the spelling, and that the repository is public; a private one needs the operator, who names it in "
+    "repositories.private and gives git credentials for it."
 )
 _TLS = "The operator should look at this machine's clock and CA certificates; the host's certificate may also be wrong."
 
@@ -42,6 +44,27 @@ _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
         "",
     ),
     (
+        r"(?m)^(?!remote: ).*([Oo]ut of memory|malloc failed|Cannot allocate memory|unable to create thread"
+        r"|cannot create async thread|[Rr]esource temporarily unavailable)",
+        TOO_LARGE,
+        "git needs more memory for it than repositories.memory allows",
+        "",
+    ),
+    (
+        r"(?m)^(?!remote: ).*(File too large|died of signal 25)",
+        TOO_LARGE,
+        "a file of it is larger than repositories.max_size allows",
+        "",
+    ),
+    (
+        r"(?m)^(?!remote: ).*died of signal 24",
+        TOO_LARGE,
+        "git needs more processor time for it than repositories.fetch_timeout allows",
+        "",
+    ),
+    (r"(?m)^(?!remote: ).*died of signal (4|6|7|8|11)\b", BAD_TREE, "git itself crashes on it", ""),
+    (r"(?m)^(?!remote: ).*died of signal (9|15)\b", KILLED, "git was ended while it fetched", ""),
+    (
         r"could not read (Username|Password)|terminal prompts disabled",
         REPO_NOT_FOUND,
         "the host asks for a password, as it does for repositories that are private or do not exist",
@@ -49,9 +72,9 @@ _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
     ),
     (
         r"Authentication failed|HTTP Basic: Access denied|Permission denied \(|returned error: 401"
-        r"|Host key verification failed",
+        r"|Host key verification failed|No user exists for uid",
         REPO_FORBIDDEN,
-        "the host did not accept our credentials",
+        "the host did not accept our credentials, or was given none",
         "",
     ),
     (

@@ -15,6 +15,13 @@ from perijove.backends.git.words import commit_refused, meant
         ("error: unable to write file a: Disk quota exceeded", "platform.disk-full"),
         ("remote: fatal: write error: No space left on device", "resolve.fetch-failed"),
         ("error: invalid path '.git/config'", "resolve.bad-tree"),
+        ("fatal: Out of memory, malloc failed (tried to allocate 4294967296 bytes)", "resolve.too-large"),
+        ("remote: fatal: Out of memory, malloc failed (tried to allocate 4294967296 bytes)", "resolve.fetch-failed"),
+        ("fatal: write error: File too large", "resolve.too-large"),
+        ("error: index-pack died of signal 25", "resolve.too-large"),
+        ("error: index-pack died of signal 24", "resolve.too-large"),
+        ("error: rev-list died of signal 11", "resolve.bad-tree"),
+        ("error: index-pack died of signal 9", "platform.killed"),
         ("remote: fatal: too-short tree object", "resolve.bad-tree"),
         ("error: unable to create file n: File name too long", "resolve.bad-tree"),
         (
