@@ -13,9 +13,9 @@ import pytest
 from perijove.backends.dns01.solver import dns_solver, record_value
 from perijove.domain.certificate_failures import NO_CHALLENGE
 from perijove.domain.certificate_ports import Solver
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import ChallengeAnswer, ChallengeType
 from perijove.domain.failures import Fail
-from perijove.domain.settings import CertificatesSettings
 from tests.fakes.dns_zone import KEY_NAME, ZoneServer, new_key, serving
 from tests.fakes.powerdns import powerdns
 

@@ -25,6 +25,7 @@ from perijove.certifying.serving import Serving
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_failures import ACME_ERROR, KEY_MISMATCH, ORDER_LOST
 from perijove.domain.certificate_ports import Names
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import (
     Account,
     AddressSeen,
@@ -49,7 +50,7 @@ from perijove.domain.certificates import (
 from perijove.domain.events import Entry, Event
 from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Fail, Failure
 from perijove.domain.nouns import ServedCertificate
-from perijove.domain.settings import CertificatesSettings, ServiceSettings, Settings
+from perijove.domain.settings import ServiceSettings, Settings
 from perijove.journal import Journal, ends
 
 DAY = 86400.0

@@ -19,8 +19,9 @@ from pathlib import Path
 from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
 from perijove.certifying.verdict import Verdict, judge
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import SOLVER_HEADER, ChallengeType, Sighting
-from perijove.domain.settings import CertificatesSettings, Settings
+from perijove.domain.settings import Settings
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.nginx import quiet_port, running_nginx, self_signed
 

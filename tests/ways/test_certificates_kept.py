@@ -11,10 +11,10 @@ import pytest
 from perijove.certifying.attempts import host_subject
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificate_events import Certified, ChallengeSeen, Foreseen, Imported, OrderBegun, Revoked, Served
+from perijove.domain.certificate_settings import HostSettings, IssuerSettings
 from perijove.domain.certificates import Confidence, RenewalWindow, Secret
 from perijove.domain.events import Event, Failed
 from perijove.domain.failures import BAD_SETTINGS, INTERRUPTED, NO_SUCH_OBJECT, Fail
-from perijove.domain.settings import HostSettings, IssuerSettings
 from tests.fakes.certificate_world import DAY, CertificateWorld, FakeCa, Host
 from tests.ways.conftest import names
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from perijove.certifying.local_names import SUFFIXES
+from perijove.domain.certificate_settings import CertificatesSettings, IssuerSettings
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind, is_address
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.listening import certified_hosts
-from perijove.domain.settings import CertificatesSettings, IssuerSettings, Settings
+from perijove.domain.settings import Settings
 
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETSENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"

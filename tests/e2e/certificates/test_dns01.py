@@ -13,8 +13,8 @@ from perijove.backends.acme import AcmeAuthority
 from perijove.backends.dns01.solver import dns_solver
 from perijove.certifying import secret as values
 from perijove.domain.certificate_ports import Authority
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import ChallengeAnswer, ChallengeType, Issuer, IssuerKind, OrderStatus
-from perijove.domain.settings import CertificatesSettings
 from perijove.domain.state import State
 from tests.fakes.acme_client import fetched, until, wish
 from tests.fakes.dns import Dns

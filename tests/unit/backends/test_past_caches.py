@@ -16,9 +16,10 @@ from perijove.backends.sight.eyes import PATH, Eyes
 from perijove.certifying.challenge import HttpAnswers
 from perijove.certifying.looking import Looking
 from perijove.certifying.verdict import Verdict
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import CertificateSpec, ChallengeType, Issuer, IssuerKind
 from perijove.domain.failures import Failure
-from perijove.domain.settings import CertificatesSettings, Settings
+from perijove.domain.settings import Settings
 from tests.fakes.certificate_world import MARKER, CertificateWorld
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.dns_zone import ZoneServer, free_on, serving

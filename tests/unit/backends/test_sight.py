@@ -17,8 +17,9 @@ from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.sight.eyes import Eyes
 from perijove.backends.sight.names import Names
 from perijove.backends.sight.whose import Whose, whose
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import Hop
-from perijove.domain.settings import CertificatesSettings, ServiceSettings, Settings
+from perijove.domain.settings import ServiceSettings, Settings
 from tests.fakes.dns import running_dns
 from tests.fakes.nginx import self_signed
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from perijove.certifying.wanted import LETSENCRYPT, LETSENCRYPT_STAGING, ZEROSSL, is_local, wanted
+from perijove.domain.certificate_settings import CertificatesSettings, HostSettings, IssuerSettings
 from perijove.domain.certificates import CertificateSpec, ChallengeType, Issuer, IssuerKind
 from perijove.domain.failures import BAD_SETTINGS, Fail
-from perijove.domain.settings import CertificatesSettings, HostSettings, IssuerSettings, ServiceSettings, Settings
+from perijove.domain.settings import ServiceSettings, Settings
 
 HOST = "binder.example.org"
 

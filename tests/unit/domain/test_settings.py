@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from perijove.domain.certificate_settings import HostSettings, IssuerSettings
 from perijove.domain.certificates import ChallengeType
 from perijove.domain.failures import Fail
 from perijove.domain.listening import (
@@ -16,7 +17,7 @@ from perijove.domain.listening import (
     redirects,
 )
 from perijove.domain.nouns import Egress
-from perijove.domain.settings import HostSettings, IssuerSettings, Layer, environment_layers, merged
+from perijove.domain.settings import Layer, environment_layers, merged
 
 
 def layer(**values: Any) -> Layer:

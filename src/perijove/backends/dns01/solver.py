@@ -15,9 +15,9 @@ from perijove.backends.dns01.visible import LIMIT, Visibility
 from perijove.backends.dns01.zones import Zones, challenge_name
 from perijove.domain.certificate_failures import NO_CHALLENGE
 from perijove.domain.certificate_ports import Solver
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import ChallengeAnswer, is_address
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.settings import CertificatesSettings
 
 HOOK = "hook:"
 

@@ -13,8 +13,8 @@ from perijove.backends.dns01.hook import KEPT, Hook
 from perijove.backends.dns01.solver import dns_solver
 from perijove.backends.dns01.zones import challenge_name
 from perijove.domain.certificate_failures import DNS_HOOK_FAILED
+from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.failures import BAD_SETTINGS, Fail, Failure
-from perijove.domain.settings import CertificatesSettings
 
 NAME = challenge_name("binder.example.org")
 
