@@ -17,11 +17,12 @@ from perijove.backends.git import GitRepositories
 from perijove.domain.failures import BAD_TREE, Failure, Owner, Retry
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
+from tests.attack.hostile_packs import doubled
 from tests.attack.hostile_trees import bomb, nested, on_main, stored, tree
-from tests.e2e.git.asking import at, brought, failure_of, with_submodule
+from tests.e2e.git.asking import at, brought, can_unshare, failure_of, with_submodule
 from tests.fakes.git_server import Author, Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+pytestmark = pytest.mark.e2e
 MIB = 1024**2
 FILES = (
     b".", b"..", b".git", b".GIT", b"git~1", b"GIT~1", b".git ", b".git...", b".git::$INDEX_ALLOCATION",
@@ -155,3 +156,42 @@ async def test_a_tree_that_is_none_is_the_authors(
 ) -> None:
     on_main(author, stored(author, "tree", content))
     assert_the_authors(await failure_of(repositories, at(server.url("r.git"))), "resolve.bad-tree", state)
+
+
+# Packs that grow as they are read
+
+
+async def test_a_pack_that_takes_memory_without_end_is_refused_at_the_limit(
+    author: Author, server: Server, state: State, confined: ConfinedCalls, home: Path
+) -> None:
+    doubled(author, 4)
+    small = GitRepositories(state, RepositoriesSettings(memory=96 * MIB), True, confined)
+    failure = await failure_of(small, at(server.url("r.git")))
+    assert_the_authors(failure, "resolve.too-large", state)
+    assert "repositories.memory" in failure.cause
+
+
+async def test_a_blob_that_unpacks_without_end_is_refused_before_it_is_written(
+    author: Author, server: Server, state: State, confined: ConfinedCalls, home: Path
+) -> None:
+    on_main(author, tree(author, ("100644", b"zeros", stored(author, "blob", bytes(64 * MIB)))))
+    small = GitRepositories(state, RepositoriesSettings(max_size=32 * MIB), True, confined)
+    assert_the_authors(await failure_of(small, at(server.url("r.git"))), "resolve.too-large", state)
+
+
+# Names that nobody answers for
+
+
+@pytest.mark.skipif(not can_unshare(), reason="no namespaces can be made here, or ip is not installed")
+def test_a_name_server_that_never_answers_holds_up_nobody_else() -> None:
+    script = Path(__file__).parent / "dead_names.py"
+    setup = f'ip link set lo up && exec "{sys.executable}" "{script}"'
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        ["unshare", "-Urnm", "sh", "-c", setup], env=environ, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["mirrored"] == "fetched"
+    assert told["waiting"] == len(told["slow"]) == 12
+    assert set(told["slow"]) == {"resolve.host-unreachable"}

@@ -6,7 +6,11 @@ service, by whatever notation: an IPv6 address that carries an IPv4 one is judge
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+import sys
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 _NAT64 = ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
@@ -36,6 +40,9 @@ _SITES = tuple(
         "fe80::/10",
     )
 )
+
+WIDEST = {4: 8, 6: 32}
+"""Prefix lengths of the widest networks that a machine is taken to be on."""
 
 
 def why_not(address: str) -> str:
@@ -72,3 +79,21 @@ def carried(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | N
     if address in _NAT64 or address in _TRANSLATED:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None if address.teredo is not None or address in _LOCAL_NAT64 else address
+
+
+def links(fourth: str, sixth: str) -> list[Network]:
+    """Networks without a gateway, from /proc/net/route and /proc/net/ipv6_route.
+
+    Wider ones than any real network are a tunnel's way to everywhere, as a default route is.
+    """
+    networks: list[Network] = []
+    for line in fourth.splitlines()[1:]:
+        _, destination, gateway, _, _, _, _, mask, *_ = line.split()
+        if int(gateway, 16) == 0:
+            network, bits = (int.from_bytes(bytes.fromhex(text), sys.byteorder) for text in (destination, mask))
+            networks.append(IPv4Network((network, bits.bit_count())))
+    for line in sixth.splitlines():
+        destination, length, _, _, gateway, *_ = line.split()
+        if int(gateway, 16) == 0:
+            networks.append(IPv6Network((int(destination, 16), int(length, 16))))
+    return [network for network in networks if network.prefixlen >= WIDEST[network.version]]

@@ -1,13 +1,15 @@
-"""Run in a network namespace where 9.9.9.9 is this machine: what does a gate for public hosts only let through?"""
+"""Run in a network namespace of its own, with a public host beyond it: what does a gate for such let through?"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +21,10 @@ from perijove.domain.state import State
 from perijove.launching.resolve.address import from_launch_path
 from tests.fakes.git_server import Server, serving
 
-HOST = "9.9.9.9"
+HOST, OWN = "9.9.9.9", "8.8.4.4"
+"""Public addresses: the server's, and one of the machine that fetches."""
+CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 async def tried(repositories: GitRepositories, url: str) -> str:
@@ -44,6 +49,7 @@ async def told(server: Server, repositories: GitRepositories) -> None:
     server.away = f"http://127.0.0.1:{server.port}/plain"
     for manner in ("plain", "elsewhere", "away"):
         print(f"{manner}: {await tried(repositories, server.url('r.git', manner, HOST))}")
+    print(f"own: {await tried(repositories, server.url('r.git', host=OWN))}")
     print(f"submodule: {await tried(repositories, server.url('outer.git', host=HOST))}")
     await lfs(server, repositories)
 
@@ -60,13 +66,41 @@ async def lfs(server: Server, repositories: GitRepositories) -> None:
         print(f"{name}: {await tried(repositories, server.url(f'{name.split()[-1]}.git', host=HOST))}")
 
 
+def ip(*args: str) -> None:
+    """Change the network of this thread's namespace."""
+    subprocess.run(["ip", *args], check=True)
+
+
+def beyond(root: Path, ends: ExitStack) -> Server:
+    """A server at HOST in a namespace of its own, to which a router's address leads."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    _LIBC.unshare(CLONE_NEWNET)
+    there = os.open("/proc/self/ns/net", os.O_RDONLY)
+    ip("link", "set", "lo", "up")
+    ip("addr", "add", f"{HOST}/32", "dev", "lo")
+    _LIBC.setns(here, CLONE_NEWNET)
+    ip("link", "add", "near", "type", "veth", "peer", "name", "far", "netns", f"/proc/{os.getpid()}/fd/{there}")
+    ip("addr", "add", f"{OWN}/32", "dev", "lo")
+    ip("addr", "add", "192.0.2.1/30", "dev", "near")
+    ip("link", "set", "near", "up")
+    ip("route", "add", "default", "via", "192.0.2.2")
+    _LIBC.setns(there, CLONE_NEWNET)
+    ip("addr", "add", "192.0.2.2/30", "dev", "far")
+    ip("link", "set", "far", "up")
+    server = ends.enter_context(serving(root / "server", "0.0.0.0"))
+    _LIBC.setns(here, CLONE_NEWNET)
+    return server
+
+
 def main() -> None:
-    """Serve on all addresses of this namespace."""
+    """Serve in one namespace, fetch from the other."""
     root = Path(tempfile.mkdtemp(prefix="git-gate-"))
     os.environ["HOME"] = str(root)
     state = State(root / "state")
     state.checkouts.mkdir(parents=True)
-    with serving(root / "server", "0.0.0.0") as server, closing(ConfinedCalls()) as confined:
+    with ExitStack() as ends:
+        server = beyond(root, ends)
+        confined = ends.enter_context(closing(ConfinedCalls()))
         asyncio.run(told(server, GitRepositories(state, RepositoriesSettings(), False, confined)))
     shutil.rmtree(root)
 

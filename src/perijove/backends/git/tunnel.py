@@ -11,9 +11,11 @@ import struct
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 
 from perijove.domain.failures import FORBIDDEN_ADDRESS, HOST_UNREACHABLE, Evidence, Fail, Failure
-from perijove.domain.reach import why_not
+from perijove.domain.reach import carried, why_not
+from perijove.nearby import near
 
 _CONNECT_LIMIT = 15.0
 _LOOKUP_LIMIT = 10.0
@@ -35,9 +37,15 @@ async def addresses(host: str, port: int, *, unknown: bool = False) -> tuple[str
         saw = f"{host}: {error or f'no answer within {_LOOKUP_LIMIT:g} seconds'}"
         raise Fail(HOST_UNREACHABLE(cause, Evidence("name resolution", saw))) from error
     for address in found:
-        if why := why_not(address):
+        if why := why_not(address) or _nearness(address):
             raise Fail(FORBIDDEN_ADDRESS(f"{host} is not a public host", Evidence(host, f"{address} ({why})")))
     return found
+
+
+def _nearness(address: str) -> str:
+    judged = ip_address(address.partition("%")[0])
+    own = any(near(one) for one in (judged, carried(judged)) if one is not None)
+    return "of this machine or its network" if own else ""
 
 
 async def _looked_up(host: str, port: int) -> tuple[str, ...]:
@@ -161,12 +169,12 @@ def _reply(status: int) -> bytes:
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def _joined(near: Ends, far: Ends) -> None:
+async def _joined(ours: Ends, far: Ends) -> None:
     """Carry bytes both ways until both have ended."""
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_carried(near[0], far[1]), name="git's tunnel, outward")
-            group.create_task(_carried(far[0], near[1]), name="git's tunnel, inward")
+            group.create_task(_carried(ours[0], far[1]), name="git's tunnel, outward")
+            group.create_task(_carried(far[0], ours[1]), name="git's tunnel, inward")
     except* OSError:
         pass
     finally:

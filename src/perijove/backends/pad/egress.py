@@ -13,13 +13,13 @@ import json
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from perijove.backends.pad import egress_rights
 from perijove.backends.pad.egress_names import Names
-from perijove.backends.pad.egress_rule import Address, Network, Rule, judge, links
+from perijove.backends.pad.egress_rule import Rule, judge
 from perijove.backends.pad.spawning import readable
+from perijove.nearby import near
 
 HEAD = 64 * 1024
 HEAD_LIMIT = 30.0
@@ -43,24 +43,6 @@ class Refused(Exception):
     def __init__(self, status: str, text: str) -> None:
         super().__init__(text)
         self.status, self.text = status, text
-
-
-def near(address: Address) -> bool:
-    """Whether it is one of this host's own addresses or in a network this host is directly on."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(address), 9))  # sends nothing; the kernel picks the address we would come from
-        except OSError:
-            return False
-        own = probe.getsockname()[0].partition("%")[0]
-    return own == str(address) or any(address in network for network in _links())
-
-
-def _links() -> list[Network]:
-    """Networks that this host reaches without a gateway, from the kernel's tables of routes."""
-    fourth, sixth = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
-    return links(fourth.read_text(), sixth.read_text() if sixth.exists() else "")
 
 
 class Door:

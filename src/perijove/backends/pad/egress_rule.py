@@ -6,36 +6,13 @@ What the operator allows beside it (`host:port`, `address/prefix:port`) override
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
-from perijove.domain.reach import carried, why_not
+from perijove.domain.reach import Address, carried, why_not
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 WEB = (80, 443)
-WIDEST = {4: 8, 6: 32}
-"""Prefix lengths of the widest networks that a machine is taken to be on."""
-
-
-def links(fourth: str, sixth: str) -> list[Network]:
-    """Networks without a gateway, from /proc/net/route and /proc/net/ipv6_route.
-
-    Wider ones than any real network are a tunnel's way to everywhere, as a default route is.
-    """
-    networks: list[Network] = []
-    for line in fourth.splitlines()[1:]:
-        _, destination, gateway, _, _, _, _, mask, *_ = line.split()
-        if int(gateway, 16) == 0:
-            network, bits = (int.from_bytes(bytes.fromhex(text), sys.byteorder) for text in (destination, mask))
-            networks.append(IPv4Network((network, bits.bit_count())))
-    for line in sixth.splitlines():
-        destination, length, _, _, gateway, *_ = line.split()
-        if int(gateway, 16) == 0:
-            networks.append(IPv6Network((int(destination, 16), int(length, 16))))
-    return [network for network in networks if network.prefixlen >= WIDEST[network.version]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perijove.backends.pad.egress_rule import Address, Rule, judge, links
+from perijove.backends.pad.egress_rule import Rule, judge
+from perijove.domain.reach import Address, links
 
 PUBLIC = Rule(public=True, allowed=())
 OWN = "8.8.4.4"
