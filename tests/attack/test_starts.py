@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from perijove.backends.pad import cgroups
-from perijove.backends.pad.footing import mark
 from perijove.domain.state import State
 from tests.e2e.service import Service, running
 from tests.fakes.crowd import Launched, burning, crowd
@@ -125,18 +124,6 @@ def test_a_server_that_hangs_is_told_in_its_own_time_on_a_busy_machine_too(
     assert [event["failure"]["kind"] for event in told if event["is"] == "Failed"] == ["start.server-hangs"]
     hung = next(event["at"] for event in told if event["is"] == "Logged" and "waiting" in event["line"])
     assert told[-1]["at"] - hung < STALL + 5
-
-
-def test_a_server_that_is_given_a_sliver_of_a_processor_neither_hangs_nor_is_too_slow(state: State) -> None:
-    """It takes far longer than both limits, and waits for its turn nearly all the time."""
-    limits = {"SESSION_CPUS": "0.03", "SESSION_STALL_TIMEOUT": "0.3", "SESSION_START_TIMEOUT": "8"}
-    for service in running(state, **limits):
-        if not any(Path("/sys/fs/cgroup").glob(f"**/perijove-{mark(state)}/cpu.*")):
-            pytest.skip("nothing holds a session to its share of the processors here")
-        launched = crowd(service, HELLO, count=1, at_once=1)[0]
-        assert launched.failures == []
-        started, ready = launched.told("SessionStarted")[0]["at"], launched.told("Ready")[0]["at"]
-        assert ready - started > 8
 
 
 @pytest.mark.long
