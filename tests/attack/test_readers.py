@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -30,3 +32,15 @@ async def confined(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ConfinedCal
 async def test_a_reader_is_linear_and_makes_no_mistake(confined: ConfinedCalls, name: str) -> None:
     bounds = replace(READING, cpu=90, seconds=110, memory=1024 * MIB)
     assert await confined.call(readers.tried, name, LIMIT, bounds=bounds) == ()
+
+
+async def test_drawn_texts_are_read_or_refused(
+    confined: ConfinedCalls, chance: random.Random, attack_seconds: float
+) -> None:
+    """Half of the fuzz run, on both processors; a failure says the text."""
+    seconds = attack_seconds / 2
+    bounds = replace(READING, cpu=int(seconds) + 30, seconds=6 * seconds + 60, memory=1024 * MIB)
+    seeds = [chance.randrange(2**32) for _ in range(2)]
+    ended = await asyncio.gather(*(confined.call(readers.fuzzed, seed, seconds, bounds=bounds) for seed in seeds))
+    assert [bad for _, found in ended for bad in found] == []
+    assert all(count > 100 for count, _ in ended)

@@ -5,6 +5,7 @@ Run in a confined process: what takes more than a line's or a file's length is s
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from perijove.backends.pad import asking, egress
 from perijove.domain import failures
 from perijove.domain.failures import BUG, Fail
 from perijove.launching.build.detect import detect
+from perijove.launching.build.requirements import lines
 from perijove.launching.resolve import giturl, refs
 from perijove.launching.resolve.address import from_launch_path
 from perijove.launching.resolve.pasted import pasted
@@ -38,7 +40,7 @@ def _advertised(text: str) -> object:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "requirements.txt": _file("requirements.txt"),
+    "requirements.txt": lambda text: list(lines("requirements.txt", text)),
     "runtime.txt": _file("runtime.txt"),
     ".python-version": _file(".python-version"),
     "pyproject.toml": _file("pyproject.toml"),
@@ -100,19 +102,70 @@ def texts() -> Iterator[tuple[str, str]]:
     yield "an answer", '{"last_activity":"' + "9" * NESTED + '"}'
 
 
+SAMPLES = (
+    "six==1.16.0 \\\n    --hash=sha256:" + "0" * 64 + "\n-e git+https://example.org/r.git@main#egg=r\n-r more.txt\n",
+    "requests[socks,security] >= 2.8.1, == 2.8.* ; python_version < '3.8'\n./local[dev]\nname @ file:///x.whl\n",
+    "[project]\nname = 'x'\nrequires-python = '>=3.10,<4'\ndependencies = ['a', 'b>1']\ndynamic = ['version']\n",
+    "python-3.12.1-2024-01-01",
+    "cpython@3.12\n# comment\n",
+    f"{'a' * 40}\tHEAD\nref: refs/heads/main\tHEAD\n{'b' * 40}\trefs/tags/v1\n{'c' * 40}\trefs/tags/v1^{{}}\n",
+    "fatal: repository 'https://example.org/r.git/' not found\nerror: RPC failed; HTTP 503 curl 22\n",
+    "  × No solution found when resolving dependencies:\n  ╰─▶ Because a==1 depends on b<2 and you require b==3, we can"
+    " conclude that your requirements are unsatisfiable.\n",
+    "ERROR: No matching distribution found for nope==9\n",
+    "https://github.com/octo/hello/blob/main/a%20b.ipynb?x=1#y",
+    "gh/octo/hello/HEAD",
+    "gl/group%2Fsub%2Fproject/v1.0",
+    "git/https%3A%2F%2Fexample.org%2Fr.git/main",
+    "git@example.org:octo/hello.git@main",
+    "lab/tree/../x?y=1",
+    "GET http://user@example.org:80/x?y HTTP/1.1\r\nHost: example.org",
+    "CONNECT [2001:db8::1]:443 HTTP/1.1",
+    '{"last_activity":"2026-01-01T00:00:00Z","connections":1,"kernels":2}',
+)
+"""What each of them reads when all is well."""
+
+
+def drawn(chance: random.Random) -> str:
+    """A sample with parts of it, or of another, left out, doubled or replaced."""
+    text = chance.choice(SAMPLES)
+    for _ in range(chance.randint(1, 8)):
+        at, to = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
+        match chance.randrange(4):
+            case 0:
+                text = text[:at] + text[to:]
+            case 1:
+                text = text[:to] + text[at:to] * chance.randint(1, 30) + text[to:]
+            case 2:
+                text = text[:at] + chance.choice(ALPHABET) * chance.choice((1, 1, 3, 300)) + text[at:]
+            case _:
+                text = text[:at] + chance.choice(SAMPLES) + text[to:]
+    return text[:20_000]
+
+
+def fuzzed(seed: int, seconds: float) -> tuple[int, tuple[Bad, ...]]:
+    """How many drawn texts each reader was given in so much processor time, and those that it did not cope with."""
+    chance, count, found = random.Random(seed), 0, list[Bad]()
+    began = time.process_time()
+    while time.process_time() - began < seconds and not found:
+        text, count = drawn(chance), count + 1
+        found += [bad for name in READERS if (bad := _tried(name, f"{name}: {text!r}", text, 1.0))]
+    return count, tuple(found)
+
+
 def tried(name: str, limit: float) -> tuple[Bad, ...]:
     """The texts for which a reader takes more than `limit` seconds of processor time, or makes a mistake."""
-    found = []
-    for described, text in texts():
-        began, error = time.process_time(), ""
-        try:
-            READERS[name](text)
-        except EXPECTED as expected:
-            if failures.of(expected).kind is BUG and isinstance(expected, Fail):
-                error = str(expected)
-        except Exception as mistake:  # noqa: BLE001 - the kind that is looked for
-            error = f"{type(mistake).__name__}: {str(mistake)[:200]}"
-        took = time.process_time() - began
-        if took > limit or error:
-            found.append(Bad(described, took, error))
-    return tuple(found)
+    return tuple(bad for described, text in texts() if (bad := _tried(name, described, text, limit)))
+
+
+def _tried(name: str, described: str, text: str, limit: float) -> Bad | None:
+    began, error = time.process_time(), ""
+    try:
+        READERS[name](text)
+    except EXPECTED as expected:
+        if isinstance(expected, Fail) and failures.of(expected).kind is BUG:
+            error = str(expected)
+    except Exception as mistake:  # noqa: BLE001 - the kind that is looked for
+        error = f"{type(mistake).__name__}: {str(mistake)[:200]}"
+    took = time.process_time() - began
+    return Bad(described, took, error) if took > limit or error else None

@@ -15,7 +15,7 @@ SCHEMES = ("https", "http", "ssh", "git")
 LONGEST = 2000
 """Characters of a link; browsers and servers cut longer ones."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _SECRET = re.compile(r"(?i)(https?://|://(?=[^/@\s]*:))[^/@\s]+@")
 _SCP = re.compile(r"(?P<user>[\w.-]+)@(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\]):(?P<path>[^:].*)", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9_]([\w.-]*[\w.])?|[0-9A-Fa-f:.]+", re.ASCII)
@@ -59,7 +59,7 @@ def checked_url(text: str) -> str:
     url = checked_text(text)
     if "://" not in url and (scp := _SCP.fullmatch(url)):
         url = f"ssh://{scp['user']}@{scp['host']}/{scp['path'].lstrip('/')}"
-    parts, port = _split(url)
+    parts, port = split(url)
     if parts.scheme not in SCHEMES:
         cause = (
             f"git may not use {parts.scheme or 'a path'}" if "://" in url or "::" in url else "it is not a web address"
@@ -75,7 +75,8 @@ def checked_url(text: str) -> str:
     return url.rstrip("/")
 
 
-def _split(url: str) -> tuple[SplitResult, int | None]:
+def split(url: str) -> tuple[SplitResult, int | None]:
+    """The parts of an address, and its port. Raises Fail: `resolve.bad-link`."""
     try:
         parts = urlsplit(url)
         return parts, parts.port

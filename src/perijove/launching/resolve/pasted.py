@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 
 from perijove.domain.nouns import RepoAddress
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path, from_place
-from perijove.launching.resolve.giturl import bad, checked_text, checked_url
+from perijove.launching.resolve.giturl import bad, checked_text, checked_url, split
 from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
 
 _LAUNCH_PATH = re.compile(r"(?:^|/)v2/(?P<path>[^/]+/.+)")
@@ -44,7 +44,7 @@ def pasted(text: str) -> Link:
 def _as_launch_link(text: str) -> Link | None:
     """`gh/owner/repo/ref`, `/v2/gh/…` or `https://binder/v2/gh/…?labpath=…`."""
     place, _, query = text.partition("#")[0].partition("?")
-    path = urlsplit(place).path if "://" in place else place
+    path = split(place)[0].path if "://" in place else place
     if "://" in place and not place.lower().startswith(("http://", "https://")):
         return None
     if match := _LAUNCH_PATH.search(path):
@@ -56,7 +56,7 @@ def _as_launch_link(text: str) -> Link | None:
 
 
 def _from_web_address(text: str) -> Link:
-    parts = urlsplit(text)
+    parts, _ = split(text)
     host = (parts.hostname or "").removeprefix("www.")
     if host in _PAGE_HOSTS and "@" not in parts.netloc:
         segments = [segment for segment in parts.path.split("/") if segment]

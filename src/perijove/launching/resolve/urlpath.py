@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 4000
 # What JavaScript's encodeURI leaves alone in a path; the incumbent's pages write paths with it.
 _PLAIN = ";,/:@&=+$-_.!~*'()"
