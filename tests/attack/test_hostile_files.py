@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -31,11 +30,8 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    root = tmp_path_factory.mktemp("hostile-files")
-    for folder in (root, *root.parents[:2]):
-        folder.chmod(0o711)
-    yield from running(State(root))
+def service(module_state: State) -> Iterator[Service]:
+    yield from running(module_state)
 
 
 class Watch:
@@ -66,7 +62,6 @@ class Watch:
 def test_it_is_the_authors_and_nobody_waits(service: Service, tmp_path: Path, name: str) -> None:
     for file, text in FILES[name].items():
         (tmp_path / file).write_text(text, "utf-8", "surrogateescape")
-    subprocess.run(["chmod", "-R", "a+rX", tmp_path], check=True)
     with Watch(service.url) as watch:
         began = time.monotonic()
         failed = service.launch(str(tmp_path), fails=True)[-1]["event"]["failure"]
