@@ -26,6 +26,8 @@ from perijove.launching.resolve.urlpath import relative_urlpath
 LONG = 1_000_000
 NESTED = 100_000
 LINES = 5_000
+KEPT = 200_000
+"""Characters of uv's and pip's words that are read."""
 ALPHABET = "aA1 \t\r\n\0\x1b[](){}<>\"'`\\#-._/@:;=,~!|&*?%$^+é\u0663\u2028\u202e\ud800😀"
 """A character of every class that a reader tells apart."""
 
@@ -39,6 +41,12 @@ def _advertised(text: str) -> object:
     return refs.choose(advertised, "main"), refs.choose(advertised, "abcd"), refs.choose(advertised, "x" * 200)
 
 
+def _git_said(text: str) -> object:
+    """What is made of its words: lines that were cut before."""
+    said = [plain(text.encode("utf-8", "surrogatepass"))] * 40
+    return words.meant(said), words.commit_refused(said), words.other_hash(said)
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "requirements.txt": lambda text: list(lines("requirements.txt", text)),
     "runtime.txt": _file("runtime.txt"),
@@ -46,9 +54,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "pyproject.toml": _file("pyproject.toml"),
     "requires-python": lambda text: _file("pyproject.toml")(f"[project]\nrequires-python = {text!r}"),
     "git ls-remote": _advertised,
-    "git's words": lambda text: (words.meant([text]), words.commit_refused([text]), words.other_hash([text])),
-    "a line of git's": lambda text: plain(text.encode("utf-8", "surrogatepass")),
-    "uv's words": lambda text: (complaints.failure(text.split("\n")), complaints.without_wheels([text])),
+    "git's words": _git_said,
+    "uv's words": lambda text: (complaints.failure(text[:KEPT].split("\n")), complaints.without_wheels([text[:KEPT]])),
     "pip's words": lambda text: complaints.pip_failure(1, tuple(text.split("\n"))),
     "a pasted link": pasted,
     "a launch link": from_launch_path,
