@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import pytest
 
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
+from perijove.domain.confinement import Identity
 from perijove.domain.failures import BAD_TREE, Failure, Owner, Retry
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
 from tests.attack.hostile_packs import doubled
 from tests.attack.hostile_trees import bomb, nested, on_main, stored, tree
-from tests.e2e.git.asking import at, brought, can_unshare, failure_of, with_submodule
+from tests.e2e.git.asking import at, brought, can_unshare, configure, failure_of, with_submodule
 from tests.fakes.git_server import Author, Server
 
 pytestmark = pytest.mark.e2e
@@ -195,3 +197,47 @@ def test_a_name_server_that_never_answers_holds_up_nobody_else() -> None:
     assert told["mirrored"] == "fetched"
     assert told["waiting"] == len(told["slow"]) == 12
     assert set(told["slow"]) == {"resolve.host-unreachable"}
+
+
+# What a git that was taken over can do
+
+
+PROBE = """#!/bin/sh
+id -u > {out}/uid
+for place in {store} {store}/{kept} {root}/control {home}; do
+  touch "$place/mine" 2> /dev/null && echo "$place" >> {out}/reached
+done
+ls {store} {root}/control {home} > {out}/listed 2> /dev/null
+env | grep -c -e SSH_AUTH_SOCK -e TOKEN > {out}/secrets
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a service of root's has another uid to give")
+async def test_what_git_runs_is_not_root_and_writes_nothing_of_the_store(
+    author: Author,
+    server: Server,
+    state: State,
+    confined: ConfinedCalls,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked through `core.gitProxy`, which git runs as itself: whoever takes git over can do what this can."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    monkeypatch.setenv("A_TOKEN", "secret")
+    author.commit({"n": "1"})
+    repositories = GitRepositories(state, RepositoriesSettings(), True, confined)
+    checkout, _ = await brought(repositories, at(server.url("r.git")))
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place)
+        out.chmod(0o777)
+        told = {"out": out, "store": state.checkouts, "kept": checkout.path.name, "root": state.root, "home": home}
+        (out / "probe").write_text(PROBE.format(**told))
+        (out / "probe").chmod(0o755)
+        configure(home, f"[core]\n\tgitProxy = {out}/probe\n")
+        await failure_of(repositories, at("git://git.example.org/r.git"))
+        assert int((out / "uid").read_text()) == confined.uids[Identity.FETCHER]
+        assert not (out / "reached").exists()
+        assert (out / "listed").read_text() == ""
+        assert (out / "secrets").read_text().strip() == "0"
+    assert {path.lstat().st_uid for path in (checkout.path, *checkout.path.rglob("*"))} == {0}
+    assert not [path for path in checkout.path.rglob("*") if path.name == "mine"]
