@@ -109,7 +109,7 @@ class BuildSettings:
     """How long an environment is used again whose requirements name what may change: a branch, an address without a
     hash, another index. Then it is built anew; 0: never."""
     keep_free: Size = 5 * 1024**3
-    """`perijove clean` removes least recently used environments until so much disk is free."""
+    """Least recently used environments are removed until so much disk is free, every hour and by `perijove clean`."""
     pythons: tuple[str, ...] = ()
     """Further interpreters, by absolute path, beside those found on this machine."""
 

@@ -214,3 +214,18 @@ def test_the_folders_of_another_master_are_left_alone(place: Path, uid: int) -> 
         failure = refused(state)
     assert "uid 4000" in failure.cause
     assert not list(state.store.iterdir())
+
+
+def test_a_log_that_grew_too_long_begins_anew_under_its_writer(state: State) -> None:
+    log, short = state.logs / "caddy.log", state.logs / "pad.log"
+    short.write_text("pad\n")
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"x" * (statedir.LOG_LIMIT + 1))
+        statedir.bound_logs(state)
+        writer.write(b"and on\n")
+    assert log.read_bytes() == b"and on\n"
+    assert (state.logs / "caddy.log.1").stat().st_size == statedir.LOG_LIMIT + 1
+    assert sorted(path.name for path in state.logs.iterdir()) == ["caddy.log", "caddy.log.1", "pad.log"]
+    statedir.bound_logs(state)
+    assert log.read_bytes() == b"and on\n"
+    assert short.read_text() == "pad\n"

@@ -44,7 +44,10 @@ def test_packages_that_nobody_uses_leave_the_cache_with_their_last_environment(t
     installed(environments / "a", alone, shared)
     installed(environments / "b", shared)
     store.remove(environments, "a")
+    (tmp_path / "cache" / "simple-v15" / "pypi").mkdir(parents=True)
+    (tmp_path / "cache" / "wheels-v5" / "pypi").mkdir(parents=True)
     store.drop_unused(tmp_path / "cache")
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["archive-v0", "wheels-v5"]
     assert not alone.exists()
     assert shared.exists()
     assert [found.key for found in store.stored(environments)] == ["b"]

@@ -1,0 +1,77 @@
+"""Everything that grows is kept within its bounds, by itself and when it is asked for; what is in use stays."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+from perijove.domain.events import Ready
+from perijove.domain.nouns import Room, StoredEnvironment
+from perijove.launching.housekeeping import EVERY, FIRST, Housekeeping
+from perijove.retention import Retention
+from tests.fakes.world import FakeEnvironments, FakeSessions
+from tests.ways.conftest import World
+
+SHORT = Room(8 * 1024**3, 2 * 1024**3, 1_000_000, 8)
+"""More than launches need, less than build.keep_free."""
+
+
+class Full(FakeEnvironments):
+    """There are more environments than the sessions'."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tidied, self.gone = 0, list[str]()
+
+    async def stored(self) -> list[StoredEnvironment]:
+        others = [
+            StoredEnvironment(key, "3.12.1", "x", 1000, 1.0, 1.0) for key in ("old", "older") if key not in self.gone
+        ]
+        return [*await super().stored(), *others]
+
+    async def remove(self, key: str) -> None:
+        self.gone.append(key)
+        await super().remove(key)
+
+    async def tidy(self) -> None:
+        self.tidied += 1
+
+
+def kept(world: World, logs: list[str], *, fails: bool = False) -> Housekeeping:
+    def bound_logs() -> None:
+        logs.append("bounded")
+        if fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    retention = Retention(world.journal, world.clock, lambda: world.settings.journal, lambda _: False)
+    return Housekeeping(
+        world.launches, world.sessions, world.sandboxes, world.repositories, world.environments, retention, world.clock,
+        lambda: world.settings, bound_logs,
+    )  # fmt: skip
+
+
+async def test_what_nobody_uses_goes_while_the_disk_is_short_and_what_runs_stays(world: World) -> None:
+    environments = world.environments = Full()
+    world.sandboxes = FakeSessions(SHORT)
+    logs: list[str] = []
+    async with world.up():
+        assert isinstance((await world.launched())[-1], Ready)
+        would = await kept(world, logs).clean(dry_run=True)
+        assert [one.key for one in would.environments] == ["old", "older"]
+        assert (environments.gone, environments.tidied, logs) == ([], 0, [])
+        done = await kept(world, logs).clean()
+        assert [one.key for one in done.environments] == environments.gone == ["old", "older"]
+        assert (environments.tidied, logs) == (1, ["bounded"])
+        assert len(environments.built) == 1, "that of the session"
+
+
+async def test_it_is_done_hour_by_hour_whatever_went_wrong_the_last_time(world: World) -> None:
+    logs: list[str] = []
+    async with world.up():
+        running = asyncio.create_task(kept(world, logs, fails=True).run())
+        await world.until(lambda: len(logs) >= 3)
+        assert not running.done()
+        running.cancel()
+        await asyncio.wait([running])
+    slept = [seconds for seconds in world.clock.slept if seconds >= FIRST]
+    assert slept[:3] == [FIRST, EVERY, EVERY]
