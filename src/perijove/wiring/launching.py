@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
-from perijove.backends.git import GitRepositories
+from perijove.backends.git import GitRepositories, fetching
 from perijove.backends.pad.client import Pad
 from perijove.domain.keys import Keys
 from perijove.domain.listening import loopback_only
@@ -52,7 +52,7 @@ def joined(
 ) -> LaunchParts:
     """All objects, each given what it needs. `certified`: names for which a certificate is shown."""
     now = settings()
-    confined = ConfinedCalls()
+    confined = ConfinedCalls((fetching.__name__,))
     confined.let_through(state.checkouts)
     pad = Pad(state, now.session.isolation)
     repositories = GitRepositories(state, now.repositories, _private(now), confined)

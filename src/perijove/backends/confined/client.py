@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,9 +37,10 @@ CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.S
 
 
 class ConfinedCalls:
-    """The port Confined."""
+    """The port Confined. `preload`: modules whose first call shall not wait for their import."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._preload = preload
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._room = {identity: asyncio.Semaphore(count) for identity, count in AT_ONCE.items()}
@@ -83,6 +84,7 @@ class ConfinedCalls:
                     f"{theirs.fileno()}",
                     told,
                     f"{self.gid}",
+                    *self._preload,
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

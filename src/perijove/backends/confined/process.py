@@ -158,6 +158,8 @@ def main() -> int:
     os.umask(0o022)
     for codec in CODECS:
         codecs.lookup(codec)
+    for module in sys.argv[4:]:
+        import_module(module)
     gc.collect()
     gc.freeze()
     Process(control, uids, int(sys.argv[3])).serve()
