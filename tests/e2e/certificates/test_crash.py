@@ -23,7 +23,7 @@ from perijove.backends.caddy import Caddy
 from perijove.cli.client import Client
 from perijove.domain.failures import DISK_FULL
 from perijove.domain.state import State
-from tests.e2e.certified import CertifiedWorld, certified_world
+from tests.e2e.certified import ADDRESS, CertifiedWorld, certified_world
 from tests.e2e.service import Service, until
 from tests.fakes.acme_proxy import Answer, Exchange, Proxy, running_proxy
 from tests.fakes.pebble import needs_pebble
@@ -201,6 +201,23 @@ def test_an_answer_that_never_arrives_costs_no_order_and_no_account(
     assert scene.count(ACCOUNTS) <= accounts
     assert before.items() <= account_files(service.state).items()
     assert_tidy(service.state, host)
+
+
+def test_an_order_for_several_names_that_kill_9_cuts_off_goes_on(scene: Scene) -> None:
+    names = ("k1.example", "k2.example", "k3.example")
+    service = scene.service(names[0])
+    for name in names:
+        scene.world.dns.set(name, "A", ADDRESS)
+    del service.settings["SERVICE_HOSTS"]
+    service.settings["SERVICE_SESSION_HOSTS"] = ",".join(names)
+    killed_while(scene, service, scene.hold("/finalize-order/"))
+
+    service.up()
+    assert scene.told(f"{names[0]}-1")[-1] == "Certified"
+    assert_served(scene, service, names[0])
+    assert len({scene.world.has(name).serial_number for name in names}) == 1
+    assert scene.count(ORDERS) == 1
+    assert not list(service.state.caddy.rglob("k?.example.json")), "answers for all of them are taken down"
 
 
 def test_an_account_whose_url_never_arrived_is_found_again_by_its_key(scene: Scene) -> None:
