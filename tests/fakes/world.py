@@ -58,11 +58,13 @@ class FakeRepositories:
     fails: list[Failure] = field(default_factory=list)
     fetch_fails: list[Failure] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    private: bool = False
+    """Whether the operator's credentials open them."""
 
     async def resolve(self, address: RepoAddress) -> ResolvedRepo:
         if self.fails:
             raise Fail(self.fails.pop(0))
-        return ResolvedRepo(address, COMMIT, "refs/heads/main")
+        return ResolvedRepo(address, COMMIT, "refs/heads/main", self.private)
 
     async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
         tell("fetching")

@@ -70,7 +70,7 @@ class Admin:
             link = pasted(str(asked.get("link", "")))
             address, urlpath = link.address, link.urlpath
         number = self.launches.begin(address, "local")
-        return _json({"number": number, "page": f"{self.url()}launch/{number}", "urlpath": urlpath})
+        return _json({"number": number, "urlpath": urlpath})
 
     async def list_launches(self, request: Request) -> Response:
         return await self._list(request, self._launch_rows)

@@ -28,6 +28,7 @@ HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""
 PICTURE = {"Cache-Control": "public, max-age=86400", "Cross-Origin-Resource-Policy": "cross-origin"}
 """READMEs anywhere show them."""
+OURS = version("perijove")
 SPOKEN = "0.2.0"
 """The version of the incumbent whose protocol this is."""
 
@@ -102,8 +103,7 @@ class Binder:
 
     async def versions(self, request: Request) -> Response:
         """What runs here, for anybody."""
-        ours = version("perijove")
-        told = {"binderhub": f"{SPOKEN}+perijove.{ours}", "perijove": ours, "builder_info": {"perijove": ours}}
+        told = {"binderhub": f"{SPOKEN}+perijove.{OURS}", "perijove": OURS, "builder_info": {"perijove": OURS}}
         allowed = {} if self.public.settings().service.cors_allow_origin else {"Access-Control-Allow-Origin": "*"}
         return JSONResponse(told, headers=allowed)
 

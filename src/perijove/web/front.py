@@ -22,6 +22,7 @@ from perijove.log import log
 from perijove.web.answers import Form, refused
 from perijove.web.binder import Binder
 from perijove.web.challenge import PATH, Challenge
+from perijove.web.fair_queue import FairQueue
 from perijove.web.guard import Guard
 from perijove.web.headers import EdgeHeaders
 from perijove.web.pages import Pages
@@ -93,7 +94,10 @@ def application(public: Public, served: Sequence[Row]) -> Starlette:
 
     app = Starlette(
         routes=[_route(row, public) for row in served],
-        middleware=[Middleware(EdgeHeaders, cors=lambda: public.settings().service.cors_allow_origin)],
+        middleware=[
+            Middleware(FairQueue),
+            Middleware(EdgeHeaders, cors=lambda: public.settings().service.cors_allow_origin),
+        ],
         exception_handlers={HTTPException: no_such_page},
     )
     app.router.redirect_slashes = False

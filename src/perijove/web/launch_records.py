@@ -58,8 +58,8 @@ def session_record(journal: Journal, name: SessionName) -> SessionRecord | None:
 
 def log_open(settings: Settings, launch: Launch) -> bool:
     """Whether anybody may read a launch's log and names: never of what is not known to be public."""
-    public = launch.repo is not None and launch.repo.address.provider != "local"
-    return settings.service.open_logs and public
+    repo = launch.repo
+    return settings.service.open_logs and repo is not None and not repo.private and repo.address.provider != "local"
 
 
 def outline(launch: Launch) -> Launch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -25,6 +26,9 @@ from perijove.log import log
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.wiring.given import Given, Layered, SystemClock
+
+OPEN_FILES = 8192
+"""Every reader of a launch and every session's stream is one, and systems begin with 1024."""
 
 
 class Service:
@@ -72,6 +76,7 @@ class Service:
 
         Raises Fail: `platform.*` for what keeps the service from starting.
         """
+        _allow_files()
         statedir.prepare(self.state)
         lock = statedir.lock(self.state)
         self._starting = asyncio.current_task()
@@ -122,6 +127,13 @@ def _visited() -> Callable[..., AbstractAsyncContextManager[None]]:
     from perijove.wiring.visiting import visited  # noqa: PLC0415  imported late: certificates are on their way already
 
     return visited
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -200,10 +200,20 @@ async def test_the_operator_may_open_logs_of_public_repositories(web: Web) -> No
     assert (told["state"], told["session"]["state"]) == ("ready", "open")
     assert "token" not in told
     assert "192.0.2" not in str(told)
-    local = web.public.launches.begin(replace(ADDRESS, provider="local"), "local")
-    await web.world.events(local)
-    assert "owner/repo" not in await page(web, f"/launch/{local}")
-    assert (await web.get(f"/launch/{local}/log")).status_code == 403
+
+
+@pytest.mark.parametrize("why", ["a folder of the operator's", "opened by the operator's credentials", "not yet known"])
+async def test_open_logs_never_opens_what_is_not_known_to_be_public(web: Web, why: str) -> None:
+    web.world.set(service__open_logs=True)
+    web.world.repositories.private = why.startswith("opened")
+    if why.startswith("not"):
+        web.world.repositories.fails = [failures.REPO_FORBIDDEN("owner/repo asked for a password")]
+    number = web.public.launches.begin(replace(ADDRESS, provider="local" if why.startswith("a") else "gh"), "x")
+    await web.world.events(number)
+    session = web.public.launches.list(1)[0].session or "none"
+    for path in (f"/launch/{number}", f"/api/launches/{number}", f"/api/launches/{number}/events", f"/user/{session}/"):
+        assert "owner/repo" not in (await web.get(path, Accept="text/html")).text
+    assert (await web.get(f"/launch/{number}/log")).status_code == 403
 
 
 async def test_programs_bring_the_key_in_the_address(web: Web) -> None:
