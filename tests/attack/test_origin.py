@@ -263,7 +263,7 @@ async def test_without_hosts_of_their_own_sessions_share_an_origin_but_nothing_s
         assert await evil.evaluate(WORKER, scope) in ("SecurityError", "TypeError")
     cookies: list[Any] = list(await visitor.cookies())
     assert {cookie["path"] for cookie in cookies} <= {f"/user/{two.evil.name}/", f"/user/{two.victim.name}/"}
-    assert "README.md" in await evil.evaluate(READ, f"/user/{two.victim.name}/api/contents")
+    assert "README.md" in await evil.evaluate(READ, f"/user/{two.victim.name}/api/contents/README.md")
     await ours(site, visitor)
     site.service.cli("stop", two.evil.name)
     await ours(site, visitor)

@@ -175,7 +175,7 @@ async def site(state: State, browser: Browser) -> AsyncIterator[Site]:
     caddy = Caddy(state)
     plan: DataPlaneTable = table(world.settings, state, STATIC, ASSETS_VERSION)
     async with browsing(browser) as (page, complaints), world.up():
-        site = Site(state, world, sandboxes, page, f"http://{plan.http[0]}", complaints)
+        site = Site(state, world, sandboxes, page, plan.http[0].replace("127.0.0.1", "http://localhost"), complaints)
         await site.start()
         await caddy.ensure(plan)
         try:
@@ -187,7 +187,8 @@ async def site(state: State, browser: Browser) -> AsyncIterator[Site]:
 
 
 async def test_from_a_pasted_link_to_the_session(site: Site) -> None:
-    await site.goto("/")
+    await site.page.goto(site.url.replace("localhost", "127.0.0.1"))
+    assert site.page.url == f"{site.url}/"
     await site.page.get_by_label("Link to a repository").fill("https://github.com/owner/repo")
     await site.page.get_by_label("File to open").fill("index.ipynb")
     share = f"{site.url}{LINK}?urlpath=doc%2Ftree%2Findex.ipynb"
@@ -280,7 +281,7 @@ async def test_a_failure_says_why_and_what_to_do_and_can_be_tried_again(site: Si
     box = site.page.locator(".failure")
     await expect(box.get_by_role("heading", level=2)).to_have_text("The repository's host refused us")
     await expect(box).to_contain_text("GitHub asked for a password.")
-    await expect(box).to_contain_text("You can put this right. Make the repository public")
+    await expect(box).to_contain_text("You can put this right. Make it public")
     await expect(box).to_contain_text("<b>fatal</b>: could not read Username")
     await expect(site.page).to_have_title("✗ gh/owner/repo/HEAD · Perijove")
     await expect(site.page.locator(".stages .broken")).to_have_text("Find the commit")

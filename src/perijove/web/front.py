@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from perijove.domain import failures
@@ -25,6 +25,7 @@ from perijove.web.challenge import PATH, Challenge
 from perijove.web.fair_queue import FairQueue
 from perijove.web.guard import Guard
 from perijove.web.headers import EdgeHeaders
+from perijove.web.hosts import led_on
 from perijove.web.pages import Pages
 from perijove.web.public import Public
 from perijove.web.records import Records
@@ -112,6 +113,8 @@ def _route(row: Row, public: Public) -> Route:
         try:
             if refusal := row.guard(request):
                 return refused(request, refusal, row.form, public)
+            if row.form is Form.PAGE and (there := led_on(request, public.settings().service)):
+                return RedirectResponse(there, 307)
             return await row.handler(request)
         except Fail as fail:
             return refused(request, fail.failure, row.form, public)

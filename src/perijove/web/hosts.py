@@ -6,11 +6,15 @@ even a service that was given no names answers to those alone that nobody else c
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
+from starlette.requests import Request
+
 from perijove.domain.certificates import HostName
-from perijove.domain.listening import loopback_only, named_session_hosts
+from perijove.domain.listening import LOCAL_SESSIONS, loopback_only, named_session_hosts, session_hosts
 from perijove.domain.settings import ServiceSettings
+from perijove.web.requests import asked_host
 
 MACHINES = "It answers to this machine's own name and IP addresses; the operator lists other names in service.hosts."
 LOOPBACKS = "It answers as localhost and 127.0.0.1; whoever runs it lists other names in service.hosts."
@@ -33,6 +37,19 @@ def refusal(name: str, service: ServiceSettings, machine: str) -> str | None:
     own = machine.lower()
     names = {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
     return None if _is_address(name) or name in names else MACHINES
+
+
+def led_on(request: Request, service: ServiceSettings) -> str:
+    """Where a browser goes on to that came by an address of loopback; `` for all others.
+
+    Sessions at hosts below `localhost` lead back to `localhost`, and a launch's key is kept for one host alone.
+    """
+    by_address = asked_host(request) in ("127.0.0.1", "::1") and session_hosts(service) == (LOCAL_SESSIONS,)
+    if not by_address or request.headers.get("sec-fetch-mode") != "navigate":
+        return ""
+    port = re.search(r"(?::[0-9]+)?$", request.headers["host"].rpartition("]")[2])
+    path, query = request.scope["raw_path"].partition(b"?")[0].decode("latin-1"), request.url.query
+    return f"//localhost{port[0] if port else ''}{path}{'?' * bool(query)}{query}"
 
 
 def _is_loopback(name: str) -> bool:

@@ -301,3 +301,27 @@ async def test_without_a_sandbox_only_our_own_page_launches_and_asks_whoever_com
         assert "noscript" not in answer.text
     told = await web.build(f"gh/owner/repo/HEAD?build_token={token(web)}", Sec_Fetch_Site="same-origin")
     assert told[-1].data["phase"] == "ready"
+
+
+LED = [
+    pytest.param({"Host": "127.0.0.1:8000"}, "//localhost:8000/v2/gh/o%2Fx/r/HEAD?urlpath=lab%2Fx", id="by an address"),
+    pytest.param({"Host": "[::1]:8000"}, "//localhost:8000/v2/gh/o%2Fx/r/HEAD?urlpath=lab%2Fx", id="of IPv6"),
+    pytest.param({"Host": "127.0.0.1"}, "//localhost/v2/gh/o%2Fx/r/HEAD?urlpath=lab%2Fx", id="without a port"),
+    pytest.param({"Host": "localhost:8000"}, "", id="by the name"),
+    pytest.param({"Host": "127.0.0.1:8000", "Sec_Fetch_Mode": "cors"}, "", id="a page's script"),
+    pytest.param({"Host": "127.0.0.1:8000", "Sec_Fetch_Mode": ""}, "", id="a program"),
+]
+
+
+@pytest.mark.parametrize(("headers", "there"), LED)
+async def test_browsers_on_loopback_are_led_to_the_name_that_sessions_lead_back_to(
+    web: Web, headers: dict[str, str], there: str
+) -> None:
+    web.world.set(service__hosts=())
+    path = "/v2/gh/o%2Fx/r/HEAD?urlpath=lab%2Fx"
+    answer = await web.get(path, **{"Accept": "text/html", "Sec_Fetch_Mode": "navigate", **headers})
+    assert answer.headers.get("location", "") == there
+    assert (answer.status_code == 307) is bool(there)
+    web.world.set(service__session_hosts=("off",))
+    answer = await web.get(path, **{"Accept": "text/html", "Sec_Fetch_Mode": "navigate", **headers})
+    assert answer.status_code != 307
