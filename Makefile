@@ -34,7 +34,7 @@ else
 endif
 
 test-all: test  ## Run the tests, and those that take minutes each.
-	$(BIN)/python -m pytest -q -m long tests
+	$(BIN)/python -m pytest -q -m long --timeout 1800 tests
 
 ATTACK_SECONDS ?= 600
 attack: .venv/installed-dev  ## Attack it as strangers would, with a fuzz run of ATTACK_SECONDS and a seed of its own.
