@@ -99,7 +99,13 @@ def tree(root: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def service(module_state: State) -> Iterator[Service]:
-    yield from running(module_state, SERVICE_BEHIND="127.0.0.1", REPOSITORIES_PRIVATE_ADDRESSES="yes")
+    yield from running(
+        module_state,
+        SERVICE_BEHIND="127.0.0.1",
+        SERVICE_HOSTS=HOST,
+        SERVICE_HTTPS="off",
+        REPOSITORIES_PRIVATE_ADDRESSES="yes",
+    )
 
 
 @pytest.fixture(scope="module")
