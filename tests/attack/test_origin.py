@@ -26,6 +26,7 @@ from tests.e2e.test_pages import CHROMIUM, FLAGS
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.same_for_any_user,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed"),
 ]
