@@ -12,6 +12,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from perijove.backends import statedir
 from perijove.domain.state import State
 from tests.e2e.service import Service, running, until
 
@@ -92,7 +93,9 @@ def test_a_kernel_killed_for_memory_is_told_and_the_session_goes_on(service: Ser
     until(lambda: "session.kernel-out-of-memory" in service.cli("logs", "session", session.name))
     assert session.execute("1+1") == "2"
     number = json.loads(service.cli("get", "session", session.name, "-o", "json"))["launch"]
-    page = httpx.get(f"{service.url}launch/{number}", timeout=10, trust_env=False).text
+    key = statedir.keys(service.state).launch_key(number)
+    with httpx.Client(timeout=10, trust_env=False, follow_redirects=True) as visitor:
+        page = visitor.get(f"{service.url}launch/{number}?key={key}").text
     assert "killed for memory" in page
 
 

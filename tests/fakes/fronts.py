@@ -24,6 +24,7 @@ from tests.fakes.private_ca import Leaf
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _PROGRAMS = {"nginx": "nginx", "HAProxy": "haproxy", "Apache": "apache2"}
+_PACKAGES = {"nginx": "nginx-light", "HAProxy": "haproxy", "Apache": "apache2-bin"}
 _MODULES = Path("/usr/lib/apache2/modules")
 _LOADED = ("mpm_event", "authz_core", "headers", "rewrite", "proxy", "proxy_http", "proxy_wstunnel", "ssl")
 LIMIT = 15.0
@@ -47,7 +48,7 @@ def missing(name: str) -> str:
         return ""
     found = shutil.which(_PROGRAMS[name], path=_PATH)
     if not found or (name == "Apache" and not _MODULES.is_dir()):
-        return f"{_PROGRAMS[name]} is not installed (Debian: apt-get install {_PROGRAMS[name]})"
+        return f"{_PROGRAMS[name]} is not installed (Debian: apt-get install {_PACKAGES[name]})"
     return ""
 
 
