@@ -12,37 +12,27 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
-from perijove.domain.failures import Fail
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
-from perijove.launching.resolve.address import from_launch_path
+from tests.attack.fetching import fetched
 from tests.attack.hostile_trees import bomb
 from tests.fakes.git_server import Author
 
 SLOW = 12
 
 
-async def tried(repositories: GitRepositories, url: str) -> str:
-    """`fetched`, or the failure's code."""
-    try:
-        repo = await repositories.resolve(from_launch_path(f"git/{quote(url, safe='')}/HEAD"))
-        await repositories.fetch(repo, lambda line: None)
-    except Fail as fail:
-        return fail.failure.kind.code
-    return "fetched"
-
-
 async def told(repositories: GitRepositories, asked: socket.socket) -> dict[str, object]:
     """A mirror's launch while many wait for names."""
-    await tried(repositories, "https://git.example.org/first.git")
-    slow = [asyncio.create_task(tried(repositories, f"git://slow{n}.example.org/r"), name=f"{n}") for n in range(SLOW)]
+    await fetched(repositories, "https://git.example.org/first.git")
+    slow = [
+        asyncio.create_task(fetched(repositories, f"git://slow{n}.example.org/r"), name=f"{n}") for n in range(SLOW)
+    ]
     await asyncio.get_running_loop().sock_recv(asked, 512)
     began = time.monotonic()
-    mirrored = await tried(repositories, "https://git.example.org/r.git")
+    mirrored = await fetched(repositories, "https://git.example.org/r.git")
     seconds = time.monotonic() - began
     waiting = sum(not task.done() for task in slow)
     return {"mirrored": mirrored, "seconds": seconds, "waiting": waiting, "slow": await asyncio.gather(*slow)}

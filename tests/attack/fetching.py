@@ -40,4 +40,5 @@ def main() -> None:
     print(json.dumps({"code": code, "seconds": time.monotonic() - began, "memory": used}))
 
 
-main()
+if __name__ == "__main__":
+    main()

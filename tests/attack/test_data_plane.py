@@ -18,6 +18,7 @@ from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
 from perijove.wiring.given import SystemClock
+from tests.fakes.confined import until
 from tests.fakes.upstream import free_port, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
@@ -43,18 +44,11 @@ async def kept(state: State) -> AsyncIterator[tuple[Caddy, str, list[tuple[float
                 lambda failure: told.append((time.monotonic(), failure)),
             )
         )
-        await until(lambda: len(told) == 1)
+        await until(lambda: len(told) == 1, LIMIT)
         yield caddy, listen, told
         keeping.cancel()
         await asyncio.wait([keeping])
         await caddy.close()
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_stopped_one_is_replaced(kept: tuple[Caddy, str, list[tuple[float, Failure | None]]]) -> None:
@@ -64,7 +58,7 @@ async def test_a_stopped_one_is_replaced(kept: tuple[Caddy, str, list[tuple[floa
     stopped = time.monotonic()
     os.kill(first, signal.SIGSTOP)
     async with httpx.AsyncClient(base_url=f"http://{listen}", trust_env=False, timeout=LIMIT) as client:
-        await until(lambda: len(told) == 3)
+        await until(lambda: len(told) == 3, LIMIT)
         (seen, failure), (_, after) = told[1:]
         assert failure is not None
         assert failure.kind is DATA_PLANE_DOWN

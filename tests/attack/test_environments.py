@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends import statedir
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.git import GitRepositories
@@ -26,7 +25,7 @@ from perijove.domain.settings import BuildSettings, RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.wiring.given import SystemClock
-from tests.e2e.service import furnish
+from tests.fakes.pads import furnished_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -93,13 +92,8 @@ def module(environment: Environment, name: str) -> str:
 
 @pytest.fixture
 async def pad(module_state: State) -> AsyncIterator[Pad]:
-    if not module_state.store.exists():
-        furnish(module_state)
-    statedir.prepare(module_state)
-    pad = Pad(module_state)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
+    async with furnished_pad(module_state) as pad:
+        yield pad
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import EndReason
 from perijove.domain.state import State
 from tests.fakes.confined import MIB, Follower, do, spec, with_less
+from tests.fakes.pads import running_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -34,10 +35,8 @@ def repo(state: State) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pad(state: State) -> AsyncIterator[Pad]:
-    pad = Pad(state)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
+    async with running_pad(state) as pad:
+        yield pad
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,6 +16,7 @@ from perijove.domain.ports import ForeignCode
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
 from tests.fakes.foreign import UnconfinedForeignCode
+from tests.fakes.pads import running_pad
 
 
 @pytest.fixture
@@ -35,12 +36,8 @@ def into(state: State) -> Path:
 
 @pytest.fixture(params=["sandbox", "none"])
 async def pad(state: State, request: pytest.FixtureRequest) -> AsyncIterator[Pad]:
-    pad = Pad(state, request.param)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
-    words = (state.logs / "pad.log").read_text()
-    assert "Traceback" not in words, words
+    async with running_pad(state, request.param) as pad:
+        yield pad
 
 
 def run_of(repo: Path | None, code: str, timeout: float = 20) -> ForeignRun:

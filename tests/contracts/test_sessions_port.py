@@ -20,6 +20,7 @@ from perijove.domain.failures import Fail
 from perijove.domain.nouns import EndReason
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS, MIB, PYTHON, SERVER, Follower, do, spec, until, with_less
+from tests.fakes.pads import running_pad
 from tests.fakes.world import FakeSessions
 
 
@@ -39,12 +40,8 @@ def isolation(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def pad(state: State, isolation: str) -> AsyncIterator[Pad]:
-    pad = Pad(state, isolation)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
-    words = (state.logs / "pad.log").read_text()
-    assert "Traceback" not in words, words
+    async with running_pad(state, isolation) as pad:
+        yield pad
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import Egress, EndReason, Mount
 from perijove.domain.state import State
 from tests.fakes.confined import MIB, do, spec
+from tests.fakes.pads import running_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -44,10 +45,8 @@ def repo(state: State) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pad(state: State) -> AsyncIterator[Pad]:
-    pad = Pad(state)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
+    async with running_pad(state) as pad:
+        yield pad
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends import statedir
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import Checkout, Egress, Environment, ForeignRun, Limits, RepoAddress, ResolvedRepo
@@ -16,8 +15,8 @@ from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
 from perijove.wiring.given import SystemClock
-from tests.e2e.service import furnish
 from tests.fakes.in_process import InProcess
+from tests.fakes.pads import furnished_pad
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted(path.parent for path in (ROOT / "tests" / "repos").glob("*/verify"))
@@ -28,13 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 @pytest.fixture
 async def pad(module_state: State) -> AsyncIterator[Pad]:
-    if not module_state.store.exists():
-        furnish(module_state)
-    statedir.prepare(module_state)
-    pad = Pad(module_state)
-    await pad.ensure()
-    yield pad
-    await pad.close(stop=True)
+    async with furnished_pad(module_state) as pad:
+        yield pad
 
 
 async def built(pad: Pad, state: State, repository: Path) -> tuple[Checkout, Environment]:
