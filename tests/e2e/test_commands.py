@@ -15,6 +15,8 @@ import pytest
 from perijove.domain.settings import names
 from perijove.domain.state import State
 
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+
 
 @pytest.fixture
 def home() -> Iterator[Path]:
