@@ -1,4 +1,4 @@
-# make run: a running Perijove with examples/hello in it.   make test: all that CI runs but lint and types.
+# make run: a running Perijove with examples/hello in it.   make test-all: all that CI runs but lint and types.
 # A fresh machine has Python 3.11 or newer, git and make; everything else is installed into .venv.
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; do \
@@ -25,15 +25,18 @@ run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; 
 
 # What drives no other program runs first, on both processors; the rest waits for others most of the time, one by one.
 QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
-test: .venv/installed-dev  ## Run the tests.
+# What attacks, and what kills at every step.
+SLOW := $(wildcard tests/attack tests/e2e/certificates/test_crash.py tests/e2e/test_kill.py tests/e2e/test_pad_of_root.py)
+test: .venv/installed-dev  ## Run the tests, but for those that take long.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
 	$(BIN)/python -m pytest -q -m "not long" -n 2 --dist worksteal $(QUICK)
-	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK))
+	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK) $(SLOW))
 endif
 
-test-all: test  ## Run the tests, and those that take minutes each.
+test-all: test  ## Run all tests.
+	$(BIN)/python -m pytest -q -m "not long" $(SLOW)
 	$(BIN)/python -m pytest -q -m long --timeout 1800 tests
 
 ATTACK_SECONDS ?= 600
