@@ -71,7 +71,8 @@ _REMOTE = re.compile(r"(?:git|hg|svn|bzr)\+\S+|https?://\S+", re.IGNORECASE)
 # Possessive, so that a line costs no more than its length.
 _NAMED = re.compile(r"[A-Za-z0-9][\w.-]*+\s*+(?:(?P<extras>\[[^\]]*+\])\s*+)?@\s*+(?P<url>\S++)")
 LONGEST = 8192
-"""Characters of a logical line; hashes of all of a release's files take some 3,000."""
+"""Characters of a logical line beside its hashes: one of each of a release's files, of which there may be hundreds."""
+_HASH = re.compile(r"\s--hash[= ]\S{1,200}(?=\s|$)")
 MOST = 10_000
 """Lines of a file that ask for something."""
 
@@ -81,8 +82,8 @@ def lines(path: str, text: str) -> Iterator[Line]:
     for count, (number, content) in enumerate(_logical(text), 1):
         if count > MOST:
             raise _bad(path, number, content, f"is one more than the {MOST} requirements that are read")
-        if len(content) > LONGEST:
-            raise _bad(path, number, content, f"has more than {LONGEST} characters")
+        if len(content) > LONGEST and len(_HASH.sub("", content)) > LONGEST:
+            raise _bad(path, number, content, f"has more than {LONGEST} characters beside hashes")
         line = _line(number, content)
         if line is None:
             raise _bad(path, number, content, "is no requirement that can be installed here")

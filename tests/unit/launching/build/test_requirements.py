@@ -59,3 +59,10 @@ def test_a_line_that_cannot_be_read_is_told_with_its_number(bad: str) -> None:
     assert failure.kind is failures.BAD_FILE
     assert failure.evidence[0].where == "binder/requirements.txt:2"
     assert failure.evidence[0].saw == bad
+
+
+def test_a_release_of_hundreds_of_files_is_read_with_all_their_hashes() -> None:
+    hashes = [f"--hash=sha256:{number:064x}" for number in range(300)]
+    (line,) = lines("requirements.txt", " \\\n    ".join(["aiohttp==3.14.5", *hashes]))
+    assert (line.asks, line.value) == (Asks.PACKAGE, "aiohttp")
+    assert line.text.endswith(hashes[-1])
