@@ -312,6 +312,24 @@ async def test_a_source_that_explodes_in_the_compiler_is_left_uncompiled(world: 
     assert "Left uncompiled, since it takes too much: bomb.py" in told
 
 
+async def test_what_a_wheel_brings_where_files_of_ours_belong_is_no_mistake_of_ours(
+    world: World, tmp_path: Path
+) -> None:
+    path = wheel(tmp_path / "one", "foo", "1.0", "")
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in (
+            *("first/a.py", "first/__pycache__", "second/b.py", "third.py"),
+            *(f"second/__pycache__/b.cpython-3{minor}.pyc/x" for minor in range(8, 20)),
+            *("foo-1.0.data/data/perijove.json/x", "perijove-own.pth/x"),
+        ):
+            archive.writestr(name, "")
+    environment = await world.built(repository(tmp_path / "one", {"requirements.txt": f"./{path.name}\n"}))
+    assert await world.environments.find(environment.key) is not None
+    (packages,) = environment.path.glob("lib/python*/site-packages")
+    assert (packages / "perijove-own.pth").is_file()
+    assert list(packages.glob("__pycache__/third.*.pyc"))
+
+
 @pytest.mark.parametrize(
     "asked",
     [

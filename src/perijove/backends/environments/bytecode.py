@@ -96,6 +96,8 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
             if not compiled.is_file() or not (site_packages / source).is_file():
                 continue
             cached = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+            if not (_free(archive / cached) and _free(site_packages / cached)):
+                continue
             (archive / cached).parent.mkdir(exist_ok=True)
             # Never written through: what lies there may be a link of others.
             aside = archive / f"{cached}.{os.getpid()}"
@@ -104,6 +106,11 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
             _link(archive / cached, site_packages / cached)
         (archive / info.name / mark).touch()
         _link(archive / info.name / mark, info / mark)
+
+
+def _free(cached: Path) -> bool:
+    """Whether bytecode can lie there: a package may bring a file or a folder of that name."""
+    return not cached.is_dir() and (cached.parent.is_dir() or not cached.parent.exists())
 
 
 def _link(source: Path, target: Path) -> None:

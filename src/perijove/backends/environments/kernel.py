@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from perijove.backends.environments.store import clear
 from perijove.domain.build_inputs import Interpreter
 from perijove.launching.start.sandbox import HOME
 
@@ -45,8 +46,9 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     folder = environment / "share" / "jupyter" / "kernels" / "python3"
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "kernel.json"
-    # ipykernel's own is a hardlink into uv's cache: replaced, never written through.
-    described.unlink(missing_ok=True)
+    path = site_packages / OWN_PACKAGES
+    for ours in (described, path):
+        clear(ours)  # never written through
     kernel = {
         # The first python on PATH, which is the session's own.
         "argv": [
@@ -64,7 +66,6 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     }
     described.write_text(json.dumps(kernel, indent=1))
     own = f"{OWN}/lib/python{interpreter.minor}/site-packages"
-    path = site_packages / OWN_PACKAGES
     path.write_text(f"import sys; {own!r} in sys.path or sys.path.insert(len(sys.path) - 1, {own!r})\n")
     # Sessions run as another user, whatever umask this service was started with.
     for file in (described, path):

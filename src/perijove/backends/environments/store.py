@@ -38,8 +38,16 @@ class Note:
 
 def write(environment: Path, note: Note) -> None:
     """Into a folder that nobody else sees yet."""
-    (environment / NOTE).unlink(missing_ok=True)  # a package's own would be a link into uv's cache
+    clear(environment / NOTE)
     (environment / NOTE).write_text(json.dumps(asdict(note), indent=1))
+
+
+def clear(path: Path) -> None:
+    """Remove what a package brought where a file of ours belongs: a folder, or a link into uv's cache."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read(environment: Path) -> Note | None:
