@@ -36,7 +36,7 @@ class Addressed:
 
 
 def looked_into(wheels: tuple[Path, ...], room: Room) -> tuple[Addressed, ...]:
-    """Raises Fail: `build.too-large`, `build.package-broke`."""
+    """Raises Fail: `build.too-large`, `build.disk-full`, `build.package-broke`."""
     found: list[Addressed] = []
     size = files = 0
     for path in wheels:
@@ -45,8 +45,10 @@ def looked_into(wheels: tuple[Path, ...], room: Room) -> tuple[Addressed, ...]:
                 for entry in archive.infolist():
                     size, files = size + entry.file_size, files + 1
                     _judge(path, entry)
-                if size > room.size or files > room.files:
-                    raise Fail(_too_large(path, size, files, room))
+                if size > room.size:
+                    raise room.outgrown(Evidence(path.name, f"{size >> 20} MiB unpacked"))
+                if files > room.files:
+                    raise Fail(_too_many(path, files, room))
                 found += _addressed(path, archive)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
             raise _broken(path, f"it cannot be read: {error}") from error
@@ -90,6 +92,5 @@ def _broken(path: Path, why: str) -> Fail:
     return Fail(BUILD_BROKE(f"Its build made a wheel that is not used: {why}", Evidence(path.name, why)))
 
 
-def _too_large(path: Path, size: int, files: int, room: Room) -> Failure:
-    cause = f"Its wheels would unpack to {size >> 20} MiB in {files} files"
-    return BUILD_TOO_LARGE(cause, Evidence(path.name, f"more than {room.size >> 20} MiB or {room.files} files"))
+def _too_many(path: Path, files: int, room: Room) -> Failure:
+    return BUILD_TOO_LARGE(f"the environment needs more than {room.files} files", Evidence(path.name, f"{files} files"))

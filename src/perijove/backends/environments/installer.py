@@ -17,6 +17,7 @@ from pathlib import Path
 
 from perijove.domain.bounded_log import LINE
 from perijove.domain.confinement import Beyond, Limit
+from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, Evidence, Fail
 from perijove.domain.ports import Tell
 
 KEPT = 400
@@ -49,6 +50,13 @@ class Room:
     """Bytes."""
     files: int
     """Of one wheel, and of those that are unpacked beside it."""
+    short: bool = False
+    """Whether `size` is what the disk has left, less than the settings allow."""
+
+    def outgrown(self, seen: Evidence) -> Fail:
+        """Why more than `size` is not written: the author asks for too much, or the operator's disk is full."""
+        kind = BUILD_DISK if self.short else BUILD_TOO_LARGE
+        return Fail(kind(f"the environment needs more than {self.size >> 20} MiB of disk", seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Ended:
 
 
 async def ran(run: Run, room: Room, *, tell: Tell) -> Ended:
-    """uv's end. Raises Beyond: it needed more than its room, or was killed."""
+    """uv's end. Raises Fail: `build.too-large`, `build.disk-full`; Beyond: it met another bound, or was killed."""
     root = run.cwd / f".cache.{os.getpid()}"
     root.mkdir(mode=0o755)
     try:
@@ -130,12 +138,12 @@ async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
 
 
 async def _watched(pid: int, root: Path, room: Room) -> None:
-    """Returns when it has ended. Raises Beyond."""
+    """Returns when it has ended. Raises Fail, Beyond."""
     clock = asyncio.get_running_loop().time
     while (written := _written(pid)) is not None:
         began = clock()
         if written > room.size:
-            raise Beyond(Limit.SIZE, f"more than {room.size >> 20} MiB of disk")
+            raise room.outgrown(Evidence("uv", f"{written >> 20} MiB written so far"))
         if _count(root, room.files) > room.files:
             raise Beyond(Limit.SIZE, f"more than {room.files} files")
         await asyncio.sleep(max(LOOKS, clock() - began))

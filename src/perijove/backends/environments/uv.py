@@ -132,8 +132,8 @@ class Uv:
     def _room(self) -> Room:
         """What one run may add: never the disk's last, which is others' as well."""
         free = shutil.disk_usage(self._state.store).free
-        size = min(self.settings.environment_size, max(free // 2, free - KEEP_FREE))
-        return Room(size, self.settings.environment_files)
+        left, most = max(free // 2, free - KEEP_FREE), self.settings.environment_size
+        return Room(min(most, left), self.settings.environment_files, short=left < most)
 
     def _environ(self, python: Interpreter) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if name not in _DROPPED}

@@ -55,6 +55,12 @@ def test_a_wheel_that_may_not_be_unpacked_is_refused(tmp_path: Path, files: dict
     assert caught.value.failure.kind is kind
 
 
+def test_a_disk_that_is_too_full_for_it_is_the_operators(tmp_path: Path) -> None:
+    with pytest.raises(Fail) as caught:
+        looked_into(wheel(tmp_path, {"a": "x" * 1001}), Room(1000, 5, short=True))
+    assert caught.value.failure.kind is failures.BUILD_DISK
+
+
 def test_what_is_no_wheel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p-1-py3-none-any.whl").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(Fail) as caught:

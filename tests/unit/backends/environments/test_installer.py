@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from perijove.backends.environments.installer import Ended, Room, Run, lines, ran
+from perijove.domain import failures
 from perijove.domain.bounded_log import LINE
 from perijove.domain.confinement import Beyond, Limit
+from perijove.domain.failures import Fail, Kind
 
 ROOM = Room(1024**3, 1000)
 
@@ -58,7 +60,6 @@ async def test_its_cache_is_the_shared_one_but_for_what_is_under_way(tmp_path: P
 @pytest.mark.parametrize(
     ("script", "room", "limit"),
     [
-        pytest.param("exec cat /dev/zero >$UV_CACHE_DIR/big", Room(10**6, 1000), Limit.SIZE, id="bytes"),
         pytest.param(
             'mkdir $UV_CACHE_DIR/$(seq -s " $UV_CACHE_DIR/" 9); exec sleep 60', Room(10**9, 5), Limit.SIZE, id="files"
         ),
@@ -77,4 +78,16 @@ async def test_what_it_needs_too_much_of_is_named_and_nothing_is_left(
         with pytest.raises(Beyond) as caught:
             await ran(run, room, tell=print)
     assert caught.value.limit is limit
+    assert [path.name for path in tmp_path.iterdir()] == ["shared"]
+
+
+@pytest.mark.parametrize(("short", "kind"), [(False, failures.BUILD_TOO_LARGE), (True, failures.BUILD_DISK)])
+async def test_more_than_the_disk_has_left_is_the_operators_and_more_than_may_be_the_authors(
+    tmp_path: Path, short: bool, kind: Kind
+) -> None:
+    run = shell(tmp_path, "exec cat /dev/zero >$UV_CACHE_DIR/big")
+    async with asyncio.timeout(20):
+        with pytest.raises(Fail) as caught:
+            await ran(run, Room(10**6, 1000, short), tell=print)
+    assert caught.value.failure.kind is kind
     assert [path.name for path in tmp_path.iterdir()] == ["shared"]
