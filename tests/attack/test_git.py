@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -241,3 +242,35 @@ async def test_what_git_runs_is_not_root_and_writes_nothing_of_the_store(
         assert (out / "secrets").read_text().strip() == "0"
     assert {path.lstat().st_uid for path in (checkout.path, *checkout.path.rglob("*"))} == {0}
     assert not [path for path in checkout.path.rglob("*") if path.name == "mine"]
+
+
+TAKEN_OVER = """#!/bin/sh
+if [ -e {out}/taken ]; then exit 0; fi
+case " $* " in
+  *" reset "*) mv ../tree ../gone && ln -s {out}/elsewhere ../tree && touch {out}/taken; exit ;;
+esac
+exec {git} "$@"
+"""
+
+
+async def test_what_git_leaves_in_the_place_of_a_checkout_leads_nowhere(
+    author: Author,
+    server: Server,
+    state: State,
+    confined: ConfinedCalls,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    author.commit({"n": "1"})
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place)
+        out.chmod(0o777)
+        (out / "elsewhere").mkdir()
+        (out / "git").write_text(TAKEN_OVER.format(out=out, git=shutil.which("git")))
+        (out / "git").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{out}:{os.environ['PATH']}")
+        repositories = GitRepositories(state, RepositoriesSettings(), True, confined)
+        failure = await failure_of(repositories, at(server.url("r.git")))
+        assert (out / "taken").exists()
+    assert failure.kind is BAD_TREE
+    assert list(state.checkouts.iterdir()) == []

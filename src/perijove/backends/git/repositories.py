@@ -149,7 +149,12 @@ class GitRepositories:
         async with self._confined_aside(repo.address) as aside:
             await self._confined.run(fetching.fetched, permitted, repo, aside, allowance, bounds=bounds, tell=tell)
             await asyncio.to_thread(self._confined.take_back, aside)
-            (aside / "tree").rename(place)
+            tree = aside / "tree"
+            if tree.is_symlink():  # a git that was taken over would have sessions shown what this user can read
+                raise Fail(
+                    BAD_TREE("git left no folder", Evidence("the checkout", f"a link to {tree.readlink()}"[:300]))
+                )
+            tree.rename(place)
 
     async def _snapshot(self, address: RepoAddress) -> ResolvedRepo:
         """A local folder is copied when it is resolved: what was seen then is what will be served."""
