@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from perijove.domain.nouns import (
     PythonWish,
     Step,
 )
+from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
@@ -50,13 +51,16 @@ class Detected:
     notes: tuple[str, ...]
 
 
-def detect(names: frozenset[str], texts: Mapping[str, str]) -> Detected:
-    """`names`: paths of all files at the root and in the folders; `texts`: those of `READ`, by the same paths."""
+def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[str] = ()) -> Detected:
+    """The plan of a repository.
+
+    `names`: paths of all files at the root and in the folders; `texts`: those of `READ`, by the same paths;
+    `elsewhere`: paths of files in other folders whose names would mean an environment.
+    """
     folder = _folder(names)
-    for name in UNSUPPORTED:
-        if folder + name in names:
-            raise Fail(failures.UNSUPPORTED_FILE(f"{folder}{name} is not supported", Evidence(folder + name, "exists")))
+    _refuse_unsupported(folder, names, texts)
     notes = [f"{name} is not followed: versions are chosen afresh" for name in _LOCKS if folder + name in names]
+    notes += [*misspelled(folder, names), *hidden_root(folder, names)]
     steps: list[Step] = []
     requirements = folder + "requirements.txt"
     if requirements in names:
@@ -67,6 +71,8 @@ def detect(names: frozenset[str], texts: Mapping[str, str]) -> Detected:
         steps += project
     elif names & {"pyproject.toml", "setup.py"}:
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
+    if not steps:
+        notes += misplaced(elsewhere)
     wish = _wish(folder, texts, requires_python, notes)
     return Detected(EnvironmentPlan(wish, tuple(steps)), tuple(notes))
 
@@ -78,6 +84,24 @@ def _folder(names: frozenset[str]) -> str:
         cause = "Both binder/ and .binder/ describe the environment; only one of them may"
         raise Fail(failures.BAD_FILE(cause, *(Evidence(folder, "exists") for folder in there)))
     return there[0] if there else ""
+
+
+def _refuse_unsupported(folder: str, names: frozenset[str], texts: Mapping[str, str]) -> None:
+    """All of them at once, so that an author does not meet one after the other."""
+    there = [folder + name for name in UNSUPPORTED if folder + name in names]
+    evidence = [Evidence(path, "exists") for path in there]
+    causes = [f"{_listed(there)} {'is' if len(there) == 1 else 'are'} not supported"] if there else []
+    runtime = folder + "runtime.txt"
+    asked = re.match(r"\s*(?!python-)([A-Za-z]{1,40})-[0-9]", texts.get(runtime, ""))
+    if asked:
+        evidence.append(Evidence(runtime, texts[runtime].strip()[:200]))
+        causes.append(f"{runtime} asks for {asked[1]}")
+    if causes:
+        raise Fail(failures.UNSUPPORTED_FILE("; ".join(causes), *evidence))
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _project(names: frozenset[str], texts: Mapping[str, str], notes: list[str]) -> tuple[list[Step], str]:
@@ -137,14 +161,12 @@ def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: li
 def _runtime(path: str, text: str, notes: list[str]) -> str:
     """`python-3.12`, `python-3.12.1`, either with `-YYYY-MM-DD` → `==3.12.*`, `==3.12.1`."""
     content = text.strip()
-    found = re.fullmatch(r"([A-Za-z]+)(?:-([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}))?(-[0-9]{4}-[0-9]{2}-[0-9]{2})?", content)
-    if found is None or not (found[2] or found[3]):
+    found = re.fullmatch(r"python(?:-([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}))?(-[0-9]{4}-[0-9]{2}-[0-9]{2})?", content)
+    if found is None or not (found[1] or found[2]):
         raise _bad(path, "it does not say a version like python-3.12", content)
-    if found[1] != "python":
-        raise Fail(failures.UNSUPPORTED_FILE(f"{path} asks for {found[1][:40]}", Evidence(path, content[:200])))
-    if found[3]:
-        notes.append(f"{path}: the date {found[3][1:]} is not followed")
-    return _exactly(found[2]) if found[2] else ""
+    if found[2]:
+        notes.append(f"{path}: the date {found[2][1:]} is not followed")
+    return _exactly(found[1]) if found[1] else ""
 
 
 def _python_version(path: str, text: str, notes: list[str]) -> str:

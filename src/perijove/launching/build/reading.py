@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.launching.build.detect import FOLDERS, READ, Detected, detect
+from perijove.launching.build.near_misses import MISPLACED
 
 LARGEST = 1024**2
 """Bytes of a file that describes an environment."""
 
 
+MOST = 2000
+"""Folders that are looked into for files which lie where they do not count."""
+DEEPEST = 2
+"""Levels below the root of such folders."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""What a text may begin with, and its encoding then; UTF-16's mark begins UTF-32's."""
+_CODING = re.compile(rb"^#.{0,200}coding[:=]\s*([-\w.]{1,40})", re.MULTILINE)
+
+
 def read(root: Path, path: str) -> str:
     """A text file of the checkout, by its path below it. Raises Fail: `build.bad-file`."""
-    try:
-        real = (root / path).resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
-            raise _bad(path, "it lies outside of the repository")
-        if not real.is_file():
-            raise _bad(path, "it is not a file")
-        if real.stat().st_size > LARGEST:
-            raise _bad(path, f"it is larger than {LARGEST} bytes")
-        return real.read_text("utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _bad(path, "there is no such file") from error
-    except UnicodeDecodeError as error:
-        raise _bad(path, f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (OSError, RuntimeError, ValueError) as error:  # loops of links, names too long or with a NUL
-        raise _bad(path, str(error)) from error
+    return _read(root, path)[0]
 
 
 def detected(root: Path) -> Detected:
@@ -38,7 +44,53 @@ def detected(root: Path) -> Detected:
         if (root / folder).is_dir() and (root / folder).resolve().is_relative_to(root.resolve()):
             names |= {f"{folder}/{path.name}" for path in (root / folder).iterdir() if not path.is_dir()}
     wanted = {prefix + name for prefix in ("", *(f"{f}/" for f in FOLDERS)) for name in READ}
-    return detect(frozenset(names), {name: read(root, name) for name in sorted(wanted & names)})
+    found = {name: _read(root, name) for name in sorted(wanted & names)}
+    texts = {name: text for name, (text, _) in found.items()}
+    plan = detect(frozenset(names), texts, _elsewhere(root))
+    odd = [
+        f"{name} is written in {encoding.upper()}: save it as UTF-8, which every program reads"
+        for name, (_, encoding) in found.items()
+        if encoding != "utf-8"
+    ]
+    return Detected(plan.plan, (*plan.notes, *odd))
+
+
+def _read(root: Path, path: str) -> tuple[str, str]:
+    """A file's text and its encoding, told as pip tells it: by its first bytes, by a comment, else UTF-8."""
+    try:
+        real = (root / path).resolve(strict=True)
+        if not real.is_relative_to(root.resolve()):
+            raise _bad(path, "it lies outside of the repository")
+        if not real.is_file():
+            raise _bad(path, "it is not a file")
+        if real.stat().st_size > LARGEST:
+            raise _bad(path, f"it is larger than {LARGEST} bytes")
+        content = real.read_bytes()
+        mark, encoding = next((found for found in _MARKS if content.startswith(found[0])), (b"", ""))
+        if not encoding:
+            said = _CODING.search(b"\n".join(content.split(b"\n", 2)[:2]))
+            encoding = codecs.lookup(said[1].decode()).name if said else "utf-8"
+        text = str(content.removeprefix(mark), encoding)
+        return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _bad(path, "there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise _bad(path, f"it is not {encoding.upper()} text ({error.reason} at byte {error.start})") from error
+    # Loops of links, names too long or with a NUL; an encoding that is none, or none of texts.
+    except (OSError, RuntimeError, ValueError, LookupError) as error:
+        raise _bad(path, str(error)) from error
+
+
+def _elsewhere(root: Path) -> Iterator[str]:
+    """Files in folders below the root whose names would mean an environment; no link is followed."""
+    for count, (folder, folders, names) in enumerate(os.walk(root)):
+        inner = Path(folder).relative_to(root)
+        depth = len(inner.parts)
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".")] if depth < DEEPEST else []
+        if depth and inner.parts[0] not in FOLDERS:
+            yield from (str(inner / name) for name in names if name in MISPLACED)
+        if count >= MOST:
+            return
 
 
 def _bad(path: str, why: str) -> Fail:

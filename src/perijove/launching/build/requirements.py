@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
+from perijove.launching.build import leftovers
 
 
 class Asks(StrEnum):
@@ -70,6 +71,7 @@ _FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--only-binary", "--tr
 _REMOTE = re.compile(r"(?:git|hg|svn|bzr)\+\S+|https?://\S+", re.IGNORECASE)
 # Possessive, so that a line costs no more than its length.
 _NAMED = re.compile(r"[A-Za-z0-9][\w.-]*+\s*+(?:(?P<extras>\[[^\]]*+\])\s*+)?@\s*+(?P<url>\S++)")
+_EGG = re.compile(r"([#&]egg=[A-Za-z0-9][\w.-]*+(?:\[[^\]]*+\])?)[=<>!~][^&]*+")
 LONGEST = 8192
 """Characters of a logical line beside its hashes: one of each of a release's files, of which there may be hundreds."""
 _HASH = re.compile(r"\s--hash[= ]\S{1,200}(?=\s|$)")
@@ -79,7 +81,9 @@ MOST = 10_000
 
 def lines(path: str, text: str) -> Iterator[Line]:
     """The file's lines that ask for something, in order. Raises Fail: `build.bad-file` with the line's number."""
-    for count, (number, content) in enumerate(_logical(text), 1):
+    logical = list(_logical(text))
+    leftovers.refuse(path, logical)
+    for count, (number, content) in enumerate(logical, 1):
         if count > MOST:
             raise _bad(path, number, content, f"is one more than the {MOST} requirements that are read")
         if len(content) > LONGEST and len(_HASH.sub("", content)) > LONGEST:
@@ -118,7 +122,7 @@ def _line(number: int, content: str) -> Line | None:
     if content.startswith("-"):
         return _option(number, content)
     if _REMOTE.match(content):
-        return Line(number, Asks.REMOTE, content.split(maxsplit=1)[0], content)
+        return Line(number, Asks.REMOTE, _address(content.split(maxsplit=1)[0]), content)
     if named := _NAMED.match(content):
         url = named["url"]
         asks = Asks.LOCAL if url.lower().startswith("file:") or "://" not in url else Asks.REMOTE
@@ -148,5 +152,10 @@ def _option(number: int, content: str) -> Line | None:
     if asks is None or (not value and name != "--no-index"):
         return None
     if asks is Asks.LOCAL and _REMOTE.match(value):
-        asks = Asks.REMOTE
+        return Line(number, Asks.REMOTE, _address(value), content)
     return Line(number, asks, value, content)
+
+
+def _address(url: str) -> str:
+    """Without the version in `#egg=name==1.2`, which pip read once and refuses by now."""
+    return _EGG.sub(r"\1", url)

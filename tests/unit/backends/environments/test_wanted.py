@@ -70,7 +70,7 @@ def test_a_file_with_another_index_is_left_to_pip_in_a_sandbox(tmp_path: Path) -
         pytest.param("-r /etc/passwd", "outside", id="an absolute file"),
         pytest.param("-r https://h/r.txt", "outside", id="a remote file"),
         pytest.param("-e ../other", "outside", id="a folder above"),
-        pytest.param("p @ file:///srv/p", "outside", id="an absolute folder"),
+        pytest.param("p @ file:///srv/p", "a file of the machine", id="an absolute folder"),
         pytest.param("-r missing.txt", "no such file", id="a file that is not there"),
         pytest.param("./missing", "does not exist", id="a folder that is not there"),
         pytest.param("-r requirements.txt", "includes itself", id="itself"),

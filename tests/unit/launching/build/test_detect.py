@@ -103,6 +103,42 @@ def test_the_python_version_wished_for(files: dict[str, str], wish: PythonWish) 
     assert of(files).plan.python == wish
 
 
+def test_all_files_that_are_not_understood_are_named_at_once() -> None:
+    files = {"install.R": "", "apt.txt": "", "runtime.txt": "r-4.2.1-2024-04-023", "requirements.txt": "six"}
+    failure = failed(files, failures.UNSUPPORTED_FILE)
+    assert failure.cause == "install.R and apt.txt are not supported; runtime.txt asks for r"
+    assert [evidence.where for evidence in failure.evidence] == ["install.R", "apt.txt", "runtime.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        pytest.param(
+            ("Requirements.txt",),
+            "Requirements.txt is not read: the name that counts is requirements.txt",
+            id="capitals",
+        ),
+        pytest.param(("Environment.yml",), "the name that counts is environment.yml", id="a capital of conda's"),
+        pytest.param(("binder/postbuild",), "binder/postbuild is not read", id="in binder/"),
+        pytest.param(("setup.cfg",), "setup.cfg alone is not installed", id="setup.cfg alone"),
+        pytest.param(
+            ("binder/README.md", "requirements.txt"),
+            "requirements.txt in the root is not read",
+            id="binder/ with nothing in it",
+        ),
+        pytest.param(("requirements.txt", "Requirements.txt"), "", id="both"),
+        pytest.param(("setup.cfg", "setup.py"), "", id="setup.cfg beside setup.py"),
+        pytest.param(("binder/README.md", "a.ipynb"), "", id="nothing in the root either"),
+        pytest.param(
+            ("binder/requirements.txt", "requirements.txt", "Requirements.txt"), "", id="a binder/ that says all"
+        ),
+    ],
+)
+def test_what_is_nearly_read_is_told(names: tuple[str, ...], note: str) -> None:
+    found = of(dict.fromkeys(names, ""))
+    assert [note in said for said in found.notes] == ([True] if note else [])
+
+
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_a_file_that_is_not_understood_is_named(name: str) -> None:
     for path in (name, f"binder/{name}"):

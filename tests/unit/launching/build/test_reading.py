@@ -1,3 +1,4 @@
+import codecs
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ import pytest
 from perijove.domain import failures
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import InstallRequirements
-from perijove.launching.build.reading import LARGEST, detected, read
+from perijove.launching.build.reading import LARGEST, MOST, detected, read
+from perijove.launching.build.requirements import lines
 
 
 def test_a_link_to_a_file_of_the_repository_is_followed(tmp_path: Path) -> None:
@@ -44,7 +46,10 @@ def test_folders_with_the_names_of_files_do_not_count(tmp_path: Path) -> None:
     ("content", "says"),
     [
         pytest.param(b"a" * (LARGEST + 1), "larger than", id="too large"),
-        pytest.param(b"\xff\xfe", "not UTF-8", id="not text"),
+        pytest.param(b"six\xff", "not UTF-8 text", id="not text"),
+        pytest.param(b"\xff\xfes", "not UTF-16-LE text", id="half of a text"),
+        pytest.param(b"# coding: latin-9000\nsix", "latin-9000", id="no encoding"),
+        pytest.param(b"# coding: zlib\nsix", "not a text encoding", id="an encoding of no text"),
     ],
 )
 def test_a_file_that_is_no_short_text_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
@@ -57,3 +62,44 @@ def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").symlink_to("requirements.txt")
     with pytest.raises(Fail, match=r"requirements\.txt"):
         read(tmp_path, "requirements.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(codecs.BOM_UTF8 + b"six==1.16.0\r\nidna\r\n", "", id="a BOM"),
+        pytest.param(codecs.BOM_UTF16_LE + "six==1.16.0\r\nidna\r\n".encode("utf-16-le"), "UTF-16-LE", id="PowerShell"),
+        pytest.param(codecs.BOM_UTF16_BE + "six==1.16.0\nidna\n".encode("utf-16-be"), "UTF-16-BE", id="big endian"),
+        pytest.param(codecs.BOM_UTF32_LE + "six==1.16.0\ridna\r".encode("utf-32-le"), "UTF-32-LE", id="UTF-32"),
+        pytest.param(b"# -*- coding: latin-1 -*- \xe9\nsix==1.16.0\nidna\n", "ISO8859-1", id="a comment that says it"),
+    ],
+)
+def test_a_text_is_read_in_the_encoding_that_pip_reads_it_in(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "requirements.txt").write_bytes(content)
+    found = detected(tmp_path)
+    (step,) = found.plan.steps
+    assert isinstance(step, InstallRequirements)
+    assert [line.text for line in lines("requirements.txt", step.text)] == ["six==1.16.0", "idna"]
+    notes = [f"requirements.txt is written in {told}: save it as UTF-8, which every program reads"] if told else []
+    assert list(found.notes) == notes
+
+
+def test_files_that_lie_where_they_do_not_count_are_told(tmp_path: Path) -> None:
+    for folder in ("notebooks", "a/b", "a/b/c", ".hidden"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "requirements.txt").touch()
+    (tmp_path / "linked").symlink_to("notebooks")
+    assert detected(tmp_path).notes == (
+        "notebooks/requirements.txt is not read: only the root's and binder/'s are",
+        "a/b/requirements.txt is not read: only the root's and binder/'s are",
+    )
+    (tmp_path / "requirements.txt").touch()
+    assert detected(tmp_path).notes == ()
+
+
+def test_folders_without_number_are_not_all_looked_into(tmp_path: Path) -> None:
+    for number in range(MOST + 10):
+        (tmp_path / f"f{number:05}").mkdir()
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z/requirements.txt").touch()
+    assert detected(tmp_path).notes == ()

@@ -25,8 +25,12 @@ from perijove.launching.build.requirements import Asks, lines
         pytest.param("sub/pkg", Asks.LOCAL, "sub/pkg", id="a folder without a dot"),
         pytest.param("pkg-1.0-py3-none-any.whl", Asks.LOCAL, "pkg-1.0-py3-none-any.whl", id="a wheel"),
         pytest.param("file:./sub", Asks.LOCAL, "file:./sub", id="a file address"),
-        pytest.param("pkg @ file:///srv/pkg", Asks.LOCAL, "file:///srv/pkg", id="a named file address"),
+        pytest.param("pkg @ file:srv/pkg", Asks.LOCAL, "file:srv/pkg", id="a named file address"),
         pytest.param("git+https://h/o/r@v1", Asks.REMOTE, "git+https://h/o/r@v1", id="a git address"),
+        pytest.param("https://h/p.tgz#egg=p==2.3", Asks.REMOTE, "https://h/p.tgz#egg=p", id="an egg with a version"),
+        pytest.param(
+            "-e git+https://h/r#egg=r[x]>=1&a=b", Asks.REMOTE, "git+https://h/r#egg=r[x]&a=b", id="an egg of old"
+        ),
         pytest.param("-e git+https://h/o/r#egg=r", Asks.REMOTE, "git+https://h/o/r#egg=r", id="git, editable"),
         pytest.param("pkg @ https://h/p.whl", Asks.REMOTE, "https://h/p.whl", id="a named address"),
         pytest.param("https://h/p.tar.gz", Asks.REMOTE, "https://h/p.tar.gz", id="an address"),
@@ -66,3 +70,52 @@ def test_a_release_of_hundreds_of_files_is_read_with_all_their_hashes() -> None:
     (line,) = lines("requirements.txt", " \\\n    ".join(["aiohttp==3.14.5", *hashes]))
     assert (line.asks, line.value) == (Asks.PACKAGE, "aiohttp")
     assert line.text.endswith(hashes[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "remedy"),
+    [
+        pytest.param(
+            "six==1.16.0\ncertifi @ file:///croot/certifi_16/work\nidna @ file:///home/conda/idna_16/work\n",
+            "lines 2 and 3 (certifi, idna) name files of the machine that they were written on, as `pip freeze` does",
+            "with `pip list --format=freeze > requirements.txt`, or write instead: `certifi`, `idna`",
+            id="pip freeze inside conda",
+        ),
+        pytest.param(
+            "_libgcc_mutex=0.1=main\nnumpy=1.19.2=py38h54aff64_0\nsix=1.16\n",
+            "lines 1, 2 and 3 (_libgcc_mutex, numpy, six) are in conda's spelling",
+            "`_libgcc_mutex==0.1`, `numpy==1.19.2`, `six==1.16`",
+            id="conda list --export",
+        ),
+        pytest.param(
+            "six\npkg-resources==0.0.0",
+            "line 2 (pkg-resources) is no package: `pip freeze` on Debian and Ubuntu writes it by mistake",
+            "Delete `pkg-resources`.",
+            id="Debian's pip freeze",
+        ),
+    ],
+)
+def test_what_a_tool_left_behind_is_told_as_that(text: str, cause: str, remedy: str) -> None:
+    with pytest.raises(Fail) as caught:
+        list(lines("requirements.txt", text))
+    failure = caught.value.failure
+    assert failure.kind is failures.BAD_FILE
+    assert cause in failure.cause
+    assert remedy in failure.remedy
+
+
+def test_all_that_tools_left_behind_is_told_at_once() -> None:
+    text = "a @ file:///a\npkg_resources==0.0.0\n" + "".join(f"p{n}=1={n}\n" for n in range(200))
+    with pytest.raises(Fail) as caught:
+        list(lines("requirements.txt", text))
+    failure = caught.value.failure
+    assert failure.cause.count("line") == 3
+    assert "11, 12 and more" in failure.cause
+    assert len(failure.evidence) == 12
+
+
+@pytest.mark.parametrize(
+    "fine", ["a==1", "a===1", "a<=1", "a>=1", "a~=1.0", "a!=1", "pkg-resources==1.0", "a @ file:./b"]
+)
+def test_what_only_looks_like_a_leftover_is_read(fine: str) -> None:
+    assert len(list(lines("requirements.txt", fine))) == 1

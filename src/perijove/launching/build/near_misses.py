@@ -1,0 +1,47 @@
+"""Files that look as if they described an environment, and are not read: a note for the log each. Pure.
+
+In: names of files where they count and in folders where they do not; out: sentences for the repository's author.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+SPELLINGS = (
+    *("requirements.txt", "runtime.txt", "environment.yml", "environment.yaml", "apt.txt", "postBuild", "Dockerfile"),
+    *("pyproject.toml", "setup.py", "Pipfile", "install.R", "Project.toml"),
+)
+"""Names that authors write with other capitals, where their own file system makes no difference."""
+MISPLACED = ("requirements.txt", "environment.yml", "environment.yaml", "apt.txt", "postBuild", "runtime.txt")
+"""Names that mean an environment wherever they lie; only the root's and binder/'s are read."""
+DESCRIBING = frozenset((*SPELLINGS, "setup.cfg", "Pipfile.lock", "start", "DESCRIPTION", "JuliaProject.toml"))
+MOST = 5
+"""Notes on files in other folders."""
+_SPELLED = {name.lower(): name for name in SPELLINGS}
+
+
+def misspelled(folder: str, names: frozenset[str]) -> list[str]:
+    """Notes on files of the place that counts whose name is nearly one that is read."""
+    found = []
+    for path in sorted(names):
+        parent, _, name = path.rpartition("/")
+        right = _SPELLED.get(name.lower())
+        if parent == folder.rstrip("/") and right not in {None, name} and f"{folder}{right}" not in names:
+            found.append(f"{path} is not read: the name that counts is {right}, capitals included")
+    if not folder and "setup.cfg" in names and not names & {"setup.py", "pyproject.toml"}:
+        found.append("setup.cfg alone is not installed: pip wants a setup.py or a pyproject.toml beside it")
+    return found
+
+
+def hidden_root(folder: str, names: frozenset[str]) -> list[str]:
+    """A note where binder/ holds nothing that describes an environment, and so hides what the root says."""
+    hidden = sorted(name for name in names if name in DESCRIBING)
+    if not folder or not hidden or any(f"{folder}{name}" in names for name in DESCRIBING):
+        return []
+    return [f"{folder} replaces the root and describes no environment: {', '.join(hidden)} in the root is not read"]
+
+
+def misplaced(paths: Iterable[str]) -> list[str]:
+    """Notes on files in folders that do not count, the uppermost first."""
+    found = sorted(paths, key=lambda path: (path.count("/"), path))
+    return [f"{path} is not read: only the root's and binder/'s are" for path in found[:MOST]]
