@@ -147,6 +147,8 @@ async def test_its_files_are_shared_with_the_cache_and_compiled(
     ("text", "kind", "says"),
     [
         pytest.param("nosuch-qzx", failures.NO_SUCH_PACKAGE, "nosuch-qzx", id="no such package"),
+        pytest.param("os\njson\nsix", failures.NO_SUCH_PACKAGE, "os and json come with Python", id="modules of Python"),
+        pytest.param("sklearn", failures.BUILD_BROKE, "package is deprecated, use 'scikit-learn'", id="sklearn"),
         pytest.param("six==99.1", failures.NO_SUCH_PACKAGE, "six==99.1", id="no such version"),
         pytest.param("six==1.16.0\nsix==1.17.0", failures.CONFLICT, "six==1.16.0", id="conflict"),
         pytest.param("six\nnumpy 1.2", failures.BAD_FILE, "requirements.txt, line 2", id="no requirement"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,16 @@ _UNBUILT = re.compile(
     r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]{0,100})(?:\[[^\]]{0,200}\])?(?:[=<>!~]=?\S{1,100})? (?:has|have) no usable"
     r" wheels|[Ww]heels are required for `(?P<hint>[\w.-]{1,100})`"
 )
+_MISSING = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]{0,100}) was not found in the (?:package registry|provided)")
 _BECAUSE = re.compile(r"[Bb]ecause (?P<why>.{1,400}?),? we can conclude")
+_OUTPUT = re.compile(r"\[\d+ lines? of output\]$")
+_TELLING = (
+    re.compile(r"\bfatal error: "),
+    re.compile(r"^(?:[A-Za-z_][\w.]{0,100})?(?:Error|Exception): ."),
+    re.compile(r"^(?:ERROR|error): ."),
+)
+"""Lines of a build's output that say why, the better first."""
+_BROKEN = re.compile(r"^ERROR: Failed (?:building wheel for|to build) '?([A-Za-z0-9][\w.-]{0,100})'?(?: when .*)?$")
 _REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
 
 
@@ -59,11 +69,14 @@ class Meaning:
     failure: Failure
     unbuilt: tuple[str, ...]
     """Names of packages that it found only as sources."""
+    missing: tuple[str, ...] = ()
+    """Names that the index does not know."""
 
 
 def meant(words: tuple[str, ...]) -> Meaning:
     """Both at once, for a caller who must not read them itself."""
-    return Meaning(failure(words), tuple(sorted(without_wheels(words))))
+    missing = {found["name"] for found in _MISSING.finditer(_flat(words))}
+    return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)))
 
 
 def pip_failure(status: int, words: tuple[str, ...]) -> Failure:
@@ -78,7 +91,24 @@ def pip_failure(status: int, words: tuple[str, ...]) -> Failure:
         return failures.CONFLICT("pip finds no set of versions that satisfies all requirements", evidence)
     if found := re.search(r"No matching distribution found for (\S+)", flat):
         return failures.NO_SUCH_PACKAGE(f"{found[1]} is not in the package index", evidence)
-    return failures.BUILD_BROKE(f"pip ended with exit status {status}", evidence)
+    return failures.BUILD_BROKE(_why(words) or f"pip ended with exit status {status}", evidence)
+
+
+def _why(words: Sequence[str]) -> str:
+    """What broke, in its own words: the most telling line of what pip shows of a package's build."""
+    said = [line.strip() for line in words]
+    begins = max((n for n, line in enumerate(said) if _OUTPUT.search(line)), default=-1)
+    ends = next((n for n, line in enumerate(said) if n > begins and line == "[end of output]"), len(said))
+    output = said[begins + 1 : ends] if begins >= 0 else []
+    for looks in _TELLING:
+        if telling := [line for line in output if looks.search(line)]:
+            why = telling[-1]
+            break
+    else:
+        first = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, output))
+        why = " ".join(itertools.islice(first, 3))
+    package = next((m[1] for line in reversed(said) if (m := _BROKEN.search(line))), "")
+    return (f"{package}: {why}" if package and why else why or (package and f"{package} could not be built"))[:300]
 
 
 def without_wheels(words: Sequence[str]) -> frozenset[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perijove.backends.environments import kernel
+from perijove.backends.environments import kernel, mistaken
 from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
@@ -17,7 +17,7 @@ from perijove.backends.environments.wanted import line_for, normalized
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
-from perijove.domain.failures import Evidence, Fail
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import Checkout
 from perijove.domain.ports import Tell
 
@@ -111,14 +111,23 @@ class Installation:
             except Complaint as complaint:
                 unbuilt = set(complaint.meaning.unbuilt) - self._named
                 if not unbuilt:
-                    raise Fail(complaint.meaning.failure) from complaint
+                    raise Fail(self._explained(complaint.meaning.failure, complaint.meaning.missing)) from complaint
             else:
                 return
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
             written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
-            await self.uv.looked_into(await self._build(["--no-deps", *written], None, "named"))
+            try:
+                wheels = await self._build(["--no-deps", *written], None, "named")
+            except Fail as fail:
+                raise Fail(self._explained(fail.failure, unbuilt)) from fail
+            await self.uv.looked_into(wheels)
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
+
+    def _explained(self, failure: Failure, names: Iterable[str]) -> Failure:
+        if failure.kind not in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
+            return failure
+        return mistaken.explained(failure, names, self.wanted.packages)
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
         """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""

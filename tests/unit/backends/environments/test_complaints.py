@@ -133,3 +133,54 @@ def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -
 )
 def test_what_pip_says_is_told_as_its_kind(words: list[str], kind: Kind) -> None:
     assert pip_failure(1, tuple(words)).kind is kind
+
+
+SKLEARN = """
+  error: subprocess-exited-with-error
+  × Getting requirements to build wheel did not run successfully.
+  │ exit code: 1
+  ╰─> [15 lines of output]
+      The 'sklearn' PyPI package is deprecated, use 'scikit-learn'
+      rather than 'sklearn' for pip commands.
+
+      Here is how to fix this error in the main use cases:
+      [end of output]
+  note: This error originates from a subprocess, and is likely not a problem with pip.
+ERROR: Failed to build 'sklearn' when getting requirements to build wheel
+"""
+GCC = """
+  ╰─> [9 lines of output]
+      src/h.c:1:10: fatal error: hdf5.h: No such file or directory
+      error: command 'gcc' failed with exit status 1
+      [end of output]
+  ERROR: Failed building wheel for tables
+ERROR: Failed to build one or more wheels
+"""
+TRACEBACK = """
+  ╰─> [9 lines of output]
+      Traceback (most recent call last):
+        File "setup.py", line 3, in <module>
+      ModuleNotFoundError: No module named 'numpy'
+      [end of output]
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        pytest.param(
+            SKLEARN,
+            "sklearn: The 'sklearn' PyPI package is deprecated, use 'scikit-learn' rather than 'sklearn' for pip"
+            " commands.",
+            id="the package's own words",
+        ),
+        pytest.param(GCC, "tables: src/h.c:1:10: fatal error: hdf5.h: No such file or directory", id="the compiler's"),
+        pytest.param(TRACEBACK, "ModuleNotFoundError: No module named 'numpy'", id="Python's"),
+        pytest.param("ERROR: Failed building wheel for x", "x could not be built", id="pip's alone"),
+        pytest.param("killed", "pip ended with exit status 1", id="nobody's"),
+    ],
+)
+def test_a_build_that_breaks_is_told_in_the_words_that_say_why(said: str, cause: str) -> None:
+    found = pip_failure(1, tuple(said.strip("\n").splitlines()))
+    assert found.kind is failures.BUILD_BROKE
+    assert found.cause == cause

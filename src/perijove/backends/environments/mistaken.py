@@ -1,0 +1,56 @@
+"""Names in requirements that are no packages: modules of Python itself, and names of imports. Pure."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+
+from perijove.domain.failures import Failure
+
+STANDARD = frozenset(name.lower() for name in sys.stdlib_module_names)
+ON_INDEX = frozenset(
+    (
+        *("argparse", "asyncio", "configparser", "contextvars", "dataclasses", "enum", "graphlib", "html", "numbers"),
+        *("pathlib", "selectors", "statistics", "tomllib", "typing", "uuid", "wsgiref", "zipapp", "zoneinfo"),
+    )
+)
+"""Standard modules whose names are packages too, of times when Python did not have them yet."""
+MEANT = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "mpl-toolkits": "matplotlib",
+    "pil": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""The package of an import that is named otherwise."""
+
+
+def explained(failure: Failure, names: Iterable[str], requirements: Iterable[str]) -> Failure:
+    """A failure over `names`, as what they are. All standard modules among `requirements` are named with the first."""
+    found = sorted({_plain(name) for name in names})
+    if any(name in STANDARD for name in found):
+        modules = dict.fromkeys(name for line in requirements if (name := _plain(line)) in STANDARD - ON_INDEX)
+        listed = _listed([*modules] or found)
+        several = len(modules) > 1
+        cause = f"{listed} {'come' if several else 'comes'} with Python"
+        return replace(failure, cause=cause, remedy=f"Remove {'these lines' if several else 'this line'}: {listed}.")
+    if meant := {name: MEANT[name] for name in found if name in MEANT}:
+        remedy = "; ".join(f"write {right} instead of {name}" for name, right in meant.items())
+        return replace(failure, remedy=f"{remedy[0].upper()}{remedy[1:]}.")
+    return failure
+
+
+def _plain(line: str) -> str:
+    """A requirement's name as the index spells it, but for what is a module's name as it is."""
+    found = re.match(r"[A-Za-z0-9_][\w.-]{0,100}", line.strip())
+    return re.sub(r"[-.]+", "-", found[0]).lower() if found else ""
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
