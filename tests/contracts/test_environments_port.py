@@ -91,6 +91,20 @@ async def test_what_is_built_is_found_listed_and_forgotten(environments: Environ
     assert await environments.stored() == []
 
 
+async def test_what_is_usual_is_left_out_where_it_does_not_fit_and_that_is_told(
+    real: UvEnvironments, checkout: Checkout, state: State
+) -> None:
+    (checkout.path / "limits.txt").write_text("ipywidgets<0.1")
+    lines: list[str] = []
+    key = (await built(real, requiring("six==1.17.0\n-c limits.txt"), checkout, lines.append)).key
+    assert [line for line in lines if line.startswith("Left out, for it does not fit")]
+    assert not list((state.environments / key).glob("lib/python*/site-packages/ipywidgets"))
+    key = (await built(real, requiring("six==1.17.0\nrequests<2.30"), checkout)).key
+    (requests,) = (state.environments / key).glob("lib/python*/site-packages/requests-*.dist-info")
+    assert requests.name.startswith("requests-2.29")
+    assert list((state.environments / key).glob("lib/python*/site-packages/ipywidgets"))
+
+
 async def test_a_name_is_a_function_of_what_goes_in(real: UvEnvironments, checkout: Checkout) -> None:
     async def key(plan: EnvironmentPlan, commit: str = "a" * 40, url: str = "https://h/o/r") -> str:
         repo = replace(REPO, commit=commit, address=replace(REPO.address, url=url))

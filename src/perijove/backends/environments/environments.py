@@ -36,7 +36,7 @@ from perijove.domain.ports import Clock, Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 
-FORMAT = 2
+FORMAT = 3
 """Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
 

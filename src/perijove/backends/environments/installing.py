@@ -23,6 +23,10 @@ from perijove.domain.ports import Tell
 
 ALWAYS = ("ipykernel", "pip")
 """What every environment holds: a kernel, and what `!pip install` runs."""
+USUAL = ("ipywidgets", "nbformat", "nbconvert", "requests", "jinja2", "pyyaml")
+"""What authors rely on without writing it, because every Binder has it; left out where it does not fit with their own."""
+UNFIT = frozenset((failures.CONFLICT, failures.NO_SUCH_PACKAGE, failures.INSTALL_FAILED, failures.BAD_FILE))
+"""What it comes to where packages do not fit with one another, and when it may be these."""
 MOST_SOURCES = 50
 """Sandboxes for one environment's sources."""
 ROUNDS = 8
@@ -46,6 +50,7 @@ class Installation:
     """Packages of the index that were built here."""
     _addresses: set[str] = field(default_factory=set)
     """Packages that built wheels want from addresses, normalized."""
+    _usual: tuple[str, ...] = USUAL
     _runs: int = 0
 
     @property
@@ -103,17 +108,12 @@ class Installation:
     async def _install(self, further: Sequence[str]) -> None:
         """uv, into a new environment each time: it must not start an interpreter in one that holds foreign code."""
         for _ in range(ROUNDS):
-            await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
-            await self.uv.venv(self.environment, self.interpreter, self.tell)
-            options = await asyncio.to_thread(self._options, further)
-            try:
-                await self.uv.install(self.environment, self.interpreter, options, self.tell)
-            except Complaint as complaint:
-                unbuilt = set(complaint.meaning.unbuilt) - self._named
-                if not unbuilt:
-                    raise Fail(self._explained(complaint.meaning.failure, complaint.meaning.missing)) from complaint
-            else:
+            complaint = await self._complaint(further)
+            if complaint is None:
                 return
+            unbuilt = set(complaint.meaning.unbuilt) - self._named
+            if not unbuilt:
+                raise Fail(self._explained(complaint.meaning.failure, complaint.meaning.missing)) from complaint
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
             written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
@@ -123,6 +123,27 @@ class Installation:
                 raise Fail(self._explained(fail.failure, unbuilt)) from fail
             await self.uv.looked_into(wheels)
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
+
+    async def _complaint(self, further: Sequence[str]) -> Complaint | None:
+        """Of uv, over what the repository asks for: what is usual goes where it is in the way."""
+        complaint = await self._tried([*further, *self._usual])
+        if complaint is None or not self._usual or complaint.meaning.failure.kind not in UNFIT:
+            return complaint
+        complaint = await self._tried(further)
+        if complaint is None:
+            self.tell(f"Left out, for it does not fit with what the repository asks for: {', '.join(self._usual)}")
+            self._usual = ()
+        return complaint
+
+    async def _tried(self, further: Sequence[str]) -> Complaint | None:
+        await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
+        await self.uv.venv(self.environment, self.interpreter, self.tell)
+        options = await asyncio.to_thread(self._options, further)
+        try:
+            await self.uv.install(self.environment, self.interpreter, options, self.tell)
+        except Complaint as complaint:
+            return complaint
+        return None
 
     def _explained(self, failure: Failure, names: Iterable[str]) -> Failure:
         if failure.kind not in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
@@ -137,7 +158,8 @@ class Installation:
         built = {normalized(re.split(r"[\s\[]", line, maxsplit=1)[0]) for line in self._local}
         left_out = [f"{name}; python_version < '0'" for name in sorted(self._addresses - built)]
         overrides.write_text("\n".join([*self._local, *left_out]))
-        requirements.write_text("\n".join([*ALWAYS, *further, *packages, *self._local]))
+        # The repository's own first: uv decides in this order, so that nothing of ours makes theirs older.
+        requirements.write_text("\n".join([*packages, *self._local, *ALWAYS, *further]))
         constraints.write_text("\n".join(self.wanted.constraints))
         return [
             *("-r", str(requirements)),
