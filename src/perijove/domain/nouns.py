@@ -57,6 +57,20 @@ def quoted_ref(ref: str) -> str:
     return quote(ref, safe="/@+=,!$&'();~")
 
 
+def ref_url(repo: ResolvedRepo) -> str:
+    """The web page of the commit, where its host is known to have one; else the repository's address."""
+    url = repo.address.url.removesuffix(".git")
+    match repo.address.provider:
+        case "gh":
+            return f"{url}/tree/{repo.commit}"
+        case "gl":
+            return f"{url}/-/tree/{repo.commit}"
+        case "gist":
+            return f"{url}/{repo.commit}"
+        case _:
+            return repo.address.url
+
+
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """The files of one commit on this machine; nobody writes into it once it stands."""

@@ -31,7 +31,7 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure, Retry
-from perijove.domain.nouns import EnvironmentKey, RepoAddress, ResolvedRepo, SessionName
+from perijove.domain.nouns import EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, ref_url
 from perijove.web.statuses import status
 
 Message = dict[str, Any]
@@ -205,20 +205,6 @@ def failure_told(failure: Failure) -> Message:
         "retry": failure.kind.retry.value,
     }
     return told | ({"after": failure.after} if failure.kind.retry is Retry.AFTER else {})
-
-
-def ref_url(repo: ResolvedRepo) -> str:
-    """The web page of the commit, where its host is known to have one; else the repository's address."""
-    url = repo.address.url.removesuffix(".git")
-    match repo.address.provider:
-        case "gh":
-            return f"{url}/tree/{repo.commit}"
-        case "gl":
-            return f"{url}/-/tree/{repo.commit}"
-        case "gist":
-            return f"{url}/{repo.commit}"
-        case _:
-            return repo.address.url
 
 
 def _says(phase: str, text: str, **more: object) -> Message:

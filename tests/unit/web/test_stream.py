@@ -29,9 +29,9 @@ from perijove.domain.events import (
     SessionStarted,
     SessionTroubled,
 )
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, ref_url
 from perijove.web.statuses import status
-from perijove.web.stream import Known, Reader, frame, learn, message, ref_url
+from perijove.web.stream import Known, Reader, frame, learn, message
 
 ADDRESS = RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")

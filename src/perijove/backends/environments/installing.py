@@ -24,7 +24,7 @@ from perijove.domain.ports import Tell
 ALWAYS = ("ipykernel", "pip")
 """What every environment holds: a kernel, and what `!pip install` runs."""
 USUAL = ("ipywidgets", "nbformat", "nbconvert", "requests", "jinja2", "pyyaml")
-"""What authors rely on without writing it, because every Binder has it; left out where it does not fit with their own."""
+"""What authors rely on without writing it, for every Binder has it; left out where it does not fit with their own."""
 UNFIT = frozenset((failures.CONFLICT, failures.NO_SUCH_PACKAGE, failures.INSTALL_FAILED, failures.BAD_FILE))
 """What it comes to where packages do not fit with one another, and when it may be these."""
 MOST_SOURCES = 50

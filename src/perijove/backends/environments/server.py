@@ -128,6 +128,9 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
         ("VIRTUAL_ENV", OWN),
         ("PERIJOVE_ENVIRONMENT", str(environment)),
         ("JUPYTER_PATH", f"{environment}/share/jupyter"),
-        ("JUPYTER_CONFIG_PATH", str(launcher / "config")),
+        # The repository's root as well: Jupyter read its working folder once, and repositories rely on it.
+        ("JUPYTER_CONFIG_PATH", f"{launcher / 'config'}:{HOME}"),
+        ("NB_PYTHON_PREFIX", str(environment)),
+        ("KERNEL_PYTHON_PREFIX", str(environment)),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from perijove.domain.listening import MARK, own_url
-from perijove.domain.nouns import Checkout, Environment, Limits, ResolvedRepo, SandboxSpec, SessionName
+from perijove.domain.nouns import Checkout, Environment, Limits, ResolvedRepo, SandboxSpec, SessionName, ref_url
 from perijove.domain.settings import Settings
 
 HOME = "/home/jovyan"
+THREADS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS"),
+    *("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "PYTHON_CPU_COUNT"),
+)
+"""What libraries ask for how many threads to start; they count the machine's processors otherwise."""
 
 
 def session_name(repo_name: str, suffix: str) -> SessionName:
@@ -57,6 +63,7 @@ def sandbox(
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         **dict(environment.environ),
+        **hub_variables(name, environment, limits(settings)),
         **binder_variables(checkout.repo, own_url(settings.service)),
         "JUPYTER_TOKEN": token,
     }
@@ -72,13 +79,30 @@ def sandbox(
     )
 
 
+def hub_variables(name: SessionName, environment: Environment, limits: Limits) -> dict[str, str]:
+    """What repositories and packages know a Binder's session by: its address, its home and image, and its share."""
+    threads = str(max(1, math.ceil(limits.cpus)))
+    return {
+        "REPO_DIR": HOME,
+        "NB_USER": "jovyan",
+        "JUPYTERHUB_BASE_URL": "/",
+        "JUPYTERHUB_SERVICE_PREFIX": f"/user/{name}/",
+        "JUPYTERHUB_USER": name,
+        "JUPYTER_IMAGE": environment.key,
+        "JUPYTER_IMAGE_SPEC": environment.key,
+        "CPU_LIMIT": str(limits.cpus),
+        "MEM_LIMIT": str(limits.memory),
+        **dict.fromkeys(THREADS, threads),
+    }
+
+
 def binder_variables(repo: ResolvedRepo, launch_host: str) -> dict[str, str]:
     """The variables by which a repository sees where it was launched from (binder-protocol, 1.8)."""
     address = repo.address
     return {
         "BINDER_LAUNCH_HOST": launch_host,
         "BINDER_REPO_URL": address.url,
-        "BINDER_REF_URL": address.url,
+        "BINDER_REF_URL": ref_url(repo),
         "BINDER_REQUEST": address.path,
         "BINDER_PERSISTENT_REQUEST": f"v2/{address.provider}/{repo.persistent_spec}",
     }

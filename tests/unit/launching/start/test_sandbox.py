@@ -1,11 +1,16 @@
-"""What sessions are called, and which host each gets."""
+"""What sessions are called, which host each gets, and what is told to them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from perijove.domain.listening import MARK
-from perijove.launching.start.sandbox import session_label, session_name
+from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo
+from perijove.domain.settings import Settings
+from perijove.launching.start.sandbox import THREADS, sandbox, session_label, session_name
 
 LABELS = ("s1", "s2", "s3")
 REPOSITORIES = ["repo", "My Repo", "a--b", "--", "ü", "x" * 99, "a-" * 50]
@@ -33,3 +38,22 @@ def test_no_host_is_shared_while_one_is_free_and_each_rests_for_long() -> None:
 
 def test_hosts_that_all_have_sessions_are_shared_evenly() -> None:
     assert session_label(LABELS, ("a--s1", "b--s2", "c--s3", "d--s1", "old"), 0) == "s2"
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(2.0, "2"), (1.5, "2"), (0.25, "1")])
+def test_a_session_finds_the_variables_of_a_binder(cpus: float, threads: str) -> None:
+    commit = "a" * 40
+    repo = ResolvedRepo(RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r"), commit, "refs/heads/main")
+    environment = Environment("k" * 32, Path("/e"), "3.12.1", ("serve",), (("PATH", "/e/bin"),), ())
+    settings = Settings()
+    settings = replace(settings, session=replace(settings.session, cpus=cpus, memory=1024**3))
+    told = dict(sandbox("r-1", "secret", Checkout(repo, Path("/c")), environment, settings).environ)
+    assert told["BINDER_REF_URL"] == f"https://github.com/o/r/tree/{commit}"
+    assert told["REPO_DIR"] == told["HOME"] == "/home/jovyan"
+    assert told["NB_USER"] == told["USER"] == "jovyan"
+    assert told["JUPYTERHUB_SERVICE_PREFIX"] == "/user/r-1/"
+    assert (told["JUPYTERHUB_BASE_URL"], told["JUPYTERHUB_USER"]) == ("/", "r-1")
+    assert told["JUPYTER_IMAGE"] == told["JUPYTER_IMAGE_SPEC"] == "k" * 32
+    assert (told["CPU_LIMIT"], told["MEM_LIMIT"]) == (str(cpus), str(1024**3))
+    assert {told[name] for name in THREADS} == {threads}
+    assert told["PATH"] == "/e/bin"
