@@ -78,6 +78,9 @@ class Installation:
         await self._install(())
         if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
             return ""
+        if old := await asyncio.to_thread(kernel.too_old, self._packages):
+            self.tell(f"The repository brings {old}, which is too old to be served with: Perijove's own server is used")
+            return ""
         missing = sorted({"jupyterlab", "notebook"} - kernel.installed(self._packages))
         if missing:
             self.tell(f"The repository brings its own Jupyter server; installed beside it: {', '.join(missing)}")

@@ -14,6 +14,10 @@ SERVERS = frozenset(
     ("jupyter-server", "jupyterlab", "notebook", "nbclassic", "voila", "jupyter-server-proxy", "nbgitpuller")
 )
 """Packages that mean: this repository brings its own server."""
+OLDEST = {"jupyterlab": (3,), "notebook": (6, 4), "jupyter-server": (1, 4)}
+"""Versions from which on the launcher can run them."""
+PYTHON = ("/usr/bin/env", "python")
+"""The first on PATH: the session's own, never the one that its server runs on."""
 OWN = f"{HOME}/.local/env"
 """The session's own environment, which serve.py lays over the read-only one: what pip installs goes there."""
 OWN_PACKAGES = "perijove-own.pth"
@@ -35,6 +39,17 @@ def installed(site_packages: Path) -> frozenset[str]:
     )
 
 
+def too_old(site_packages: Path) -> str:
+    """Which package of a server is older than the launcher can run, with its version, or ``."""
+    for path in sorted(site_packages.glob("*.dist-info")):
+        name, _, version = path.name.removesuffix(".dist-info").partition("-")
+        name = re.sub(r"[-_.]+", "-", name).lower()
+        release = tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:2])
+        if name in OLDEST and release and release < OLDEST[name]:
+            return f"{name} {version}"
+    return ""
+
+
 def app(site_packages: Path) -> str:
     """Which of serve.py's apps to start an environment of its own server with."""
     names = installed(site_packages)
@@ -43,7 +58,8 @@ def app(site_packages: Path) -> str:
 
 def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> None:
     """Write the kernel's description, and the path to what a session installs."""
-    folder = environment / "share" / "jupyter" / "kernels" / "python3"
+    kernels = environment / "share" / "jupyter" / "kernels"
+    folder = kernels / "python3"
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "kernel.json"
     path = site_packages / OWN_PACKAGES
@@ -52,8 +68,7 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     kernel = {
         # The first python on PATH, which is the session's own.
         "argv": [
-            "/usr/bin/env",
-            "python",
+            *PYTHON,
             "-Xfrozen_modules=off",
             "-m",
             "ipykernel_launcher",
@@ -65,8 +80,24 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
         "metadata": {"debugger": True},
     }
     described.write_text(json.dumps(kernel, indent=1))
+    written = [described, *(path for path in sorted(kernels.glob("*/kernel.json")) if _with_own_python(path))]
     own = f"{OWN}/lib/python{interpreter.minor}/site-packages"
     path.write_text(f"import sys; {own!r} in sys.path or sys.path.insert(len(sys.path) - 1, {own!r})\n")
     # Sessions run as another user, whatever umask this service was started with.
-    for file in (described, path):
+    for file in (*written, path):
         file.chmod(0o644)
+
+
+def _with_own_python(described: Path) -> bool:
+    """Have a kernel that asks for a `python` run with its environment's: Jupyter would take its server's."""
+    try:
+        kernel = json.loads(described.read_bytes())
+        first = kernel["argv"][0]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False  # no kernel: Jupyter says so of it
+    if not isinstance(first, str) or not re.fullmatch(r"(?:.*/)?python(?:\d+(?:\.\d+)?)?", first):
+        return False
+    kernel["argv"] = [*PYTHON, *kernel["argv"][1:]]
+    described.unlink()  # a hardlink into uv's cache
+    described.write_text(json.dumps(kernel, indent=1))
+    return True

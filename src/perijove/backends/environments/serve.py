@@ -8,8 +8,10 @@ Saves 1.3 s of a start that takes 1.8 s otherwise: a grammar that is compiled fo
 import gc
 import importlib
 import os
+import re
 import socket
 import sys
+from typing import Any
 
 APPS = {
     "lab": ("jupyterlab.labapp", "LabApp"),
@@ -26,6 +28,14 @@ OPTIONAL = (
     "webcolors",
     "rfc3339_validator",
     "rfc3986_validator",
+)
+
+
+# Names of kernels that are no Python's, where none of that name or language is installed.
+FOREIGN = re.compile(
+    r"^ir\d*$|[-_]r$|julia|scala|spylon|bash|stata|script|tslab|deno|xc|cling|octave|matlab|sas|java|kotlin|ruby|perl"
+    r"|gophernotes|rust|evcxr|sharp|net|haskell|sql|sage|wolfram|maxima|gnuplot|fortran|spark|lua|lisp|clojure",
+    re.IGNORECASE,
 )
 
 
@@ -80,6 +90,35 @@ def prefer_own_cookies() -> None:
     setattr(httputil, "parse_cookie", parse_cookie)  # noqa: B010 - the type checker knows no tornado
 
 
+def open_unknown_kernels() -> None:
+    """Have a notebook whose kernel's name exists on its author's machine alone run by the kernel of its language."""
+    kernelspec = importlib.import_module("jupyter_client.kernelspec")
+    known = kernelspec.KernelSpecManager.get_kernel_spec
+
+    def get_kernel_spec(manager: Any, kernel_name: str) -> Any:
+        try:
+            return known(manager, kernel_name)
+        except kernelspec.NoSuchKernel:
+            languages = {known(manager, name).language.lower(): name for name in sorted(manager.find_kernel_specs())}
+            instead = kernel_of(kernel_name, languages)
+            if instead is None:
+                raise
+            manager.log.warning("There is no kernel %r: %r is taken", kernel_name, instead)
+            return known(manager, instead)
+
+    setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get_kernel_spec)  # noqa: B010
+
+
+def kernel_of(name: str, languages: "dict[str, str]") -> "str | None":
+    """Of the kernels by their languages, the one for a kernel's name: `conda-env-myenv-py`, `julia-1.6`, `ir`."""
+    if re.search(r"^ir\d*$|[-_]r$", name, re.IGNORECASE):
+        return languages.get("r")
+    for language, kernel in languages.items():
+        if len(language) > 1 and language in name.lower():
+            return kernel
+    return None if FOREIGN.search(name) else languages.get("python")
+
+
 def import_formats_without_options() -> None:
     """Import jsonschema while its optional imports fail; later imports of them, by others, work."""
     hidden = [name for name in OPTIONAL if name not in sys.modules]
@@ -112,6 +151,7 @@ def main() -> None:
     module, name = APPS[sys.argv.pop(1)]
     adopt_socket()
     prefer_own_cookies()
+    open_unknown_kernels()
     import_formats_without_options()
     if module != "jupyter_server.serverapp":
         skip_yarn_probe()

@@ -1,0 +1,70 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments.kernel import PYTHON, finish, too_old
+from perijove.backends.environments.serve import kernel_of
+from perijove.domain.build_inputs import Interpreter
+
+REST = ["-m", "mine", "-f", "{connection_file}"]
+
+
+@pytest.mark.parametrize(
+    ("first", "ours"),
+    [("python", True), ("python3", True), ("python3.12", True), ("/gone/bin/python3", True), ("xcpp", False)],
+)
+def test_every_kernel_runs_with_its_environment_s_own_python(tmp_path: Path, first: str, ours: bool) -> None:
+    environment, cached = tmp_path / "env", tmp_path / "cached.json"
+    cached.write_text(json.dumps({"argv": [first, *REST], "display_name": "Mine"}))
+    folder = environment / "share/jupyter/kernels/mine"
+    folder.mkdir(parents=True)
+    os.link(cached, folder / "kernel.json")
+    finish(environment, tmp_path, Interpreter("3.12.1", Path("/p/bin/python3.12"), Path("/p")))
+    kernel = json.loads((folder / "kernel.json").read_text())
+    assert kernel == {"argv": [*(PYTHON if ours else (first,)), *REST], "display_name": "Mine"}
+    assert json.loads(cached.read_text())["argv"][0] == first
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"argv": []}', '{"argv": [1]}', "[" * 100_000, "\xff"])
+def test_what_is_no_kernel_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "env/share/jupyter/kernels/mine"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(text, "latin-1")
+    finish(tmp_path / "env", tmp_path, Interpreter("3.12.1", Path("/p/bin/python3.12"), Path("/p")))
+    assert (folder / "kernel.json").read_text("latin-1") == text
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        (("notebook-5.7.8.dist-info",), "notebook 5.7.8"),
+        (("jupyterlab-1.2.6.dist-info", "notebook-6.4.0.dist-info"), "jupyterlab 1.2.6"),
+        (("jupyterlab-3.0.0.dist-info", "notebook-6.4.13.dist-info", "jupyter_server-1.24.0.dist-info"), ""),
+        (("notebook-7.4.1.dist-info", "jupyterlab-4.4.0rc1.dist-info"), ""),
+    ],
+)
+def test_a_server_too_old_for_the_launcher_is_known(tmp_path: Path, folders: tuple[str, ...], found: str) -> None:
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    assert too_old(tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "languages", "kernel"),
+    [
+        ("conda-env-myenv-py", {"python": "python3"}, "python3"),
+        ("myenv", {"python": "python3", "r": "ir"}, "python3"),
+        ("python2", {"python": "python3"}, "python3"),
+        ("conda-env-stats-r", {"python": "python3", "r": "ir"}, "ir"),
+        ("ir", {"python": "python3"}, None),
+        ("julia-1.6", {"python": "python3", "julia": "julia-1.9"}, "julia-1.9"),
+        ("julia-1.6", {"python": "python3"}, None),
+        ("bash", {"python": "python3"}, None),
+    ],
+)
+def test_a_kernel_that_exists_nowhere_is_replaced_by_that_of_its_language(
+    name: str, languages: dict[str, str], kernel: str | None
+) -> None:
+    assert kernel_of(name, languages) == kernel
