@@ -12,6 +12,8 @@ from perijove.domain.events import (
     Event,
     Failed,
     Fetched,
+    Logged,
+    Phase,
     Queued,
     Ready,
     Requested,
@@ -24,6 +26,7 @@ from perijove.domain.events import (
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import EndReason, ResolvedRepo, Room
 from perijove.domain.wire import encode
+from perijove.launching.way import FETCHES
 from tests.fakes.world import (
     CrashingSessions,
     FakeSessions,
@@ -45,6 +48,24 @@ WHOLE = [
     "Logged",
     "Ready",
 ]
+
+
+async def test_hosts_that_never_answer_hold_up_nobody_but_the_visitor_who_named_them(world: World) -> None:
+    answers = world.repositories.gate = asyncio.Event()
+    async with world.up():
+        theirs = [world.launches.begin(ADDRESS, f"2001:db8::{n + 1:x}") for n in range(2 * FETCHES)]
+        await world.until(lambda: _states(world, theirs) == ["fetching"] * FETCHES + ["resolving"] * FETCHES)
+        waiting = [entry.event for entry in world.journal.read(f"launch/{theirs[-1]}", 0, 9)]
+        assert waiting[-1] == Logged(Phase.FETCHING, "Waiting for others of your 8 launches that are being fetched")
+        other = world.launches.begin(OTHER, "2001:db8:0:1::1")
+        await world.until(lambda: _states(world, [other]) == ["fetching"])
+        answers.set()
+        for number in (*theirs, other):
+            assert isinstance((await world.events(number))[-1], Ready)
+
+
+def _states(world: World, numbers: list[int]) -> list[str]:
+    return [launch.state for number in numbers if (launch := world.launches.get(number))]
 
 
 async def test_a_launch_is_told_from_link_to_ready(world: World) -> None:

@@ -12,6 +12,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+
+def household(address: str) -> str:
+    """Whom an address counts for: one household of IPv6 has a /64 to draw addresses from."""
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
 _NAT64 = ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 _TRANSLATED = ip_network("::ffff:0:0:0/96")

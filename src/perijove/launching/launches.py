@@ -87,14 +87,14 @@ class Launches:
             raise Fail(DRAINING("it takes no more launches"))
         number = self._journal.ledger.next_number()
         self._journal.append(subject(number), Requested(address, client))
-        task = self._group.create_task(self._run(number, address), name=f"launch {number}")
+        task = self._group.create_task(self._run(number, address, client), name=f"launch {number}")
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number, None))
         return number
 
-    async def _run(self, number: int, address: RepoAddress) -> None:
+    async def _run(self, number: int, address: RepoAddress, client: str) -> None:
         try:
-            async with aclosing(self._way.launch(number, address)) as events:
+            async with aclosing(self._way.launch(number, address, client)) as events:
                 async for event in events:
                     self._journal.append(subject(number), event)
         except asyncio.CancelledError:

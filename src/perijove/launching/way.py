@@ -14,8 +14,10 @@ from perijove.domain.keys import Keys
 from perijove.domain.listening import MARK, session_labels
 from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session, SessionName
 from perijove.domain.ports import Clock, Environments, Explain, Repositories
+from perijove.domain.reach import household
 from perijove.domain.settings import Settings
 from perijove.launching.build.builder import Builds
+from perijove.launching.shares import Shares
 from perijove.launching.start.admission import refusal
 from perijove.launching.start.queue import Place, Queue
 from perijove.launching.start.sandbox import sandbox, session_label, session_name
@@ -24,6 +26,8 @@ from perijove.launching.telling import Telling
 from perijove.log import log
 
 NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+FETCHES = 8
+"""Of one visitor at once, a quarter of what may run: hosts that never answer hold up nobody else's."""
 DELAYS = (2.0, 5.0, 10.0, 20.0)
 """Seconds before the first, second, … try again."""
 
@@ -59,15 +63,18 @@ class LaunchWay:
         self._settings = settings
         self._explain = explain
         self._certified = certified
+        self._fetches = Shares(FETCHES)
 
-    async def launch(self, number: int, address: RepoAddress) -> AsyncGenerator[LaunchEvent, None]:
+    async def launch(self, number: int, address: RepoAddress, client: str) -> AsyncGenerator[LaunchEvent, None]:
         """Tell launch `number` as it happens; the last event is Ready or Failed, never both.
+
+        `client` is the address of whoever asked.
 
         This is the one loop that tries again, and only what the catalogue says can be helped by it.
         """
         for tries in range(self._settings().launching.retries + 1):
             try:
-                async with aclosing(self._attempt(number, address)) as events:
+                async with aclosing(self._attempt(number, address, client)) as events:
                     async for event in events:
                         yield event
                 return
@@ -82,19 +89,22 @@ class LaunchWay:
             yield Retrying(failure, delay)
             await self._clock.sleep(delay)
 
-    async def _attempt(self, number: int, address: RepoAddress) -> AsyncGenerator[LaunchEvent, None]:
+    async def _attempt(self, number: int, address: RepoAddress, client: str) -> AsyncGenerator[LaunchEvent, None]:
         if refused := refusal(address, self._settings().launching):
             raise Fail(refused)
 
-        resolving = Telling(Phase.FETCHING, lambda tell: self.repositories.resolve(address))
-        async for line in resolving:
-            yield line
-        repo = resolving.result
-        yield Resolved(repo)
-        fetching = Telling(Phase.FETCHING, lambda tell: self.repositories.fetch(repo, tell))
-        async for line in fetching:
-            yield line
-        yield Fetched(repo.commit)
+        if self._fetches.full(visitor := household(client)):
+            yield Logged(Phase.FETCHING, f"Waiting for others of your {FETCHES} launches that are being fetched")
+        async with self._fetches.turn(visitor):
+            resolving = Telling(Phase.FETCHING, lambda tell: self.repositories.resolve(address))
+            async for line in resolving:
+                yield line
+            repo = resolving.result
+            yield Resolved(repo)
+            fetching = Telling(Phase.FETCHING, lambda tell: self.repositories.fetch(repo, tell))
+            async for line in fetching:
+                yield line
+            yield Fetched(repo.commit)
 
         environment: Environment | None = None
         async for told in self.builds.built(fetching.result):

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.reach import household
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
 from perijove.web import stream
 from perijove.web.assets import STATIC
@@ -22,7 +23,7 @@ from perijove.web.cached import Cached
 from perijove.web.following import follow
 from perijove.web.launch_keys import hold
 from perijove.web.public import Public
-from perijove.web.requests import client, household, raw_spec
+from perijove.web.requests import client, raw_spec
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""

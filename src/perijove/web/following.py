@@ -10,11 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from perijove.domain.events import Entry, Failed
+from perijove.domain.reach import household
 from perijove.launching.launches import subject
 from perijove.web import stream
 from perijove.web.public import Public
 from perijove.web.readers import Seat
-from perijove.web.requests import client, household, origin
+from perijove.web.requests import client, origin
 
 KEEPALIVE_EVERY = 20.0
 """Seconds of silence after which a comment is sent; the protocol's clients expect one every 25."""

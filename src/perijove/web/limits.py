@@ -10,11 +10,11 @@ from collections.abc import Callable
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.ports import Clock
+from perijove.domain.reach import household
 from perijove.domain.request_failures import RATE_LIMITED, TOO_MANY_AT_ONCE
 from perijove.domain.settings import LaunchingSettings, Settings
 from perijove.launching.launches import Launches
 from perijove.launching.start.sessions import SessionKeeper
-from perijove.web.requests import household
 
 COUNTED = 100_000
 """Addresses, and build tokens, counted at once."""

@@ -7,7 +7,7 @@ where the operator named that server, and leaves one address, the last that nobo
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from starlette.requests import Request
 
@@ -22,11 +22,6 @@ def client(request: Request) -> str:
         return "unknown"
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
-
-
-def household(address: str) -> str:
-    """Whom an address counts for: one household of IPv6 has a /64 to draw addresses from."""
-    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 def asked_host(request: Request) -> str:
