@@ -42,7 +42,7 @@ AGAIN_AFTER = 60.0
 """Seconds after which a machine that was too busy may be asked again."""
 NOTHING_YET = Activity(0, 0, queued=False, doing="")
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM}
-"""Ends that no program comes to by itself: the kernel's when memory runs out, or of who shuts the machine down."""
+"""Ends that hardly a program gives itself: the kernel's when memory runs out, or of who shuts the machine down."""
 
 
 @dataclass(slots=True)
