@@ -163,6 +163,7 @@ async def test_its_files_are_shared_with_the_cache_and_compiled(
         pytest.param("nosuch-qzx", failures.NO_SUCH_PACKAGE, "nosuch-qzx", id="no such package"),
         pytest.param("os\njson\nsix", failures.NO_SUCH_PACKAGE, "os and json come with Python", id="modules of Python"),
         pytest.param("sklearn", failures.BUILD_BROKE, "package is deprecated, use 'scikit-learn'", id="sklearn"),
+        pytest.param("pywin32==306", failures.NO_WHEEL, "pywin32 306 has no build for Linux", id="Windows alone"),
         pytest.param("six==99.1", failures.NO_SUCH_PACKAGE, "six==99.1", id="no such version"),
         pytest.param("six==1.16.0\nsix==1.17.0", failures.CONFLICT, "six==1.16.0", id="conflict"),
         pytest.param("six\nnumpy 1.2", failures.BAD_FILE, "requirements.txt, line 2", id="no requirement"),
@@ -178,6 +179,22 @@ async def test_what_cannot_be_installed_is_told_as_its_kind_and_leaves_nothing(
     assert caught.value.failure.kind is kind
     assert says in caught.value.failure.cause
     assert list(state.environments.iterdir()) == []
+
+
+async def test_a_python_for_which_all_pins_have_builds_is_taken_and_told(
+    real: UvEnvironments, checkout: Checkout, state: State
+) -> None:
+    lines: list[str] = []
+    wish = PythonWish(">=3.8", PythonSource.REQUIRES_PYTHON)
+    plan = EnvironmentPlan(wish, (InstallRequirements("requirements.txt", "markupsafe==2.0.1\ndocopt==0.6.2"),))
+    inputs = await real.inputs(plan, checkout, lines.append)
+    if not any(other.minor in {"3.8", "3.9", "3.10"} for other in inputs.others):
+        pytest.skip("this machine has no Python of 3.8 to 3.10, for which MarkupSafe 2.0.1 has builds")
+    environment = await real.build(inputs, checkout.repo, lines.append)
+    assert environment.python.rpartition(".")[0] in {"3.8", "3.9", "3.10"}
+    minor = inputs.interpreter.minor
+    assert f"is taken: markupsafe==2.0.1 has no build for {minor}" in "\n".join(lines)
+    assert list((state.environments / inputs.key).glob("lib/python*/site-packages/docopt.py"))
 
 
 async def test_an_index_that_does_not_answer_is_told_as_such(

@@ -75,6 +75,8 @@ class BuildInputs:
     """What makes it: changes where the same inputs give another environment."""
     period: int
     """Counts the times after which what may change is looked at again; 0 for what cannot."""
+    others: tuple[Interpreter, ...] = ()
+    """Interpreters to take where what is pinned has no build for that one, the best first."""
 
     @property
     def key(self) -> EnvironmentKey:

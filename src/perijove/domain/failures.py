@@ -166,6 +166,11 @@ NO_SUCH_PACKAGE = row(
     Owner.AUTHOR, Retry.NEVER,
     "Check its spelling and version in the requirements.",
 )  # fmt: skip
+NO_WHEEL = row(
+    "build.no-wheel", "A package has no build for this Python",
+    Owner.AUTHOR, Retry.NEVER,
+    "Ask for a version of the package that has one, or for another Python in runtime.txt.",
+)  # fmt: skip
 CONFLICT = row(
     "build.conflict", "The requirements contradict one another",
     Owner.AUTHOR, Retry.NEVER,

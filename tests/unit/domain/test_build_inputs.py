@@ -34,6 +34,7 @@ OTHERS: dict[str, list[Any]] = {
     ],
     "maker": ["2"],
     "period": [1],
+    "others": [(PYTHON,)],
 }
 
 

@@ -1,4 +1,4 @@
-"""Compiles strangers' sources to bytecode, in a sandbox, on whatever Python their environment has (3.8 or newer).
+"""Compiles strangers' sources to bytecode, in a sandbox, on whatever Python their environment has (3.6 or newer).
 
 `python -c <this> ROOT LIST RESULT`: LIST names files below ROOT, one a line; their bytecode is left below RESULT. Each
 file has its own limits; one that does not compile within them is told and left out.
@@ -15,6 +15,8 @@ import sys
 MEMORY = 512 * 1024**2
 SECONDS = 10
 """Of processor time, for one file."""
+# Python 3.6 knows no other way.
+BY_TIME = (py_compile.PycInvalidationMode.TIMESTAMP,) if hasattr(py_compile, "PycInvalidationMode") else ()
 MOST_LEFT_OUT = 20
 """Files; then the rest is left out too."""
 
@@ -32,9 +34,7 @@ def work(files: "list[str]", root: str, result: str, done: mmap.mmap) -> None:
         target = os.path.join(result, name + "c")
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            py_compile.compile(
-                os.path.join(root, name), target, name, True, -1, py_compile.PycInvalidationMode.TIMESTAMP
-            )
+            py_compile.compile(os.path.join(root, name), target, name, True, -1, *BY_TIME)
         except MemoryError:
             os._exit(1)
         except py_compile.PyCompileError as error:

@@ -29,6 +29,12 @@ _UNBUILT = re.compile(
     r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]{0,100})(?:\[[^\]]{0,200}\])?(?:[=<>!~]=?\S{1,100})? (?:has|have) no usable"
     r" wheels|[Ww]heels are required for `(?P<hint>[\w.-]{1,100})`"
 )
+_PINNED = r"(?<![\w.-])(?P<{0}>[A-Za-z0-9][\w.-]{{0,100}}(?:\[[^\]]{{0,200}}\])?==[\w.+!]{{1,100}})"
+_UNFIT = re.compile(
+    _PINNED.format("sources") + " has no usable wheels"
+    "|" + _PINNED.format("wheels") + " has no wheels with a matching"
+    "|does not satisfy Python\\S{1,100} and " + _PINNED.format("requires") + " depends on Python"
+)
 _MISSING = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]{0,100}) was not found in the (?:package registry|provided)")
 _BECAUSE = re.compile(r"[Bb]ecause (?P<why>.{1,400}?),? we can conclude")
 _OUTPUT = re.compile(r"\[\d+ lines? of output\]$")
@@ -71,12 +77,15 @@ class Meaning:
     """Names of packages that it found only as sources."""
     missing: tuple[str, ...] = ()
     """Names that the index does not know."""
+    unfit: tuple[str, ...] = ()
+    """Packages with the versions of which none fits this Python: `numpy==1.19.5`."""
 
 
 def meant(words: tuple[str, ...]) -> Meaning:
     """Both at once, for a caller who must not read them itself."""
     missing = {found["name"] for found in _MISSING.finditer(_flat(words))}
-    return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)))
+    unfit = {found[found.lastgroup or 0] for found in _UNFIT.finditer(_flat(words))}
+    return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)), tuple(sorted(unfit)))
 
 
 def pip_failure(status: int, words: tuple[str, ...]) -> Failure:

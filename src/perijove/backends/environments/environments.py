@@ -11,7 +11,7 @@ from pathlib import Path
 from perijove.backends.environments import kernel, server, store
 from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.installing import Installation
-from perijove.backends.environments.interpreters import Interpreters, pick
+from perijove.backends.environments.interpreters import Interpreters, others, pick
 from perijove.backends.environments.server import Server, site_packages
 from perijove.backends.environments.store import Note
 from perijove.backends.environments.uv import Uv
@@ -80,7 +80,8 @@ class UvEnvironments:
 
     async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
         """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
-        interpreter, note = pick(plan.python, await self._interpreters.installed())
+        installed = await self._interpreters.installed()
+        interpreter, note = pick(plan.python, installed)
         if note:
             tell(note)
         wanted = await self._gathered(plan, checkout)
@@ -91,6 +92,7 @@ class UvEnvironments:
             home=checkout if wanted.reads_repository else None,
             maker=f"{FORMAT} {self._server.lock_hash}",
             period=int(self._clock.now() // age) if wanted.moves and age else 0,
+            others=others(plan.python, installed, interpreter),
         )
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
@@ -149,10 +151,10 @@ class UvEnvironments:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
 
     async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Note:
-        interpreter = inputs.interpreter
         await self._server.prepare(await self._servers_python(), tell)
         installation = Installation(self._uv, self._wheels, work, inputs.key[:16], inputs, tell)
         app = await installation.install()
+        interpreter = installation.interpreter
         packages = site_packages(installation.environment, interpreter)
         await self._bytecode.compiled(work, packages, interpreter, f"compile-{inputs.key[:16]}", tell)
         await self._uv.confined(kernel.finish, installation.environment, packages, interpreter)

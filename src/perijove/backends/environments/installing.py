@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perijove.backends.environments import kernel, mistaken
+from perijove.backends.environments import kernel, mistaken, pythons_with
 from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
@@ -23,7 +23,11 @@ from perijove.domain.ports import Tell
 
 ALWAYS = ("ipykernel", "pip")
 """What every environment holds: a kernel, and what `!pip install` runs."""
-USUAL = ("ipywidgets", "nbformat", "nbconvert", "requests", "jinja2", "pyyaml")
+USUAL = (
+    # Older ones bring a whole server.
+    "ipywidgets>=8; python_version >= '3.7'",
+    *("nbformat", "nbconvert", "requests", "jinja2", "pyyaml"),
+)
 """What authors rely on without writing it, for every Binder has it; left out where it does not fit with their own."""
 UNFIT = frozenset((failures.CONFLICT, failures.NO_SUCH_PACKAGE, failures.INSTALL_FAILED, failures.BAD_FILE))
 """What it comes to where packages do not fit with one another, and when it may be these."""
@@ -44,22 +48,27 @@ class Installation:
     """Names its sandboxes: `[a-z0-9]`, at most 16 characters."""
     inputs: BuildInputs
     tell: Tell
+    interpreter: Interpreter = field(init=False)
+    """The one that is wanted, or another one for which all that is pinned has builds."""
     _local: list[str] = field(default_factory=list)
     """Requirements that name wheels built here."""
     _named: set[str] = field(default_factory=set)
     """Packages of the index that were built here."""
     _addresses: set[str] = field(default_factory=set)
     """Packages that built wheels want from addresses, normalized."""
-    _usual: tuple[str, ...] = USUAL
+    _unfit: set[str] = field(default_factory=set)
+    """Packages with versions that have no wheel for the first interpreter."""
+    _usual: tuple[str, ...] = ()
     _runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.interpreter = self.inputs.interpreter
+        asked = {_name(line) for line in self.wanted.packages}
+        self._usual = tuple(line for line in USUAL if _name(line) not in asked)
 
     @property
     def wanted(self) -> Wanted:
         return self.inputs.wanted
-
-    @property
-    def interpreter(self) -> Interpreter:
-        return self.inputs.interpreter
 
     @property
     def environment(self) -> Path:
@@ -71,10 +80,7 @@ class Installation:
 
     async def install(self) -> str:
         """Everything; the app to serve it with, or `` for Perijove's own server. Raises Fail: `build.*`."""
-        if self.wanted.elsewhere:
-            await self._build_all()
-        else:
-            await self._build_sources()
+        await self._build_first()
         await self._install(())
         if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
             return ""
@@ -86,6 +92,13 @@ class Installation:
             self.tell(f"The repository brings its own Jupyter server; installed beside it: {', '.join(missing)}")
             await self._install(missing)
         return kernel.app(self._packages)
+
+    async def _build_first(self) -> None:
+        """What uv cannot install by itself, before it is asked."""
+        if self.wanted.elsewhere:
+            await self._build_all()
+        else:
+            await self._build_sources()
 
     async def _build_sources(self) -> None:
         """The repository's own, what it names by an address, and what those name by one in their metadata."""
@@ -114,18 +127,35 @@ class Installation:
             complaint = await self._complaint(further)
             if complaint is None:
                 return
+            if await self._moved(complaint.meaning.unfit):
+                continue
             unbuilt = set(complaint.meaning.unbuilt) - self._named
             if not unbuilt:
-                raise Fail(self._explained(complaint.meaning.failure, complaint.meaning.missing)) from complaint
+                meaning = complaint.meaning
+                raise Fail(await self._explained(meaning.failure, meaning.missing, meaning.unfit)) from complaint
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
             written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
             try:
                 wheels = await self._build(["--no-deps", *written], None, "named")
             except Fail as fail:
-                raise Fail(self._explained(fail.failure, unbuilt)) from fail
+                raise Fail(await self._explained(fail.failure, unbuilt, complaint.meaning.unfit)) from fail
             await self.uv.looked_into(wheels)
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
+
+    async def _moved(self, unfit: Sequence[str]) -> bool:
+        """Whether another interpreter is taken, because all that has no wheel for this one has wheels for that one."""
+        all_unfit = self._unfit | set(unfit)
+        other = await pythons_with.other(self.uv, sorted(all_unfit), self.inputs, self.work) if unfit else None
+        if other is None:
+            return False
+        self.tell(f"Python {other.minor} is taken: {', '.join(unfit)} has no build for {self.interpreter.minor}")
+        self.interpreter, self._unfit = other, all_unfit
+        for built in (self._local, self._named, self._addresses):
+            built.clear()
+        await asyncio.to_thread(shutil.rmtree, self.work / "wheels", ignore_errors=True)
+        await self._build_first()
+        return True
 
     async def _complaint(self, further: Sequence[str]) -> Complaint | None:
         """Of uv, over what the repository asks for: what is usual goes where it is in the way."""
@@ -134,7 +164,9 @@ class Installation:
             return complaint
         complaint = await self._tried(further)
         if complaint is None:
-            self.tell(f"Left out, for it does not fit with what the repository asks for: {', '.join(self._usual)}")
+            self.tell(
+                f"Left out, for it does not fit with what the repository asks for: {', '.join(map(_name, self._usual))}"
+            )
             self._usual = ()
         return complaint
 
@@ -148,10 +180,14 @@ class Installation:
             return complaint
         return None
 
-    def _explained(self, failure: Failure, names: Iterable[str]) -> Failure:
-        if failure.kind not in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
-            return failure
-        return mistaken.explained(failure, names, self.wanted.packages)
+    async def _explained(self, failure: Failure, names: Iterable[str], unfit: Sequence[str]) -> Failure:
+        if unfit and failure.kind in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE, failures.CONFLICT}:
+            found = await pythons_with.no_wheel(self.uv, unfit[0], failure, self.interpreter, self.work)
+            if found is not failure:
+                return found
+        if failure.kind in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
+            return mistaken.explained(failure, names, self.wanted.packages)
+        return failure
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
         """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""
@@ -186,6 +222,11 @@ class Installation:
         into = self.work / "wheels" / folder
         name = f"build-{self.name}-{self._runs}"
         return await self.wheels.build(name, words, home, self.interpreter, into, self.tell)
+
+
+def _name(line: str) -> str:
+    """Of a requirement, as the index spells it."""
+    return normalized(re.split(r"[^\w.-]", line, maxsplit=1)[0])
 
 
 def _as_words(source: str) -> Sequence[str]:

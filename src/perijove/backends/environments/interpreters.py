@@ -27,8 +27,10 @@ from perijove.domain.state import State
 
 PREFERRED = ("3.12", "3.11")
 """Minor versions taken where nobody asks for one, the first that is installed."""
-OLDEST = (3, 8)
+OLDEST = (3, 6)
 """uv makes environments from this version on."""
+OLDEST_BENT = 7
+"""The oldest Python 3 that a newer one may be taken for."""
 UNWANTED = shutil.ignore_patterns(
     "test", "tests", "idlelib", "turtledemo", "site-packages", "config-*", "*.a", "share", "idle*", "2to3*"
 )
@@ -52,13 +54,23 @@ def pick(wish: PythonWish, installed: Sequence[Interpreter]) -> tuple[Interprete
     asked = wish.specifier.removeprefix("==").removesuffix(".*")
     exact = re.fullmatch(r"3\.(\d+)(\.\d+)?", asked)
     bendable = wish.source in {PythonSource.RUNTIME_TXT, PythonSource.PYTHON_VERSION}
-    if not bendable or exact is None or int(exact[1]) < OLDEST[1] - 1 or not installed:
+    if not bendable or exact is None or int(exact[1]) < OLDEST_BENT or not installed:
         raise Fail(_unavailable(wish, asked, installed))
     minor = int(exact[1])
     nearest = min(
         installed, key=lambda i: (abs(_minor(i) - minor), -_minor(i), [-n for n in Version(i.version).release])
     )
     return nearest, f"Python {asked} ({wish.source}) is not installed here; the nearest, {nearest.version}, is used"
+
+
+def others(wish: PythonWish, installed: Sequence[Interpreter], taken: Interpreter) -> tuple[Interpreter, ...]:
+    """What else a wish may mean that names no version, one of each minor version, the newest first."""
+    if wish.source not in {PythonSource.DEFAULT, PythonSource.REQUIRES_PYTHON}:
+        return ()
+    wanted = SpecifierSet(wish.specifier)
+    fitting = [i for i in installed if wanted.contains(i.version) and i.minor != taken.minor]
+    newest = sorted(fitting, key=lambda i: Version(i.version))
+    return tuple(reversed({i.minor: i for i in newest}.values()))
 
 
 def _preference(interpreter: Interpreter) -> tuple[int, list[int]]:

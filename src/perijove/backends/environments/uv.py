@@ -90,6 +90,19 @@ class Uv:
         words = ["pip", "install", "--python", str(at / "bin" / "python"), *WHEELS_ONLY, *options]
         await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
 
+    async def has_wheels(self, requirements: Sequence[str], version: str, python: Interpreter, work: Path) -> bool:
+        """Whether each of them alone has a wheel for a version of Python, which need not be installed."""
+        wanted = work / "asked.txt"
+        python = await self.interpreters.reachable(python)
+        await asyncio.to_thread(wanted.write_text, "\n".join(requirements))
+        about = ["--no-deps", "--only-binary", ":all:", "--no-python-downloads"]
+        words = ["pip", "compile", "--quiet", *about, "--python", str(python.executable), "--python-version", version]
+        try:
+            await self._run([*words, str(wanted)], python, lambda _: None, work)
+        except Complaint:
+            return False
+        return True
+
     async def settle(self, at: Path, python: Interpreter) -> None:
         """It is whole: from now on it is run where sessions see it. Raises Fail: `build.*`."""
         copy = await self.interpreters.reachable(python)

@@ -1,6 +1,6 @@
 import pytest
 
-from perijove.backends.environments.complaints import failure, pip_failure, without_wheels
+from perijove.backends.environments.complaints import failure, meant, pip_failure, without_wheels
 from perijove.domain import failures
 from perijove.domain.failures import Kind
 
@@ -133,6 +133,25 @@ def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -
 )
 def test_what_pip_says_is_told_as_its_kind(words: list[str], kind: Kind) -> None:
     assert pip_failure(1, tuple(words)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("cause", "unfit"),
+    [
+        pytest.param("numpy==1.19.5 has no usable wheels and you", ("numpy==1.19.5",), id="sources alone"),
+        pytest.param("a[b]==1.0 has no wheels with a matching Python ABI tag", ("a[b]==1.0",), id="other Pythons"),
+        pytest.param(
+            "the current Python version (3.12.1) does not satisfy Python>=3.7,<3.11 and scipy==1.7.3 depends on"
+            " Python>=3.7,<3.11, we can conclude",
+            ("scipy==1.7.3",),
+            id="it says so itself",
+        ),
+        pytest.param("all versions of x have no usable wheels", (), id="none of any version"),
+        pytest.param("you require six==1 and six==2", (), id="another trouble"),
+    ],
+)
+def test_a_version_that_does_not_fit_this_python_is_named(cause: str, unfit: tuple[str, ...]) -> None:
+    assert meant((UNSOLVED, f"  cause: Because {cause}")).unfit == unfit
 
 
 SKLEARN = """

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.interpreters import Interpreters, pick
+from perijove.backends.environments.interpreters import Interpreters, others, pick
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
@@ -42,6 +42,20 @@ def test_which_interpreter_a_wish_means(wish: PythonWish, here: tuple[str, ...],
     assert found.version == version
     assert told in note
     assert bool(note) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("wish", "versions"),
+    [
+        pytest.param(PythonWish("", DEFAULT), ("3.13.0", "3.11.7", "3.10.13", "3.9.18"), id="nobody asks"),
+        pytest.param(PythonWish(">=3.9,<3.12", REQUIRES), ("3.11.7", "3.10.13", "3.9.18"), id="within its bounds"),
+        pytest.param(PythonWish("==3.12.*", RUNTIME), (), id="who asks for one gets no other"),
+        pytest.param(PythonWish("==3.12.*", VERSION), (), id="who asks elsewhere neither"),
+    ],
+)
+def test_which_others_may_be_taken_for_what_is_pinned(wish: PythonWish, versions: tuple[str, ...]) -> None:
+    (taken,) = installed("3.12.1")
+    assert tuple(other.version for other in others(wish, installed(*ALL), taken)) == versions
 
 
 @pytest.mark.parametrize(
