@@ -16,9 +16,10 @@ from bench import machine
 from bench.figures import Part, Row
 from bench.ours import Bench
 from bench.visitor import NotReady
+from perijove.backends.environments.installing import ALWAYS, USUAL
 
 WISHES = {"nothing": (), "numpy, pandas, matplotlib": ("numpy", "pandas", "matplotlib")}
-OURS = ("ipykernel", "pip")
+OURS = (*ALWAYS, *USUAL)
 """What every environment of ours holds, so that the peer installs the same."""
 WARM_SCIENCE = 2.0
 LIMIT = 600
