@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -254,15 +255,12 @@ exec {git} "$@"
 
 
 async def test_what_git_leaves_in_the_place_of_a_checkout_leads_nowhere(
-    author: Author,
-    server: Server,
-    state: State,
-    confined: ConfinedCalls,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    author: Author, server: Server, state: State, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     author.commit({"n": "1"})
-    with tempfile.TemporaryDirectory() as place:
+    # A process of its own, which begins with this test's PATH.
+    with tempfile.TemporaryDirectory() as place, closing(ConfinedCalls()) as confined:
+        confined.let_through(state.checkouts)
         out = Path(place)
         out.chmod(0o777)
         (out / "elsewhere").mkdir()
