@@ -99,14 +99,24 @@ def open_unknown_kernels() -> None:
         try:
             return known(manager, kernel_name)
         except kernelspec.NoSuchKernel:
-            languages = {known(manager, name).language.lower(): name for name in sorted(manager.find_kernel_specs())}
-            instead = kernel_of(kernel_name, languages)
+            instead = kernel_of(kernel_name, kernels_by_language(manager, known))
             if instead is None:
                 raise
             manager.log.warning("There is no kernel %r: %r is taken", kernel_name, instead)
             return known(manager, instead)
 
     setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get_kernel_spec)  # noqa: B010
+
+
+def kernels_by_language(manager: Any, known: Any) -> "dict[str, str]":
+    """A kernel for each language that there is; Python's is the one that every environment has."""
+    languages = {}
+    for name in sorted(manager.find_kernel_specs(), key=lambda name: (name == "python3", name)):
+        try:
+            languages[known(manager, name).language.lower()] = name
+        except Exception as error:  # noqa: BLE001 - whatever a repository wrote there, other kernels are not in its hands
+            manager.log.warning("The kernel %r cannot be read: %s", name, error)
+    return languages
 
 
 def kernel_of(name: str, languages: "dict[str, str]") -> "str | None":
