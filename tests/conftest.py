@@ -5,14 +5,18 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.state import State
 from tests.e2e.service import shared_cache
+from tests.fakes import conda_channel
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Hundreds of our own processes are started, and each would compile itself; the checkout stays as clean.
@@ -73,3 +77,30 @@ def module_state() -> Iterator[State]:
 def uv_cache() -> Path:
     """uv's cache for a whole test run: link a state's own to it, so that packages are fetched and compiled once."""
     return shared_cache()
+
+
+def _channels(which: str) -> Iterator[str]:
+    root = Path(tempfile.mkdtemp(prefix="perijove-channels-"))
+    words = [sys.executable, "-m", "tests.fakes.conda_channel", which, str(root)]
+    subprocess.run(words, check=True, cwd=Path(__file__).parents[1])
+    with conda_channel.served(root) as (address, _):
+        yield address
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def conda_channels() -> Iterator[str]:
+    """The address of conda channels of our own, of which one is as conda-forge."""
+    yield from _channels("channels")
+
+
+@pytest.fixture(scope="session")
+def small_channels() -> Iterator[str]:
+    """The same with packages without content."""
+    yield from _channels("small")
+
+
+@pytest.fixture
+def conda_settings(conda_channels: str) -> CondaSettings:
+    """As an operator sets them who mirrors conda-forge."""
+    return CondaSettings(mirrors={name: f"{conda_channels}/{name}" for name in ("conda-forge", "planets")})

@@ -33,6 +33,11 @@ This page is made from `src/perijove/domain/settings.py`: `python -m tests.archi
 test holds it to what the program does.
 """
 EXAMPLES: Mapping[str, tuple[str, str]] = {
+    "conda.mirrors": (
+        '{ "conda-forge" = "https://mirror.example.org/conda-forge" }',
+        "conda-forge=https://mirror.example.org/conda-forge",
+    ),
+    "conda.virtual_packages": ('["__cuda=12.4"]', "__cuda=12.4"),
     "service.http": ('["0.0.0.0:80", "[::]:80"]', "0.0.0.0:80,[::]:80"),
     "service.https": ('["0.0.0.0:443", "[::]:443"]', "0.0.0.0:443,[::]:443"),
     "service.behind": ('["10.0.0.7"]', "10.0.0.7"),

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.confined import ConfinedCalls
+from perijove.backends.confined import ConfinedCalls, landlock
 from perijove.domain.confinement import MIB, READING, Beyond, Identity, Limit
 from perijove.domain.failures import BAD_FILE, BUG, KILLED, Evidence, Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
 from perijove.domain.ports import Confined
+from perijove.domain.state import State
 from tests.architecture.sources import ROOT
 from tests.fakes import hostile
 from tests.fakes.in_process import InProcess
+
+READING_AND_WRITING = replace(READING, file_size=MIB)
 
 
 @pytest.fixture
@@ -149,3 +152,23 @@ async def test_it_has_no_rights(real: ConfinedCalls) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives uids")
 def test_each_identity_has_a_uid_of_its_own() -> None:
     assert len(set(ConfinedCalls().uids.values())) == len(Identity)
+
+
+@pytest.mark.skipif(not landlock.held(), reason="this kernel has no Landlock that holds files")
+async def test_it_changes_and_reads_what_it_may_alone(real: ConfinedCalls, state: State) -> None:
+    ours, others = state.root / "ours", state.root / "others"
+    for folder in (ours, others):
+        folder.mkdir()
+        folder.chmod(0o777)
+        (folder / "there").write_text("said")
+        (folder / "there").chmod(0o666)
+    bounds = replace(READING, file_size=MIB, writes=(ours,))
+    assert await real.call(hostile.touched, str(ours), bounds=bounds) == "said"
+    assert await real.call(hostile.touched, str(others), bounds=READING_AND_WRITING) == "said"
+    with pytest.raises(Fail) as caught:
+        await real.call(hostile.touched, str(others), bounds=bounds)
+    assert "Permission denied" in caught.value.failure.evidence[0].saw
+    assert await real.call(hostile.read, str(others), bounds=bounds) == "said"
+    with pytest.raises(Fail) as caught:
+        await real.call(hostile.read, str(others), bounds=replace(bounds, reads=()))
+    assert "Permission denied" in caught.value.failure.evidence[0].saw

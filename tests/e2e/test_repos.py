@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.pad.client import Pad
+from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.nouns import Checkout, Egress, Environment, ForeignRun, Limits, RepoAddress, ResolvedRepo
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
 from perijove.wiring.given import SystemClock
-from tests.fakes.in_process import InProcess
 from tests.fakes.pads import furnished_pad
 
 ROOT = Path(__file__).parents[2]
@@ -31,13 +32,19 @@ async def pad(module_state: State) -> AsyncIterator[Pad]:
         yield pad
 
 
-async def built(pad: Pad, state: State, repository: Path) -> tuple[Checkout, Environment]:
+async def built(
+    pad: Pad, state: State, repository: Path, conda: CondaSettings | None = None
+) -> tuple[Checkout, Environment]:
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
     checkout = Checkout(repo, repository)
-    environments = UvEnvironments(state, BuildSettings(), pad, InProcess(), SystemClock())
-    plan = detected(repository).plan
-    inputs = await environments.inputs(plan, checkout, print)
-    return checkout, await environments.build(inputs, repo, print)
+    confined = ConfinedCalls()
+    try:
+        environments = UvEnvironments(state, BuildSettings(), pad, confined, SystemClock(), conda)
+        plan = detected(repository).plan
+        inputs = await environments.inputs(plan, checkout, print)
+        return checkout, await environments.build(inputs, repo, print)
+    finally:
+        confined.close()
 
 
 async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
@@ -70,9 +77,10 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 async def test_the_environment_is_what_the_repository_asks_for(
-    pad: Pad, module_state: State, case: Path, tmp_path: Path
+    pad: Pad, module_state: State, case: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    checkout, environment = await built(pad, module_state, case)
+    conda = request.getfixturevalue("conda_settings") if (case / "environment.yml").exists() else None
+    checkout, environment = await built(pad, module_state, case, conda)
     status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "verify")
     assert status == 0, said
 

@@ -93,3 +93,16 @@ def rights(text: str) -> dict[str, str]:
     """What /proc says of the process."""
     status = Path("/proc/self/status").read_text()
     return dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+
+def touched(folder: str) -> str:
+    """What a file there says, after another one was made beside it, linked and removed."""
+    made = Path(folder, "made")
+    made.write_text("said")
+    made.rename(Path(folder, "renamed"))
+    Path(folder, "renamed").unlink()
+    return read(folder)
+
+
+def read(folder: str) -> str:
+    return Path(folder, "there").read_text()

@@ -44,6 +44,18 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class CondaPackages:
+    """The conda packages of an environment, each decided."""
+
+    lock: str
+    """They all, with their hashes, as pixi.lock has them."""
+    python: str
+    """Version of the interpreter among them."""
+    variables: tuple[tuple[str, str], ...]
+    """Set where the environment is active."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """All that a plan asks for."""
 
@@ -54,6 +66,8 @@ class Wanted:
     elsewhere: tuple[str, ...] = ()
     """Requirements files with options that only pip, in a sandbox, is given: other indexes, other ways to build."""
     prereleases: bool = False
+    conda: CondaPackages | None = None
+    """What all others are installed into; None for a virtual environment of the interpreter's."""
     moves: bool = False
     """Whether it names what may change without its name: a branch, an address without a hash, another index."""
 

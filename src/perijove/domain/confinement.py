@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from perijove.domain.failures import KILLED, Evidence, Failure, Kind
 
@@ -36,6 +37,10 @@ class Bounds:
     """Bytes of one file that it writes (RLIMIT_FSIZE)."""
     output: int = 16 * MIB
     """Bytes of its answer."""
+    writes: tuple[Path, ...] | None = None
+    """The only folders that it may change, where the kernel has Landlock (5.13); None: whatever its uid may."""
+    reads: tuple[Path, ...] | None = None
+    """The only folders that it may read beside those, Python and the system's; None: whatever its uid may."""
 
 
 READING = Bounds(Identity.READER, seconds=20, cpu=5, memory=512 * MIB, file_size=0)

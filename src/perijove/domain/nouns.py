@@ -111,7 +111,20 @@ class InstallProject:
     path: str
 
 
-Step = InstallRequirements | InstallProject
+@dataclass(frozen=True, slots=True)
+class InstallConda:
+    """Install conda packages, before anything else. `path` is relative to the repository."""
+
+    path: str
+    channels: tuple[str, ...]
+    """As they are written: names and addresses, the first preferred."""
+    specs: tuple[str, ...]
+    """As they are written."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Set where the environment is active."""
+
+
+Step = InstallRequirements | InstallProject | InstallConda
 
 
 @dataclass(frozen=True, slots=True)

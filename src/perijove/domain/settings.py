@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Annotated, Any, get_type_hints
 
 from perijove.domain.certificate_settings import CertificatesSettings
+from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail
 from perijove.domain.listening import http_listeners, https_listeners, loopback_only, session_host_faults
 from perijove.domain.nouns import Egress
@@ -203,6 +204,7 @@ class Settings:
     certificates: CertificatesSettings = field(default_factory=CertificatesSettings)
     repositories: RepositoriesSettings = field(default_factory=RepositoriesSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
+    conda: CondaSettings = field(default_factory=CondaSettings)
     launching: LaunchingSettings = field(default_factory=LaunchingSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)

@@ -35,7 +35,7 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
-        private = {self.checkouts: 0o710, self.uv_cache: 0o700}
+        private = {self.checkouts: 0o710, self.uv_cache: 0o700, self.conda_cache: 0o700, self.conda_locks: 0o700}
         return private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
 
     @property
@@ -107,6 +107,16 @@ class State:
     def uv_cache(self) -> Path:
         """On the environments' file system, so that files are hardlinked; 0700."""
         return self.store / "uv-cache"
+
+    @property
+    def conda_cache(self) -> Path:
+        """conda packages and what channels list; on the environments' file system; 0700."""
+        return self.store / "conda-cache"
+
+    @property
+    def conda_locks(self) -> Path:
+        """Which conda packages were decided on, a file a commit; 0700."""
+        return self.store / "conda-locks"
 
     @property
     def interpreters(self) -> Path:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
+from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Source, Wanted
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
 
 ADDRESS = RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r")
@@ -20,6 +20,7 @@ OTHERS: dict[str, list[Any]] = {
         replace(INPUTS.wanted, sources=(SOURCE,)),
         replace(INPUTS.wanted, elsewhere=("requirements.txt",)),
         replace(INPUTS.wanted, prereleases=True),
+        replace(INPUTS.wanted, conda=CondaPackages("a lock", "3.12.1", ())),
         replace(INPUTS.wanted, moves=True),
     ],
     "interpreter": [

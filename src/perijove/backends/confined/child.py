@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from perijove.backends.confined import landlock
 from perijove.backends.confined.frames import Call, Frame, arguments, function_of, pack, write_failure
 from perijove.domain import wire
 from perijove.domain.confinement import Beyond, Bounds, Limit
@@ -48,6 +49,8 @@ def do(line: socket.socket, uid: int | None, gid: int) -> NoReturn:
             stream.flush()
 
         limit(call.bounds, processes=uid is not None)
+        if call.bounds.writes is not None:
+            landlock.confine(call.bounds.writes, call.bounds.reads)
         say(_done(call, say))
         status = 0
     except BrokenPipeError:

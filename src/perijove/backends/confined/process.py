@@ -1,5 +1,6 @@
 """The process that calls are forked from: `python -m perijove.backends.confined.process FD`. Ends with its client.
 
+A module's `NEEDS` names what its functions import late, since the control plane shall not.
 Single-threaded, and it reads nothing but its client's own words. It reaps the children, kills what they leave behind
 and those whose caller has gone, and tells each caller its child's status once nothing of the call is left.
 """
@@ -83,7 +84,9 @@ class Process:
         line = socket.socket(fileno=fds[0])
         summons: Summons = wire.decode(Summons, json.loads(text))
         try:
-            import_module(summons.module)  # here, once, and while its file may be read
+            # Here, once, and while their files may be read.
+            for name in getattr(import_module(summons.module), "NEEDS", ()):
+                import_module(name)
         except Exception as error:  # noqa: BLE001 - a module of ours that cannot be imported is told as our mistake
             line.send(pack(write_failure(BUG(f"{summons.module} cannot be imported", Evidence("import", str(error))))))
             line.close()

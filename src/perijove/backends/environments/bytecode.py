@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from perijove.backends.environments.interpreters import Runs
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
@@ -38,27 +39,29 @@ class Bytecode:
     uv: Uv
     cache: Path
 
-    async def compiled(self, work: Path, site_packages: Path, interpreter: Interpreter, name: str, tell: Tell) -> None:
+    async def compiled(
+        self, work: Path, site_packages: Path, interpreter: Interpreter, runs: Runs, name: str, tell: Tell
+    ) -> None:
         """See to it that an environment's packages have bytecode, as far as that can be had.
 
         `work` is a folder beside the environment for what comes and goes; `name` names the sandbox.
         """
         listed, handed = work / "sources", work / RESULT
         mark, tag = f"perijove-cpython-{interpreter.minor}", f"cpython-{interpreter.minor.replace('.', '')}"
-        if not await self.uv.confined(list_sources, site_packages, self.cache, mark, listed):
+        if not await self.uv.confined(list_sources, site_packages, self.cache, mark, tag, listed, within=work):
             return
         handed.mkdir(exist_ok=True)
         run = ForeignRun(
             name=name,
             command=(
-                *(str(interpreter.executable), "-I", "-S", "-c", SCRIPT),
+                *(str(runs.executable), "-I", "-S", "-c", SCRIPT),
                 *(str(site_packages), str(listed), f"{HOME}/{RESULT}"),
             ),
             environ=(("PATH", "/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8")),
             mounts=(
                 Mount(site_packages, site_packages),
                 Mount(listed, listed),
-                *await self.uv.interpreters.shown(interpreter),
+                *runs.mounts,
             ),
             home_from=None,
             result=RESULT,
@@ -69,18 +72,19 @@ class Bytecode:
         )
         try:
             await self.foreign.run(run, handed, tell)
-            await self.uv.confined(put, handed, site_packages, self.cache, mark, tag)
+            await self.uv.confined(put, handed, site_packages, self.cache, mark, tag, within=work)
         except Fail as fail:
             if not fail.failure.kind.code.startswith("build."):
                 raise
             tell(f"The packages are left uncompiled: {fail.failure.message}")
 
 
-def list_sources(site_packages: Path, cache: Path, mark: str, listed: Path) -> int:
+def list_sources(site_packages: Path, cache: Path, mark: str, tag: str, listed: Path) -> int:
     """Write down the sources without bytecode, by their paths below site-packages; how many there are."""
     names: set[str] = set()
-    for folder in _unmarked(site_packages, cache, mark).values():
-        names.update(_sources(folder))
+    for folder in dict.fromkeys(_unmarked(site_packages, cache, mark).values()):
+        # conda's packages bring some of theirs.
+        names.update(name for name in _sources(folder) if not (folder / _compiled(name, tag)).exists())
         if len(names) > FILES:
             break
     listed.write_text("".join(f"{name}\n" for name in sorted(names)[:FILES]), "utf-8", "surrogateescape")
@@ -89,13 +93,13 @@ def list_sources(site_packages: Path, cache: Path, mark: str, listed: Path) -> i
 
 def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> None:
     """Lay bytecode beside its sources: in the archives they are links of, and linked from there."""
-    for info, archive in _unmarked(site_packages, cache, mark).items():
+    found = _unmarked(site_packages, cache, mark)
+    for archive in dict.fromkeys(found.values()):
         for name in _sources(archive):
-            source = Path(name)
             compiled = handed / f"{name}c"
-            if not compiled.is_file() or not (site_packages / source).is_file():
+            if not compiled.is_file() or not (site_packages / name).is_file():
                 continue
-            cached = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+            cached = _compiled(name, tag)
             if not (_free(archive / cached) and _free(site_packages / cached)):
                 continue
             (archive / cached).parent.mkdir(exist_ok=True)
@@ -104,6 +108,7 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
             shutil.copyfile(compiled, aside)
             aside.replace(archive / cached)
             _link(archive / cached, site_packages / cached)
+    for info, archive in found.items():
         (archive / info.name / mark).touch()
         _link(archive / info.name / mark, info / mark)
 
@@ -111,6 +116,12 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
 def _free(cached: Path) -> bool:
     """Whether bytecode can lie there: a package may bring a file or a folder of that name."""
     return not cached.is_dir() and (cached.parent.is_dir() or not cached.parent.exists())
+
+
+def _compiled(name: str, tag: str) -> Path:
+    """Where a source's bytecode lies."""
+    source = Path(name)
+    return source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
 
 
 def _link(source: Path, target: Path) -> None:

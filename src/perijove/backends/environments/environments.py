@@ -6,10 +6,13 @@ import asyncio
 import errno
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from perijove.backends.environments import kernel, server, store
 from perijove.backends.environments.bytecode import Bytecode
+from perijove.backends.environments.conda import Conda
+from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.installing import Installation
 from perijove.backends.environments.interpreters import Interpreters, others, pick
 from perijove.backends.environments.server import Server, site_packages
@@ -19,6 +22,7 @@ from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
+from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.confinement import Beyond, Identity
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import (
@@ -26,6 +30,7 @@ from perijove.domain.nouns import (
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
+    InstallConda,
     Mount,
     PythonSource,
     PythonWish,
@@ -45,8 +50,15 @@ class UvEnvironments:
     """Environments made by uv, below `state.environments`."""
 
     def __init__(
-        self, state: State, settings: BuildSettings, foreign: ForeignCode, confined: Confined, clock: Clock
+        self,
+        state: State,
+        settings: BuildSettings,
+        foreign: ForeignCode,
+        confined: Confined,
+        clock: Clock,
+        conda: CondaSettings | None = None,
     ) -> None:
+        self._conda = Conda(state, confined, settings, conda or CondaSettings())
         self._confined = confined
         self._clock = clock
         self._state = state
@@ -58,9 +70,10 @@ class UvEnvironments:
         self._builds = 0
         self.apply(settings)
 
-    def apply(self, settings: BuildSettings) -> None:
+    def apply(self, settings: BuildSettings, conda: CondaSettings | None = None) -> None:
         """Other settings from now on; builds under way keep theirs."""
         self._settings = settings
+        self._conda.build, self._conda.settings = settings, conda or self._conda.settings
         self._interpreters = Interpreters(self._state, settings.pythons)
         self._uv.settings, self._uv.interpreters = settings, self._interpreters
         self._wheels = Wheels(self._state, settings, self._foreign, self._confined, self._uv, self._interpreters)
@@ -74,7 +87,8 @@ class UvEnvironments:
 
     def _hand_over(self) -> None:
         """What confined calls write to is theirs; also where another one wrote before."""
-        for path in (self._state.uv_cache, *self._state.uv_cache.rglob("*")):
+        conda = self._state.conda_cache
+        for path in (self._state.uv_cache, *self._state.uv_cache.rglob("*"), conda, *conda.rglob("*")):
             if not path.is_symlink():
                 self._confined.hand_over(path, Identity.INSTALLER)
 
@@ -85,6 +99,9 @@ class UvEnvironments:
         if note:
             tell(note)
         wanted = await self._gathered(plan, checkout)
+        for step in plan.steps:
+            if isinstance(step, InstallConda):
+                wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell))
         age = self._settings.moving_max_age
         return BuildInputs(
             wanted,
@@ -119,7 +136,7 @@ class UvEnvironments:
             self._builds += 1
         try:
             async with asyncio.timeout(self._settings.timeout), self._uv.aside(self._state.environments / key) as work:
-                note = await self._make(work, inputs, made_for, tell)
+                note = await self._make(work, self._state.environments / key, inputs, made_for, tell)
                 await asyncio.to_thread(store.write, work / "env", note)
                 (work / "env").rename(self._state.environments / key)
         except TimeoutError as error:
@@ -149,20 +166,26 @@ class UvEnvironments:
             # What a build has fetched is linked by nobody until it is installed.
             if not self._builds:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
+                await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
+                await asyncio.to_thread(self._conda.tidy)
 
-    async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Note:
+    async def _make(self, work: Path, final: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Note:
         await self._server.prepare(await self._servers_python(), tell)
-        installation = Installation(self._uv, self._wheels, work, inputs.key[:16], inputs, tell)
+        env, name, packages = work / "env", inputs.key[:16], inputs.wanted.conda
+        base = CondaBase(self._conda, self._uv, packages, env, final, inputs.interpreter, tell) if packages else None
+        installation = Installation(self._uv, self._wheels, work, name, inputs, tell, base)
         app = await installation.install()
         interpreter = installation.interpreter
-        packages = site_packages(installation.environment, interpreter)
-        await self._bytecode.compiled(work, packages, interpreter, f"compile-{inputs.key[:16]}", tell)
-        await self._uv.confined(kernel.finish, installation.environment, packages, interpreter)
-        await self._uv.settle(installation.environment, interpreter)
+        runs = base.runs if base else await self._interpreters.runs(interpreter)
+        where = site_packages(env, interpreter)
+        await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
+        await self._uv.confined(kernel.finish, env, where, interpreter, within=work)
+        if base is None:
+            await self._uv.settle(env, interpreter)
+        variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
         made_from = f"{made_for.address.provider}/{made_for.address.spec} at {made_for.commit[:7]}"
-        return Note(
-            interpreter.version, str(interpreter.executable), str(interpreter.prefix), app, made_from, time.time()
-        )
+        python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
+        return Note(*python, app, made_from, time.time(), variables)
 
     async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:
         """An environment that stands, with all that a sandbox needs to serve it."""
@@ -174,15 +197,15 @@ class UvEnvironments:
         launcher = self._server.launcher
         shown = [
             *(Mount(folder, folder) for folder in dict.fromkeys((path, serving, launcher))),
-            *await self._interpreters.shown(interpreter),
-            *await self._interpreters.shown(servers_python),
+            *(() if interpreter.prefix == path else await self._interpreters.shown(interpreter)),
+            *(() if servers_python.prefix == path else await self._interpreters.shown(servers_python)),
         ]
         return Environment(
             key=key,
             path=path,
             python=note.python,
             command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
-            environ=server.environ(path, serving, launcher),
+            environ=(*server.environ(path, serving, launcher), *note.variables.items()),
             mounts=tuple(dict.fromkeys(shown)),
         )
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from perijove.backends.environments import kernel, mistaken, pythons_with
 from perijove.backends.environments.archives import Addressed
+from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.backends.environments.wanted import line_for, normalized
-from perijove.backends.environments.wheels import Wheels
+from perijove.backends.environments.wheels import Builder, Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
 from perijove.domain.failures import Evidence, Fail, Failure
@@ -48,8 +49,10 @@ class Installation:
     """Names its sandboxes: `[a-z0-9]`, at most 16 characters."""
     inputs: BuildInputs
     tell: Tell
+    conda: CondaBase | None = None
+    """What everything is installed into; else a virtual environment."""
     interpreter: Interpreter = field(init=False)
-    """The one that is wanted, or another one for which all that is pinned has builds."""
+    """The one that is wanted, or another one for which all that is pinned has builds; conda's own in its environment."""
     _local: list[str] = field(default_factory=list)
     """Requirements that name wheels built here."""
     _named: set[str] = field(default_factory=set)
@@ -60,6 +63,8 @@ class Installation:
     """Packages with versions that have no wheel for the first interpreter."""
     _usual: tuple[str, ...] = ()
     _runs: int = 0
+    _installed: bool = False
+    """Whether uv has been at the environment."""
 
     def __post_init__(self) -> None:
         self.interpreter = self.inputs.interpreter
@@ -80,6 +85,9 @@ class Installation:
 
     async def install(self) -> str:
         """Everything; the app to serve it with, or `` for Perijove's own server. Raises Fail: `build.*`."""
+        if self.conda is not None:
+            await self.conda.make()
+            self.interpreter = self.conda.interpreter
         await self._build_first()
         await self._install(())
         if not await asyncio.to_thread(kernel.brings_server, self.environment, self._packages):
@@ -146,7 +154,9 @@ class Installation:
     async def _moved(self, unfit: Sequence[str]) -> bool:
         """Whether another interpreter is taken, because all that has no wheel for this one has wheels for that one."""
         all_unfit = self._unfit | set(unfit)
-        other = await pythons_with.other(self.uv, sorted(all_unfit), self.inputs, self.work) if unfit else None
+        if not unfit or self.conda is not None:  # conda has decided on the interpreter
+            return False
+        other = await pythons_with.other(self.uv, sorted(all_unfit), self.inputs, self.work)
         if other is None:
             return False
         self.tell(f"Python {other.minor} is taken: {', '.join(unfit)} has no build for {self.interpreter.minor}")
@@ -159,6 +169,8 @@ class Installation:
 
     async def _complaint(self, further: Sequence[str]) -> Complaint | None:
         """Of uv, over what the repository asks for: what is usual goes where it is in the way."""
+        if self.conda is not None:  # uv would change versions that conda has decided on
+            self._usual = ()
         complaint = await self._tried([*further, *self._usual])
         if complaint is None or not self._usual or complaint.meaning.failure.kind not in UNFIT:
             return complaint
@@ -171,23 +183,36 @@ class Installation:
         return complaint
 
     async def _tried(self, further: Sequence[str]) -> Complaint | None:
-        await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
-        await self.uv.venv(self.environment, self.interpreter, self.tell)
+        await self._empty()
+        self._installed = True
         options = await asyncio.to_thread(self._options, further)
+        # Of conda's, which strangers may have made, uv is told; it runs ours.
+        runs, asked = (self.interpreter, None) if self.conda is None else (self.inputs.interpreter, self.conda.asked)
         try:
-            await self.uv.install(self.environment, self.interpreter, options, self.tell)
+            await self.uv.install(self.environment, runs, options, self.tell, asked)
         except Complaint as complaint:
             return complaint
         return None
 
     async def _explained(self, failure: Failure, names: Iterable[str], unfit: Sequence[str]) -> Failure:
-        if unfit and failure.kind in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE, failures.CONFLICT}:
+        may_be = {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE, failures.CONFLICT}
+        if unfit and self.conda is None and failure.kind in may_be:
             found = await pythons_with.no_wheel(self.uv, unfit[0], failure, self.interpreter, self.work)
             if found is not failure:
                 return found
         if failure.kind in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
             return mistaken.explained(failure, names, self.wanted.packages)
         return failure
+
+    async def _empty(self) -> None:
+        """Without what an earlier round installed."""
+        if self.conda is not None and not self._installed:
+            return
+        await asyncio.to_thread(shutil.rmtree, self.environment, ignore_errors=True)
+        if self.conda is not None:
+            await self.conda.make()
+        else:
+            await self.uv.venv(self.environment, self.interpreter, self.tell)
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
         """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""
@@ -221,7 +246,11 @@ class Installation:
         self._runs += 1
         into = self.work / "wheels" / folder
         name = f"build-{self.name}-{self._runs}"
-        return await self.wheels.build(name, words, home, self.interpreter, into, self.tell)
+        if self.conda is not None:
+            by = Builder(self.conda.runs, self.conda.final)
+        else:
+            by = await self.wheels.builder(self.interpreter, self.tell)
+        return await self.wheels.build(name, words, home, by, into, self.tell)
 
 
 def _name(line: str) -> str:

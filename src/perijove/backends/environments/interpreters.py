@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -39,6 +40,14 @@ _ASK = (
     "import json, sys; print(json.dumps({'version': '%d.%d.%d' % sys.version_info[:3], 'prefix': sys.base_prefix,"
     " 'name': sys.implementation.name, 'level': sys.version_info[3]}))"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How a sandbox runs an interpreter: by which path, and what it must be shown."""
+
+    executable: Path
+    mounts: tuple[Mount, ...]
 
 
 def pick(wish: PythonWish, installed: Sequence[Interpreter]) -> tuple[Interpreter, str]:
@@ -123,6 +132,9 @@ class Interpreters:
                 if not copy.exists():
                     await asyncio.to_thread(_copy, prefix, copy)
         return (Mount(copy, prefix),)
+
+    async def runs(self, interpreter: Interpreter) -> Runs:
+        return Runs(interpreter.executable, await self.shown(interpreter))
 
     async def reachable(self, interpreter: Interpreter) -> Interpreter:
         """The same as any user can run it: the copy that sandboxes are shown, where there is one."""

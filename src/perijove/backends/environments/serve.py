@@ -43,15 +43,24 @@ def lay_own_environment(below: str, own: str) -> None:
     """Make the virtual environment `own` that finds all of `below` and can be written to: pip may change everything."""
     if os.path.lexists(own):
         return
-    python = next(name for name in os.listdir(f"{below}/lib") if name.startswith("python"))
+    # conda's has links beside it.
+    python = next(
+        name
+        for name in os.listdir(f"{below}/lib")
+        if name.startswith("python") and not os.path.islink(f"{below}/lib/{name}")
+    )
     packages = f"{own}/lib/{python}/site-packages"
     os.makedirs(packages)
     os.mkdir(f"{own}/bin")
     interpreter = os.path.join(f"{below}/bin", os.readlink(f"{below}/bin/python"))
     for name in ("python", "python3", python):
         os.symlink(interpreter, f"{own}/bin/{name}")
-    with open(f"{below}/pyvenv.cfg") as theirs, open(f"{own}/pyvenv.cfg", "w") as ours:
-        ours.write(theirs.read())
+    about = f"home = {below}/bin\ninclude-system-site-packages = false\n"
+    if os.path.exists(f"{below}/pyvenv.cfg"):  # conda's python is no virtual environment's
+        with open(f"{below}/pyvenv.cfg") as theirs:
+            about = theirs.read()
+    with open(f"{own}/pyvenv.cfg", "w") as ours:
+        ours.write(about)
     with open(f"{packages}/perijove.pth", "w") as path:
         path.write(f"import site; site.addsitedir({f'{below}/lib/{python}/site-packages'!r})\n")
     for name in ("pip", "pip3"):

@@ -79,7 +79,9 @@ class Server:
                 await self._uv.install(env, interpreter, options, tell)
             except Complaint as complaint:
                 raise Fail(complaint.meaning.failure) from complaint
-            await self._bytecode.compiled(work, site_packages(env, interpreter), interpreter, "compile-server", tell)
+            runs = await self._uv.interpreters.runs(interpreter)
+            packages = site_packages(env, interpreter)
+            await self._bytecode.compiled(work, packages, interpreter, runs, "compile-server", tell)
             # A repository's kernel is the only one that may be offered.
             await asyncio.to_thread(shutil.rmtree, env / "share" / "jupyter" / "kernels", ignore_errors=True)
             await self._uv.settle(env, interpreter)

@@ -7,8 +7,8 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from perijove.domain.failures import Evidence, Fail
@@ -34,6 +34,8 @@ class Note:
     made_from: str
     created_at: float
     """Unix seconds."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What activating it sets."""
 
 
 def write(environment: Path, note: Note) -> None:
@@ -58,7 +60,11 @@ def read(environment: Path) -> Note | None:
         return None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(environment, str(error)[:300]) from error
-    if not all(isinstance(value, float if name == "created_at" else str) for name, value in asdict(note).items()):
+    variables = [*note.variables, *note.variables.values()] if isinstance(note.variables, dict) else [None]
+    told = asdict(replace(note, variables={}))
+    del told["variables"]
+    right = all(isinstance(value, float if name == "created_at" else str) for name, value in told.items())
+    if not right or not all(isinstance(value, str) for value in variables):
         raise _damaged(environment, "a value of another kind than is written there")
     return note
 
@@ -134,6 +140,16 @@ def drop_unused(cache: Path) -> None:
             shutil.rmtree(archive)
     for fetched in (path for pattern in FETCHED for path in cache.glob(pattern)):
         shutil.rmtree(fetched)
+
+
+def drop_unused_conda(cache: Path) -> None:
+    """Remove conda packages that no environment links; they are fetched again when they are wanted."""
+    for package in (cache / "packages").glob("*/"):
+        if not any(
+            os.lstat(os.path.join(folder, name)).st_nlink > 1 for folder, _, names in os.walk(package) for name in names
+        ):
+            package.with_name(f"{package.name}.lock").unlink(missing_ok=True)
+            shutil.rmtree(package)
 
 
 def sweep(*folders: Path) -> None:

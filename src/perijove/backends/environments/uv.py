@@ -59,11 +59,14 @@ class Uv:
         self._state = state
         self._confined = confined
 
-    def _bounds(self) -> Bounds:
-        """For all that writes to environments and to uv's cache."""
+    def _bounds(self, within: Path | None = None) -> Bounds:
+        """For all that writes to environments and to uv's cache; `within` a build's own folder and that cache alone."""
         settings = self.settings
         cpu = int(settings.timeout * (os.cpu_count() or 1)) + 1
-        return Bounds(Identity.INSTALLER, settings.timeout, cpu, settings.memory, settings.environment_size)
+        writes = (within, self._state.uv_cache) if within is not None else None
+        return Bounds(
+            Identity.INSTALLER, settings.timeout, cpu, settings.memory, settings.environment_size, writes=writes
+        )
 
     @asynccontextmanager
     async def aside(self, path: Path) -> AsyncIterator[Path]:
@@ -85,9 +88,11 @@ class Uv:
         except Complaint as complaint:
             raise Fail(complaint.meaning.failure) from complaint
 
-    async def install(self, at: Path, python: Interpreter, options: Sequence[str], tell: Tell) -> None:
-        """Wheels only, hardlinked from the cache. Raises Complaint."""
-        words = ["pip", "install", "--python", str(at / "bin" / "python"), *WHEELS_ONLY, *options]
+    async def install(
+        self, at: Path, python: Interpreter, options: Sequence[str], tell: Tell, asked: Path | None = None
+    ) -> None:
+        """Wheels only, linked from the cache; uv asks `asked` where `at` has no python of ours. Raises Complaint."""
+        words = ["pip", "install", "--python", str(asked or at / "bin" / "python"), *WHEELS_ONLY, *options]
         await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
 
     async def has_wheels(self, requirements: Sequence[str], version: str, python: Interpreter, work: Path) -> bool:
@@ -111,21 +116,21 @@ class Uv:
 
     async def looked_into(self, wheels: Sequence[Path]) -> tuple[Addressed, ...]:
         """What wheels want from addresses of their own. Raises Fail: `build.*`."""
-        return await self.confined(looked_into, tuple(wheels), self._room())
+        return await self.confined(looked_into, tuple(wheels), self.room())
 
-    async def confined(self, function: Callable[..., T], *given: object) -> T:
+    async def confined(self, function: Callable[..., T], *given: object, within: Path | None = None) -> T:
         """A function's doing among environments and in uv's cache. Raises Fail: `build.*`."""
         try:
-            return await self._confined.call(function, *given, bounds=self._bounds())
+            return await self._confined.call(function, *given, bounds=self._bounds(within))
         except Beyond as beyond:
             raise Fail(_failure(beyond)) from beyond
 
     async def _run(self, arguments: Sequence[str], python: Interpreter, tell: Tell, cwd: Path) -> None:
         """To its end, or until cancelled. Raises Complaint, Fail."""
-        run = Run((self._program(), *arguments), self._environ(python), cwd, self._state.uv_cache)
+        run = Run((self._program(), *arguments), self._environ(python, cwd), cwd, self._state.uv_cache)
         try:
             ended = await self._confined.run(
-                ran, run, self._room(), bounds=self._bounds(), tell=lambda line: tell(_FROM.sub("", line))
+                ran, run, self.room(), bounds=self._bounds(cwd), tell=lambda line: tell(_FROM.sub("", line))
             )
             if ended.status != 0:
                 raise Complaint(await self._confined.call(complaints.meant, ended.words))
@@ -142,13 +147,13 @@ class Uv:
             link_or_copy(str(path), str(copy))
         return str(copy)
 
-    def _room(self) -> Room:
+    def room(self) -> Room:
         """What one run may add: never the disk's last, which is others' as well."""
         free = shutil.disk_usage(self._state.store).free
         left, most = max(free // 2, free - KEEP_FREE), self.settings.environment_size
         return Room(min(most, left), self.settings.environment_files, short=left < most)
 
-    def _environ(self, python: Interpreter) -> dict[str, str]:
+    def _environ(self, python: Interpreter, cwd: Path) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         if "PIP_INDEX_URL" in environ and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environ.keys():
             environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
@@ -159,6 +164,7 @@ class Uv:
             **({} if python.prefix.is_relative_to("/usr") else {"LD_LIBRARY_PATH": str(python.prefix / "lib")}),
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_NO_PROGRESS": "1",
+            "TMPDIR": str(cwd),
             "NO_COLOR": "1",
         }
 

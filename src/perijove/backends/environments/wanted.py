@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source, Wanted
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements
+from perijove.domain.nouns import EnvironmentPlan, InstallConda, InstallProject, InstallRequirements
 from perijove.launching.build.reading import read
 from perijove.launching.build.requirements import Asks, Line, lines
 
@@ -35,6 +35,10 @@ class _Gathered:
     elsewhere: list[str] = field(default_factory=list)
     prereleases: bool = False
     moves: bool = False
+    base: str = ""
+    """The folder that local paths start from: pip's working folder."""
+    conda: str = ""
+    """The environment.yml whose lines these are."""
 
 
 def line_for(wanted: Wanted, name: str) -> str:
@@ -57,6 +61,8 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         match step:
             case InstallProject(path=path):
                 found.sources.append(Source(path, "", "the repository's own package", local=True))
+            case InstallConda(path=path):  # rattler decides on its packages
+                found.conda, found.base = path, posixpath.dirname(path)
             case InstallRequirements(path=path, text=text):
                 _file(found, root, [path], lines(path, text))
     return Wanted(
@@ -65,7 +71,7 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         tuple(found.sources),
         tuple(found.elsewhere),
         found.prereleases,
-        found.moves,
+        moves=found.moves,
     )
 
 
@@ -80,7 +86,7 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
         case Asks.PACKAGE:
             found.packages.append(_requirement(path, line))
         case Asks.LOCAL:
-            found.sources.append(_local(root, path, line))
+            found.sources.append(_local(root, path, line, found.base))
         case Asks.REMOTE:
             found.sources.append(Source(*_split(line.value), line.text, local=False))
             found.moves |= _FIXED.search(line.value) is None
@@ -97,17 +103,23 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
                 else:  # pip alone follows it, where it is asked at all
                     found.moves = True
         case Asks.ELSEWHERE:
-            if files[0] not in found.elsewhere:
-                found.elsewhere.append(files[0])
-            found.moves = True
+            _elsewhere(found, files, line)
         case Asks.FLAG:
             found.prereleases |= line.text.startswith("--pre")
 
 
-def _local(root: Path, path: str, line: Line) -> Source:
+def _elsewhere(found: _Gathered, files: Sequence[str], line: Line) -> None:
+    if files[0] == found.conda:
+        raise _bad(files[-1], line, "is an option that is followed in requirements.txt alone")
+    if files[0] not in found.elsewhere:
+        found.elsewhere.append(files[0])
+    found.moves = True
+
+
+def _local(root: Path, path: str, line: Line, base: str) -> Source:
     words, extras = _split(line.value)
     words = words.removeprefix("file:")
-    inner = _inside(path, line, words)
+    inner = _inside(path, line, posixpath.join(base, words))
     if not (root / inner).exists():
         raise _bad(path, line, f"names {words}, which does not exist")
     return Source("." if inner == "." else f"./{inner}", extras, line.text, local=True)

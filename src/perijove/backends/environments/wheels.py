@@ -10,11 +10,12 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from perijove.backends.environments import complaints
-from perijove.backends.environments.interpreters import Interpreters
+from perijove.backends.environments.interpreters import Interpreters, Runs
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
@@ -28,6 +29,14 @@ from perijove.launching.start.sandbox import HOME
 
 RESULT = ".perijove-wheels"
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """A Python with pip, and the folder whose programs it may use."""
+
+    runs: Runs
+    prefix: Path
 
 
 class Wheels:
@@ -51,16 +60,14 @@ class Wheels:
         self._making = asyncio.Lock()
 
     async def build(
-        self, name: str, words: Sequence[str], home: Checkout | None, interpreter: Interpreter, into: Path, tell: Tell
+        self, name: str, words: Sequence[str], home: Checkout | None, by: Builder, into: Path, tell: Tell
     ) -> Sequence[Path]:
         """`pip wheel <words>` in a copy of `home`, or an empty one; the wheels, in `into`. Raises Fail: `build.*`."""
-        tools = await self._tools(interpreter, tell)
-        python = str(tools / "bin" / "python")
         run = ForeignRun(
             name=name,
-            command=(python, "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
-            environ=tuple(environ(os.environ, tools).items()),
-            mounts=(Mount(tools, tools), *await self._interpreters.shown(interpreter)),
+            command=(str(by.runs.executable), "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
+            environ=tuple(environ(os.environ, by.prefix).items()),
+            mounts=by.runs.mounts,
             home_from=home.path if home else None,
             result=RESULT,
             limits=Limits(
@@ -94,6 +101,12 @@ class Wheels:
             return await self._confined.call(complaints.pip_failure, status, tuple(said))
         except Beyond as beyond:
             return beyond.told(failures.BUILD_BROKE, "what pip said")
+
+    async def builder(self, interpreter: Interpreter, tell: Tell) -> Builder:
+        """An environment of this interpreter's that holds pip alone. Raises Fail: `build.*`."""
+        tools = await self._tools(interpreter, tell)
+        shown = (Mount(tools, tools), *await self._interpreters.shown(interpreter))
+        return Builder(Runs(tools / "bin" / "python", shown), tools)
 
     async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
         """An environment that holds pip alone, made once for each interpreter."""

@@ -24,16 +24,17 @@ from perijove.domain.nouns import (
     PythonWish,
     Step,
 )
+from perijove.launching.build import conda_file
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
-READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml")
+READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", *conda_file.NAMES)
 """Names whose text `detect` looks at."""
 
 UNSUPPORTED = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
-    *("renv.lock", "environment.yml", "environment.yaml", "conda-lock.yml", "pixi.toml", "pixi.lock"),
+    *("renv.lock", "conda-lock.yml", "pixi.toml", "pixi.lock"),
     *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt", "postBuild", "start"),
 )
 """Files that would change the environment and are not understood yet."""
@@ -58,6 +59,11 @@ def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[
     `elsewhere`: paths of files in other folders whose names would mean an environment.
     """
     folder = _folder(names)
+    conda = next((folder + name for name in conda_file.NAMES if folder + name in names), "")
+    if conda:
+        left = names - {folder + name for name in conda_file.IGNORED}
+        _refuse_unsupported(folder, left, {})
+        return _conda(conda, folder, names, texts[conda])
     _refuse_unsupported(folder, names, texts)
     notes = [f"{name} is not followed: versions are chosen afresh" for name in _LOCKS if folder + name in names]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
@@ -75,6 +81,15 @@ def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[
         notes += misplaced(elsewhere)
     wish = _wish(folder, texts, requires_python, notes)
     return Detected(EnvironmentPlan(wish, tuple(steps)), tuple(notes))
+
+
+def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected:
+    """environment.yml describes all of it."""
+    steps, notes = conda_file.conda_steps(path, text)
+    ignored = [name for name in conda_file.IGNORED if folder + name in names]
+    if ignored:
+        notes.insert(0, f"{path} is followed, so these are not: {', '.join(ignored)}")
+    return Detected(EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), tuple(steps)), tuple(notes))
 
 
 def _folder(names: frozenset[str]) -> str:

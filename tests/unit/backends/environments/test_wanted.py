@@ -8,7 +8,14 @@ from perijove.backends.environments.wheels import environ, without_password
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
+from perijove.domain.nouns import (
+    EnvironmentPlan,
+    InstallConda,
+    InstallProject,
+    InstallRequirements,
+    PythonSource,
+    PythonWish,
+)
 
 ANY = PythonWish("", PythonSource.DEFAULT)
 
@@ -139,3 +146,26 @@ def test_a_requirement_is_handed_on_without_options_that_uv_would_follow(
 def test_what_may_change_without_its_name_is_seen(tmp_path: Path, text: str, moves: bool) -> None:
     (tmp_path / "limits.txt").write_text("six @ https://h/six.zip")
     assert gather(plan(text), tmp_path).moves is moves
+
+
+def of_conda(text: str) -> EnvironmentPlan:
+    path = "binder/environment.yml"
+    return EnvironmentPlan(ANY, (InstallConda(path, (), ("numpy",)), InstallRequirements(path, text)))
+
+
+def test_what_pip_adds_to_conda_starts_from_the_file_s_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "binder/sub").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/requirements.txt").write_text("attrs\n")
+    wanted = gather(of_conda("six\n-r ../docs/requirements.txt\n-e ..\n./sub"), tmp_path)
+    assert wanted.packages == ("six", "attrs")
+    assert [source.words for source in wanted.sources] == [".", "./binder/sub"]
+
+
+@pytest.mark.parametrize("line", ["--extra-index-url https://h/simple", "-e ../..", "./nowhere"])
+def test_what_pip_cannot_add_to_conda_is_told_by_its_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "binder").mkdir()
+    with pytest.raises(Fail) as caught:
+        gather(of_conda(f"\n\nsix\n{line}"), tmp_path)
+    assert caught.value.failure.kind is failures.BAD_FILE
+    assert "binder/environment.yml, line 4" in caught.value.failure.cause

@@ -1,0 +1,155 @@
+"""The control plane's side of conda: asks confined processes, and remembers what was decided for each commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from perijove import durable
+from perijove.backends.environments.conda import calls
+from perijove.backends.environments.conda.asked import Answer, Linked, Order, Question, World
+from perijove.backends.environments.conda.channels import Meant, meant, mirrors
+from perijove.backends.environments.installer import Room
+from perijove.domain import conda_failures, failures
+from perijove.domain.build_inputs import CondaPackages
+from perijove.domain.conda_settings import CondaSettings
+from perijove.domain.confinement import Beyond, Bounds, Identity, Limit
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Checkout, InstallConda
+from perijove.domain.ports import Confined, Tell
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+
+PREFERRED = "python 3.12.*"
+"""Where nobody asks for a Python, as far as the other packages allow."""
+ADDED = ("ipykernel", "pip")
+SOLVING = 300.0
+"""Seconds."""
+KEPT = 5000
+"""Decisions; the latest used."""
+PLATFORMS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
+KINDS = {
+    Limit.SIZE: failures.BUILD_TOO_LARGE,
+    Limit.MEMORY: failures.BUILD_MEMORY,
+    Limit.TIME: failures.BUILD_TOO_SLOW,
+}
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(slots=True)
+class Conda:
+    """Decides on packages and links them; both in processes that may die."""
+
+    state: State
+    confined: Confined
+    build: BuildSettings
+    settings: CondaSettings
+
+    def __post_init__(self) -> None:
+        self._solving = asyncio.Semaphore(2)
+        self._linking = asyncio.Lock()
+
+    _solving: asyncio.Semaphore = None  # type: ignore[assignment]
+    _linking: asyncio.Lock = None  # type: ignore[assignment]
+
+    async def decided(self, step: InstallConda, checkout: Checkout, tell: Tell) -> CondaPackages:
+        """What was decided for this commit, or is now. Raises Fail: `build.*`."""
+        channels = meant(step.path, step.channels, step.specs, self.settings)
+        for note in channels.notes:
+            tell(note)
+        question = self._question(step, channels)
+        path = self.state.conda_locks / f"{_name(question, checkout)}.json"
+        answer = await asyncio.to_thread(_read, path)
+        if answer is None:
+            tell("Looking for conda packages that fit together")
+            async with self._solving:
+                answer = await self._asked(question)
+            await asyncio.to_thread(durable.write, path, json.dumps(asdict(answer)).encode())
+        for note in answer.notes:
+            tell(note)
+        return CondaPackages(answer.lock, answer.python, step.variables)
+
+    async def link(self, packages: CondaPackages, at: Path, final: Path, room: Room, tell: Tell) -> Linked:
+        """Into the folder `at`, which is made, beside what comes and goes. Raises Fail: `build.*`."""
+        order = Order(packages.lock, at, final, at.parent, room, packages.variables)
+        async with self._linking:  # one at a time writes to the cache
+            try:
+                bounds = self._bounds(self.build.timeout, at.parent)
+                return await self.confined.run(calls.linked, self._world(), order, bounds=bounds, tell=tell)
+            except Beyond as beyond:
+                if beyond.limit is Limit.CRASH:
+                    raise Fail(beyond.told(conda_failures.BAD_PACKAGE, "a conda package")) from beyond
+                raise Fail(beyond.told(KINDS.get(beyond.limit, failures.INSTALL_FAILED), "the environment")) from beyond
+
+    def tidy(self) -> None:
+        """Forget the decisions that nobody has asked for longest. Synchronous."""
+        held = sorted(self.state.conda_locks.glob("*.json"), key=lambda path: -path.stat().st_mtime)
+        for path in held[KEPT:]:
+            path.unlink()
+
+    async def _asked(self, question: Question) -> Answer:
+        try:
+            bounds = self._bounds(question.seconds + 60)
+            return await self.confined.run(calls.solved, self._world(), question, bounds=bounds)
+        except Beyond as beyond:
+            raise Fail(beyond.told(KINDS.get(beyond.limit, failures.CONFLICT), "deciding on packages")) from beyond
+
+    def _question(self, step: InstallConda, channels: Meant) -> Question:
+        named = [re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2], maxsplit=1) for spec in channels.specs]
+        names = {found[0].lower() for found in named}
+        bare = [spec for spec in channels.specs if spec.strip().lower() == "python"]
+        return Question(
+            step.path,
+            channels.channels,
+            tuple(spec for spec in channels.specs if spec not in bare),
+            tuple(name for name in ADDED if name not in names),
+            PREFERRED if bare or "python" not in names else "",
+            self.settings.virtual_packages,
+            SOLVING,
+        )
+
+    def _world(self) -> World:
+        self.confined.hand_over(self.state.conda_cache, Identity.INSTALLER)
+        return World(
+            self.state.conda_cache,
+            mirrors(self.settings, os.environ),
+            tuple(dict.fromkeys(one.partition(":")[0] for one in self.settings.hosts)),
+            PLATFORMS.get(platform.machine(), f"linux-{platform.machine()}"),
+        )
+
+    def _bounds(self, seconds: float, *writes: Path) -> Bounds:
+        build = self.build
+        cpu = int(seconds * (os.cpu_count() or 1)) + 1
+        further = [Path(os.environ[name]) for name in _CERTIFICATES if os.environ.get(name)]
+        return Bounds(
+            *(Identity.INSTALLER, seconds, cpu, build.memory, build.environment_size),
+            writes=(self.state.conda_cache, *writes),
+            reads=(*further, *(path.resolve() for path in further)),
+        )
+
+
+def _name(question: Question, checkout: Checkout) -> str:
+    """A commit stays as it was decided; another may be decided otherwise."""
+    of = [asdict(question), checkout.repo.address.url, checkout.repo.commit]
+    return hashlib.sha256(json.dumps(of).encode()).hexdigest()[:32]
+
+
+def _read(path: Path) -> Answer | None:
+    try:
+        found = json.loads(path.read_bytes())
+        answer = Answer(str(found["lock"]), str(found["python"]), tuple(map(str, _list(found["notes"]))))
+        os.utime(path)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return answer
+
+
+def _list(found: object) -> Sequence[object]:
+    return found if isinstance(found, list) else []

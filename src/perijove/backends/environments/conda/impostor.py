@@ -1,0 +1,42 @@
+"""Stands where uv looks for an interpreter, and describes a conda environment's, which never runs outside a sandbox.
+
+uv asks an interpreter about itself before it installs. `impostor.py ABOUT -I -B -c CODE` has a trusted interpreter
+answer, and puts the version and the paths of the environment into the answer; ABOUT is JSON of our own. The standard
+library only.
+"""
+
+import contextlib
+import io
+import json
+import sys
+
+
+def main(about: str, *arguments: str) -> None:
+    with open(about, encoding="utf-8") as file:
+        told = json.load(file)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(arguments[arguments.index("-c") + 1], {"__name__": "__main__"})  # noqa: S102 - uv's own question
+    answer = json.loads(said.getvalue())
+    answer["markers"].update(
+        python_full_version=told["version"], python_version=told["minor"], implementation_version=told["version"]
+    )
+    for name in ("sys_base_prefix", "sys_base_exec_prefix", "sys_prefix"):
+        answer[name] = told["at"]
+    for name in ("sys_base_executable", "sys_executable"):
+        answer[name] = told["executable"]
+    packages = told["at"] + "/lib/python" + told["minor"] + "/site-packages"
+    answer["sys_path"] = answer["site_packages"] = [packages]
+    answer["stdlib"] = told["at"] + "/lib/python" + told["minor"]
+    answer["scheme"] = {
+        "platlib": packages,
+        "purelib": packages,
+        "include": told["at"] + "/include/python" + told["minor"],
+        "scripts": told["at"] + "/bin",
+        "data": told["at"],
+    }
+    print(json.dumps(answer))  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,31 @@
+"""The catalogue of failures: what may be wrong with conda packages. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+CHANNEL_REFUSED = row(
+    "build.channel-refused", "A channel is not fetched from here",
+    Owner.AUTHOR, Retry.NEVER,
+    "Use conda-forge; the operator can open others with conda.hosts and conda.defaults.",
+)  # fmt: skip
+NO_SUCH_CHANNEL = row(
+    "build.no-such-channel", "A channel cannot be found",
+    Owner.AUTHOR, Retry.NEVER,
+    "Check its spelling.",
+)  # fmt: skip
+CHANNEL_UNREACHABLE = row(
+    "build.channel-unreachable", "A channel does not answer",
+    Owner.UPSTREAM, Retry.BACKOFF,
+    "Try again in a minute; if it lasts, the operator should look at this machine's network and at conda.mirrors.",
+)  # fmt: skip
+WRONG_PLATFORM = row(
+    "build.wrong-platform", "The environment was written down on another kind of machine",
+    Owner.AUTHOR, Retry.NEVER,
+    "Write it with `conda env export --from-history`, or remove the packages named, and builds (`=h1234_0`) with them.",
+)  # fmt: skip
+BAD_PACKAGE = row(
+    "build.bad-package", "A conda package is not what it should be",
+    Owner.AUTHOR, Retry.NEVER,
+    "Choose another version or channel for it, and tell whoever publishes it.",
+)  # fmt: skip

@@ -1,0 +1,5 @@
+import numpy
+
+
+def main():
+    print(int(numpy.sum([1, 2])))
