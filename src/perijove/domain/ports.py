@@ -74,7 +74,7 @@ class Environments(Protocol):
     async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
         """All that this plan's environment is made from here, and so its key.
 
-        Raises Fail: `build.bad-file`, `build.python-unavailable`.
+        Raises Fail: `build.*`.
         """
         ...
 

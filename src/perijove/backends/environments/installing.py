@@ -62,6 +62,8 @@ class Installation:
     _unfit: set[str] = field(default_factory=set)
     """Packages with versions that have no wheel for the first interpreter."""
     _usual: tuple[str, ...] = ()
+    _held: list[str] = field(default_factory=list)
+    """Versions that a server must not change."""
     _runs: int = 0
     _installed: bool = False
     """Whether uv has been at the environment."""
@@ -98,6 +100,8 @@ class Installation:
         missing = sorted({"jupyterlab", "notebook"} - kernel.installed(self._packages))
         if missing:
             self.tell(f"The repository brings its own Jupyter server; installed beside it: {', '.join(missing)}")
+            if self.conda is not None:  # uv knows of no pins but pip's
+                self._held = await asyncio.to_thread(kernel.versions, self._packages)
             await self._install(missing)
         return kernel.app(self._packages)
 
@@ -224,10 +228,11 @@ class Installation:
         overrides.write_text("\n".join([*self._local, *left_out]))
         # The repository's own first: uv decides in this order, so that nothing of ours makes theirs older.
         requirements.write_text("\n".join([*packages, *self._local, *ALWAYS, *further]))
-        constraints.write_text("\n".join(self.wanted.constraints))
+        limits = [*self.wanted.constraints, *self._held]
+        constraints.write_text("\n".join(limits))
         return [
             *("-r", str(requirements)),
-            *(("-c", str(constraints)) if self.wanted.constraints else ()),
+            *(("-c", str(constraints)) if limits else ()),
             *(("--find-links", str(self.work / "wheels" / "named")) if self._named else ()),
             *(("--overrides", str(overrides)) if self._addresses else ()),
             *(("--prerelease", "allow") if self.wanted.prereleases else ()),

@@ -50,6 +50,16 @@ def too_old(site_packages: Path) -> str:
     return ""
 
 
+def versions(site_packages: Path) -> list[str]:
+    """What is installed, each with its version, as constraints; but for what pip has installed over conda's."""
+    found: dict[str, list[str]] = {}
+    for path in site_packages.glob("*.dist-info"):
+        name, _, version = path.name.removesuffix(".dist-info").partition("-")
+        if re.fullmatch(r"[A-Za-z0-9._]+", name) and re.fullmatch(r"\d[A-Za-z0-9.!+_]*", version):
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), []).append(version)
+    return sorted(f"{name}=={several[0]}" for name, several in found.items() if len(several) == 1)
+
+
 def app(site_packages: Path) -> str:
     """Which of serve.py's apps to start an environment of its own server with."""
     names = installed(site_packages)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.kernel import PYTHON, finish, too_old
+from perijove.backends.environments.kernel import PYTHON, finish, too_old, versions
 from perijove.backends.environments.serve import kernel_of
 from perijove.domain.build_inputs import Interpreter
 
@@ -68,3 +68,9 @@ def test_a_kernel_that_exists_nowhere_is_replaced_by_that_of_its_language(
     name: str, languages: dict[str, str], kernel: str | None
 ) -> None:
     assert kernel_of(name, languages) == kernel
+
+
+def test_a_server_leaves_alone_what_conda_and_pip_have_installed(tmp_path: Path) -> None:
+    for name in ("jupyterlab-3.6.1", "ruamel.yaml-0.18", "torch-2.1+cpu", "numpy-1.26.0", "numpy-2.0.0", "odd -1", "x"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    assert versions(tmp_path) == ["jupyterlab==3.6.1", "ruamel-yaml==0.18", "torch==2.1+cpu"]

@@ -99,7 +99,8 @@ class Conda:
             bounds = self._bounds(question.seconds + 60)
             return await self.confined.run(calls.solved, self._world(), question, bounds=bounds)
         except Beyond as beyond:
-            raise Fail(beyond.told(KINDS.get(beyond.limit, failures.CONFLICT), "deciding on packages")) from beyond
+            kind = KINDS.get(beyond.limit, conda_failures.BAD_PACKAGE)
+            raise Fail(beyond.told(kind, "the channels' list of packages")) from beyond
 
     def _question(self, step: InstallConda, channels: Meant) -> Question:
         named = [re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2], maxsplit=1) for spec in channels.specs]

@@ -21,8 +21,13 @@ RESULT = "activated"
 SECONDS = 120
 LARGEST = 1024**2
 """Bytes of variables."""
-OWN = frozenset(("PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LANG", "SHELL", "PS1", "TERM"))
-"""Variables that a session has from us, whatever a script makes of them."""
+OWN = frozenset(
+    (
+        *("PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LANG", "SHELL", "PS1", "TERM"),
+        *("VIRTUAL_ENV", "PERIJOVE_ENVIRONMENT", "PERIJOVE_SOCKET_FD", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
+    )
+)
+"""Variables that a session has from us, whatever an environment makes of them."""
 SCRIPT = """for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$script" >&2; done
 mkdir -p "$HOME/activated" && env -0 > "$HOME/activated/variables"
 """
@@ -75,7 +80,7 @@ class CondaBase:
             "CONDA_PREFIX": str(self.final),
             "CONDA_DEFAULT_ENV": "notebook",
             "CONDA_SHLVL": "1",
-            **dict(self.linked.variables),
+            **{name: value for name, value in self.linked.variables if name not in OWN},
         }
         if not self.linked.scripts:
             return plain
