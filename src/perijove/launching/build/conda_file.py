@@ -17,7 +17,10 @@ from perijove.domain.nouns import InstallConda, InstallRequirements, Step
 
 NAMES = ("environment.yml", "environment.yaml")
 """The first that is there counts."""
-IGNORED = ("requirements.txt", "Pipfile", "Pipfile.lock", "setup.py", "pyproject.toml", "runtime.txt")
+IGNORED = (
+    *("requirements.txt", "Pipfile", "Pipfile.lock", "setup.py", "pyproject.toml", "runtime.txt"),
+    *("conda-lock.yml", "pixi.toml", "pixi.lock"),
+)
 """Files that count no more where one of `NAMES` stands beside them."""
 MOST = 5000
 """Packages that one file may name."""

@@ -83,11 +83,11 @@ def test_what_cannot_be_used_is_told(text: str, says: str) -> None:
 
 
 def test_it_stands_above_all_other_files_and_says_so() -> None:
-    names = {"environment.yml", "requirements.txt", "setup.py", "runtime.txt", "Pipfile"}
+    names = {"environment.yml", "requirements.txt", "setup.py", "runtime.txt", "Pipfile", "conda-lock.yml"}
     texts = {"environment.yml": "dependencies: [numpy]", "requirements.txt": "six", "runtime.txt": "r-4.1"}
     found = detect(frozenset(names), texts)
     assert found.plan.steps == (InstallConda("environment.yml", (), ("numpy",)),)
-    ignored = "requirements.txt, Pipfile, setup.py, runtime.txt"
+    ignored = "requirements.txt, Pipfile, setup.py, runtime.txt, conda-lock.yml"
     assert found.notes == (f"environment.yml is followed, so these are not: {ignored}",)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import InstallRequirements
+from perijove.domain.nouns import InstallConda, InstallRequirements
 from perijove.launching.build.reading import LARGEST, MOST, detected, read
 from perijove.launching.build.requirements import lines
 
@@ -103,3 +103,16 @@ def test_folders_without_number_are_not_all_looked_into(tmp_path: Path) -> None:
     (tmp_path / "z").mkdir()
     (tmp_path / "z/requirements.txt").touch()
     assert detected(tmp_path).notes == ()
+
+
+def test_an_environment_yml_may_be_a_link_within_the_repository_and_begin_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "devtools").mkdir()
+    (tmp_path / ".binder").mkdir()
+    (tmp_path / "devtools/test_env.yml").write_bytes(b"\xef\xbb\xbfdependencies:\r\n- numpy\r\n")
+    (tmp_path / ".binder/environment.yml").symlink_to("../devtools/test_env.yml")
+    assert detected(tmp_path).plan.steps == (InstallConda(".binder/environment.yml", (), ("numpy",)),)
+    (tmp_path / ".binder/environment.yml").unlink()
+    (tmp_path / ".binder/environment.yml").symlink_to("/etc/hostname")
+    with pytest.raises(Fail) as caught:
+        detected(tmp_path)
+    assert "outside of the repository" in caught.value.failure.cause
