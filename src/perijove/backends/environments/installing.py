@@ -52,7 +52,7 @@ class Installation:
     conda: CondaBase | None = None
     """What everything is installed into; else a virtual environment."""
     interpreter: Interpreter = field(init=False)
-    """The one that is wanted, or another one for which all that is pinned has builds; conda's own in its environment."""
+    """The one that is wanted, or another one for which all that is pinned has builds; conda's own in its own."""
     _local: list[str] = field(default_factory=list)
     """Requirements that name wheels built here."""
     _named: set[str] = field(default_factory=set)
