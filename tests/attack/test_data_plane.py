@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from perijove.backends.caddy import Caddy
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import DATA_PLANE_DOWN, Failure
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
 from perijove.wiring.given import SystemClock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
-from perijove.domain.nouns import EndReason
+from perijove.domain.nouns import EndReason, Overlay
 from perijove.domain.state import State
 from tests.fakes.confined import MIB, Follower, do, spec, with_less
 from tests.fakes.pads import running_pad
@@ -241,7 +242,10 @@ for line in open("/proc/self/mountinfo"):
 
 
 async def test_every_mount_that_can_be_written_has_a_bound(pad: Pad, state: State, repo: Path) -> None:
-    await pad.start(spec("mounts", repo, limits=with_less(tmp=16 * MIB)))
+    folder = state.environments / "written"
+    folder.mkdir()
+    bounded = spec("mounts", repo, limits=with_less(tmp=16 * MIB))
+    await pad.start(replace(bounded, overlays=(Overlay((folder,), folder),)))
     mounts = await do(state, "mounts", WRITABLE)
     assert len(mounts) > 8
     for where, kind, writable, size in mounts:
@@ -250,7 +254,7 @@ async def test_every_mount_that_can_be_written_has_a_bound(pad: Pad, state: Stat
         if kind == "tmpfs":
             assert size <= 16 * MIB, where
         else:
-            assert where == "/home/jovyan", "session.disk bounds it, by quota or watched"
+            assert where in {"/home/jovyan", str(folder)}, "session.disk bounds both, by quota or watched"
     made = "import os, tempfile; answer = [tempfile.mkdtemp(dir=FOLDER)]"
     for where, *_ in mounts:
         if where in {"/", "/dev", "/dev/pts", "/proc"}:
@@ -272,3 +276,69 @@ open("/dev/null", "w").write("x")
 answer = [os.ttyname(pair[1]), lock.acquire()]
 """
     assert await do(state, "works", code) == ["/dev/pts/0", True]
+
+
+@pytest.fixture
+def shown(state: State) -> Overlay:
+    """An environment, as sessions are shown one."""
+    folder = state.environments / "shown"
+    (folder / "folder").mkdir(parents=True, exist_ok=True)
+    for name in ("file", "folder/other"):
+        (folder / name).write_text("as it was")
+    return Overlay((folder,), folder)
+
+
+OVERWRITES = """
+import os, shutil
+os.chdir(SHOWN)
+open("file", "r+").write("CHANGED"); os.chmod("file", 0o777); shutil.rmtree("folder"); open("mine", "w").write("mine")
+os.link("file", "another"); os.setxattr("file", "user.mark", b"x"); os.rename("another", "third")
+answer = sorted(os.listdir())
+"""
+FOUND = "import os; answer = [sorted(os.listdir(SHOWN)), open(SHOWN + '/file').read(), os.listxattr(SHOWN + '/file')]"
+
+
+async def test_what_is_written_over_an_environment_reaches_nobody(
+    pad: Pad, state: State, repo: Path, shown: Overlay
+) -> None:
+    for name in ("writer", "reader"):
+        await pad.start(replace(spec(name, repo), overlays=(shown,)))
+    begin = f"SHOWN = {str(shown.target)!r}\n"
+    assert await do(state, "writer", begin + OVERWRITES) == ["file", "mine", "third"]
+    assert await do(state, "reader", begin + FOUND) == [["file", "folder"], "as it was", []]
+    (folder,) = shown.layers
+    assert sorted(path.name for path in folder.rglob("*")) == ["file", "folder", "other"]
+    assert (folder / "file").read_text() == "as it was"
+    assert (folder / "file").stat().st_mode & 0o777 != 0o777
+    for name in ("writer", "reader"):
+        await pad.stop(name, EndReason.STOPPED)
+    assert not {"writer", "reader"} & {path.name for path in state.sessions.iterdir()}
+
+
+TRICKS = """
+import os, stat
+def tried(act, *given, **named):
+    try:
+        act(*given, **named)
+    except OSError:
+        return "refused"
+    return "done"
+os.chdir(SHOWN)
+answer = [
+    tried(os.mknod, "null", stat.S_IFCHR | 0o666, os.makedev(1, 3)),
+    tried(os.mknod, "disk", stat.S_IFBLK | 0o666, os.makedev(8, 0)),
+    tried(os.mknod, "gone", stat.S_IFCHR, 0),
+    tried(os.setxattr, ".", "trusted.overlay.opaque", b"y"),
+    tried(os.setxattr, ".", "security.capability", b"\\1\\0\\0\\2" + b"\\xff" * 16),
+    tried(os.chown, "file", 0, 0),
+]
+tried(os.setxattr, "folder", "user.overlay.opaque", b"y")
+tried(os.setxattr, "file", "user.overlay.redirect", b"/etc/shadow")
+answer += [os.listdir("folder"), open("file").read(), os.path.exists("/proc/self/root" + SHOWN + "/../own")]
+"""
+
+
+async def test_an_overlay_gives_no_device_and_hides_no_mark(pad: Pad, state: State, repo: Path, shown: Overlay) -> None:
+    await pad.start(replace(spec("tricks", repo), overlays=(shown,)))
+    found = await do(state, "tricks", f"SHOWN = {str(shown.target)!r}\n{TRICKS}")
+    assert found == [*["refused"] * 6, ["other"], "as it was", False]

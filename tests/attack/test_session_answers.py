@@ -12,7 +12,7 @@ import pytest
 
 from perijove.backends.caddy import Caddy
 from perijove.backends.caddy.sessions import FAR_REACHING
-from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
 from tests.fakes.upstream import bound, free_port, upstream
 

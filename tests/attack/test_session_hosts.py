@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from perijove.backends.caddy import Caddy
-from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
 from tests.fakes.upstream import free_port, upstream
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from perijove.backends.caddy import Caddy
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import PORT_TAKEN, Fail
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.ports import DataPlane
 from perijove.domain.state import State
 from tests.fakes.data_plane import FakeDataPlane

@@ -11,7 +11,7 @@ import pytest
 
 from perijove.backends.pad.client import Pad
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, ForeignRun
+from perijove.domain.nouns import Egress, ForeignRun, Overlay
 from perijove.domain.ports import ForeignCode
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
@@ -177,3 +177,114 @@ async def test_nothing_of_it_listens(pad: Pad, repo: Path, into: Path) -> None:
     code = "import os; print(os.environ.get('PERIJOVE_SOCKET_FD'), sorted(map(int, os.listdir('/proc/self/fd')))[:4])"
     assert await pad.run(run_of(repo, code), into, lines.append) == 0
     assert lines == ["None [0, 1, 2, 3]"], "besides its words it holds the folder it lists, and nothing of ours"
+
+
+@pytest.fixture
+def base(state: State) -> Path:
+    """A folder of the service's that a run is shown and may write over."""
+    folder = state.environments / "base"
+    (folder / "folder" / "below").mkdir(parents=True)
+    for name in ("file", "gone", "folder/old", "folder/below/deep"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def over(base: Path, code: str, *layers: Path, repo: Path | None = None) -> ForeignRun:
+    """One whose code finds the folder as `base`, with layers over it, and whose writes are kept."""
+    run = run_of(repo, f"import os, shutil, stat; base = {str(base)!r}; {code}")
+    return replace(run, overlays=(Overlay(layers or (base,), base),), layers=True)
+
+
+def stack(base: Path, into: Path, *below: Path) -> tuple[Path, ...]:
+    """What a run's writes are found with."""
+    whole = into / "whole-0"
+    return (whole,) if whole.exists() else (*(below or (base,)), into / "layer-0")
+
+
+CHANGES = """
+open(base + "/file", "a").write(" changed"); open(base + "/new", "w").write("new"); os.remove(base + "/gone")
+shutil.rmtree(base + "/folder"); os.makedirs(base + "/folder/again"); os.symlink("new", base + "/link")
+os.chmod(base + "/new", 0o750); os.mkdir(".cache"); os.mkdir("kept"); open("kept/note", "w").write("mine")
+"""
+LOOKS = """
+print(sorted(os.listdir(base)), os.listdir(base + "/folder"), open(base + "/file").read(), os.readlink(base + "/link"))
+print(oct(os.stat(base + "/new").st_mode)[-3:], sorted(os.listdir()), os.access(base + "/file", os.W_OK))
+"""
+LOOKED = [
+    "['file', 'folder', 'link', 'new'] ['again'] file changed new",
+    "750 ['hello.txt', 'kept'] True",
+]
+
+
+async def test_what_it_writes_over_a_folder_is_a_layer_that_others_find(
+    pad: Pad, state: State, repo: Path, base: Path, into: Path
+) -> None:
+    as_it_was = {path: path.read_text() for path in base.rglob("*") if path.is_file()}
+    assert await pad.run(over(base, CHANGES, repo=repo), into / "first", print) == 0
+    lines: list[str] = []
+    first = stack(base, into / "first")
+    looks = over(base, f"{LOOKS}os.remove(base + '/link')", *first, repo=into / "first" / "home")
+    assert await pad.run(looks, into / "second", lines.append) == 0
+    assert lines == LOOKED
+    third = over(base, "print(sorted(os.listdir(base)))", *stack(base, into / "second", *first))
+    assert await pad.run(third, into / "third", lines.append) == 0
+    assert lines[-1] == "['file', 'folder', 'new']"
+    assert {path: path.read_text() for path in base.rglob("*") if path.is_file()} == as_it_was
+    assert traces(state) == []
+
+
+async def test_a_layer_is_laid_over_another_where_there_are_copies_only(state: State, base: Path, into: Path) -> None:
+    """As where a state directory moves to a machine without overlays."""
+    async with running_pad(state) as sandboxed:
+        if (await sandboxed.isolation()).layers != "overlay":
+            pytest.skip("no overlay can be made here")
+        assert await sandboxed.run(over(base, CHANGES), into / "first", print) == 0
+    lines: list[str] = []
+    async with running_pad(state, "none") as bare:
+        look = "print(sorted(os.listdir(base)), os.listdir(base + '/folder'), open(base + '/file').read())"
+        assert await bare.run(over(base, look, *stack(base, into / "first")), into / "second", lines.append) == 0
+    assert lines == ["['file', 'folder', 'link', 'new'] ['again'] file changed"]
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "open(place + '/trick', 'w'); os.chmod(place + '/trick', 0o6755)",
+        "os.mkfifo(place + '/trick')",
+        "import socket; os.chdir(place); socket.socket(socket.AF_UNIX).bind('trick')",
+        "open(place + '/trick', 'w'); os.chmod(place + '/trick', 0); os.chmod(place, 0)",
+        "os.symlink('/etc/shadow', place + '/trick')",
+    ],
+    ids=["set-id", "fifo", "socket", "closed", "link"],
+)
+async def test_a_trick_among_what_it_writes_is_made_harmless(pad: Pad, base: Path, into: Path, trick: str) -> None:
+    code = (
+        f"os.mkdir('place'); os.mkdir(base + '/place')\nfor place in (base + '/place', os.getcwd() + '/place'): {trick}"
+    )
+    assert await pad.run(over(base, code), into, print) == 0
+    (layer,) = (path for path in into.iterdir() if path.name != "home")
+    for place in (layer / "place", into / "home" / "place"):
+        assert place.stat().st_mode & 0o7700 == 0o700
+        for path in place.iterdir():
+            assert path.is_symlink() or path.is_file()
+            assert path.lstat().st_mode & 0o6000 == 0
+            assert path.is_symlink() or path.lstat().st_mode & 0o400
+
+
+@pytest.mark.parametrize("place", ["base", "'.'"], ids=["layer", "home"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for n in range(20): open(f'{place}/{n}', 'wb').truncate(10 << 20)",
+        "for n in range(20000): os.close(os.open(f'{place}/{n}', os.O_CREAT))",
+        "deep = place\nfor n in range(300): deep += '/d'; os.mkdir(deep)",
+    ],
+    ids=["bytes", "files", "depth"],
+)
+async def test_what_it_writes_has_an_end(pad: Pad, state: State, base: Path, into: Path, code: str, place: str) -> None:
+    run = over(base, f"place = {place}\n{code}")
+    with pytest.raises(Fail) as caught:
+        await pad.run(run, into, print)
+    assert caught.value.failure.kind.code == "build.too-large"
+    assert list(into.iterdir()) == []
+    assert traces(state) == []

@@ -18,6 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from perijove.backends.caddy import Caddy, addresses, binary
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import (
     BAD_SETTINGS,
     DATA_PLANE_DOWN,
@@ -26,7 +27,6 @@ from perijove.domain.failures import (
     TOOL_MISSING,
     Fail,
 )
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
 from tests.fakes.upstream import bound, echo, free_port, served, upstream

@@ -138,7 +138,7 @@ def test_no_namespace_mount_or_other_way_out_can_be_made(attacker: tuple[Session
     assert refused == dict.fromkeys(refused, True)
 
 
-def test_interpreter_environment_and_system_cannot_be_written(attacker: tuple[Session, str]) -> None:
+def test_interpreter_server_and_system_cannot_be_written(attacker: tuple[Session, str]) -> None:
     code = """
 import sys, os
 def writable(folder):
@@ -147,7 +147,8 @@ def writable(folder):
         return True
     except OSError:
         return False
-shared = (os.environ["PERIJOVE_ENVIRONMENT"], sys.base_prefix, "/usr", "/etc", "/", "/opt", "/var")
+server = os.environ["JUPYTER_CONFIG_PATH"]
+shared = (server, sys.base_prefix, "/usr", "/etc", "/", "/opt", "/var")
 [folder for folder in shared if writable(folder)]
 """
     assert answer(attacker, code) == []

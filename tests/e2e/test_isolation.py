@@ -113,7 +113,7 @@ for fd in os.listdir("/proc/self/fd"):
 
 
 async def test_no_path_of_the_state_directory_exists_inside(inside: Inside, state: State, repo: Path) -> None:
-    paths = [state.root, state.session_sockets / "victim.sock", state.sessions / "victim" / "home", repo]
+    paths = [state.root, state.session_sockets / "victim.sock", state.sessions / "victim" / "own" / "home", repo]
     paths += [state.pad]
     paths += [state.pad_socket, state.control_socket, state.caddy_socket, state.admin_socket, state.secret]
     code = f"import os; answer = [os.path.lexists(path) for path in {[str(path) for path in paths]!r}]"

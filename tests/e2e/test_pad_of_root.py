@@ -138,7 +138,7 @@ def test_only_the_pad_is_root_and_each_session_is_a_user_of_its_own(
 ) -> None:
     sessions = [service.session(str(repository)) for _ in range(2)]
     assert all(session.answers() for session in sessions)
-    owners = [(module_state.sessions / session.name / "home").stat().st_uid for session in sessions]
+    owners = [(module_state.sessions / session.name / "own").stat().st_uid for session in sessions]
     assert len({*owners, MASTER, 0}) == 4
     caddy = Caddy(module_state).pid()
     assert service.process is not None
@@ -147,6 +147,22 @@ def test_only_the_pad_is_root_and_each_session_is_a_user_of_its_own(
     code = "import docopt, os; print(docopt.__version__, sorted(os.listdir())[-4:], os.access('run', os.X_OK))"
     said = sessions[0].execute(code)
     assert said == "0.6.2 ['hello.txt', 'link', 'requirements.txt', 'run'] True\n"
+
+
+def test_what_a_post_build_made_is_the_masters_and_each_session_may_write_over_it(
+    service: Service, module_state: State, place: Path
+) -> None:
+    folder, does = place / "scripted", "pip uninstall --yes pip; echo made > made; ln -s made link"
+    folder.mkdir()
+    (folder / "postBuild").write_text(f"{does}; echo x > $VIRTUAL_ENV/x")
+    session = service.session(str(folder))
+    kernel = session.kernel()
+    assert session.execute("open('link').read()", kernel) == "'made\\n'"
+    assert "ModuleNotFoundError" in session.execute("import pip", kernel)
+    write = "import sys, comm; open(sys.prefix + '/x', 'a').write('y'); open(comm.__file__, 'a').write('# mine')"
+    assert session.execute(write, kernel) == "6"
+    (layer,) = module_state.environments.glob("*/layer-0")
+    assert (layer / "x").read_text() == "x\n"
 
 
 def test_a_stop_and_a_start_of_the_service_leave_pad_and_sessions(
@@ -227,6 +243,21 @@ def test_a_home_is_made_of_the_masters_own_folders_alone(module_state: State, ma
     assert answer["fail"]["code"] == "start.sandbox-failed"
     assert answer["fail"]["evidence"][0][0] == str(folder)
     assert not list(module_state.sessions.glob("evil*"))
+
+
+@pytest.mark.parametrize("what", ["/etc", "/root", "link", "/proc/1/cwd"])
+def test_a_sandbox_owns_the_masters_own_folders_alone(
+    module_state: State, masters: Path, pad: PadOfRoot, what: str
+) -> None:
+    folder = Path(what)
+    if what == "link":
+        folder = masters / "link"
+        folder.symlink_to("/root")
+    overlay = {"layers": [str(masters), str(folder)], "target": "/shown"}
+    answer = asked(module_state, ask="start", order={**order(None), "overlays": [overlay]})
+    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert not list(module_state.sessions.glob("evil*"))
+    assert f"{module_state.sessions}/evil" not in Path(f"/proc/{pad.process.pid}/mounts").read_text()
 
 
 def test_a_home_holds_nothing_that_the_master_may_not_read(module_state: State, masters: Path) -> None:

@@ -20,8 +20,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from perijove.backends.caddy import Caddy
 from perijove.domain import failures
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.events import SessionTroubled
-from perijove.domain.nouns import DataPlaneTable, EndReason, SandboxSpec, SessionName
+from perijove.domain.nouns import EndReason, SandboxSpec, SessionName
 from perijove.domain.ports import Tell
 from perijove.domain.state import State
 from perijove.routing.table import table

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from perijove.backends.confined import ConfinedCalls
+from perijove.backends.confined.client import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.pad.client import Pad
 from perijove.domain.conda_settings import CondaSettings
@@ -36,15 +38,14 @@ async def built(
     pad: Pad, state: State, repository: Path, conda: CondaSettings | None = None
 ) -> tuple[Checkout, Environment]:
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
-    checkout = Checkout(repo, repository)
-    confined = ConfinedCalls()
-    try:
+    checkout = Checkout(repo, state.checkouts / repository.name)
+    shutil.copytree(repository, checkout.path, dirs_exist_ok=True)
+    with closing(ConfinedCalls()) as confined:
+        confined.let_through(state.checkouts)
         environments = UvEnvironments(state, BuildSettings(), pad, confined, SystemClock(), conda)
-        plan = detected(repository).plan
-        inputs = await environments.inputs(plan, checkout, print)
+        await environments.prepare(print)
+        inputs = await environments.inputs(detected(repository).plan, checkout, print)
         return checkout, await environments.build(inputs, repo, print)
-    finally:
-        confined.close()
 
 
 async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
@@ -54,7 +55,6 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
         "HOME": HOME,
         "LANG": "C.UTF-8",
         "PERIJOVE_SERVED_BY": str(Path(environment.command[0]).parents[1]),
-        "PERIJOVE_SERVE": " ".join(environment.command[:3]),
     }
     status = await pad.run(
         ForeignRun(
@@ -62,7 +62,8 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
             command=command,
             environ=(*environment.environ, *told.items()),
             mounts=environment.mounts,
-            home_from=checkout.path,
+            overlays=environment.overlays,
+            home_from=environment.home or checkout.path,
             result="none",
             limits=Limits(2 * GB, 2.0, 256, GB, GB),
             egress=Egress.NONE,

@@ -47,9 +47,9 @@ from perijove.domain.certificates import (
     Sighting,
     covers,
 )
+from perijove.domain.data_plane import ServedCertificate
 from perijove.domain.events import Entry, Event
 from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Fail, Failure
-from perijove.domain.nouns import ServedCertificate
 from perijove.domain.settings import ServiceSettings, Settings
 from perijove.journal import Journal, ends
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import PORT_TAKEN, Fail, Failure
-from perijove.domain.nouns import DataPlaneTable
 
 
 class FakeDataPlane:

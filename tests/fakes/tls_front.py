@@ -13,7 +13,7 @@ import httpx
 from cryptography import x509
 
 from perijove.backends.caddy import Caddy
-from perijove.domain.nouns import DataPlaneTable, ServedCertificate
+from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
 from tests.fakes.private_ca import PrivateCa
 from tests.fakes.upstream import free_ports, upstream

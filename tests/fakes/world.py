@@ -10,6 +10,7 @@ from pathlib import Path
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import Fail, Failure
+from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import (
     Activity,
     Checkout,
@@ -17,7 +18,6 @@ from perijove.domain.nouns import (
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
-    Isolation,
     RepoAddress,
     ResolvedRepo,
     Room,

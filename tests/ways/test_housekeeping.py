@@ -65,6 +65,28 @@ async def test_what_nobody_uses_goes_while_the_disk_is_short_and_what_runs_stays
         assert len(environments.built) == 1, "that of the session"
 
 
+class Layered(Full):
+    """One that a session uses is a layer over a base, and so is one that nobody uses, over a base of its own."""
+
+    async def stored(self) -> list[StoredEnvironment]:
+        (used,) = self.built
+        ages = {"base": ("", 1.0), used: ("base", 9.0), "old-base": ("", 2.0), "old-layer": ("old-base", 3.0)}
+        return [
+            StoredEnvironment(key, "3.12.1", "x", 1000, 1.0, used_at, base)
+            for key, (base, used_at) in ages.items()
+            if key not in self.gone
+        ]
+
+
+async def test_what_a_layer_that_is_used_stands_on_stays_and_layers_go_before_their_base(world: World) -> None:
+    environments = world.environments = Layered()
+    world.sandboxes = FakeSessions(SHORT)
+    async with world.up():
+        assert isinstance((await world.launched())[-1], Ready)
+        await kept(world, []).clean()
+        assert environments.gone == ["old-layer", "old-base"]
+
+
 async def test_it_is_done_hour_by_hour_whatever_went_wrong_the_last_time(world: World) -> None:
     logs: list[str] = []
     async with world.up():

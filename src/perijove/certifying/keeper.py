@@ -34,9 +34,9 @@ from perijove.domain.certificates import (
     RenewalWindow,
     Secret,
 )
+from perijove.domain.data_plane import ServedCertificate
 from perijove.domain.events import Failed
 from perijove.domain.failures import INTERRUPTED, NO_SUCH_OBJECT, Evidence, Fail
-from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.journal import Journal

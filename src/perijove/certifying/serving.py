@@ -14,8 +14,8 @@ from perijove.domain.certificate_events import Served
 from perijove.domain.certificate_failures import NOT_SERVED
 from perijove.domain.certificate_ports import Apply, Secrets, Sight
 from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, Secret, SeenCertificate, covers
+from perijove.domain.data_plane import ServedCertificate
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import ServedCertificate
 from perijove.domain.ports import Clock
 from perijove.durable import Runs, in_place
 from perijove.log import log

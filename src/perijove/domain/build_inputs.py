@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from perijove.domain.nouns import Checkout, EnvironmentKey
 
@@ -78,6 +79,16 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Scripts:
+    """What a repository has run at one commit: after its environment is installed, and for its server."""
+
+    checkout: Checkout
+    post_build: str
+    start: str
+    """Paths below the checkout, or ``."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildInputs:
     """What a build is given. Whatever it can read stands here, so it cannot be left out of the key."""
 
@@ -91,10 +102,27 @@ class BuildInputs:
     """Counts the times after which what may change is looked at again; 0 for what cannot."""
     others: tuple[Interpreter, ...] = ()
     """Interpreters to take where what is pinned has no build for that one, the best first."""
+    scripts: Scripts | None = None
+    """Make it a layer of the commit's own, over the environment without them."""
+
+    @property
+    def base(self) -> BuildInputs:
+        """The environment that others share."""
+        return replace(self, scripts=None)
 
     @property
     def key(self) -> EnvironmentKey:
         """The environment's name: a hash of everything here, a checkout by its repository and commit."""
-        home = [self.home.repo.address.url, self.home.repo.commit] if self.home else []
-        parts = [asdict(replace(self, home=None)), home]
-        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
+        if self.scripts is not None:
+            ran = [self.scripts.post_build, self.scripts.start]
+            return _hash([self.base.key, *ran, *_named(self.scripts.checkout)])
+        parts = [asdict(replace(self, home=None)), _named(self.home) if self.home else []]
+        return _hash(parts)
+
+
+def _named(checkout: Checkout) -> list[str]:
+    return [checkout.repo.address.url, checkout.repo.commit]
+
+
+def _hash(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]

@@ -181,6 +181,11 @@ BUILD_BROKE = row(
     Owner.AUTHOR, Retry.NEVER,
     "Read the last lines of its log; a version that ships wheels avoids the build.",
 )  # fmt: skip
+POST_BUILD_FAILED = row(
+    "build.post-build-failed", "The repository's postBuild failed",
+    Owner.AUTHOR, Retry.NEVER,
+    "Read the last lines of its log: postBuild has to end with exit status 0.",
+)  # fmt: skip
 INDEX_UNREACHABLE = row(
     "build.index-unreachable", "The package index does not answer",
     Owner.UPSTREAM, Retry.BACKOFF,

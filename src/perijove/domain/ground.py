@@ -10,7 +10,8 @@ from pathlib import Path
 
 from perijove.domain.certificates import HostName, SeenCertificate
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import Isolation, Room
+from perijove.domain.isolation import Isolation
+from perijove.domain.nouns import Room
 from perijove.domain.settings import Settings
 
 

@@ -133,6 +133,10 @@ class EnvironmentPlan:
 
     python: PythonWish
     steps: tuple[Step, ...]
+    post_build: str = ""
+    """The repository's script that is run in the environment once it stands, by its path; `` for none."""
+    start: str = ""
+    """The script that starts the server, likewise."""
 
 
 EnvironmentKey = str
@@ -144,6 +148,15 @@ class Mount:
     """A host path shown read-only in a sandbox at `target`."""
 
     source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Folders that a sandbox is shown as one, at `target`, and may write to: nobody else sees what it writes."""
+
+    layers: tuple[Path, ...]
+    """The lowest first."""
     target: Path
 
 
@@ -160,7 +173,13 @@ class Environment:
     environ: tuple[tuple[str, str], ...]
     """Variables its server and kernels need (`PATH`, `JUPYTER_PATH`, …). Paths as seen in the sandbox."""
     mounts: tuple[Mount, ...]
-    """Everything the sandbox must show for it: interpreter, environment, server environment, launcher."""
+    """Everything the sandbox must show for it beside `overlays`: interpreter, server environment, launcher."""
+    overlays: tuple[Overlay, ...] = ()
+    """The environment itself, at `path`, and what its postBuild made of it."""
+    home: Path | None = None
+    """What its postBuild made of the repository: what a session gets as its home."""
+    start: str = ""
+    """The repository's script that `command` begins with, by its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +195,8 @@ class StoredEnvironment:
     created_at: float
     used_at: float
     """Unix seconds."""
+    base: EnvironmentKey = ""
+    """The environment that it is a layer over."""
 
 
 class Egress(StrEnum):
@@ -220,6 +241,8 @@ class SandboxSpec:
     egress: Egress
     egress_allowed: tuple[str, ...] = ()
     """`host:port` or `address/prefix:port` the operator opens beside the rule of `egress`."""
+    overlays: tuple[Overlay, ...] = ()
+    """Count in its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +263,10 @@ class ForeignRun:
     egress_allowed: tuple[str, ...]
     timeout: float
     """Seconds."""
+    overlays: tuple[Overlay, ...] = ()
+    layers: bool = False
+    """Hand back, in the place of `result`, all that it wrote: its `home`, and of each overlay `layer-N`, to be laid
+    over those it stood on, or `whole-N`, which stands for them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,70 +354,3 @@ class Room:
     inodes: int
     processors: float
     """How many it may use, busy or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """What the ground under the sandboxes gives: which limits are real here."""
-
-    sandboxed: bool
-    """False only with `isolation = none`."""
-    own_uid: bool
-    """Each session has a uid of its own."""
-    cgroups: str
-    """`v1`, `v2` or `` when limits are watched instead."""
-    disk: str
-    """`quota` or `watched`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedCertificate:
-    """A certificate that the web server in front shows for a name."""
-
-    host: str
-    chain: Path
-    key: Path
-    """Both in PEM, in a folder of their own revision: a new certificate has new paths."""
-    hsts: bool
-    """Whether browsers are told to come back by https only; never for one that they do not trust."""
-    also: tuple[str, ...] = ()
-    """Further names that it is shown for."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All of them."""
-        return (self.host, *self.also)
-
-
-@dataclass(frozen=True, slots=True)
-class DataPlaneTable:
-    """What the web server in front should do. Sessions are not listed: each listens at `sessions/<name>.sock`."""
-
-    http: tuple[str, ...]
-    """`address:port`s"""
-    https: tuple[str, ...]
-    """`address:port`s"""
-    certificates: tuple[ServedCertificate, ...]
-    """Handshakes for other names are refused."""
-    redirects: bool
-    """Whether http leads to https, for names with a certificate; the challenge's path never does."""
-    alpn_hosts: tuple[str, ...]
-    """Names for which answers to tls-alpn-01 may be filed."""
-    alpn_directories: tuple[str, ...]
-    """ACME directories (URLs) whose answers are looked for."""
-    proxies: tuple[str, ...]
-    """Addresses and networks whose X-Forwarded-* is believed."""
-    control: Path
-    """The socket of the public application."""
-    sessions: Path
-    """The folder of the sessions' sockets."""
-    assets: Path
-    """The folder of static files, served below `/-/<assets_version>/`."""
-    assets_version: str
-    """A hash of them."""
-    cors_allow_origin: tuple[str, ...] = ()
-    """Whose pages may read what sessions answer: origins, or `*`."""
-    hosts: tuple[str, ...] = ()
-    """The service's own names; a wildcard of `session_hosts` does not mean them."""
-    session_hosts: tuple[str, ...] = ()
-    """Where browsers open sessions: a wildcard, or names whose first label ends the names of their sessions."""

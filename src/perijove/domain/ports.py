@@ -11,18 +11,18 @@ from typing import Any, Protocol, TypeVar
 
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import READING, Bounds, Identity
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
+from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import (
     Activity,
     Checkout,
-    DataPlaneTable,
     EndReason,
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
     ForeignRun,
-    Isolation,
     RepoAddress,
     ResolvedRepo,
     Room,

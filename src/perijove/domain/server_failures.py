@@ -9,6 +9,16 @@ SERVER_CRASHED = row(
     Owner.AUTHOR, Retry.NEVER,
     "Read its last words below.",
 )  # fmt: skip
+START_NO_EXEC = row(
+    "start.no-exec", "The repository's start does not run the server",
+    Owner.AUTHOR, Retry.NEVER,
+    'End the file with the line `exec "$@"`: start is given the server\'s command, and has to become it.',
+)  # fmt: skip
+START_FAILED = row(
+    "start.start-failed", "The repository's start failed before it ran the server",
+    Owner.AUTHOR, Retry.NEVER,
+    'Read its last words below: what fails there must not keep the file from its last line, `exec "$@"`.',
+)  # fmt: skip
 SERVER_KILLED = row(
     "start.server-killed", "The Jupyter server was killed as it started",
     Owner.OPERATOR, Retry.BACKOFF,

@@ -52,6 +52,11 @@ MEMORY_NOT_HELD = row(
     Owner.OPERATOR, Retry.NEVER,
     "Have the pad run where it may make control groups: by its unit with Delegate=yes, or as root.",
 )  # fmt: skip
+LAYERS_COPIED = row(
+    "platform.layers-copied", "Environments are copied for each session: nothing can be laid over them here",
+    Owner.OPERATOR, Retry.NEVER,
+    "Use Linux 5.11 or newer (5.19 where the pad is root) and bubblewrap 0.11, with the store on ext4, xfs or btrfs.",
+)  # fmt: skip
 NOT_ANSWERING = row(
     "platform.not-answering", "The service runs and does not answer",
     Owner.OPERATOR, Retry.BACKOFF,

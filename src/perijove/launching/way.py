@@ -130,7 +130,7 @@ class LaunchWay:
             name = self._name(number, address)
             session = Session(name, number, checkout.repo, environment.key, self._clock.now())
             spec = sandbox(name, self._keys.session_token(name), checkout, environment, self._settings())
-            async with aclosing(self.sessions.started(session, spec)) as events:
+            async with aclosing(self.sessions.started(session, spec, environment.start)) as events:
                 async for event in events:
                     yield event
         finally:

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import Fail, Failure
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.ports import Clock, DataPlane
 
 EVERY = 60.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 from perijove.domain.listening import http_listeners, https_listeners, named_session_hosts, redirects, session_hosts
-from perijove.domain.nouns import DataPlaneTable, ServedCertificate
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 

@@ -21,9 +21,9 @@ from perijove.backends.pad.footing import Footing
 from perijove.domain import wire
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
 from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Service, Unseen
+from perijove.domain.isolation import Isolation
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_url
-from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Clock
 from perijove.domain.service_failures import NOT_ANSWERING
 from perijove.domain.settings import IsolationMode, Settings

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.events import Entry
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.ports import DataPlane
 from perijove.journal import ends
 from perijove.log import log

@@ -19,8 +19,8 @@ from perijove.certifying.attempts import host_of
 from perijove.doctor.own.ground import memory_not_held
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.ground import FreeThen
+from perijove.domain.isolation import Isolation
 from perijove.domain.listening import listening_url, own_url
-from perijove.domain.nouns import Isolation
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.launching.housekeeping import Housekeeping
@@ -156,7 +156,8 @@ def _ground(isolation: Isolation) -> str:
         return "Sessions run without a sandbox"
     uid = "a user each" if isolation.own_uid else "one user for all"
     limits = f"limits by cgroup {isolation.cgroups}" if isolation.cgroups else "limits watched, no cgroups here"
-    return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}"
+    copied = ", environments copied" if isolation.layers == "copy" else ""
+    return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}{copied}"
 
 
 async def _answers(settings: Settings, marker: str) -> None:

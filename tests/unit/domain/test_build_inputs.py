@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Source, Wanted
+from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Scripts, Source, Wanted
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
 
 ADDRESS = RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r")
@@ -36,6 +36,13 @@ OTHERS: dict[str, list[Any]] = {
     "maker": ["2"],
     "period": [1],
     "others": [(PYTHON,)],
+    "scripts": [
+        Scripts(HOME, "postBuild", ""),
+        Scripts(HOME, "binder/postBuild", ""),
+        Scripts(HOME, "postBuild", "start"),
+        Scripts(replace(HOME, repo=replace(HOME.repo, commit="b" * 40)), "postBuild", ""),
+        Scripts(replace(HOME, repo=replace(HOME.repo, address=replace(ADDRESS, url="https://h/o/x"))), "postBuild", ""),
+    ],
 }
 
 
@@ -66,3 +73,10 @@ def test_where_the_checkout_lies_and_which_ref_led_there_are_not() -> None:
 )
 def test_only_what_lies_in_the_repository_needs_it(wanted: Wanted, reads: bool) -> None:
     assert wanted.reads_repository is reads
+
+
+def test_scripts_stand_on_what_others_share() -> None:
+    scripts = Scripts(HOME, "postBuild", "")
+    assert replace(INPUTS, scripts=scripts).base.key == INPUTS.key
+    other = replace(INPUTS, wanted=Wanted(("six==1.16",)), scripts=scripts)
+    assert other.key != replace(INPUTS, scripts=scripts).key

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import DATA_PLANE_DOWN, Fail, Failure
-from perijove.domain.nouns import DataPlaneTable
 from perijove.routing import reconcile
 from perijove.routing.reconcile import Applier
 from tests.fakes.data_plane import FakeDataPlane

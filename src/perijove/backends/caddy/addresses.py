@@ -15,8 +15,8 @@ from dataclasses import replace
 import psutil
 
 from perijove.domain import failures
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 
 BACKLOG = 4096

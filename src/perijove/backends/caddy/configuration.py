@@ -12,7 +12,7 @@ from perijove.backends.caddy.encryption import HSTS, by_name, connection_policie
 from perijove.backends.caddy.handlers import control, route, static
 from perijove.backends.caddy.sessions import answer, service_host, session_hosts
 from perijove.domain.certificates import is_address
-from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
 

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from perijove.domain.certificates import HostName, is_address
-from perijove.domain.nouns import DataPlaneTable, ServedCertificate
+from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 
 Json = dict[str, Any]
 

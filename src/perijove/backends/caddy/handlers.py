@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perijove.domain.nouns import DataPlaneTable
+from perijove.domain.data_plane import DataPlaneTable
 
 Json = dict[str, Any]
 

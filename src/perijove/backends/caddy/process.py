@@ -20,9 +20,9 @@ from perijove.backends.caddy import addresses, probe
 from perijove.backends.caddy.configuration import FIRST_DESCRIPTOR, bare, configuration, inherited, listens
 from perijove.backends.caddy.program import binary, death, listener, send, spawn
 from perijove.domain import failures
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.listening import here
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
 

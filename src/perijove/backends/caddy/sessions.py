@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from perijove.backends.caddy.handlers import control, or_else, proxy, route, static, subroute, words
+from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.listening import LOCAL_SESSIONS, MARK
-from perijove.domain.nouns import DataPlaneTable
 from perijove.domain.parsing import split_address
 
 Json = dict[str, Any]

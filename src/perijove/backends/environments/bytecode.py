@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perijove.backends.environments.interpreters import Runs
+from perijove.backends.environments.kernel import MARK
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
@@ -47,7 +48,7 @@ class Bytecode:
         `work` is a folder beside the environment for what comes and goes; `name` names the sandbox.
         """
         listed, handed = work / "sources", work / RESULT
-        mark, tag = f"perijove-cpython-{interpreter.minor}", f"cpython-{interpreter.minor.replace('.', '')}"
+        mark, tag = f"{MARK}{interpreter.minor}", f"cpython-{interpreter.minor.replace('.', '')}"
         if not await self.uv.confined(list_sources, site_packages, self.cache, mark, tag, listed, within=work):
             return
         handed.mkdir(exist_ok=True)

@@ -36,6 +36,10 @@ _UNFIT = re.compile(
     "|does not satisfy Python\\S{1,100} and " + _PINNED.format("requires") + " depends on Python"
 )
 _MISSING = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]{0,100}) was not found in the (?:package registry|provided)")
+_DEAD = re.compile(
+    r"[Jj]upyter(?: command `jupyter)?[- ](?P<command>(?:nb|server|bundler)extension)\b[^\n]{0,100}not found"
+    r"|labextension install[^\n]{0,200}deprecated"
+)
 _BECAUSE = re.compile(r"[Bb]ecause (?P<why>.{1,400}?),? we can conclude")
 _OUTPUT = re.compile(r"\[\d+ lines? of output\]$")
 _TELLING = (
@@ -86,6 +90,23 @@ def meant(words: tuple[str, ...]) -> Meaning:
     missing = {found["name"] for found in _MISSING.finditer(_flat(words))}
     unfit = {found[found.lastgroup or 0] for found in _UNFIT.finditer(_flat(words))}
     return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)), tuple(sorted(unfit)))
+
+
+def post_build_failure(path: str, words: tuple[str, ...]) -> Failure:
+    """What the output of a postBuild that failed says went wrong."""
+    flat = "\n".join(words[-60:])
+    evidence = Evidence(path, flat[-6000:])
+    if _DISK.search(flat):
+        return failures.BUILD_TOO_LARGE(f"{path} found no space left", evidence)
+    if dead := _DEAD.search(flat):
+        command = f"jupyter {dead['command'] or 'labextension install'}"
+        return failures.POST_BUILD_FAILED(
+            f"{path} runs `{command}`, which has no use with Notebook 7 and JupyterLab 4",
+            evidence,
+            remedy=f"Remove the lines with `{command}`: extensions that pip or conda installs are found by themselves.",
+        )
+    said = [line.strip() for line in words if line.strip()]
+    return failures.POST_BUILD_FAILED(f"{said[-2][:300] if len(said) > 1 else path}: {said[-1][:300]}", evidence)
 
 
 def pip_failure(status: int, words: tuple[str, ...]) -> Failure:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from perijove.backends.environments import kernel, server, store
+from perijove.backends.environments import kernel, post_build, server, store
 from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.conda import Conda
 from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.installing import Installation
 from perijove.backends.environments.interpreters import Interpreters, others, pick
+from perijove.backends.environments.post_build import PostBuild
 from perijove.backends.environments.server import Server, site_packages
 from perijove.backends.environments.store import Note
 from perijove.backends.environments.uv import Uv
 from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
-from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Scripts, Wanted
 from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.confinement import Beyond, Identity
 from perijove.domain.failures import Evidence, Fail
@@ -32,6 +34,7 @@ from perijove.domain.nouns import (
     EnvironmentPlan,
     InstallConda,
     Mount,
+    Overlay,
     PythonSource,
     PythonWish,
     ResolvedRepo,
@@ -40,8 +43,9 @@ from perijove.domain.nouns import (
 from perijove.domain.ports import Clock, Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
+from perijove.launching.start.sandbox import HOME
 
-FORMAT = 3
+FORMAT = 5
 """Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
 
@@ -68,6 +72,7 @@ class UvEnvironments:
         self._server = Server(state, self._uv, self._bytecode)
         self._cache = asyncio.Lock()
         self._builds = 0
+        self._held: Counter[EnvironmentKey] = Counter()
         self.apply(settings)
 
     def apply(self, settings: BuildSettings, conda: CondaSettings | None = None) -> None:
@@ -110,6 +115,7 @@ class UvEnvironments:
             maker=f"{FORMAT} {self._server.lock_hash}",
             period=int(self._clock.now() // age) if wanted.moves and age else 0,
             others=others(plan.python, installed, interpreter),
+            scripts=Scripts(checkout, plan.post_build, plan.start) if plan.post_build or plan.start else None,
         )
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
@@ -124,6 +130,8 @@ class UvEnvironments:
         note = store.read(path)
         if note is None:
             return None
+        if note.base and await self.find(note.base) is None:
+            return None
         store.use(path)
         return await self._ready(key, note)
 
@@ -132,12 +140,17 @@ class UvEnvironments:
         key = inputs.key
         if (found := await self.find(key)) is not None:
             return found
+        base = await self.build(inputs.base, made_for, tell) if inputs.scripts else None
         async with self._cache:
             self._builds += 1
         try:
             async with asyncio.timeout(self._settings.timeout), self._uv.aside(self._state.environments / key) as work:
-                note = await self._make(work, self._state.environments / key, inputs, made_for, tell)
+                if inputs.scripts and base:
+                    note = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
+                else:
+                    note = await self._make(work, self._state.environments / key, inputs, made_for, tell)
                 await asyncio.to_thread(store.write, work / "env", note)
+                await asyncio.to_thread(store.remove, self._state.environments, key)  # one whose base is gone
                 (work / "env").rename(self._state.environments / key)
         except TimeoutError as error:
             limit = f"{self._settings.timeout:.0f} s"
@@ -157,8 +170,9 @@ class UvEnvironments:
         return await asyncio.to_thread(store.stored, self._state.environments)
 
     async def remove(self, key: EnvironmentKey) -> None:
-        """Forget it. Running sessions are the caller's care."""
-        await asyncio.to_thread(store.remove, self._state.environments, key)
+        """Forget it, but for what a layer is being made over. Running sessions are the caller's care."""
+        if not self._held[key]:
+            await asyncio.to_thread(store.remove, self._state.environments, key)
 
     async def tidy(self) -> None:
         """Remove from uv's cache what no environment uses."""
@@ -183,20 +197,39 @@ class UvEnvironments:
         if base is None:
             await self._uv.settle(env, interpreter)
         variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
-        made_from = f"{made_for.address.provider}/{made_for.address.spec} at {made_for.commit[:7]}"
         python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
-        return Note(*python, app, made_from, time.time(), variables)
+        return Note(*python, app, _told(made_for), time.time(), variables)
+
+    async def _layer(
+        self, work: Path, inputs: BuildInputs, scripts: Scripts, base: Environment, made_for: ResolvedRepo, tell: Tell
+    ) -> Note:
+        """What the repository's own scripts add to an environment that others share."""
+        made, below = work / "env", store.read(base.path)
+        if below is None:
+            raise Fail(failures.BUG("the environment was gone as soon as it stood"))
+        await asyncio.to_thread(made.mkdir)
+        self._held[base.key] += 1
+        try:
+            if scripts.post_build:
+                runs = PostBuild(self._settings, self._foreign, self._confined)
+                name = f"post-build-{inputs.key[:16]}"
+                await runs.run(scripts, base, below.interpreter, name, made, tell)
+        finally:
+            self._held[base.key] -= 1
+        return replace(below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start)
 
     async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:
         """An environment that stands, with all that a sandbox needs to serve it."""
         path = self._state.environments / key
-        interpreter = Interpreter(note.python, Path(note.executable), Path(note.prefix))
+        if note.base:
+            return self._over(path, note, await self._ready(note.base, replace(note, base="")))
+        interpreter = note.interpreter
         servers_python = interpreter if note.app else await self._servers_python()
         await self._server.prepare(await self._servers_python(), lambda _: None)
         serving = path if note.app else self._server.environment(servers_python)
         launcher = self._server.launcher
         shown = [
-            *(Mount(folder, folder) for folder in dict.fromkeys((path, serving, launcher))),
+            *(Mount(folder, folder) for folder in dict.fromkeys((serving, launcher)) if folder != path),
             *(() if interpreter.prefix == path else await self._interpreters.shown(interpreter)),
             *(() if servers_python.prefix == path else await self._interpreters.shown(servers_python)),
         ]
@@ -207,7 +240,22 @@ class UvEnvironments:
             command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
             environ=(*server.environ(path, serving, launcher), *note.variables.items()),
             mounts=tuple(dict.fromkeys(shown)),
+            overlays=(Overlay((path,), path),),
         )
+
+    def _over(self, path: Path, note: Note, base: Environment) -> Environment:
+        """An environment with what lies in the folder of its layer."""
+        home, command = path / "home", base.command
+        if note.start:
+            running = Path(command[2]).with_name("running.py")
+            command = (command[0], "-I", str(running), "start", f"{HOME}/{note.start}", *command)
+        overlays = (post_build.stack(base, path),)
+        home_from = home if home.is_dir() else None
+        return replace(base, key=path.name, command=command, overlays=overlays, home=home_from, start=note.start)
 
     async def _servers_python(self) -> Interpreter:
         return pick(ANY, await self._interpreters.installed())[0]
+
+
+def _told(made_for: ResolvedRepo) -> str:
+    return f"{made_for.address.provider}/{made_for.address.spec} at {made_for.commit[:7]}"

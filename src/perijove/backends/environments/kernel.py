@@ -8,8 +8,9 @@ from pathlib import Path
 
 from perijove.backends.environments.store import clear
 from perijove.domain.build_inputs import Interpreter
-from perijove.launching.start.sandbox import HOME
 
+MARK = "perijove-cpython-"
+"""Begins the name of what says, within a package in uv's cache, that it is compiled."""
 SERVERS = frozenset(
     ("jupyter-server", "jupyterlab", "notebook", "nbclassic", "voila", "jupyter-server-proxy", "nbgitpuller")
 )
@@ -17,11 +18,7 @@ SERVERS = frozenset(
 OLDEST = {"jupyterlab": (3,), "notebook": (6, 4), "jupyter-server": (1, 4)}
 """Versions from which on the launcher can run them."""
 PYTHON = ("/usr/bin/env", "python")
-"""The first on PATH: the session's own, never the one that its server runs on."""
-OWN = f"{HOME}/.local/env"
-"""The session's own environment, which serve.py lays over the read-only one: what pip installs goes there."""
-OWN_PACKAGES = "perijove-own.pth"
-"""Shows what is installed there to the read-only environment's own programs as well, and first."""
+"""The first on PATH: the environment's, never the one that its server runs on."""
 
 
 def brings_server(environment: Path, site_packages: Path) -> bool:
@@ -67,16 +64,16 @@ def app(site_packages: Path) -> str:
 
 
 def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> None:
-    """Write the kernel's description, and the path to what a session installs."""
+    """Write the kernel's description, and leave to pip no file of ours that it would not remove with a package."""
+    for mark in site_packages.glob(f"*.dist-info/{MARK}*"):
+        mark.unlink()
     kernels = environment / "share" / "jupyter" / "kernels"
     folder = kernels / "python3"
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "kernel.json"
-    path = site_packages / OWN_PACKAGES
-    for ours in (described, path):
-        clear(ours)  # never written through
+    clear(described)  # never written through
     kernel = {
-        # The first python on PATH, which is the session's own.
+        # The first python on PATH, which is the environment's.
         "argv": [
             *PYTHON,
             "-Xfrozen_modules=off",
@@ -91,10 +88,7 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     }
     described.write_text(json.dumps(kernel, indent=1))
     written = [described, *(path for path in sorted(kernels.glob("*/kernel.json")) if _with_own_python(path))]
-    own = f"{OWN}/lib/python{interpreter.minor}/site-packages"
-    path.write_text(f"import sys; {own!r} in sys.path or sys.path.insert(len(sys.path) - 1, {own!r})\n")
-    # Sessions run as another user, whatever umask this service was started with.
-    for file in (*written, path):
+    for file in written:  # sessions run as another user, whatever umask this service was started with
         file.chmod(0o644)
 
 

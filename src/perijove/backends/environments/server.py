@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 
 from perijove.backends.environments.bytecode import Bytecode
-from perijove.backends.environments.kernel import OWN
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
@@ -28,6 +27,14 @@ CONFIG = {
 }
 """Jupyter's configuration files, by their path below a folder of `JUPYTER_CONFIG_PATH`."""
 
+RUN = ("serve.py", "running.py")
+"""Programs of ours that sandboxes run."""
+REFUSED = """#!/bin/sh
+echo "${0##*/}: a session has no rights of root, and its system cannot be changed." >&2
+echo "Packages of the system are named in apt.txt, one a line; pip install works here, for this session." >&2
+exit 1
+"""
+"""What root's programs come to in a session."""
 OPTIONS = (
     "--ServerApp.open_browser=False",
     # A label: the socket is inherited, and nothing is made there.
@@ -51,8 +58,8 @@ class Server:
 
     @property
     def launcher(self) -> Path:
-        """A folder with `serve.py` and its settings, named by their content."""
-        content = (HERE / "serve.py").read_bytes() + json.dumps(CONFIG).encode()
+        """A folder with our programs and their settings, named by their content."""
+        content = b"".join((HERE / name).read_bytes() for name in RUN) + json.dumps([CONFIG, REFUSED]).encode()
         return self._state.tools / f"serve-{hashlib.sha256(content).hexdigest()[:16]}"
 
     def environment(self, interpreter: Interpreter) -> Path:
@@ -91,12 +98,16 @@ class Server:
         aside = self.launcher.with_name(f".{self.launcher.name}.{os.getpid()}")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        (aside / "serve.py").write_bytes((HERE / "serve.py").read_bytes())
+        for name in RUN:
+            (aside / name).write_bytes((HERE / name).read_bytes())
+        (aside / "bin").mkdir()
+        for name in ("apt", "apt-get", "sudo"):
+            (aside / "bin" / name).write_text(REFUSED)
         for name, content in CONFIG.items():
             (aside / "config" / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / "config" / name).write_text(json.dumps(content, indent=1))
         for path in (aside, *aside.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         aside.rename(self.launcher)
 
 
@@ -115,9 +126,9 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
     """What a server and its kernels need to find the repository's packages first."""
     bins = dict.fromkeys(
         (
-            f"{OWN}/bin",
-            f"{HOME}/.local/bin",
             f"{environment}/bin",
+            f"{HOME}/.local/bin",
+            f"{launcher}/bin",
             f"{server}/bin",
             "/usr/local/bin",
             "/usr/bin",
@@ -127,8 +138,7 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
     return (
         ("PATH", ":".join(bins)),
         ("SHELL", "/bin/bash"),
-        ("VIRTUAL_ENV", OWN),
-        ("PERIJOVE_ENVIRONMENT", str(environment)),
+        ("VIRTUAL_ENV", str(environment)),
         ("JUPYTER_PATH", f"{environment}/share/jupyter"),
         # The repository's root as well: Jupyter read its working folder once, and repositories rely on it.
         ("JUPYTER_CONFIG_PATH", f"{launcher / 'config'}:{HOME}"),

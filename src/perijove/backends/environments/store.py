@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
 from perijove.domain.service_failures import STORE_DAMAGED
@@ -36,6 +37,14 @@ class Note:
     """Unix seconds."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What activating it sets."""
+    base: str = ""
+    """The environment that it is a layer over."""
+    start: str = ""
+    """The repository's script that starts its server."""
+
+    @property
+    def interpreter(self) -> Interpreter:
+        return Interpreter(self.python, Path(self.executable), Path(self.prefix))
 
 
 def write(environment: Path, note: Note) -> None:
@@ -89,9 +98,8 @@ def stored(folder: Path) -> Sequence[StoredEnvironment]:
             continue  # the doctor names it
         if note is not None:
             used_at = (path / NOTE).stat().st_mtime
-            found.append(
-                StoredEnvironment(path.name, note.python, note.made_from, own_size(path), note.created_at, used_at)
-            )
+            times = (note.created_at, used_at)
+            found.append(StoredEnvironment(path.name, note.python, note.made_from, own_size(path), *times, note.base))
     return sorted(found, key=lambda environment: -environment.used_at)
 
 

@@ -70,9 +70,7 @@ class Wheels:
             mounts=by.runs.mounts,
             home_from=home.path if home else None,
             result=RESULT,
-            limits=Limits(
-                self._settings.memory, float(os.cpu_count() or 1), 1024, self._settings.disk, self._settings.disk
-            ),
+            limits=limits(self._settings),
             egress=Egress.PUBLIC,
             egress_allowed=self._settings.hosts,
             timeout=self._settings.timeout,
@@ -124,6 +122,11 @@ class Wheels:
                 await self._uv.settle(work / "env", interpreter)
                 (work / "env").rename(path)
         return path
+
+
+def limits(settings: BuildSettings) -> Limits:
+    """What a repository's own code may use while it is built."""
+    return Limits(settings.memory, float(os.cpu_count() or 1), 1024, settings.disk, settings.disk)
 
 
 def environ(ours: os._Environ[str] | dict[str, str], tools: Path) -> dict[str, str]:

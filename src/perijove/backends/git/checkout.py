@@ -15,6 +15,7 @@ from perijove.domain.failures import BAD_TREE, REF_NOT_FOUND, Evidence, Fail
 from perijove.domain.nouns import ResolvedRepo
 from perijove.domain.ports import Tell
 
+OF_PROGRAMS = (".cache", ".config", ".ipython", ".jupyter", ".local", ".npm")
 _NO_FILTERS = ("filter.lfs.smudge=", "filter.lfs.process=", "filter.lfs.required=false")
 _ALL = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
@@ -24,6 +25,7 @@ async def made(gate: Gate, repo: ResolvedRepo, tree: Path, allowance: Allowance,
 
     async def fill(route: Route, url: str, commit: str, place: Path, ref_name: str = "") -> None:
         await _brought(route, url, commit, ref_name, place, tell)
+        await asyncio.to_thread(_overlook, place / ".git" / "info" / "exclude")
         below = "" if place == tree else f"{place.relative_to(tree)}/"
         await counted(place, commit, below, allowance)
         allowance.take(await asyncio.to_thread(size_of, place / ".git"), 0, "fetched so far")
@@ -52,6 +54,12 @@ async def _brought(route: Route, url: str, commit: str, ref_name: str, tree: Pat
     for name, value in settings.items():
         await checked("config", name, value, cwd=tree)
     (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+
+
+def _overlook(exclude: Path) -> None:
+    """Have git not tell of what a session's programs keep in their home, which the tree is then."""
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("".join(f"/{name}/\n" for name in OF_PROGRAMS))
 
 
 async def _checked_out(tree: Path) -> None:

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from perijove.backends.pad.overlays import Laid
 from perijove.backends.pad.sandbox import HOME
 from perijove.backends.pad.wire import Order
 
@@ -20,10 +21,13 @@ MARK = "PERIJOVE_SANDBOX"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def translated(order: Order, home: Path, environ: Sequence[tuple[str, str]]) -> tuple[list[str], dict[str, str]]:
+def translated(
+    order: Order, home: Path, laid: Sequence[Laid], environ: Sequence[tuple[str, str]]
+) -> tuple[list[str], dict[str, str]]:
     """Command and environment as they stand outside any sandbox."""
+    copies = [(str(stack.target), str(stack.upper)) for stack in laid]
     moved = sorted(
-        [(HOME, str(home)), *((str(m.target), str(m.source)) for m in order.mounts if m.target != m.source)],
+        [(HOME, str(home)), *((str(m.target), str(m.source)) for m in order.mounts if m.target != m.source), *copies],
         key=lambda pair: len(pair[0]),
         reverse=True,
     )

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from perijove.backends.pad import bare, home, processes, quota
+from perijove.backends.pad import bare, home, overlays, processes, quota
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing, kernel
 from perijove.backends.pad.lines import Lines
 from perijove.backends.pad.netns import listener_inside
+from perijove.backends.pad.overlays import Laid, lay
 from perijove.backends.pad.sandbox import FILES, PROXY_ENVIRON, PROXY_PORT, Descriptors, arguments
 from perijove.backends.pad.seccomp import program
 from perijove.backends.pad.spawning import ended, in_child, readable
@@ -46,15 +47,19 @@ class Box:
     def __init__(self, order: Order, footing: Footing, folder: Path, socket_path: Path) -> None:
         self.order = order
         self.started_at = time.time()
-        self.home = folder / "home"
+        self.own = folder / "own"
+        """All that it writes to disk: the home, and what it writes over its overlays."""
+        self.home = self.own / "home"
+        self.laid: list[Laid] = []
+        """Its overlays."""
         self.quota: quota.Disk | None = None
-        """The disk that the home is, where it is one of its own."""
+        """The disk that `own` is, where it is one of its own."""
         self.uid: int | None = None
         self.group: Group | None = None
         self.gate: socket.socket | None = None
         """The egress proxy's listening socket inside the sandbox's network."""
         self.disk = 0
-        """Bytes in the home when it was last measured."""
+        """Bytes of what it wrote when it was last measured."""
         self.root = 0
         """Process id of the sandbox's first process, as the host sees it."""
         self.server = 0
@@ -114,13 +119,19 @@ class Box:
 
     async def _make_home(self) -> None:
         if self._footing.disks is not None:
-            self.quota = await self._footing.disks.made(self.order.limits.disk, self.home, self.uid)
+            self.quota = await self._footing.disks.made(self.order.limits.disk, self.own, self.uid)
+        if self.quota is None:
+            self.own.mkdir(mode=0o755)
+            if self.uid is not None:
+                os.chown(self.own, self.uid, self.uid)
         try:
             await home.make_home(self.order.home_from, self.home, self.uid, self._footing.master)
         except Fail as error:
             if self.quota is not None and error.failure.kind is START_DISK and self.order.home_from is not None:
                 raise await self._too_large(error, self.order.home_from) from error
             raise
+        master, copied = self._footing.master, not self._footing.overlays
+        self.laid = await lay(self.order.overlays, self._folder, self.own, self.uid, master, copied=copied)
         if self.quota is not None:
             self.quota.hold()
 
@@ -162,7 +173,7 @@ class Box:
                 files.callback(os.close, fd)
             etc = tuple((path, given(text.encode())) for path, text in FILES.items())
             fds = Descriptors(given(program(counted=self.group is not None)), etc, info_theirs, status, block_theirs)
-            given_args = given(arguments(self.order, self.home, fds, self._environ(listener)))
+            given_args = given(arguments(self.order, self.home, self.laid, fds, self._environ(listener)))
             passed = [given_args, fds.seccomp, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
             passed += [listener.fileno()] if listener is not None else []
             argv = ["bwrap", "--args", f"{given_args}", "--", *self.order.command]
@@ -189,7 +200,7 @@ class Box:
         return environ
 
     def _start_bare(self, output: int, listener: socket.socket | None) -> None:
-        argv, environ = bare.translated(self.order, self.home, self._environ(listener))
+        argv, environ = bare.translated(self.order, self.home, self.laid, self._environ(listener))
         passed = [listener.fileno()] if listener is not None else []
         self._process = self._spawn(argv, environ, passed, output, self.home)
         self.root = self.server = self._process.pid
@@ -310,6 +321,11 @@ class Box:
         return 128 - code if self._footing.sandboxed and code > 128 else code
 
     @property
+    def written(self) -> list[Path]:
+        """Folders of `own` that it fills."""
+        return [self.home, *(stack.upper for stack in self.laid)]
+
+    @property
     def sandbox_root(self) -> int | None:
         """The first process of a real sandbox."""
         return self.root if self._footing.sandboxed and self.root else None
@@ -352,6 +368,7 @@ class Box:
             os.close(self._rootfd)
             self._rootfd = -1
         await self._clear_disk()
+        overlays.clear(self._folder)
         await home.remove(self._folder)
         self._footing.give_back(self.uid)
         self.uid = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import weakref
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from perijove.backends.pad import asking
+from perijove.backends.pad.fetching import fetched
 from perijove.backends.pad.spawning import ended
 from perijove.backends.pad.wire import (
     LINE_LIMIT,
@@ -31,11 +31,11 @@ from perijove.backends.pad.wire import (
 )
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import PAD_DOWN, Evidence, Fail
+from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import (
     Activity,
     EndReason,
     ForeignRun,
-    Isolation,
     Room,
     RunningSandbox,
     SandboxSpec,
@@ -68,20 +68,6 @@ async def _reaped(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(10):
             await ended(process)
-
-
-def _fetch(handed: Path, into: Path) -> None:
-    """Copy what the pad hands over; it writes nowhere else for us, as it may have more rights than we."""
-    pending = [handed] if handed.exists() else []
-    while pending:
-        folder = pending.pop()
-        there = into / folder.relative_to(handed)
-        there.mkdir(parents=True, exist_ok=True)
-        for path in folder.iterdir():
-            if path.is_dir():
-                pending.append(path)
-            else:
-                shutil.copyfile(path, there / path.name)
 
 
 class Happenings:
@@ -383,9 +369,9 @@ class Pad:
             "run",
             run.timeout + ASK_LIMIT,
             tell,
-            lambda answer: asyncio.to_thread(_fetch, self._state.handed / answer[1], into),
+            lambda answer: asyncio.to_thread(fetched, self._state.handed / answer[1], into),
             order=order,
-            result=run.result,
+            result=None if run.layers else run.result,
             timeout=run.timeout,
         )
         return int(status)

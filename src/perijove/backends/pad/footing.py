@@ -14,7 +14,7 @@ from perijove.backends.pad.master import Master, ourselves
 from perijove.backends.pad.master import name as master_name
 from perijove.backends.pad.quota import Disks
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
-from perijove.domain.nouns import Isolation
+from perijove.domain.isolation import Isolation
 from perijove.domain.state import State
 
 FIRST_UID = 200_000
@@ -48,6 +48,8 @@ class Footing:
     """Whom the sandboxes are made for."""
     disks: Disks | None = None
     """None where what a sandbox writes is watched."""
+    overlays: bool = False
+    """Whether folders can be laid over one another for it; else they are copied."""
     _taken: set[int] = field(default_factory=set)
     _next: int = 0
 
@@ -77,7 +79,8 @@ class Footing:
 
     def isolation(self) -> Isolation:
         label = self.groups.label if self.groups is not None else ""
-        return Isolation(self.sandboxed, self.own_uids, label, "quota" if self.disks is not None else "watched")
+        disk = "quota" if self.disks is not None else "watched"
+        return Isolation(self.sandboxed, self.own_uids, label, disk, "overlay" if self.overlays else "copy")
 
 
 def find(state: State, sandboxed: bool, master: Master) -> Footing:

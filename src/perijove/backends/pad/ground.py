@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+from perijove.backends.pad import home, overlays
 from perijove.backends.pad.footing import Footing
+from perijove.backends.pad.quota import TRIED
 from perijove.backends.pad.sandbox import system
 from perijove.backends.pad.seccomp import program
 from perijove.backends.pad.spawning import run_tool
 from perijove.domain.failures import NAMESPACES_FORBIDDEN, SANDBOX_FAILED, Evidence, Fail, Failure
+from perijove.domain.nouns import Overlay
 
 SYSCTL = Path("/proc/sys")
 LIMIT = 20.0
 """Seconds for a sandbox that does nothing."""
+TRIAL = "cd /tried && echo y >> file && rm file && mkdir folder && mv folder another"
 
 
 async def try_out(footing: Footing) -> None:
@@ -38,14 +43,58 @@ async def try_out(footing: Footing) -> None:
         raise Fail(diagnosis(words.strip()[-500:], footing.bwrap, SYSCTL, _in_container()))
 
 
+async def overlays_work(footing: Footing, folder: Path) -> bool:
+    """Whether a sandbox can write over folders of the service's; the pad's log says why not."""
+    if footing.bwrap is None:
+        return False
+    here, why = folder / "overlay", ""
+    await home.remove(here)
+    try:
+        here.mkdir(mode=0o755)
+        why = await _over(footing, footing.bwrap, here)
+    except (OSError, subprocess.SubprocessError, TimeoutError) as error:
+        why = str(error)
+    finally:
+        overlays.clear(here)
+        await home.remove(here)
+    if why:
+        print(f"environments are copied, for nothing can be laid over them: {why}", file=sys.stderr, flush=True)  # noqa: T201
+    return not why
+
+
+async def _over(footing: Footing, bwrap: Path, here: Path) -> str:
+    """Have a sandbox write over a folder; why that failed. Raises OSError."""
+    uid, lower, own = footing.proxy_uid, here / "lower", here / "own"
+    lower.mkdir(mode=0o755)
+    for path in (lower / "file", lower):
+        path.touch()
+        footing.master.give(path)
+    disk = await footing.disks.make(TRIED, own, uid) if footing.disks is not None else None
+    try:
+        own.mkdir(exist_ok=True)
+        stack = Overlay((lower,), Path("/tried"))
+        laid = await overlays.lay([stack], here, own, uid, footing.master, copied=False)
+        argv = [*_beginning(bwrap), *laid[0].arguments, "--", "/bin/sh", "-c", TRIAL]
+        status, words = await run_tool(argv, LIMIT, uid=uid)
+        return words.strip()[-500:] or "it said nothing" if status else ""
+    finally:
+        if disk is not None:
+            await disk.close()
+
+
 def _argv(bwrap: Path, seccomp: int) -> list[str]:
+    argv = [*_beginning(bwrap), "--seccomp", f"{seccomp}"]
+    return [*argv, "--proc", "/proc", "--dev", "/dev", "--", "/usr/bin/true"]
+
+
+def _beginning(bwrap: Path) -> list[str]:
     argv = [str(bwrap), "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns"]
-    argv += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--seccomp", f"{seccomp}"]
+    argv += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     for path in system().binds:
         argv += ["--ro-bind", path, path]
     for target, path in system().links:
         argv += ["--symlink", target, path]
-    return [*argv, "--proc", "/proc", "--dev", "/dev", "--", "/usr/bin/true"]
+    return argv
 
 
 def _value(sysctl: Path, name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
 
-from perijove.backends.pad import bare, cgroups, ground, home, memory, processes
+from perijove.backends.pad import bare, cgroups, ground, home, memory, overlays, processes
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.gate import Gate
@@ -74,6 +74,7 @@ class Holder:
         """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing` where there can be no sandbox."""
         if not self._tried:
             await ground.try_out(self._footing)
+            self._footing.overlays = await ground.overlays_work(self._footing, self._state.pad)
             self._tried = True
         return self._footing
 
@@ -191,7 +192,7 @@ class Holder:
 
     @contextlib.asynccontextmanager
     async def ran(
-        self, order: Order, result: str, timeout: float, line: Callable[[str], None]
+        self, order: Order, result: str | None, timeout: float, line: Callable[[str], None]
     ) -> AsyncIterator[tuple[int, str]]:
         """Run foreign code to its end: its exit status, and the folder of `state.handed` with its result meanwhile.
 
@@ -203,7 +204,9 @@ class Holder:
         finally:
             await asyncio.shield(home.remove(handed))
 
-    async def _run(self, order: Order, result: str, handed: Path, timeout: float, line: Callable[[str], None]) -> int:
+    async def _run(
+        self, order: Order, result: str | None, handed: Path, timeout: float, line: Callable[[str], None]
+    ) -> int:
         await self.footing()
         box = self._box(order)
         troubles: list[Failure] = []
@@ -221,7 +224,10 @@ class Holder:
             _judge(box, watch, code, troubles)
             box.kill()
             await _written(box)
-            await home.take_out(box.home, result, handed, order.limits.disk, self._footing.master)
+            if result is None:
+                await overlays.take_layers(box.home, box.laid, handed, order.limits, self._footing.master)
+            else:
+                await home.take_out(box.home, result, handed, order.limits.disk, self._footing.master)
             return code
         finally:
             self._runs.discard(box)

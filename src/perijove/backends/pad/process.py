@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from perijove.backends.pad import footing, quota
+from perijove.backends.pad import footing, mounting, quota
 from perijove.backends.pad.backlog import Backlog
 from perijove.backends.pad.holder import Holder
 from perijove.backends.pad.master import Master, named, settle
@@ -176,7 +176,11 @@ async def _live(state: State, master: Master, isolation: str, child: bool) -> No
     backlog = Backlog()
     found = footing.find(state, isolation == "sandbox", master)
     if found.own_uids:
-        found.disks = await quota.find(state.pad / "disks")
+        try:
+            mounting.move_apart()
+            found.disks = await quota.find(state.pad / "disks")
+        except OSError as error:
+            print(f"nothing can be mounted here: {error}", file=sys.stderr, flush=True)  # noqa: T201
     holder = Holder(state, found, backlog.tell)
     await holder.sweep()
     door = Door(holder, backlog, master, child)

@@ -13,12 +13,12 @@ import os
 import shutil
 import struct
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EBUSY, EDQUOT, ENODEV, ENOSPC
 from functools import partial
 from pathlib import Path
 
+from perijove.backends.pad.mounting import MNT_DETACH, UMOUNT_NOFOLLOW, call
 from perijove.backends.pad.spawning import in_child, run_tool
 from perijove.domain.failures import START_DISK, Evidence, Fail
 
@@ -36,9 +36,7 @@ OPTIONS = b"errors=remount-ro,noinit_itable,discard"
 FREE_DEVICES_TRIED = 200
 """Others, and other starts of ours, take the device that was free a moment ago."""
 
-CLONE_NEWNS = 0x20000
-MS_NOSUID, MS_NODEV, MS_NOATIME, MS_REC, MS_SLAVE = 0x2, 0x4, 0x400, 0x4000, 0x80000
-MNT_DETACH, UMOUNT_NOFOLLOW = 0x2, 0x8
+MS_NOSUID, MS_NODEV, MS_NOATIME = 0x2, 0x4, 0x400
 LOOP_CTL_GET_FREE, LOOP_CONFIGURE, LO_FLAGS_AUTOCLEAR = 0x4C82, 0x4C0A, 4
 FS_IOC_SHUTDOWN, WITHOUT_WRITING = 0x8004587D, struct.pack("=I", 2)
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -171,7 +169,7 @@ class Disks:
 async def find(folder: Path) -> Disks | None:
     """Whether disks can be made here, found out by making one; the pad's log says why not.
 
-    Moves this process to a mount namespace of its own, for good.
+    This process must have a mount namespace of its own.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -180,9 +178,6 @@ async def find(folder: Path) -> Disks | None:
         )
         if mke2fs is None:
             raise FileNotFoundError("mke2fs (e2fsprogs) is not installed")
-        _call(_LIBC.unshare, CLONE_NEWNS)
-        # what is mounted on the host later is seen here too, but never the other way round
-        _call(_LIBC.mount, None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None)
         folder.mkdir(mode=0o700)
         disks = Disks(folder, mke2fs)
         disk = await disks.make(TRIED, folder / "tried")
@@ -210,20 +205,14 @@ def size_of_image(limit: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def _call(function: Callable[..., int], *arguments: object) -> None:
-    if function(*arguments) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"{os.strerror(error)} ({getattr(function, '__name__', '')})")
-
-
 def _unmount(folder: Path, flags: int) -> None:
-    _call(_LIBC.umount2, os.fsencode(folder), flags)
+    call(_LIBC.umount2, os.fsencode(folder), flags)
 
 
 def _sync(folder: Path) -> None:
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _call(_LIBC.syncfs, opened)
+        call(_LIBC.syncfs, opened)
     finally:
         os.close(opened)
 
@@ -233,7 +222,7 @@ def _mount(empty: Path, image: int, at: Path) -> None:
     device, path = _attach(image)
     try:  # from then on the mount alone holds the device
         flags = ctypes.c_ulong(MS_NOSUID | MS_NODEV | MS_NOATIME)
-        _call(_LIBC.mount, os.fsencode(path), os.fsencode(at), b"ext4", flags, OPTIONS)
+        call(_LIBC.mount, os.fsencode(path), os.fsencode(at), b"ext4", flags, OPTIONS)
     finally:
         os.close(device)
     (at / "lost+found").rmdir()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from perijove.backends.pad.overlays import Laid
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 
@@ -86,7 +87,9 @@ class Descriptors:
     block: int
 
 
-def arguments(order: Order, home: Path, fds: Descriptors, environ: Sequence[tuple[str, str]]) -> bytes:
+def arguments(
+    order: Order, home: Path, laid: Sequence[Laid], fds: Descriptors, environ: Sequence[tuple[str, str]]
+) -> bytes:
     """What `bwrap --args FD` reads, NUL after each. Raises Fail: `start.sandbox-failed` for a text with a NUL in it."""
     limits = order.limits
     host = system()
@@ -106,6 +109,8 @@ def arguments(order: Order, home: Path, fds: Descriptors, environ: Sequence[tupl
     args += ["--bind", str(home), HOME]
     for mount in order.mounts:
         args += ["--ro-bind", str(mount.source), str(mount.target)]
+    for stack in laid:
+        args += stack.arguments
     for path in ("/", "/dev"):  # each a tmpfs without a size
         args += ["--remount-ro", path]
     args += ["--chdir", HOME, "--clearenv"]

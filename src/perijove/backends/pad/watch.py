@@ -108,7 +108,7 @@ class Watch:
             if self._box.quota is not None:
                 self.look_at_quota()
             else:
-                self._box.disk = await home.usage(self._box.home)
+                self._box.disk = sum([await home.usage(folder) for folder in self._box.written])
                 self._judge_disk()
             took = time.monotonic() - began
             await asyncio.sleep(max(DISK_TICK, 10 * took))

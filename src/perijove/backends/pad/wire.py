@@ -14,7 +14,7 @@ from typing import Any
 
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import BUG, CATALOGUE, SANDBOX_FAILED, Evidence, Fail, Failure
-from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, SandboxSpec
+from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, Overlay, SandboxSpec
 
 LINE_LIMIT = 8 * 1024 * 1024
 """Bytes that one message may have."""
@@ -31,6 +31,7 @@ class Order:
     command: tuple[str, ...]
     environ: tuple[tuple[str, str], ...]
     mounts: tuple[Mount, ...]
+    overlays: tuple[Overlay, ...]
     home_from: Path | None
     limits: Limits
     egress: Egress
@@ -60,6 +61,7 @@ def order_of(thing: SandboxSpec | ForeignRun) -> Order:
         command=thing.command,
         environ=thing.environ,
         mounts=thing.mounts,
+        overlays=thing.overlays,
         home_from=thing.home_from,
         limits=thing.limits,
         egress=thing.egress,
@@ -87,6 +89,10 @@ def read_order(message: Message) -> Order:
         command=tuple(message["command"]),
         environ=tuple((key, value) for key, value in message["environ"]),
         mounts=tuple(Mount(Path(mount["source"]), Path(mount["target"])) for mount in message["mounts"]),
+        overlays=tuple(
+            Overlay(tuple(Path(layer) for layer in overlay["layers"]), Path(overlay["target"]))
+            for overlay in message["overlays"]
+        ),
         home_from=Path(message["home_from"]) if message["home_from"] is not None else None,
         limits=Limits(
             int(limits["memory"]),

@@ -13,9 +13,9 @@ from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import FreeThen, Own, Unseen
+from perijove.domain.isolation import Isolation
 from perijove.domain.listening import loopback_only
-from perijove.domain.nouns import Isolation
-from perijove.domain.service_failures import FILE_TOO_OPEN, MEMORY_NOT_HELD, STORE_DAMAGED
+from perijove.domain.service_failures import FILE_TOO_OPEN, LAYERS_COPIED, MEMORY_NOT_HELD, STORE_DAMAGED
 from perijove.domain.settings import ServiceSettings
 from perijove.launching.start.admission import Load, shortage
 
@@ -123,12 +123,16 @@ def memory(own: Own) -> Iterator[Finding]:
 
 
 def limits(own: Own) -> Iterator[Finding]:
-    """Who keeps sessions to their memory."""
+    """Who keeps sessions to their memory, and what their environments cost."""
     isolation = own.service.isolation
     if isinstance(isolation, Unseen):
         raise NotSeen(isolation.why)
     if failure := memory_not_held(isolation, own.settings.service):
         yield Finding(failure, "This machine", Confidence.CERTAIN)
+    if isolation.sandboxed and isolation.layers == "copy":
+        seen = Evidence("the pad", "what it tried at its start stands in its log")
+        cause = "a session's own environment is a copy: its start takes seconds longer, and hundreds of MB of its disk"
+        yield Finding(LAYERS_COPIED(cause, seen), "This machine", Confidence.CERTAIN)
 
 
 def memory_not_held(isolation: Isolation, service: ServiceSettings) -> Failure | None:

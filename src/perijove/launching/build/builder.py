@@ -6,7 +6,8 @@ Two launches that need the same environment share one build; a build goes on whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean
@@ -47,12 +48,24 @@ class Builds:
         key = inputs.key
         for line in lines:
             yield Logged(Phase.BUILDING, line)
+        before = 0.0
+        if inputs.scripts and key not in self._running and await self._environments.find(key) is None:
+            async for told in self._made(inputs.base, checkout.repo):
+                if isinstance(told, Built):
+                    before = told.seconds
+                else:
+                    yield told
+        async for told in self._made(inputs, checkout.repo):
+            yield replace(told, seconds=told.seconds + before) if isinstance(told, Built) else told
+
+    async def _made(self, inputs: BuildInputs, made_for: ResolvedRepo) -> AsyncGenerator[BuildStarted | Logged | Built]:
+        key = inputs.key
         build = self._running.get(key)
         if build is None and await self._environments.find(key) is not None:
             yield Built(key, found=True, seconds=0.0)
             return
         shared = (build := self._running.get(key)) is not None
-        build = build or self._begin(inputs, checkout.repo)
+        build = build or self._begin(inputs, made_for)
         yield BuildStarted(key, shared)
         async for line in build.log():
             yield Logged(Phase.BUILDING, line)

@@ -35,7 +35,7 @@ READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", 
 UNSUPPORTED = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
     *("renv.lock", "conda-lock.yml", "pixi.toml", "pixi.lock"),
-    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt", "postBuild", "start"),
+    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
 )
 """Files that would change the environment and are not understood yet."""
 LONGEST_SPECIFIER = 300
@@ -80,7 +80,7 @@ def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[
     if not steps:
         notes += misplaced(elsewhere)
     wish = _wish(folder, texts, requires_python, notes)
-    return Detected(EnvironmentPlan(wish, tuple(steps)), tuple(notes))
+    return Detected(EnvironmentPlan(wish, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
 
 def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected:
@@ -89,7 +89,14 @@ def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected
     ignored = [name for name in conda_file.IGNORED if folder + name in names]
     if ignored:
         notes.insert(0, f"{path} is followed, so these are not: {', '.join(ignored)}")
-    return Detected(EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), tuple(steps)), tuple(notes))
+    wish = PythonWish("", PythonSource.DEFAULT)
+    return Detected(EnvironmentPlan(wish, tuple(steps), *_scripts(folder, names)), tuple(notes))
+
+
+def _scripts(folder: str, names: frozenset[str]) -> tuple[str, str]:
+    """What is run once the environment stands, and what starts the server; `` for none."""
+    post_build, start = (folder + name if folder + name in names else "" for name in ("postBuild", "start"))
+    return post_build, start
 
 
 def _folder(names: frozenset[str]) -> str:

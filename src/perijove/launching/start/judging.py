@@ -30,7 +30,9 @@ from perijove.domain.server_failures import (
     SERVER_STOPPED,
     SERVER_TOO_SLOW,
     SESSION_KILLED,
+    START_FAILED,
     START_MEMORY,
+    START_NO_EXEC,
 )
 from perijove.domain.settings import SessionSettings
 
@@ -40,6 +42,8 @@ PATIENCE = 5.0
 """How many times `session.start_timeout` a start may take in all, however little of it the machine lets it run."""
 AGAIN_AFTER = 60.0
 """Seconds after which a machine that was too busy may be asked again."""
+REACHED = " ran the server"
+"""Ends the line by which the launcher says that the repository's `start` has come to it."""
 NOTHING_YET = Activity(0, 0, queued=False, doing="")
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM}
 """Ends that hardly a program gives itself: the kernel's when memory runs out, or of who shuts the machine down."""
@@ -92,8 +96,18 @@ class Pace:
         return None
 
 
-def never_answered(end: SessionEnded, lines: Sequence[str]) -> Failure:
-    """Why a server was over before it answered: chosen by what ended it, not by when."""
+def not_reached(start: str, failure: Failure) -> Failure:
+    """Why a server is not waited for that the repository's `start` has not run by then."""
+    if failure.kind is SERVER_STARVED:
+        return failure
+    return START_NO_EXEC(f"{start} still runs: {failure.cause}", *failure.evidence)
+
+
+def never_answered(end: SessionEnded, lines: Sequence[str], start: str = "") -> Failure:
+    """Why a server was over before it answered: chosen by what ended it, not by when.
+
+    `start` is the repository's script that has not run it by then, or ``.
+    """
     words = last_words(lines)
     match end.reason:
         case EndReason.PAD_LOST:
@@ -107,18 +121,21 @@ def never_answered(end: SessionEnded, lines: Sequence[str]) -> Failure:
         case EndReason.DISK:
             return START_DISK(end.detail, *words)
         case EndReason.EXITED:
-            return _exited(end, lines)
+            return _exited(end, lines, start)
     assert_never(end.reason)
 
 
-def _exited(end: SessionEnded, lines: Sequence[str]) -> Failure:
+def _exited(end: SessionEnded, lines: Sequence[str], start: str) -> Failure:
     words, last = last_words(lines), last_line(lines)
     full = [line.strip() for line in lines if "No space left on device" in line or "Errno 122" in line]
     if full:
         return START_DISK(full[-1][:300], *words)
     if end.exit_code in FROM_OUTSIDE:
         return SERVER_KILLED(end.detail, *words)
-    return SERVER_CRASHED(f"{end.detail}: {last[:300]}" if last else end.detail, *words)
+    if start and end.exit_code == 0:
+        return START_NO_EXEC(f"{start} came to its end, and did not run the server", *words)
+    cause = f"{end.detail}: {last[:300]}" if last else end.detail
+    return START_FAILED(f"{start}: {cause}", *words) if start else SERVER_CRASHED(cause, *words)
 
 
 def death(end: SessionEnded, lines: Sequence[str]) -> Failure | None:

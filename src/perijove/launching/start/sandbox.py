@@ -72,10 +72,11 @@ def sandbox(
         command=(*environment.command, *options),
         environ=tuple(environ.items()),
         mounts=environment.mounts,
-        home_from=checkout.path,
+        home_from=environment.home or checkout.path,
         limits=limits(settings),
         egress=settings.session.egress,
         egress_allowed=settings.session.egress_allowed,
+        overlays=environment.overlays,
     )
 
 

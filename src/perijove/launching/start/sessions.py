@@ -31,7 +31,7 @@ from perijove.domain.ports import Clock, Sessions
 from perijove.domain.server_failures import SERVER_CRASHED
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
-from perijove.launching.start.judging import PATIENCE, Pace, death, last_words, never_answered
+from perijove.launching.start.judging import PATIENCE, REACHED, Pace, death, last_words, never_answered, not_reached
 from perijove.log import log
 
 KEPT_LINES = 30
@@ -52,6 +52,10 @@ class Watch:
     """What we heard of one session."""
 
     session: Session
+    start: str = ""
+    """The repository's script that runs its server."""
+    reached: bool = False
+    """Whether that did run it."""
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     unheard: deque[str] = field(default_factory=deque)
     """Lines its launch has not told yet."""
@@ -102,9 +106,12 @@ class SessionKeeper:
 
     # start → answers
 
-    async def started(self, session: Session, spec: SandboxSpec) -> AsyncGenerator[LaunchEvent, None]:
-        """Start it and wait for its first answer, telling its log. Raises Fail: `start.*`; it is gone then."""
-        watch = Watch(session, last_activity=self._clock.now())
+    async def started(self, session: Session, spec: SandboxSpec, start: str = "") -> AsyncGenerator[LaunchEvent, None]:
+        """Start it and wait for its first answer, telling its log. Raises Fail: `start.*`; it is gone then.
+
+        `start` is the repository's script that has to run the server, or ``.
+        """
+        watch = Watch(session, start, last_activity=self._clock.now())
         self._watches[session.name] = watch
         try:
             self._journal.append(subject(session.name), SessionOpened(session))
@@ -151,7 +158,7 @@ class SessionKeeper:
             activity = await self.sandboxes.activity(watch.session.name)
             pace.look(self._clock.now(), activity, watch.heard)
             if failure := pace.verdict(self._settings().session, watch.lines):
-                return failure
+                return failure if watch.reached or not watch.start else not_reached(watch.start, failure)
 
     async def _why_not(self, watch: Watch, answer: asyncio.Task[object]) -> Failure:
         """It is over, or its socket is. Raises Fail: `platform.pad-down`."""
@@ -162,7 +169,7 @@ class SessionKeeper:
             except TimeoutError:
                 await self.running()  # there is a pad again then, which has told what its forerunner lost
         if watch.end is not None:
-            return never_answered(watch.end, watch.lines)
+            return never_answered(watch.end, watch.lines, "" if watch.reached else watch.start)
         return SERVER_CRASHED(f"its socket closed: {answer.exception()}", *last_words(watch.lines))
 
     async def _abandon(self, watch: Watch) -> None:
@@ -191,6 +198,7 @@ class SessionKeeper:
             self._write(event)
             line = event.line if isinstance(event, SessionLogged) else event.failure.message
             watch.lines.append(line)
+            watch.reached |= line.endswith(REACHED)
             watch.heard += 1
             if not watch.answered:
                 watch.unheard.append(line)

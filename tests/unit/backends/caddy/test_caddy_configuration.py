@@ -12,7 +12,7 @@ import pytest
 from perijove.backends.caddy.addresses import named, present
 from perijove.backends.caddy.configuration import bare, configuration, inherited, listens
 from perijove.backends.caddy.encryption import connection_policies, server_name
-from perijove.domain.nouns import DataPlaneTable, ServedCertificate
+from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
 
 TABLE = DataPlaneTable(

@@ -1,6 +1,6 @@
 import pytest
 
-from perijove.backends.environments.complaints import failure, meant, pip_failure, without_wheels
+from perijove.backends.environments.complaints import failure, meant, pip_failure, post_build_failure, without_wheels
 from perijove.domain import failures
 from perijove.domain.failures import Kind
 
@@ -203,3 +203,29 @@ def test_a_build_that_breaks_is_told_in_the_words_that_say_why(said: str, cause:
     found = pip_failure(1, tuple(said.strip("\n").splitlines()))
     assert found.kind is failures.BUILD_BROKE
     assert found.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "says"),
+    [
+        pytest.param(("boom", "postBuild ended with exit status 3"), failures.POST_BUILD_FAILED, "boom", id="fails"),
+        pytest.param(("postBuild ended with exit status 3",), failures.POST_BUILD_FAILED, "status 3", id="in silence"),
+        pytest.param(("cp: No space left on device",), failures.BUILD_TOO_LARGE, "no space", id="disk"),
+        pytest.param(
+            ("Jupyter command `jupyter-serverextension` not found.",),
+            failures.POST_BUILD_FAILED,
+            "`jupyter serverextension`",
+            id="serverextension",
+        ),
+        pytest.param(
+            ("(Deprecated) Installing extensions with the jupyter labextension install command is now deprecated", "x"),
+            failures.POST_BUILD_FAILED,
+            "`jupyter labextension install`",
+            id="labextension",
+        ),
+    ],
+)
+def test_why_a_post_build_failed(words: tuple[str, ...], kind: Kind, says: str) -> None:
+    told = post_build_failure("binder/postBuild", words)
+    assert told.kind is kind
+    assert says in told.cause

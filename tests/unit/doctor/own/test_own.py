@@ -23,10 +23,12 @@ from perijove.domain.failures import (
     Kind,
 )
 from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
-from perijove.domain.nouns import Isolation, Room
+from perijove.domain.isolation import Isolation
+from perijove.domain.nouns import Room
 from perijove.domain.service_failures import (
     FILE_TOO_OPEN,
     JOURNAL_DAMAGED,
+    LAYERS_COPIED,
     MEMORY_NOT_HELD,
     NOT_ANSWERING,
     ORIGIN_SHARED,
@@ -89,6 +91,10 @@ BAD = {
             with_service(isolation=UNHELD), settings=serving(http=("0.0.0.0:8000",), session_hosts=("off",)).settings
         ),
         MEMORY_NOT_HELD,
+    ),
+    "nothing can be laid over environments": (
+        with_service(isolation=Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota", layers="copy")),
+        LAYERS_COPIED,
     ),
     "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
     "a key is open": (with_ground(too_open=((ROOT / "control/secret", 0o644),)), FILE_TOO_OPEN),

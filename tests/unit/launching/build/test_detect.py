@@ -139,6 +139,20 @@ def test_what_is_nearly_read_is_told(names: tuple[str, ...], note: str) -> None:
     assert [note in said for said in found.notes] == ([True] if note else [])
 
 
+@pytest.mark.parametrize(
+    ("names", "post_build", "start"),
+    [
+        pytest.param(("postBuild", "start"), "postBuild", "start", id="root"),
+        pytest.param(("postBuild", "binder/start"), "", "binder/start", id="a folder replaces the root"),
+        pytest.param(("environment.yml", "postBuild", "start"), "postBuild", "start", id="conda's as well"),
+        pytest.param(("PostBuild",), "", "", id="other letters"),
+    ],
+)
+def test_scripts_are_found_where_they_count(names: tuple[str, ...], post_build: str, start: str) -> None:
+    plan = of(dict.fromkeys(names, "dependencies: []")).plan
+    assert (plan.post_build, plan.start) == (post_build, start)
+
+
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_a_file_that_is_not_understood_is_named(name: str) -> None:
     for path in (name, f"binder/{name}"):

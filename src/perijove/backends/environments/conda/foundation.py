@@ -24,7 +24,7 @@ LARGEST = 1024**2
 OWN = frozenset(
     (
         *("PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LANG", "SHELL", "PS1", "TERM"),
-        *("VIRTUAL_ENV", "PERIJOVE_ENVIRONMENT", "PERIJOVE_SOCKET_FD", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
+        *("VIRTUAL_ENV", "PERIJOVE_SOCKET_FD", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
     )
 )
 """Variables that a session has from us, whatever an environment makes of them."""

@@ -1,0 +1,87 @@
+"""Mounts of the pad's own: its mount namespace, and folders shown in it as another user's, read-only.
+
+The latter are idmapped mounts (mount_setattr(2)), which an overlay can stand on since Linux 5.19.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+MS_REC, MS_SLAVE = 0x4000, 0x80000
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+"""Numbers of calls that the C library may not know yet; the same on every architecture."""
+OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH = 1, 0x1000, -100, 4
+RDONLY, NOSUID, NODEV, IDMAP = 1, 2, 4, 0x100000
+MNT_DETACH, UMOUNT_NOFOLLOW = 0x2, 0x8
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def call(function: Callable[..., int], *arguments: object) -> int:
+    """Call into the C library. Raises OSError."""
+    result = int(function(*arguments))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{os.strerror(error)} ({getattr(function, '__name__', '')})")
+    return result
+
+
+def move_apart() -> None:
+    """Move this process to a mount namespace of its own, for good. Raises OSError.
+
+    What is mounted on the host later is seen here too, but never the other way round.
+    """
+    call(_LIBC.unshare, CLONE_NEWNS)
+    call(_LIBC.mount, None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None)
+
+
+def show(folder: int, at: Path, uid: int) -> None:
+    """An open folder at `at`, an empty one; what is its owner's is `uid`'s there. Raises OSError."""
+    facts = os.fstat(folder)
+    syscall = _LIBC.syscall
+    tree = call(syscall, OPEN_TREE, folder, b"", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH)
+    try:
+        namespace = _mapping((facts.st_uid, facts.st_gid), uid)
+        try:
+            attributes = struct.pack("=4Q", RDONLY | NOSUID | NODEV | IDMAP, 0, 0, namespace)
+            call(syscall, MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, ctypes.c_size_t(len(attributes)))
+        finally:
+            os.close(namespace)
+        call(syscall, MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(at), MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+
+
+def hide(at: Path) -> None:
+    """Take it away again; nothing where nothing is mounted."""
+    with suppress(OSError):
+        call(_LIBC.umount2, os.fsencode(at), MNT_DETACH | UMOUNT_NOFOLLOW)
+
+
+def _mapping(owner: tuple[int, int], uid: int) -> int:
+    """A user namespace, open, that maps an owner and its group to `uid`: it lives as long as it is open or used."""
+    ready, told = os.pipe2(os.O_CLOEXEC)
+    waits, over = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        os.close(over)
+        if _LIBC.unshare(CLONE_NEWUSER) == 0:
+            os.write(told, b"x")
+            os.read(waits, 1)
+        os._exit(0)
+    try:
+        os.close(told)
+        if not os.read(ready, 1):
+            raise PermissionError("a user namespace cannot be made")
+        for name, inside in zip(("uid_map", "gid_map"), owner, strict=True):
+            Path(f"/proc/{child}/{name}").write_text(f"{inside} {uid} 1")
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (ready, waits, over):
+            os.close(fd)
+        os.waitpid(child, 0)

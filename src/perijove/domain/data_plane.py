@@ -1,0 +1,59 @@
+"""What the web server in front should do, as one value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """A certificate that the web server in front shows for a name."""
+
+    host: str
+    chain: Path
+    key: Path
+    """Both in PEM, in a folder of their own revision: a new certificate has new paths."""
+    hsts: bool
+    """Whether browsers are told to come back by https only; never for one that they do not trust."""
+    also: tuple[str, ...] = ()
+    """Further names that it is shown for."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.host, *self.also)
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneTable:
+    """What the web server in front should do. Sessions are not listed: each listens at `sessions/<name>.sock`."""
+
+    http: tuple[str, ...]
+    """`address:port`s"""
+    https: tuple[str, ...]
+    """`address:port`s"""
+    certificates: tuple[ServedCertificate, ...]
+    """Handshakes for other names are refused."""
+    redirects: bool
+    """Whether http leads to https, for names with a certificate; the challenge's path never does."""
+    alpn_hosts: tuple[str, ...]
+    """Names for which answers to tls-alpn-01 may be filed."""
+    alpn_directories: tuple[str, ...]
+    """ACME directories (URLs) whose answers are looked for."""
+    proxies: tuple[str, ...]
+    """Addresses and networks whose X-Forwarded-* is believed."""
+    control: Path
+    """The socket of the public application."""
+    sessions: Path
+    """The folder of the sessions' sockets."""
+    assets: Path
+    """The folder of static files, served below `/-/<assets_version>/`."""
+    assets_version: str
+    """A hash of them."""
+    cors_allow_origin: tuple[str, ...] = ()
+    """Whose pages may read what sessions answer: origins, or `*`."""
+    hosts: tuple[str, ...] = ()
+    """The service's own names; a wildcard of `session_hosts` does not mean them."""
+    session_hosts: tuple[str, ...] = ()
+    """Where browsers open sessions: a wildcard, or names whose first label ends the names of their sessions."""

@@ -1,0 +1,21 @@
+"""Which of a sandbox's limits are real on this machine. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What the ground under the sandboxes gives: which limits are real here."""
+
+    sandboxed: bool
+    """False only with `isolation = none`."""
+    own_uid: bool
+    """Each session has a uid of its own."""
+    cgroups: str
+    """`v1`, `v2` or `` when limits are watched instead."""
+    disk: str
+    """`quota` or `watched`."""
+    layers: str = "overlay"
+    """`overlay`, or `copy` where a session's own environment is a copy."""
