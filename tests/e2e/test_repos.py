@@ -55,6 +55,7 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
         "HOME": HOME,
         "LANG": "C.UTF-8",
         "PERIJOVE_SERVED_BY": str(Path(environment.command[0]).parents[1]),
+        "PERIJOVE_SERVE": " ".join(environment.command[:3]),
     }
     status = await pad.run(
         ForeignRun(
