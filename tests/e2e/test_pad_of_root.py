@@ -152,13 +152,13 @@ def test_only_the_pad_is_root_and_each_session_is_a_user_of_its_own(
 def test_what_a_post_build_made_is_the_masters_and_each_session_may_write_over_it(
     service: Service, module_state: State, place: Path
 ) -> None:
-    folder, does = place / "scripted", "pip uninstall --yes pip; echo made > made; ln -s made link"
+    folder, does = place / "scripted", "set -e; pip uninstall --yes pip; echo made > made; ln -s made link"
     folder.mkdir()
     (folder / "postBuild").write_text(f"{does}; echo x > $VIRTUAL_ENV/x")
     session = service.session(str(folder))
     kernel = session.kernel()
     assert session.execute("open('link').read()", kernel) == "'made\\n'"
-    assert "ModuleNotFoundError" in session.execute("import pip", kernel)
+    assert "ModuleNotFoundError" in session.execute("import pip; pip.__file__", kernel)
     write = "import sys, comm; open(sys.prefix + '/x', 'a').write('y'); open(comm.__file__, 'a').write('# mine')"
     assert session.execute(write, kernel) == "6"
     (layer,) = module_state.environments.glob("*/layer-0")
