@@ -65,11 +65,11 @@ def test_what_is_not_there_is_said_and_fails(service: Service) -> None:
 
 
 def test_a_launch_that_fails_says_why_and_exits_with_one(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     *_, last = service.cli("launch", str(tmp_path), "--json", status=1).splitlines()
     failure = json.loads(last)["event"]["failure"]
     assert failure["kind"] == "build.unsupported-file"
-    assert "environment.yml" in failure["cause"]
+    assert "Dockerfile" in failure["cause"]
 
 
 def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(service: Service) -> None:

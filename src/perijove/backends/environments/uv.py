@@ -93,8 +93,6 @@ class Uv:
     ) -> None:
         """Wheels only, linked from the cache; uv asks `asked` where `at` has no python of ours. Raises Complaint."""
         words = ["pip", "install", "--python", str(asked or at / "bin" / "python"), *WHEELS_ONLY, *options]
-        if asked is not None:  # a distribution's python says that its packages are its own affair, but this one is ours
-            words.append("--break-system-packages")
         await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
 
     async def has_wheels(self, requirements: Sequence[str], version: str, python: Interpreter, work: Path) -> bool:

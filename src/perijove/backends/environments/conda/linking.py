@@ -202,6 +202,8 @@ async def _link(world: World, using: Client, records: list[RepoDataRecord], orde
 
 def _finish(at: Path) -> None:
     (at / "CACHEDIR.TAG").unlink(missing_ok=True)
+    for marked in (at / "lib").glob("python*/EXTERNALLY-MANAGED"):  # a distribution's; here its sessions manage it
+        marked.unlink()
     python = at / "bin" / "python"
     if not python.resolve().is_relative_to(at.resolve()) or not python.is_file():
         _refuse("its python lies elsewhere", str(python.resolve()))
