@@ -80,6 +80,13 @@ async def test_the_python_is_what_the_file_asks_for(conda: Conda, specs: tuple[s
     assert {"ipykernel", "pip"} <= packages(found).keys()
 
 
+async def test_what_every_binder_has_is_there_where_it_fits(conda: Conda, capsys: pytest.CaptureFixture[str]) -> None:
+    assert packages(await decided(conda, "moon"))["requests"] == "2.0"
+    assert packages(await decided(conda, "requests=1"))["requests"] == "1.0"
+    assert "requests" not in packages(await decided(conda, "old-web"))
+    assert "Left out, for it does not fit with what the file asks for: ipywidgets, " in capsys.readouterr().out
+
+
 async def test_the_first_channel_counts_before_the_newest_version(conda: Conda) -> None:
     assert packages(await decided(conda, "moon", channels=("conda-forge", "other")))["moon"] == "2.0"
     assert packages(await decided(conda, "moon", channels=("other", "conda-forge")))["moon"] == "9.0"

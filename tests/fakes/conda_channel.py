@@ -233,7 +233,7 @@ def served(root: Path) -> Iterator[tuple[str, list[str]]]:
 
 def channels(root: Path) -> None:
     """`conda-forge`, with what a kernel needs, and `planets`, with packages of ours that do what packages may do."""
-    fetched = wheels(root / "wheels", "ipykernel", "numpy", "pip", "six")
+    fetched = wheels(root / "wheels", "ipykernel", "numpy", "pip", "requests", "six")
     make(root / "conda-forge", [cpython(), *(from_wheel(path) for path in fetched)])
     tool = f"#!{PLACEHOLDER}/bin/python\nprint({PLACEHOLDER!r})\n".encode()
     script = b'export JUPITER_DATA="$CONDA_PREFIX/share/jupiter"\n'
@@ -272,7 +272,8 @@ def small(root: Path) -> None:
         [
             *(empty_python(version) for version in ("3.8.20", "3.11.9", "3.12.4", "3.13.1")),
             *(Package(name, noarch="generic", depends=["python"]) for name in names),
-            *(Package("moon", version, noarch="generic") for version in ("1.0", "2.0")),
+            *(Package(name, version, noarch="generic") for name in ("moon", "requests") for version in ("1.0", "2.0")),
+            Package("old-web", noarch="generic", more={"constrains": ["requests <1"]}),
             Package("needs-one", noarch="generic", depends=["moon 1.*"]),
             Package("needs-two", noarch="generic", depends=["moon 2.*"]),
             Package("needs-nothing-there", noarch="generic", depends=["nowhere 1.*"]),

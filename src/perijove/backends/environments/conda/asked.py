@@ -41,6 +41,8 @@ class Question:
     specs: tuple[str, ...]
     added: tuple[str, ...]
     """Specs of ours, kept as far as the channels know them."""
+    usual: tuple[str, ...]
+    """Specs of ours, left out where they do not fit with the others."""
     preferred: str
     """A spec for a Python where the author names none; dropped where nothing fits it."""
     virtual: tuple[str, ...]

@@ -30,6 +30,8 @@ from perijove.domain.state import State
 PREFERRED = "python 3.12.*"
 """Where nobody asks for a Python, as far as the other packages allow."""
 ADDED = ("ipykernel", "pip")
+USUAL = ("ipywidgets", "nbformat", "nbconvert", "requests", "jinja2", "pyyaml")
+"""What authors rely on without writing it, for every Binder has it."""
 SOLVING = 300.0
 """Seconds."""
 KEPT = 5000
@@ -111,6 +113,7 @@ class Conda:
             channels.channels,
             tuple(spec for spec in channels.specs if spec not in bare),
             tuple(name for name in ADDED if name not in names),
+            tuple(name for name in USUAL if name not in names),
             PREFERRED if bare or "python" not in names else "",
             self.settings.virtual_packages,
             SOLVING,

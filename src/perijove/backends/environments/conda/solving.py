@@ -52,29 +52,40 @@ async def solve(world: World, question: Question) -> Answer:
     """Raises Fail: `build.*`."""
     gateway = Gateway(cache_dir=world.lists, client=client(world), default_config=SourceConfig())
     asking = _Asking(world, question, gateway)
-    notes: list[str] = []
-    preferred: tuple[str, ...] = (question.preferred,) if question.preferred else ()
-    added = tuple(question.added)
+    absent: set[str] = set()
+    attempts = _attempts(question)
+    usual, pythons = attempts.pop(0)
     while True:
+        ours = [name for name in (*question.added, *usual) if name not in absent]
         try:
-            records = await asking.solved((*question.specs, *added, *preferred))
+            records = await asking.solved((*question.specs, *ours, *pythons))
             break
         except SolverError as error:
-            lacking = {name.split()[0] for name in unknown(str(error))}
-            if left := tuple(name for name in added if name in lacking):
-                added = tuple(name for name in added if name not in left)
-            elif preferred:
-                preferred = ("python",)[: int(preferred != ("python",))]
+            if lacking := {name.split()[0] for name in unknown(str(error))}.intersection(ours):
+                absent |= lacking
+            elif attempts:
+                usual, pythons = attempts.pop(0)
             else:
                 raise Fail(await asking.meant(error)) from error
         except GatewayError as error:
             raise Fail(failure(str(error), "solving")) from error
-    if preferred and preferred != (question.preferred,):
+    notes: list[str] = []
+    if question.usual and not usual:
+        notes.append(f"Left out, for it does not fit with what the file asks for: {', '.join(question.usual)}")
+    if question.preferred and pythons != (question.preferred,):
         notes.append(f"{question.path} names no Python that is preferred here and fits: another one is taken")
     for record in records:
         check(record, world)
     python = next((str(one.version) for one in records if one.name.normalized == "python"), "")
     return Answer(written(records, question.channels, world), python, tuple(notes))
+
+
+def _attempts(question: Question) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """What of ours is asked for beside the file's own, and which Python, the best first."""
+    if not question.preferred:
+        return [(question.usual, ()), ((), ())]
+    pythons = ((question.preferred,), ("python",))
+    return [*((usual, python) for usual in (question.usual, ()) for python in pythons), ((), ())]
 
 
 class _Asking:
