@@ -20,6 +20,7 @@ from perijove.domain.failures import Fail, Failure, Kind
 from perijove.domain.nouns import Checkout, InstallConda, RepoAddress, ResolvedRepo
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
+from perijove.launching.build.conda_locks import locked_steps
 from tests.e2e.service import free_port
 
 REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
@@ -78,6 +79,18 @@ async def test_the_python_is_what_the_file_asks_for(conda: Conda, specs: tuple[s
     found = await decided(conda, *specs)
     assert found.python == python
     assert {"ipykernel", "pip"} <= packages(found).keys()
+
+
+async def test_a_lock_is_kept_to_the_build_and_its_hash(conda: Conda) -> None:
+    moon = "https://conda.anaconda.org/conda-forge/noarch/moon-1.0-0.tar.bz2"
+    (step,) = locked_steps("conda-linux-64.lock", f"@EXPLICIT\n{moon}\n", "linux-64")
+    assert isinstance(step, InstallConda)
+    assert packages(await decided(conda, *step.specs, channels=step.channels))["moon"] == "1.0"
+    (step,) = locked_steps("conda-linux-64.lock", f"@EXPLICIT\n{moon}#{'ab' * 32}\n", "linux-64")
+    assert isinstance(step, InstallConda)
+    told = await refused(conda, *step.specs, channels=step.channels)
+    assert told.kind is failures.NO_SUCH_PACKAGE
+    assert "ababab" in told.cause
 
 
 async def test_what_every_binder_has_is_there_where_it_fits(conda: Conda, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+_PLATFORMS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
+
+
+def conda_platform(machine: str) -> str:
+    """`linux-64` for `x86_64`: conda's names (conda 25, `conda/base/constants.py`)."""
+    return _PLATFORMS.get(machine, f"linux-{machine}")
+
 
 class AnacondaChannels(StrEnum):
     """What `defaults` and its parts mean: Anaconda's terms ask larger organizations for money."""

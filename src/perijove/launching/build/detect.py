@@ -24,7 +24,7 @@ from perijove.domain.nouns import (
     PythonWish,
     Step,
 )
-from perijove.launching.build import conda_file
+from perijove.launching.build import conda_file, conda_locks
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
 
 FOLDERS = ("binder", ".binder")
@@ -34,14 +34,17 @@ READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", 
 
 UNSUPPORTED = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
-    *("renv.lock", "conda-lock.yml", "pixi.toml", "pixi.lock"),
-    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
+    *("renv.lock", "Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
 )
 """Files that would change the environment and are not understood yet."""
+DESCRIBING = ("requirements.txt", "pyproject.toml", "setup.py")
+"""Files beside which a Binder follows none of conda's locks."""
+ANY_PYTHON = PythonWish("", PythonSource.DEFAULT)
+"""Conda decides on it."""
 LONGEST_SPECIFIER = 300
 """Characters; each clause is compared with all versions that there may be."""
 _LARGE_NUMBER = re.compile(r"[0-9]{10}")
-_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml")
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", *conda_locks.READERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,20 @@ class Detected:
     notes: tuple[str, ...]
 
 
-def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[str] = ()) -> Detected:
+def to_read(names: frozenset[str]) -> frozenset[str]:
+    """Of a repository's files, those whose text `detect` looks at. Raises Fail: `build.bad-file`."""
+    prefixes = ("", *(f"{folder}/" for folder in FOLDERS))
+    lock = _lock(_folder(names), names)
+    return names & {*(prefix + name for prefix in prefixes for name in READ), lock}
+
+
+def detect(
+    names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[str] = (), platform: str = "linux-64"
+) -> Detected:
     """The plan of a repository.
 
-    `names`: paths of all files at the root and in the folders; `texts`: those of `READ`, by the same paths;
-    `elsewhere`: paths of files in other folders whose names would mean an environment.
+    `names`: paths of all files at the root and in the folders; `texts`: those of `to_read`, by the same paths;
+    `elsewhere`: paths of files in other folders whose names would mean an environment; `platform`: of sessions.
     """
     folder = _folder(names)
     conda = next((folder + name for name in conda_file.NAMES if folder + name in names), "")
@@ -65,6 +77,11 @@ def detect(names: frozenset[str], texts: Mapping[str, str], elsewhere: Iterable[
         _refuse_unsupported(folder, left, {})
         return _conda(conda, folder, names, texts[conda])
     _refuse_unsupported(folder, names, texts)
+    if lock := _lock(folder, names):
+        steps_locked = conda_locks.locked_steps(lock, texts[lock], platform)
+        others = [name for name in conda_locks.READERS if folder + name in names and folder + name != lock]
+        said = (f"{lock} is followed, so these are not: {', '.join(others)}",) if others else ()
+        return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps_locked), *_scripts(folder, names)), said)
     notes = [f"{name} is not followed: versions are chosen afresh" for name in _LOCKS if folder + name in names]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
     steps: list[Step] = []
@@ -89,8 +106,14 @@ def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected
     ignored = [name for name in conda_file.IGNORED if folder + name in names]
     if ignored:
         notes.insert(0, f"{path} is followed, so these are not: {', '.join(ignored)}")
-    wish = PythonWish("", PythonSource.DEFAULT)
-    return Detected(EnvironmentPlan(wish, tuple(steps), *_scripts(folder, names)), tuple(notes))
+    return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps), *_scripts(folder, names)), tuple(notes))
+
+
+def _lock(folder: str, names: frozenset[str]) -> str:
+    """Of conda's locks the one that counts, or `` where a Binder follows none."""
+    if any(folder + name in names for name in (*conda_file.NAMES, *DESCRIBING)):
+        return ""
+    return next((folder + name for name in conda_locks.READERS if folder + name in names), "")
 
 
 def _scripts(folder: str, names: frozenset[str]) -> tuple[str, str]:

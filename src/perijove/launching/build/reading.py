@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import codecs
 import os
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from perijove.domain import failures
+from perijove.domain.conda_settings import conda_platform
 from perijove.domain.failures import Evidence, Fail
-from perijove.launching.build.detect import FOLDERS, READ, Detected, detect
+from perijove.launching.build.conda_locks import READERS
+from perijove.launching.build.detect import FOLDERS, Detected, detect, to_read
 from perijove.launching.build.near_misses import MISPLACED
 
 LARGEST = 1024**2
 """Bytes of a file that describes an environment."""
+LARGEST_LOCK = 16 * LARGEST
+"""Of one that names every package for every platform."""
 
 
 MOST = 2000
@@ -43,10 +48,9 @@ def detected(root: Path) -> Detected:
     for folder in FOLDERS:
         if (root / folder).is_dir() and (root / folder).resolve().is_relative_to(root.resolve()):
             names |= {f"{folder}/{path.name}" for path in (root / folder).iterdir() if not path.is_dir()}
-    wanted = {prefix + name for prefix in ("", *(f"{f}/" for f in FOLDERS)) for name in READ}
-    found = {name: _read(root, name) for name in sorted(wanted & names)}
+    found = {name: _read(root, name) for name in sorted(to_read(frozenset(names)))}
     texts = {name: text for name, (text, _) in found.items()}
-    plan = detect(frozenset(names), texts, _elsewhere(root))
+    plan = detect(frozenset(names), texts, _elsewhere(root), conda_platform(platform.machine()))
     odd = [
         f"{name} is written in {encoding.upper()}: save it as UTF-8, which every program reads"
         for name, (_, encoding) in found.items()
@@ -63,8 +67,9 @@ def _read(root: Path, path: str) -> tuple[str, str]:
             raise _bad(path, "it lies outside of the repository")
         if not real.is_file():
             raise _bad(path, "it is not a file")
-        if real.stat().st_size > LARGEST:
-            raise _bad(path, f"it is larger than {LARGEST} bytes")
+        largest = LARGEST_LOCK if real.name in READERS else LARGEST
+        if real.stat().st_size > largest:
+            raise _bad(path, f"it is larger than {largest} bytes")
         content = real.read_bytes()
         mark, encoding = next((found for found in _MARKS if content.startswith(found[0])), (b"", ""))
         if not encoding:

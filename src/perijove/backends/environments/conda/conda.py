@@ -19,7 +19,7 @@ from perijove.backends.environments.conda.channels import Meant, meant, mirrors
 from perijove.backends.environments.installer import Room
 from perijove.domain import conda_failures, failures
 from perijove.domain.build_inputs import CondaPackages
-from perijove.domain.conda_settings import CondaSettings
+from perijove.domain.conda_settings import CondaSettings, conda_platform
 from perijove.domain.confinement import Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Checkout, InstallConda
@@ -36,7 +36,6 @@ SOLVING = 300.0
 """Seconds."""
 KEPT = 5000
 """Decisions; the latest used."""
-PLATFORMS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
 KINDS = {
     Limit.SIZE: failures.BUILD_TOO_LARGE,
     Limit.MEMORY: failures.BUILD_MEMORY,
@@ -125,7 +124,7 @@ class Conda:
             self.state.conda_cache,
             mirrors(self.settings, os.environ),
             tuple(dict.fromkeys(one.partition(":")[0] for one in self.settings.hosts)),
-            PLATFORMS.get(platform.machine(), f"linux-{platform.machine()}"),
+            conda_platform(platform.machine()),
         )
 
     def _bounds(self, seconds: float, *writes: Path) -> Bounds:
