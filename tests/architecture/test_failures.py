@@ -13,6 +13,7 @@ from perijove.domain import (
     cluster_ground_failures,
     cluster_tls_failures,
     conda_failures,
+    egress_failures,
     failures,
     front_failures,
     request_failures,
@@ -24,7 +25,7 @@ from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
-    failures, conda_failures, request_failures, server_failures, certificate_failures, front_failures,
+    failures, conda_failures, egress_failures, request_failures, server_failures, certificate_failures, front_failures,
     cluster_failures, cluster_ground_failures, cluster_tls_failures,
     service_failures,
     site_failures,

@@ -19,7 +19,7 @@ from perijove.backends.pad.client import Pad
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.failures import Evidence, Fail, Owner, Retry
-from perijove.domain.nouns import Environment, ForeignRun, RepoAddress, ResolvedRepo
+from perijove.domain.nouns import Environment, ForeignRun, Ran, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
 from perijove.domain.settings import BuildSettings, RepositoriesSettings
 from perijove.domain.state import State
@@ -160,7 +160,7 @@ class Nothing:
     def __init__(self) -> None:
         self.runs: list[ForeignRun] = []
 
-    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         self.runs.append(run)
         raise Fail(failures.BUILD_BROKE("nothing is built here", Evidence("test", run.name)))
 

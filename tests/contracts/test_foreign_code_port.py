@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from perijove.backends.pad.client import Pad
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, ForeignRun, Overlay
+from perijove.domain.nouns import Egress, ForeignRun, Overlay, Ran, Withheld
 from perijove.domain.ports import ForeignCode
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
@@ -60,7 +61,7 @@ open("dist/thing.whl", "w").write("wheel")
 
 async def _works(foreign: ForeignCode, repo: Path, into: Path) -> None:
     lines: list[str] = []
-    assert await foreign.run(run_of(repo, WORKS), into, lines.append) == 0
+    assert await foreign.run(run_of(repo, WORKS), into, lines.append) == Ran(0)
     assert lines == ["building hello"]
     assert (into / "thing.whl").read_text() == "wheel"
     assert sorted(path.name for path in repo.iterdir()) == ["hello.txt"]
@@ -73,7 +74,7 @@ async def test_its_output_is_told_and_its_result_handed_back(pad: Pad, state: St
 
 async def test_a_results_folders_keep_their_place_and_the_pad_keeps_nothing(pad: Pad, state: State, into: Path) -> None:
     code = "import os; os.makedirs('dist/a/b'); open('dist/a/b/c', 'w').write('x'); open('dist/a/d', 'w')"
-    assert await pad.run(run_of(None, code), into / "new", print) == 0
+    assert await pad.run(run_of(None, code), into / "new", print) == Ran(0)
     assert sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()) == ["new/a/b/c", "new/a/d"]
     assert (into / "new" / "a" / "b" / "c").read_text() == "x"
     await until(lambda: not list(state.handed.iterdir()))
@@ -85,13 +86,13 @@ async def test_the_fake_does_the_same(repo: Path, into: Path) -> None:
 
 async def test_without_a_repository_its_home_is_empty(pad: Pad, into: Path) -> None:
     lines: list[str] = []
-    assert await pad.run(run_of(None, "import os; print(os.listdir())"), into, lines.append) == 0
+    assert await pad.run(run_of(None, "import os; print(os.listdir())"), into, lines.append) == Ran(0)
     assert lines == ["[]"]
 
 
 async def test_a_failed_build_gives_its_status_and_last_words(pad: Pad, repo: Path, into: Path) -> None:
     lines: list[str] = []
-    assert await pad.run(run_of(repo, "import sys; sys.exit('no compiler')"), into, lines.append) == 1
+    assert await pad.run(run_of(repo, "import sys; sys.exit('no compiler')"), into, lines.append) == Ran(1)
     assert lines == ["no compiler"]
 
 
@@ -144,12 +145,12 @@ async def test_a_result_of_holes_is_too_large_all_the_same(pad: Pad, repo: Path,
 )
 async def test_a_trick_in_the_result_stays_behind(pad: Pad, repo: Path, into: Path, trick: str) -> None:
     code = f"import os; os.mkdir('dist'); open('dist/good', 'w').write('x'); {trick}"
-    assert await pad.run(run_of(repo, code), into, print) == 0
+    assert await pad.run(run_of(repo, code), into, print) == Ran(0)
     assert [path.name for path in into.iterdir()] == ["good"]
 
 
 async def test_a_result_folder_that_is_a_link_gives_nothing(pad: Pad, repo: Path, into: Path) -> None:
-    assert await pad.run(run_of(repo, "import os; os.symlink('/etc', 'dist')"), into, print) == 0
+    assert await pad.run(run_of(repo, "import os; os.symlink('/etc', 'dist')"), into, print) == Ran(0)
     assert list(into.iterdir()) == []
 
 
@@ -169,13 +170,13 @@ async def test_it_does_not_count_as_a_session(pad: Pad, repo: Path, into: Path) 
     asking = asyncio.create_task(pad.run(run_of(repo, code), into, lines.append))
     await until(lambda: lines)
     assert await pad.running() == []
-    assert await asking == 0
+    assert await asking == Ran(0)
 
 
 async def test_nothing_of_it_listens(pad: Pad, repo: Path, into: Path) -> None:
     lines: list[str] = []
     code = "import os; print(os.environ.get('PERIJOVE_SOCKET_FD'), sorted(map(int, os.listdir('/proc/self/fd')))[:4])"
-    assert await pad.run(run_of(repo, code), into, lines.append) == 0
+    assert await pad.run(run_of(repo, code), into, lines.append) == Ran(0)
     assert lines == ["None [0, 1, 2, 3]"], "besides its words it holds the folder it lists, and nothing of ours"
 
 
@@ -220,14 +221,14 @@ async def test_what_it_writes_over_a_folder_is_a_layer_that_others_find(
     pad: Pad, state: State, repo: Path, base: Path, into: Path
 ) -> None:
     as_it_was = {path: path.read_text() for path in base.rglob("*") if path.is_file()}
-    assert await pad.run(over(base, CHANGES, repo=repo), into / "first", print) == 0
+    assert await pad.run(over(base, CHANGES, repo=repo), into / "first", print) == Ran(0)
     lines: list[str] = []
     first = stack(base, into / "first")
     looks = over(base, f"{LOOKS}os.remove(base + '/link')", *first, repo=into / "first" / "home")
-    assert await pad.run(looks, into / "second", lines.append) == 0
+    assert await pad.run(looks, into / "second", lines.append) == Ran(0)
     assert lines == LOOKED
     third = over(base, "print(sorted(os.listdir(base)))", *stack(base, into / "second", *first))
-    assert await pad.run(third, into / "third", lines.append) == 0
+    assert await pad.run(third, into / "third", lines.append) == Ran(0)
     assert lines[-1] == "['file', 'folder', 'new']"
     assert {path: path.read_text() for path in base.rglob("*") if path.is_file()} == as_it_was
     assert traces(state) == []
@@ -238,11 +239,11 @@ async def test_a_layer_is_laid_over_another_where_there_are_copies_only(state: S
     async with running_pad(state) as sandboxed:
         if (await sandboxed.isolation()).layers != "overlay":
             pytest.skip("no overlay can be made here")
-        assert await sandboxed.run(over(base, CHANGES), into / "first", print) == 0
+        assert await sandboxed.run(over(base, CHANGES), into / "first", print) == Ran(0)
     lines: list[str] = []
     async with running_pad(state, "none") as bare:
         look = "print(sorted(os.listdir(base)), os.listdir(base + '/folder'), open(base + '/file').read())"
-        assert await bare.run(over(base, look, *stack(base, into / "first")), into / "second", lines.append) == 0
+        assert await bare.run(over(base, look, *stack(base, into / "first")), into / "second", lines.append) == Ran(0)
     assert lines == ["['file', 'folder', 'link', 'new'] ['again'] file changed"]
 
 
@@ -261,7 +262,7 @@ async def test_a_trick_among_what_it_writes_is_made_harmless(pad: Pad, base: Pat
     code = (
         f"os.mkdir('place'); os.mkdir(base + '/place')\nfor place in (base + '/place', os.getcwd() + '/place'): {trick}"
     )
-    assert await pad.run(over(base, code), into, print) == 0
+    assert await pad.run(over(base, code), into, print) == Ran(0)
     (layer,) = (path for path in into.iterdir() if path.name != "home")
     for place in (layer / "place", into / "home" / "place"):
         assert place.stat().st_mode & 0o7700 == 0o700
@@ -288,3 +289,64 @@ async def test_what_it_writes_has_an_end(pad: Pad, state: State, base: Path, int
     assert caught.value.failure.kind.code == "build.too-large"
     assert list(into.iterdir()) == []
     assert traces(state) == []
+
+
+ASKS = """
+import socket, sys
+for target in sys.argv[1:]:
+    with socket.create_connection(("127.0.0.1", 3128), 20) as asking:
+        asking.sendall(f"CONNECT {target} HTTP/1.1\\r\\n\\r\\n".encode())
+        print(asking.recv(1000).decode().splitlines()[0])
+sys.exit(1)
+"""
+
+
+async def test_what_it_did_not_reach_is_told_as_the_proxy_knows_it(state: State, into: Path) -> None:
+    lines: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as open_one:
+        closed, reached = (f"127.0.0.1:{one.getsockname()[1]}" for one in (silent, open_one))
+        silent.close()
+        asks = (closed, "127.0.0.1:80", "no-such-name.invalid:443", "127.0.0.1:80", reached)
+        run = replace(run_of(None, ""), command=(PYTHON, "-c", ASKS, *asks), egress_allowed=(closed, reached))
+        run = replace(run, egress=Egress.PUBLIC)
+        async with running_pad(state) as pad:
+            ran = await pad.run(run, into, lines.append)
+    assert ran.status == 1
+    assert [(one.host, one.why) for one in ran.unreached] == [
+        (closed, Withheld.UNREACHABLE),
+        ("127.0.0.1:80", Withheld.FORBIDDEN),
+        ("no-such-name.invalid:443", Withheld.UNREACHABLE),
+    ]
+    assert "Connection refused" in ran.unreached[0].said
+    assert "not a public address" in ran.unreached[1].said
+    answers = [line for line in lines if line.startswith("HTTP/1.1")]
+    assert answers[1].startswith("HTTP/1.1 403 Forbidden (127.0.0.1 is 127.0.0.1, which is not a public address")
+    assert len([line for line in lines if line.startswith("Perijove's egress proxy: ")]) == 3
+
+
+async def test_what_it_reached_in_the_end_is_not_told(state: State, into: Path) -> None:
+    code = """
+import socket
+def ask():
+    with socket.create_connection(("127.0.0.1", 3128), 20) as asking:
+        asking.sendall(b"CONNECT TARGET HTTP/1.1\\r\\n\\r\\n")
+        return asking.recv(1000).split()[1]
+print("first", ask(), flush=True)
+while ask() != b"200":
+    pass
+"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        target = taken.getsockname()
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def listen(line: str) -> None:
+        if line.startswith("first"):
+            server.bind(target)
+            server.listen(100)
+
+    code = code.replace("TARGET", f"127.0.0.1:{target[1]}")
+    with server:
+        run = replace(run_of(None, code), egress_allowed=(f"127.0.0.1:{target[1]}",))
+        async with running_pad(state) as pad:
+            assert await pad.run(run, into, listen) == Ran(0)

@@ -57,7 +57,7 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
         "PERIJOVE_SERVED_BY": str(Path(environment.command[0]).parents[1]),
         "PERIJOVE_SERVE": " ".join(environment.command[:3]),
     }
-    status = await pad.run(
+    ran = await pad.run(
         ForeignRun(
             name="verify",
             command=command,
@@ -74,7 +74,7 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
         into,
         lines.append,
     )
-    return status, "\n".join(lines)
+    return ran.status, "\n".join(lines)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from perijove.domain.nouns import ForeignRun
+from perijove.domain.nouns import ForeignRun, Ran
 from perijove.domain.ports import Tell
 from perijove.launching.start.sandbox import HOME
 
@@ -19,7 +19,7 @@ class UnconfinedForeignCode:
     def __init__(self) -> None:
         self.runs: list[ForeignRun] = []
 
-    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         self.runs.append(run)
         home = Path(tempfile.mkdtemp(prefix="perijove-foreign-"))
         moved: Callable[[str], str] = lambda text: text.replace(HOME, str(home))  # noqa: E731
@@ -39,6 +39,6 @@ class UnconfinedForeignCode:
                 tell(line.decode().rstrip())
             if (home / run.result).is_dir():
                 shutil.copytree(home / run.result, into, dirs_exist_ok=True)
-            return await process.wait()
+            return Ran(await process.wait())
         finally:
             shutil.rmtree(home)

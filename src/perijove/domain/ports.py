@@ -23,6 +23,7 @@ from perijove.domain.nouns import (
     EnvironmentKey,
     EnvironmentPlan,
     ForeignRun,
+    Ran,
     RepoAddress,
     ResolvedRepo,
     Room,
@@ -131,8 +132,8 @@ class Confined(Protocol):
 class ForeignCode(Protocol):
     """Runs a repository's own code in a sandbox, for builds."""
 
-    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
-        """Run to its end, telling its output; copy the result folder's regular files into `into`; its exit status.
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
+        """Run to its end, telling its output; copy the result folder's regular files into `into`; how it ended.
 
         Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,too-large,disk-full}`, `platform.*`.
         """

@@ -18,6 +18,8 @@ from perijove.domain import (
     cluster_failures,
     cluster_ground_failures,
     cluster_tls_failures,
+    conda_failures,
+    egress_failures,
     events,
     front_failures,
     nouns,
@@ -29,6 +31,8 @@ from perijove.domain import (
 from perijove.domain.failures import BUG, CATALOGUE, Kind
 
 assert certificate_failures, "imported for its rows of the catalogue"
+assert conda_failures, "likewise"
+assert egress_failures, "likewise"
 assert front_failures, "likewise"
 assert server_failures, "likewise"
 assert cluster_failures, "likewise"

@@ -1,4 +1,4 @@
-"""The last words of uv and pip → the failure they stand for. Pure."""
+"""The last words of uv, pip and postBuild, and what a sandbox did not reach → the failure they stand for. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perijove.domain import failures
+from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Evidence, Failure
+from perijove.domain.nouns import Unreached, Withheld
 
 _DISK = re.compile(r"No space left on device|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(
@@ -92,12 +94,34 @@ def meant(words: tuple[str, ...]) -> Meaning:
     return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)), tuple(sorted(unfit)))
 
 
-def post_build_failure(path: str, words: tuple[str, ...]) -> Failure:
+def withheld(who: str, words: str, unreached: Sequence[Unreached], index: str = "") -> Failure | None:
+    """What a program that failed had not reached: a host that it names itself, or else the first it asked for.
+
+    `index` is the package index's host.
+    """
+    if not unreached:
+        return None
+    one = next((one for one in unreached if one.host.rpartition(":")[0] in words), unreached[0])
+    evidence = (*(Evidence("egress proxy", other.said) for other in unreached), Evidence(who, words[-6000:]))
+    match one.why:
+        case Withheld.FORBIDDEN:
+            return HOST_FORBIDDEN(f"{who} asked for {one.host}: {one.said}", *evidence)
+        case Withheld.LIMIT:
+            return BUILD_CONNECTIONS(f"{who} had {one.said}", *evidence)
+        case Withheld.UNREACHABLE if index and one.host.rpartition(":")[0] == index:
+            return failures.INDEX_UNREACHABLE(f"{who} could not reach it: {one.said}", *evidence)
+        case Withheld.UNREACHABLE:
+            return HOST_SILENT(f"{who} could not reach it: {one.said}", *evidence)
+
+
+def post_build_failure(path: str, words: tuple[str, ...], unreached: tuple[Unreached, ...] = ()) -> Failure:
     """What the output of a postBuild that failed says went wrong."""
     flat = "\n".join(words[-60:])
     evidence = Evidence(path, flat[-6000:])
     if _DISK.search(flat):
         return failures.BUILD_TOO_LARGE(f"{path} found no space left", evidence)
+    if found := withheld(path, flat, unreached):
+        return found
     if dead := _DEAD.search(flat):
         command = f"jupyter {dead['command'] or 'labextension install'}"
         return failures.POST_BUILD_FAILED(
@@ -109,12 +133,14 @@ def post_build_failure(path: str, words: tuple[str, ...]) -> Failure:
     return failures.POST_BUILD_FAILED(f"{said[-2][:300] if len(said) > 1 else path}: {said[-1][:300]}", evidence)
 
 
-def pip_failure(status: int, words: tuple[str, ...]) -> Failure:
-    """What pip's output in a sandbox says went wrong; `status` is its exit status."""
+def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached, ...] = (), index: str = "") -> Failure:
+    """What pip's output in a sandbox says went wrong; `status` is its exit status, `index` its index's host."""
     flat = _flat(words)
     evidence = Evidence("pip", "\n".join(words[-60:])[-6000:])
     if _DISK.search(flat):
         return failures.BUILD_TOO_LARGE("A package's build found no space left", evidence)
+    if beyond := withheld("pip", "\n".join(words[-60:]), unreached, index):
+        return beyond
     if _INDEX.search(flat) and "subprocess" not in flat.lower():
         return failures.INDEX_UNREACHABLE("pip could not reach it", evidence)
     if _UNSOLVED.search(flat):

@@ -15,7 +15,7 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter, Scripts
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay
+from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay, Ran
 from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.launching.start.sandbox import HOME
@@ -62,16 +62,16 @@ class PostBuild:
             tell(line)
 
         tell(f"Running {scripts.post_build}")
-        status = await self.foreign.run(run, into, heard)
-        if status < 0:
-            where = Evidence(scripts.post_build, f"ended by signal {-status}")
+        ran = await self.foreign.run(run, into, heard)
+        if ran.status < 0:
+            where = Evidence(scripts.post_build, f"ended by signal {-ran.status}")
             raise Fail(failures.KILLED(f"{scripts.post_build} was ended by somebody else", where))
-        if status:
-            raise Fail(await self._meaning(scripts.post_build, said))
+        if ran.status:
+            raise Fail(await self._meaning(scripts.post_build, said, ran))
 
-    async def _meaning(self, path: str, said: list[str]) -> Failure:
+    async def _meaning(self, path: str, said: list[str], ran: Ran) -> Failure:
         try:
-            return await self.confined.call(complaints.post_build_failure, path, tuple(said))
+            return await self.confined.call(complaints.post_build_failure, path, tuple(said), ran.unreached)
         except Beyond as beyond:
             return beyond.told(failures.POST_BUILD_FAILED, f"what {path} said")
 

@@ -21,13 +21,15 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount
+from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount, Ran
 from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME
 
 RESULT = ".perijove-wheels"
+PYPI = "//pypi.org"
+"""Where pip looks by itself."""
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
 
 
@@ -83,20 +85,21 @@ class Wheels:
             tell(line)
 
         into.mkdir(parents=True, exist_ok=True)
-        status = await self._foreign.run(run, into, heard)
-        if status < 0:
-            where = Evidence("pip", f"ended by signal {-status}")
+        ran = await self._foreign.run(run, into, heard)
+        if ran.status < 0:
+            where = Evidence("pip", f"ended by signal {-ran.status}")
             raise Fail(failures.KILLED("A package's own build was ended by somebody else", where))
-        if status != 0:
-            raise Fail(await self._meaning(status, said))
+        if ran.status != 0:
+            raise Fail(await self._meaning(ran, said, dict(run.environ).get("PIP_INDEX_URL", PYPI)))
         wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]
         if not wheels:
             raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said[-40:]))))
         return wheels
 
-    async def _meaning(self, status: int, said: Sequence[str]) -> Failure:
+    async def _meaning(self, ran: Ran, said: Sequence[str], index: str) -> Failure:
+        host = urlsplit(index).hostname or ""
         try:
-            return await self._confined.call(complaints.pip_failure, status, tuple(said))
+            return await self._confined.call(complaints.pip_failure, ran.status, tuple(said), ran.unreached, host)
         except Beyond as beyond:
             return beyond.told(failures.BUILD_BROKE, "what pip said")
 

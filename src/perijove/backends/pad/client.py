@@ -26,6 +26,7 @@ from perijove.backends.pad.wire import (
     pack,
     read_event,
     read_failure,
+    read_ran,
     unpack,
     write_order,
 )
@@ -36,6 +37,7 @@ from perijove.domain.nouns import (
     Activity,
     EndReason,
     ForeignRun,
+    Ran,
     Room,
     RunningSandbox,
     SandboxSpec,
@@ -362,16 +364,16 @@ class Pad:
         """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing`, `platform.tool-missing`."""
         return Isolation(**await self._ask("isolation"))
 
-    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> int:
+    async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         """Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,disk-full}`, `platform.*`."""
         order = write_order(checked(order_of(run)))
-        status, _ = await self._ask(
+        answer = await self._ask(
             "run",
             run.timeout + ASK_LIMIT,
             tell,
-            lambda answer: asyncio.to_thread(fetched, self._state.handed / answer[1], into),
+            lambda answer: asyncio.to_thread(fetched, self._state.handed / answer["folder"], into),
             order=order,
             result=None if run.layers else run.result,
             timeout=run.timeout,
         )
-        return int(status)
+        return read_ran(answer["ran"])

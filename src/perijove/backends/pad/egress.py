@@ -1,7 +1,8 @@
 """The egress proxy process: `python -m perijove.backends.pad.egress FD UID`. Sandboxes reach the web through it alone.
 
 It is handed listening sockets that lie in the sandboxes' networks, each with a rule; speaks CONNECT and plain proxied
-HTTP/1.1; resolves names itself and connects to the very address it has judged. It parses strangers' bytes, so it drops
+HTTP/1.1; resolves names itself and connects to the very address it has judged. What it refuses or cannot reach it tells
+the pad, before it answers. It parses strangers' bytes, so it drops
 all rights before the first of them, and ends with the pad.
 """
 
@@ -10,26 +11,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from perijove.backends.pad import egress_rights
 from perijove.backends.pad.egress_names import Names
 from perijove.backends.pad.egress_rule import Rule, judge
 from perijove.backends.pad.spawning import readable
+from perijove.backends.pad.unreached import REACHED, Told, packed
+from perijove.domain.nouns import Withheld
 from perijove.nearby import near
 
 HEAD = 64 * 1024
 HEAD_LIMIT = 30.0
-CONNECT_LIMIT = 15.0
+CONNECT_LIMIT = 10.0
+"""Seconds until a host is told as silent: fewer than clients wait, who would not hear of it otherwise."""
 SILENCE = 900.0
 """Seconds without a byte either way after which a connection is closed."""
 CONNECTIONS = 256
 """Connections one sandbox may have open at once, where there are not too many sandboxes."""
 IN_ALL, FEW = 4096, 16
 """Connections of all sandboxes, and those that each may have however many there are."""
+TOLD = 32
+"""Hosts that a sandbox did not reach, of which the pad is told."""
 CHUNK = 32 * 1024
 """Bytes that wait in one direction before its sender has to; a few times as many at worst."""
 LINGER = 2.0
@@ -38,19 +46,27 @@ HOP_BY_HOP = {b"connection", b"proxy-connection", b"keep-alive", b"proxy-authori
 
 
 class Refused(Exception):
-    """An answer for the client: status line's rest and a text."""
+    """An answer for the client: status line's rest and a text; and why, where the fault is not the client's."""
 
-    def __init__(self, status: str, text: str) -> None:
+    def __init__(self, status: str, text: str, why: Withheld | None = None) -> None:
         super().__init__(text)
-        self.status, self.text = status, text
+        self.status, self.text, self.why = status, text, why
+
+    @property
+    def reason(self) -> str:
+        """The text as a part of the status line, which is all that pip and others show of it."""
+        return "".join(letter if " " <= letter <= "~" else "?" for letter in self.text[:300])
 
 
 class Door:
     """One sandbox's way out."""
 
-    def __init__(self, rule: Rule, share: Callable[[], int]) -> None:
+    def __init__(self, rule: Rule, share: Callable[[], int], tell: Callable[[Told], None]) -> None:
+        """`tell` hears what is not reached, once, and what then is."""
         self._rule = rule
         self._share = share
+        self._tell = tell
+        self._unreached: dict[str, Withheld] = {}
         self._names = Names()
         self._open = 0
         self.server: asyncio.Server | None = None
@@ -68,8 +84,9 @@ class Door:
             await self._serve(reader, writer)
         except Refused as refusal:
             body = f"Perijove's egress proxy: {refusal.text}.\n".encode()
-            head = f"HTTP/1.1 {refusal.status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-            writer.write(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            kind = "Content-Type: text/plain; charset=utf-8\r\nConnection: close"
+            head = f"HTTP/1.1 {refusal.status} ({refusal.reason})\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(LINGER):
                     await writer.drain()
@@ -84,7 +101,8 @@ class Door:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open > (share := self._share()):
-            raise Refused("503 Too Many Connections", f"more than {share} connections at once")
+            text = f"more than {share} connections at once"
+            self._withheld("", Refused("503 Too Many Connections", text, Withheld.LIMIT))
         writer.transport.set_write_buffer_limits(CHUNK)
         try:
             async with asyncio.timeout(HEAD_LIMIT):
@@ -93,7 +111,13 @@ class Door:
             text = f"a request's head may have {HEAD} bytes"
             raise Refused("431 Request Header Fields Too Large", text) from error
         host, port, forward = _understood(head)
-        theirs, onwards = await self._connect(host, port)
+        named = f"{host[:253]}:{port}"
+        try:
+            theirs, onwards = await self._connect(host, port)
+        except Refused as refusal:
+            self._withheld(named, refusal)
+        if self._unreached.pop(named, None) is not None:
+            self._tell(Told(named, REACHED, ""))
         onwards.transport.set_write_buffer_limits(CHUNK)
         try:
             if forward:
@@ -104,23 +128,34 @@ class Door:
         finally:
             onwards.close()
 
+    def _withheld(self, named: str, refusal: Refused) -> NoReturn:
+        """Tell the pad, of each host once. Raises Refused."""
+        if refusal.why is not None and self._unreached.get(named) != refusal.why and len(self._unreached) < TOLD:
+            self._unreached[named] = refusal.why
+            self._tell(Told(named, refusal.why, refusal.text))
+        raise refusal
+
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        silent = Withheld.UNREACHABLE
         try:
             found = await self._names.addresses(host, port)
         except TimeoutError as error:
-            raise Refused("504 Gateway Timeout", f"{host[:200]} cannot be resolved: no name server answers") from error
+            raise Refused(
+                "504 Gateway Timeout", f"{host[:200]} cannot be resolved: no name server answers", silent
+            ) from error
         except (OSError, UnicodeError) as error:
-            raise Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}") from error
+            raise Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}", silent) from error
         address, reason = judge(host, port, found, self._rule, near)
         if address is None:
-            raise Refused("403 Forbidden", reason)
+            raise Refused("403 Forbidden", reason, Withheld.FORBIDDEN)
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
                 return await asyncio.open_connection(address, port, limit=CHUNK)
         except TimeoutError as error:
-            raise Refused("504 Gateway Timeout", f"{host[:200]}:{port} does not answer") from error
+            raise Refused("504 Gateway Timeout", f"{host[:200]}:{port} does not answer", silent) from error
         except OSError as error:
-            raise Refused("502 Bad Gateway", f"{host[:200]}:{port} cannot be reached: {error.strerror}") from error
+            text = f"{host[:200]}:{port} cannot be reached: {os.strerror(error.errno) if error.errno else error}"
+            raise Refused("502 Bad Gateway", text, silent) from error
 
 
 def _understood(head: bytes) -> tuple[str, int, bytes]:
@@ -200,8 +235,12 @@ class Doors:
 
     async def _open(self, name: str, rule: Rule, listener: socket.socket) -> None:
         self._shut(name)
-        door = self._doors[name] = Door(rule, self.share)
+        door = self._doors[name] = Door(rule, self.share, lambda told: self._tell(name, told))
         door.server = await asyncio.start_server(door.serve, sock=listener, limit=HEAD)
+
+    def _tell(self, name: str, told: Told) -> None:
+        with contextlib.suppress(OSError):  # the pad reads nothing: it has worse to see to
+            self._line.send(packed(name, told))
 
     def _shut(self, name: str) -> None:
         door = self._doors.pop(name, None)

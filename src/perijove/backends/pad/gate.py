@@ -1,4 +1,5 @@
-"""The pad's side of the egress proxy: starts its process, hands it each sandbox's listening socket with its rule.
+"""The pad's side of the egress proxy: starts its process, hands it each sandbox's listening socket with its rule,
+and hears what a sandbox did not reach.
 
 Its process reads strangers' bytes, so it has a uid of its own and no way back but the end of this socket.
 """
@@ -11,13 +12,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.spawning import ended
+from perijove.backends.pad.unreached import Heard, unpacked
 from perijove.backends.pad.wire import pack
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
-from perijove.domain.nouns import Egress
+from perijove.domain.nouns import Egress, Unreached
+
+MESSAGE, MESSAGES = 4096, 256
+"""Bytes of a message of the proxy's, and how many are heard in a row."""
 
 
 class Gate:
@@ -26,20 +32,33 @@ class Gate:
     def __init__(self, footing: Footing) -> None:
         self._footing = footing
         self._boxes: dict[str, Box] = {}
+        self._heard: dict[str, Heard] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._keeper: asyncio.Task[None] | None = None
 
-    async def add(self, box: Box) -> None:
-        """Let a sandbox out by its rule; nothing where it has no way out. Raises Fail: `start.sandbox-failed`."""
+    async def add(self, box: Box, tell: Callable[[str], None]) -> None:
+        """Let a sandbox out by its rule; nothing where it has no way out. Raises Fail: `start.sandbox-failed`.
+
+        `tell` hears, as lines of the sandbox's log, what it does not reach.
+        """
         if box.gate is None:
             return
         self._boxes[box.order.name] = box
+        self._heard[box.order.name] = Heard(tell)
         if self._process is None:
             self._start()
         self._hand_over(box)
 
+    def unreached(self, box: Box) -> tuple[Unreached, ...]:
+        """What it asked for so far and never got: the proxy tells before it answers."""
+        if self._line is not None:
+            self._hear(self._line)
+        heard = self._heard.get(box.order.name)
+        return heard.unreached if heard is not None else ()
+
     def remove(self, box: Box) -> None:
+        self._heard.pop(box.order.name, None)
         if self._boxes.pop(box.order.name, None) is not None:
             self._send({"close": box.order.name}, ())
 
@@ -52,8 +71,26 @@ class Gate:
             self._process.kill()
             await ended(self._process)
             self._process = None
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._line is not None:
+            asyncio.get_running_loop().remove_reader(self._line.fileno())
             self._line.close()
+            self._line = None
+
+    def _hear(self, line: socket.socket) -> None:
+        """Take what the proxy has told; as much as its sandboxes may tell at once, lest it keeps us."""
+        for _ in range(MESSAGES):
+            try:
+                message = line.recv(MESSAGE)
+            except OSError:  # nothing more, or it died, which its keeper sees to
+                return
+            if not message:
+                asyncio.get_running_loop().remove_reader(line.fileno())
+                return
+            if (found := unpacked(message)) is not None and found[0] in self._heard:
+                self._heard[found[0]].take(found[1])
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -68,14 +105,14 @@ class Gate:
                 ) from error
         ours.setblocking(False)
         self._line = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._hear, ours)
         self._keeper = asyncio.create_task(self._keep(self._process), name="egress proxy")
 
     async def _keep(self, process: subprocess.Popen[bytes]) -> None:
         """Start it again when it dies; the listening sockets are ours too, so that waiting connections wait on."""
         status = await ended(process)
         print(f"the egress proxy ended with {status}; starting it again", file=sys.stderr, flush=True)  # noqa: T201
-        if self._line is not None:
-            self._line.close()
+        self._hang_up()
         self._process = None
         await asyncio.sleep(0.2)
         if self._boxes:

@@ -31,7 +31,7 @@ from perijove.domain.failures import (
     Fail,
     Failure,
 )
-from perijove.domain.nouns import Activity, EndReason, Room, RunningSandbox
+from perijove.domain.nouns import Activity, EndReason, Ran, Room, RunningSandbox
 from perijove.domain.state import State
 
 IN_WORDS = {
@@ -97,7 +97,7 @@ class Holder:
         try:
             try:
                 await box.open(lambda line: self._tell(SessionLogged(name, line)))
-                await self._gate.add(box)
+                await self._gate.add(box, lambda line: self._tell(SessionLogged(name, line)))
             except Exception as error:  # noqa: BLE001 - whoever asked for the start gets it
                 await box.clear()
                 started.set_exception(error)
@@ -193,8 +193,8 @@ class Holder:
     @contextlib.asynccontextmanager
     async def ran(
         self, order: Order, result: str | None, timeout: float, line: Callable[[str], None]
-    ) -> AsyncIterator[tuple[int, str]]:
-        """Run foreign code to its end: its exit status, and the folder of `state.handed` with its result meanwhile.
+    ) -> AsyncIterator[tuple[Ran, str]]:
+        """Run foreign code to its end: how it ended, and the folder of `state.handed` with its result meanwhile.
 
         Raises Fail as `ForeignCode.run` says.
         """
@@ -206,21 +206,23 @@ class Holder:
 
     async def _run(
         self, order: Order, result: str | None, handed: Path, timeout: float, line: Callable[[str], None]
-    ) -> int:
+    ) -> Ran:
         await self.footing()
         box = self._box(order)
         troubles: list[Failure] = []
         self._runs.add(box)
         try:
             await box.open(line)
-            await self._gate.add(box)
+            await self._gate.add(box, line)
             watch = Watch(box, troubles.append)
             try:
                 async with asyncio.timeout(timeout):
                     code = await self._watched(box, watch)
             except TimeoutError as error:
                 where = Evidence(" ".join(order.command)[:500], f"still ran after {timeout:.0f} s")
-                raise Fail(BUILD_TOO_SLOW("a package's own build did not end", where)) from error
+                withheld = (Evidence("egress proxy", one.said) for one in self._gate.unreached(box))
+                raise Fail(BUILD_TOO_SLOW("a package's own build did not end", where, *withheld)) from error
+            unreached = self._gate.unreached(box)
             _judge(box, watch, code, troubles)
             box.kill()
             await _written(box)
@@ -228,7 +230,7 @@ class Holder:
                 await overlays.take_layers(box.home, box.laid, handed, order.limits, self._footing.master)
             else:
                 await home.take_out(box.home, result, handed, order.limits.disk, self._footing.master)
-            return code
+            return Ran(code, unreached)
         finally:
             self._runs.discard(box)
             self._gate.remove(box)

@@ -145,7 +145,8 @@ class Door:
         number, order = message["id"], read_order(message["order"])
         line: Callable[[str], None] = lambda text: send({"id": number, "line": text})  # noqa: E731
         async with self._holder.ran(order, message["result"], float(message["timeout"]), line) as ended:
-            send({"id": number, "ok": ended})
+            ran, folder = ended
+            send({"id": number, "ok": {"ran": asdict(ran), "folder": folder}})
             await asyncio.Event().wait()
 
     async def _quit(self, _message: Message) -> None:

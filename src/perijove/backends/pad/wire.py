@@ -14,7 +14,18 @@ from typing import Any
 
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import BUG, CATALOGUE, SANDBOX_FAILED, Evidence, Fail, Failure
-from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, Overlay, SandboxSpec
+from perijove.domain.nouns import (
+    Egress,
+    EndReason,
+    ForeignRun,
+    Limits,
+    Mount,
+    Overlay,
+    Ran,
+    SandboxSpec,
+    Unreached,
+    Withheld,
+)
 
 LINE_LIMIT = 8 * 1024 * 1024
 """Bytes that one message may have."""
@@ -106,6 +117,13 @@ def read_order(message: Message) -> Order:
         listens=bool(message["listens"]),
     )
     return checked(order)
+
+
+def read_ran(message: Message) -> Ran:
+    return Ran(
+        int(message["status"]),
+        tuple(Unreached(one["host"], Withheld(one["why"]), one["said"]) for one in message["unreached"]),
+    )
 
 
 def write_failure(failure: Failure) -> Message:

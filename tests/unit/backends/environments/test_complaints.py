@@ -2,7 +2,9 @@ import pytest
 
 from perijove.backends.environments.complaints import failure, meant, pip_failure, post_build_failure, without_wheels
 from perijove.domain import failures
+from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Kind
+from perijove.domain.nouns import Unreached, Withheld
 
 UNSOLVED = "error: No solution found when resolving dependencies"
 END = "we can conclude that your requirements are unsatisfiable."
@@ -229,3 +231,34 @@ def test_why_a_post_build_failed(words: tuple[str, ...], kind: Kind, says: str) 
     told = post_build_failure("binder/postBuild", words)
     assert told.kind is kind
     assert says in told.cause
+
+
+INDEX = Unreached("pypi.org:443", Withheld.UNREACHABLE, "pypi.org cannot be resolved: no name server answers")
+DATA = Unreached("data.example:443", Withheld.UNREACHABLE, "data.example:443 does not answer")
+PRIVATE = Unreached("10.1.2.3:8080", Withheld.FORBIDDEN, "only the ports 80 and 443 may be reached, not 8080")
+MANY = Unreached("", Withheld.LIMIT, "more than 256 connections at once")
+
+
+@pytest.mark.parametrize(
+    ("unreached", "words", "kind", "says"),
+    [
+        pytest.param((INDEX,), "", failures.INDEX_UNREACHABLE, "no name server answers", id="the index"),
+        pytest.param((DATA,), "error: subprocess-exited-with-error", HOST_SILENT, "does not answer", id="another host"),
+        pytest.param((PRIVATE,), "", HOST_FORBIDDEN, "asked for 10.1.2.3:8080: only the ports", id="a forbidden one"),
+        pytest.param((MANY,), "", BUILD_CONNECTIONS, "more than 256 connections", id="too many at once"),
+        pytest.param((DATA, PRIVATE), "error: 10.1.2.3 refused", HOST_FORBIDDEN, "10.1.2.3", id="the one it names"),
+        pytest.param((DATA, PRIVATE), "it broke", HOST_SILENT, "data.example", id="the first, where it names none"),
+        pytest.param((DATA,), "OSError: [Errno 28]", failures.BUILD_TOO_LARGE, "no space left", id="a full disk"),
+    ],
+)
+def test_what_was_not_reached_is_the_proxys_to_say(
+    unreached: tuple[Unreached, ...], words: str, kind: Kind, says: str
+) -> None:
+    of_pip = pip_failure(1, (words,), unreached, "pypi.org")
+    assert of_pip.kind is kind
+    assert says in of_pip.cause
+    of_script = post_build_failure("postBuild", (words,), unreached)
+    assert of_script.kind is (HOST_SILENT if kind is failures.INDEX_UNREACHABLE else kind)
+    assert says in of_script.cause
+    if kind is not failures.BUILD_TOO_LARGE:
+        assert [item.saw for item in of_pip.evidence[:-1]] == [one.said for one in unreached]

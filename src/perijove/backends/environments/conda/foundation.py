@@ -100,8 +100,8 @@ class CondaBase:
         into = self.at.parent / RESULT
         into.mkdir()
         try:
-            status = await foreign.run(run, into, self.tell)
-            found = await self.uv.confined(read_variables, into / "variables") if status == 0 else {}
+            ran = await foreign.run(run, into, self.tell)
+            found = await self.uv.confined(read_variables, into / "variables") if ran.status == 0 else {}
         finally:
             shutil.rmtree(into, ignore_errors=True)
         if not found:
