@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import count
@@ -82,6 +83,13 @@ answer = [os.getuid(), os.uname().nodename, facts("self"), facts(1)]
         assert facts["NoNewPrivs"] == "1"
         assert facts["Seccomp"] == "2"
     assert own["CapBnd"] == "0" * 16
+
+
+async def test_it_knows_which_system_it_runs_on(inside: Inside) -> None:
+    code = "import os.path, platform; answer = [os.path.exists('/etc/os-release'), platform.freedesktop_os_release()]"
+    there, told = await inside(code)
+    assert there
+    assert told == platform.freedesktop_os_release()
 
 
 async def test_it_sees_no_processes_but_its_own(inside: Inside) -> None:

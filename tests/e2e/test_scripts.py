@@ -40,10 +40,13 @@ def test_a_session_begins_with_a_clean_tree_and_its_environment_is_its_own(servi
     with serving(tmp_path / "git") as server:
         author = server.author("owner/repo")
         author.commit({"README": "hello"})
-        author.push()
+        author.git("tag", "v1.2")
+        author.commit({"README": "hello again", "postBuild": "pip --version && touch $NB_PYTHON_PREFIX/by-postbuild\n"})
         session, other = (service.session(server.url("owner/repo")) for _ in range(2))
     kernel = session.kernel()
     assert session.execute("!git status --short", kernel) == ""
+    assert session.execute("!git describe --tags --dirty", kernel).startswith("v1.2-1-g")
+    assert "could not fetch" in session.execute("!git log -p", kernel), "its host is out of a session's reach"
     write = "import comm, pathlib; pathlib.Path(comm.__file__).with_name('mine.py').write_text('answer = 42')"
     assert session.execute(write, kernel) == "11"
     assert session.execute("import comm.mine; comm.mine.answer", kernel) == "42"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import pwd
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,9 +38,9 @@ async def test_a_checkout_is_a_repository_to_work_in(
     assert os.readlink(checkout.path / "link") == "/etc/passwd"
     assert (checkout.path / "dangling").is_symlink()
     assert said(checkout.path, "status", "--porcelain", "--branch") == "## main...origin/main"
-    assert said(checkout.path, "rev-list", "--count", "HEAD") == "1"
+    assert said(checkout.path, "rev-list", "--count", "HEAD") == "3"
     assert said(checkout.path, "remote", "get-url", "origin") == server.url("r.git")
-    assert said(checkout.path, "pull", "--unshallow") == "Already up to date."
+    assert said(checkout.path, "pull") == "Already up to date."
     assert lines
     assert not any("\r" in line or not line.isprintable() for line in lines)
     assert left(state) == []
@@ -91,6 +94,72 @@ async def test_a_ref_is_its_commit_whatever_the_host(
     assert (ref == "master") == any(
         "There is no branch master here; main, the default, is taken" in line for line in lines
     )
+
+
+@pytest.mark.parametrize("manner", ["plain", "elsewhere", "old"])
+@pytest.mark.parametrize("ref", ["HEAD", "v2", "commit"])
+async def test_its_history_is_told_as_in_a_full_clone(
+    server: Server, repositories: GitRepositories, home: Path, manner: str, ref: str
+) -> None:
+    author = server.author("r.git")
+    author.commit({"n": "1"})
+    author.git("tag", "-a", "-m", "a tag", "v1")
+    author.commit({"n": "2"})
+    author.git("tag", "light")
+    wanted = author.commit({"n": "3"})
+    author.git("tag", "-a", "-m", "a tag", "v2")
+    author.commit({"n": "4"})
+    author.git("checkout", "--quiet", "--orphan", "other")
+    author.commit({"n": "5"})
+    author.git("tag", "elsewhere")
+    author.git("checkout", "--quiet", "main")
+    author.push()
+    checkout, lines = await brought(repositories, at(server.url("r.git", manner), wanted if ref == "commit" else ref))
+    author.git("checkout", "--quiet", checkout.repo.commit)
+    for asked in (
+        ("describe",),
+        ("describe", "--tags", "--long", "--dirty"),
+        ("describe", "--match", "v1", "--long"),
+        ("rev-list", "--count", "HEAD"),
+        ("log", "--format=%H %s %d", "v1"),
+        ("status", "--porcelain"),
+        ("tag", "--merged", "HEAD"),
+    ):
+        theirs = author.git(*asked).replace("HEAD -> other", "")
+        assert said(checkout.path, *asked) == theirs, asked
+    assert not any("without its history" in line for line in lines)
+
+
+async def test_nothing_waits_for_a_past_that_cannot_be_had(
+    server: Server, repositories: GitRepositories, home: Path
+) -> None:
+    author = server.author("r.git")
+    author.commit({"n": "1" * 3000})
+    author.commit({"n": "2"})
+    checkout, _ = await brought(repositories, at(server.url("r.git"), "main"))
+    shutil.rmtree(author.bare)
+    ran = subprocess.run(
+        ["git", "-C", checkout.path, "log", "-p"], capture_output=True, timeout=20, text=True, check=False
+    )
+    assert ran.returncode != 0
+    assert "could not fetch" in ran.stderr
+    assert said(checkout.path, "status", "--porcelain") == ""
+    assert said(checkout.path, "describe", "--always") == checkout.repo.commit[:7]
+
+
+async def test_a_history_that_is_too_large_is_left_out(
+    server: Server, state: State, confined: ConfinedCalls, home: Path
+) -> None:
+    author = server.author("r.git")
+    for _ in range(3):
+        author.commit({"n": "small"}, message=base64.b64encode(os.urandom(60_000)).decode())
+    author.commit({"n": "small"})
+    repositories = GitRepositories(state, RepositoriesSettings(max_size=1 << 20), True, confined)
+    checkout, lines = await brought(repositories, at(server.url("r.git"), "main"))
+    assert (checkout.path / "n").read_text() == "small"
+    assert said(checkout.path, "rev-list", "--count", "HEAD") == "1"
+    (told,) = (line for line in lines if "without its history" in line)
+    assert "more than 0.125 MiB" in told
 
 
 @pytest.mark.parametrize("manner", ["plain", "old"])
@@ -235,7 +304,7 @@ async def test_a_commit_wanted_by_many_at_once_is_fetched_once(server: Server, r
     assert len({task.result().path for task in tasks}) == 1
     await repositories.fetch(repo, print)
     assert len(server.asked) - before == once == len([line for line in server.asked[before:] if "/r.git/" in line])
-    assert len([line for line in server.asked[before:] if line.startswith("GET")]) == 1
+    assert len([line for line in server.asked[before:] if line.startswith("GET")]) == 2, "its files, and its history"
 
 
 async def test_a_stored_commit_needs_no_host(server: Server, repositories: GitRepositories) -> None:

@@ -1,4 +1,4 @@
-"""Make the working tree of one commit: shallow, with a usable `.git`, its submodules and LFS files. Not pure."""
+"""Make the working tree of one commit: a usable `.git` with its history, its submodules and LFS files. Not pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from perijove.backends.git import lfs, submodules, words
+from perijove.backends.git import history, lfs, submodules, words
 from perijove.backends.git.contents import counted
 from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, Ran, checked, git
@@ -33,9 +33,11 @@ async def made(gate: Gate, repo: ResolvedRepo, tree: Path, allowance: Allowance,
         await lfs.filled(route, url, place, allowance, tell)
 
     url = repo.address.url
-    async with gate.route(url, repo.address.ref) as route:
-        await fill(route, url, repo.commit, tree, repo.ref_name)
-    await submodules.filled(gate, url, tree, fill, tell)
+    async with history.alongside(gate, repo, tree.with_name("history"), allowance) as past:
+        async with gate.route(url, repo.address.ref) as route:
+            await fill(route, url, repo.commit, tree, repo.ref_name)
+        await submodules.filled(gate, url, tree, fill, tell)
+        await past.join(tree, allowance, tell)
 
 
 async def _brought(route: Route, url: str, commit: str, ref_name: str, tree: Path, tell: Tell) -> None:

@@ -56,7 +56,7 @@ async def fetched(access: Access, repo: ResolvedRepo, aside: Path, allowance: Al
     """Make `aside/tree`. Raises Fail: `resolve.*`, `platform.disk-full`."""
     with disk_told(aside):
         making = checkout.made(Gate(aside, access), repo, aside / "tree", allowance, tell)
-        await within_size(aside, allowance.max_size, making)
+        await within_size(aside / "tree", allowance.max_size, making)
 
 
 @contextmanager

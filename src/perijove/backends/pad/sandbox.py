@@ -44,6 +44,7 @@ SHOWN = (
     "/etc/mime.types",
     "/etc/bash.bashrc",
     "/etc/profile",
+    "/etc/os-release",
 )
 """Parts of the host's /etc that programs need and that hold no secrets."""
 PROXY = f"http://127.0.0.1:{PROXY_PORT}"
