@@ -166,3 +166,26 @@ async def test_a_private_lfs_server_without_credentials_is_told(server: Server, 
     private = f"[lfs]\n\turl = {server.url('r.git', 'login')}/info/lfs\n"
     _with_lfs(server, b"private", **{".lfsconfig": private})
     assert (await failure_of(repositories, at(server.url("r.git")))).kind.code == "resolve.access-denied"
+
+
+@pytest.mark.parametrize("scheme", ["file://", ""])
+async def test_a_mirror_on_this_machine_has_its_files_in_lfs(
+    server: Server, repositories: GitRepositories, home: Path, scheme: str
+) -> None:
+    content = b"large" * 1000
+    _with_lfs(server, content)
+    server.root.chmod(0o755)
+    bare = server.root / "bare" / "r.git"
+    configure(home, f'[url "{scheme}{server.root}/bare/"]\n\tinsteadOf = https://git.example.org/\n')
+    failure = await failure_of(repositories, at("https://git.example.org/r.git"))
+    assert failure.kind.code == "resolve.lfs-missing"
+    assert f"git lfs fetch --all` in {bare}" in failure.remedy
+    oid = hashlib.sha256(content).hexdigest()
+    kept = bare / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(content + b"more")
+    assert (await failure_of(repositories, at("https://git.example.org/r.git"))).kind.code == "resolve.lfs-missing"
+    kept.write_bytes(content)
+    checkout, _ = await brought(repositories, at("https://git.example.org/r"))
+    assert (checkout.path / "data/x.bin").read_bytes() == content
+    assert not any("/lfs" in line for line in server.asked)

@@ -24,8 +24,8 @@ from perijove.launching.resolve import giturl
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
-_MIRROR = ("--upload-pack=git -c safe.directory=* upload-pack",)
-"""A mirror on this machine may belong to somebody else."""
+_MIRROR = ("--upload-pack=git -c safe.directory=* -c uploadpack.allowFilter=true upload-pack",)
+"""A mirror on this machine may belong to somebody else; and its history is had without its files."""
 _FOLLOW = "http.followRedirects=initial"
 
 

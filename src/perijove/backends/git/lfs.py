@@ -72,12 +72,43 @@ async def filled(route: Route, url: str, tree: Path, allowance: Allowance, tell:
     allowance.take(size, 0, "files in Git LFS")
     tell(f"Fetching {len(pointers)} files of {size / 1024**2:.4g} MiB from Git LFS")
     server = await _server(route, url, tree)
+    if (mirror := _folder(server)) is not None:
+        await asyncio.to_thread(_copied, mirror, pointers)
+        return
     try:
         await _brought(route, server, pointers)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         seen = Evidence(shown(server), shown(str(error)) or type(error).__name__)
         failure = HOST_UNREACHABLE("its Git LFS server does not answer", seen)
         raise Fail(route.refused[-1] if route.refused else failure) from error
+
+
+def _folder(server: str) -> Path | None:
+    """Where a mirror on this machine keeps its files of LFS."""
+    path = server.removeprefix("file://")
+    if not path.startswith("/"):
+        return None
+    bare = Path(path.removesuffix("/info/lfs"))
+    found = (bare, bare.with_suffix(""), bare.with_suffix("") / ".git", bare / ".git")
+    return next((git / "lfs" for git in found if (git / "objects").is_dir()), bare / "lfs")
+
+
+def _copied(mirror: Path, pointers: Sequence[_Pointer]) -> None:
+    """Put a mirror's files in their pointers' places. Raises Fail: `resolve.lfs-missing`."""
+    for pointer in pointers:
+        aside = pointer.path.with_name(f".{pointer.oid}.lfs")
+        digest, left = hashlib.sha256(), pointer.size + 1
+        try:
+            kept = mirror / "objects" / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
+            with kept.open("rb") as file, aside.open("xb") as out:
+                while piece := file.read(min(left, 1 << 20)):
+                    left -= len(piece)
+                    digest.update(piece)
+                    out.write(piece)
+        except FileNotFoundError as error:
+            remedy = f"Bring it to the mirror: `git lfs fetch --all` in {mirror.parent}."
+            raise _missing(pointer, f"not in {mirror}", remedy) from error
+        _placed(pointer, aside, digest.hexdigest(), pointer.size + 1 - left)
 
 
 async def _brought(route: Route, server: str, pointers: Sequence[_Pointer]) -> None:
@@ -178,16 +209,19 @@ async def _downloaded(
                 if size > pointer.size:
                     break
                 await asyncio.to_thread(file.write, piece)
-    if digest.hexdigest() != pointer.oid:
+    _placed(pointer, aside, digest.hexdigest(), size)
+
+
+def _placed(pointer: _Pointer, aside: Path, digest: str, size: int) -> None:
+    if digest != pointer.oid:
         raise _missing(pointer, f"{size} bytes with another hash")
     aside.chmod(pointer.path.stat().st_mode & 0o777)
     aside.rename(pointer.path)
 
 
-def _missing(pointer: _Pointer, saw: str) -> Fail:
-    return Fail(
-        LFS_MISSING(f"{shown(pointer.path.name)} is a pointer to a file that is not there", Evidence(pointer.oid, saw))
-    )
+def _missing(pointer: _Pointer, saw: str, remedy: str = "") -> Fail:
+    cause = f"{shown(pointer.path.name)} is a pointer to a file that is not there"
+    return Fail(LFS_MISSING(cause, Evidence(pointer.oid, saw), remedy=remedy))
 
 
 def _pointers(tree: Path, names: Sequence[str]) -> Iterator[_Pointer]:
