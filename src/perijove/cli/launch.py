@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import webbrowser
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
@@ -29,8 +31,11 @@ from perijove.domain.events import (
     Retrying,
     SessionStarted,
 )
-from perijove.domain.failures import BUG, Fail
+from perijove.domain.failures import ALREADY_UP, BUG, Fail
 
+STARTS_WITHIN = 300.0
+"""Seconds that a service which another command started is given to answer: its first start installs much."""
+LOOK = 0.2
 LOG_SHOWN = 30
 """Lines of the log that are shown when a launch fails."""
 
@@ -38,6 +43,24 @@ LOG_SHOWN = 30
 def is_folder(link: str) -> bool:
     """Whether a link means a folder of this machine rather than a repository elsewhere."""
     return (link.startswith(("./", "../", "/", "~")) and not link.startswith("/v2/")) or Path(link).is_dir()
+
+
+def in_service(client: Client, start: Callable[[], bool], begin: Callable[[], bool]) -> bool:
+    """Do `begin` by the service that answers or is just starting, else by `start`, which runs one. Raises Fail."""
+    told = False
+    deadline = time.monotonic() + STARTS_WITHIN
+    while not client.is_up():
+        try:
+            return start()
+        except Fail as error:
+            if error.failure.kind is not ALREADY_UP or time.monotonic() > deadline:
+                raise
+            if not told:
+                cause = error.failure.cause
+                printing.err.print(f"Perijove is still starting ({cause}); waiting for it.", style="dim")
+                told = True
+        time.sleep(LOOK)
+    return begin()
 
 
 def run(client: Client, link: str, *, as_json: bool, browser: bool) -> bool:

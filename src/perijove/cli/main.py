@@ -78,19 +78,18 @@ def launch(
     where = state_at(state)
     client = client_at(state)
 
-    def begin() -> bool:
+    def begin(*, ours: bool = False) -> bool:
         try:
             well = launching.run(client, link, as_json=json, browser=open_browser)
-            if not there and not json:
+            if ours and not json:
                 printing.out.print("Perijove stays up; Ctrl-C stops it and all its sessions.", style="dim")
             return well
         except Fail as error:
             printing.err.print(printing.failure(error.failure))
             return False
 
-    there = client.is_up()
-    given = flags.values(host=host, http=http, https=https, email=email)
-    well = begin() if there else service.run(where, service.loader(config, given), begin)
+    load = service.loader(config, flags.values(host=host, http=http, https=https, email=email))
+    well = launching.in_service(client, lambda: service.run(where, load, lambda: begin(ours=True)), begin)
     raise typer.Exit(0 if well else 1)
 
 

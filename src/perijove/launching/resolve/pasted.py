@@ -10,12 +10,21 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote
 
+from perijove.domain.failures import UNKNOWN_PROVIDER, Evidence, Fail
 from perijove.domain.nouns import RepoAddress
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path, from_place
-from perijove.launching.resolve.giturl import bad, checked_text, checked_url, split
+from perijove.launching.resolve.giturl import bad, checked_text, checked_url, shown, split
 from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
 
 _LAUNCH_PATH = re.compile(r"(?:^|/)v2/(?P<path>[^/]+/.+)")
+_ELSEWHERE = re.compile(
+    # Another Binder's providers, by their links; DOIs, bare or at a resolver; and the archives' own pages.
+    r"(?:(?:/?v2/)?(?P<provider>zenodo|figshare|dataverse|hydroshare|ckan)/"
+    r"|(?:https?://(?:dx\.|www\.)?doi\.org/|doi:)?(?P<doi>10\.\d{4,9}/)"
+    r"|https?://(?P<host>(?:[\w-]+\.)*(?:zenodo\.org|figshare\.com|hydroshare\.org))(?:[:/]|$)"
+    r"|https?://[^/?]+/[^?]*\?(?:.*&)?persistentId=).*",
+    re.IGNORECASE | re.ASCII,
+)
 _PAGE_HOSTS = ("github.com", "gitlab.com", "gist.github.com")
 
 
@@ -32,6 +41,8 @@ def pasted(text: str) -> Link:
     text = checked_text(text.strip())
     if not text:
         raise bad("it is empty", text)
+    if elsewhere := _ELSEWHERE.fullmatch(text):
+        raise _of_an_archive(elsewhere, text)
     if launch := _as_launch_link(text):
         return launch
     if re.match(r"https?://", text, re.IGNORECASE):
@@ -39,6 +50,14 @@ def pasted(text: str) -> Link:
     if re.match(r"(www\.)?(github|gitlab|gist\.github)\.com/", text, re.IGNORECASE):
         return _from_web_address(f"https://{text}")
     return _from_git_url(text)
+
+
+def _of_an_archive(elsewhere: re.Match[str], text: str) -> Fail:
+    what = elsewhere["provider"] or elsewhere["host"] or ("a DOI" if elsewhere["doi"] else "the page of an archive")
+    remedy = "Use the Git repository that the archive was made from: its page names it."
+    return Fail(
+        UNKNOWN_PROVIDER(f"{shown(what, 60)} leads to no Git repository", Evidence("link", shown(text)), remedy=remedy)
+    )
 
 
 def _as_launch_link(text: str) -> Link | None:
