@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sys
+import traceback
 from typing import Any
 
 APPS = {
@@ -149,7 +150,24 @@ def main() -> None:
         sys.argv.append("--LabApp.extension_manager=readonly")
     gc.enable()
     gc.freeze()
-    app.launch_instance()
+    run(app.launch_instance)
+
+
+def run(launch: Any) -> None:
+    """Run the server, and end with it: threads that still read files would keep the session, which answers nobody."""
+    status = 1
+    try:
+        launch()
+        status = 0
+    except SystemExit as leaving:
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)  # noqa: T201
+        status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:  # noqa: BLE001 - told as Python tells it
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
