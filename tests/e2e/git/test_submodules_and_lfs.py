@@ -46,6 +46,8 @@ async def test_submodules_are_fetched_level_by_level(server: Server, repositorie
         "--upload-pack=x",
         "https://u:p@example.org/r",
         "http://127.0.0.1:{port}/denied/r",
+        "https://no-such-host.invalid/x.git",
+        "git@no-such-host.invalid:x.git",
     ],
 )
 async def test_a_submodule_that_cannot_be_had_is_the_authors(
@@ -59,6 +61,16 @@ async def test_a_submodule_that_cannot_be_had_is_the_authors(
     assert failure.evidence[0].where == ".gitmodules"
     assert "u:p" not in repr(failure)
     assert list(state.checkouts.iterdir()) == []
+
+
+async def test_a_submodules_host_that_does_not_answer_is_told_with_its_name(
+    server: Server, repositories: GitRepositories
+) -> None:
+    with_submodule(server.author("outer.git"), "sub", "http://127.0.0.1:1/x.git", "1" * 40)
+    failure = await failure_of(repositories, at(server.url("outer.git")))
+    assert failure.kind.code == "resolve.host-unreachable"
+    assert failure.cause.startswith("submodule sub: ")
+    assert failure.evidence[0].where == ".gitmodules"
 
 
 async def test_a_submodules_missing_commit_is_the_authors(server: Server, repositories: GitRepositories) -> None:

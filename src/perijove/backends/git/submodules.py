@@ -17,15 +17,17 @@ from perijove.domain.failures import (
     BAD_TREE,
     FETCH_FAILED,
     FORBIDDEN_ADDRESS,
+    HOST_UNREACHABLE,
     REF_NOT_FOUND,
     REPO_FORBIDDEN,
     REPO_NOT_FOUND,
     SUBMODULE_FAILED,
     Evidence,
     Fail,
+    Failure,
 )
 from perijove.domain.ports import Tell
-from perijove.launching.resolve.giturl import checked_url, shown, submodule_url
+from perijove.launching.resolve.giturl import checked_url, host_of, shown, submodule_url
 
 _MOST = 100
 _DEEPEST = 5
@@ -66,7 +68,7 @@ async def filled(gate: Gate, url: str, tree: Path, fill: Fill, tell: Tell) -> No
             async with gate.route(address, one.commit) as route:
                 await fill(route, address, one.commit, place)
         except Fail as fail:
-            raise _told(one, fail) if fail.failure.kind in _THEIRS else fail from fail
+            raise _told(one, url, fail.failure) from fail
         waiting += await _of(place, address, one.depth + 1, tell)
 
 
@@ -80,10 +82,17 @@ def checked_place(tree: Path, path: str) -> None:
         place.rmdir()
 
 
-def _told(one: _Submodule, fail: Fail) -> Fail:
-    failure = fail.failure
-    where = Evidence(".gitmodules", f"{shown(one.path)} → {shown(one.url)} at {one.commit[:12]}")
-    return Fail(SUBMODULE_FAILED(f"{shown(one.path)}: {failure.cause}", where, *failure.evidence))
+def _told(one: _Submodule, url: str, failure: Failure) -> Fail:
+    """With the submodule's name; as the author's where it is theirs, a host that no other part of it comes from too."""
+    evidence = (
+        Evidence(".gitmodules", f"{shown(one.path)} → {shown(one.url)} at {one.commit[:12]}"),
+        *failure.evidence,
+    )
+    cause = f"{shown(one.path)}: {failure.cause}"
+    misspelled = failure.kind is HOST_UNREACHABLE and "has no address" in failure.cause
+    if failure.kind in _THEIRS or (misspelled and host_of(checked_url(one.url)) != host_of(url)):
+        return Fail(SUBMODULE_FAILED(cause, *evidence))
+    return Fail(failure.kind(f"submodule {cause}", *evidence, remedy=failure.remedy, after=failure.after))
 
 
 async def _of(tree: Path, url: str, depth: int, tell: Tell) -> list[_Submodule]:
