@@ -139,6 +139,17 @@ async def test_a_session_s_address_without_its_slash_leads_to_the_one_with_it(fr
     assert (answer.status_code, answer.headers["location"]) == (307, "/user/hello-1/?token=t")
 
 
+async def test_who_may_read_a_session_may_follow_to_it(front: Front) -> None:
+    await front.caddy.ensure(replace(front.table, cors_allow_origin=("https://book.test",)))
+    for origin, told in (("https://book.test", "https://book.test"), ("https://evil.test", None)):
+        answer = await front.client.get("/user/hello-1", headers={"Origin": origin, "Connection": "close"})
+        assert (answer.status_code, answer.headers["location"]) == (307, "/user/hello-1/")
+        assert answer.headers.get("access-control-allow-origin") == told
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    await front.caddy.ensure(front.table)
+    assert "access-control-allow-origin" not in (await front.client.get("/user/hello-1")).headers
+
+
 TRICKS = (
     "/user/../control/",
     "/user/..%2fcontrol/x",

@@ -207,7 +207,9 @@ class Pages:
         }
         if "text/html" not in request.headers.get("accept", ""):
             log = f"{home}launch/{launch.number}" if launch else None
-            body = {"status": code, "message": told["says"], "session": known.told if known else None, "log": log}
+            # By these words mybinder.org's monitoring knows that a session is gone, and no hub of JupyterHub's.
+            says = told["says"] if still_open else f"Binder not found: {told['says']}"
+            body = {"status": code, "message": says, "session": known.told if known else None, "log": log}
             return JSONResponse({**body, "launch_again": told["again"] or None}, code, headers)
         urlpath = _place_in_session(request)
         query = f"?urlpath={quote(urlpath, safe='')}" if urlpath else ""

@@ -325,7 +325,9 @@ async def test_a_stranger_is_told_that_a_session_is_over_and_no_more(web: Web) -
 
 async def test_a_session_nobody_knows_is_424_too(web: Web) -> None:
     assert "it is over, or never was" in await page(web, "/user/never-was/", 424)
-    assert (await web.get("/user/never-was/", Accept="application/json")).json()["launch_again"] is None
+    told = (await web.get("/user/never-was/", Accept="application/json")).json()
+    assert told["launch_again"] is None
+    assert told["message"].startswith("Binder not found: "), "as mybinder.org's monitoring knows it"
 
 
 async def test_a_session_that_runs_but_does_not_answer_is_not_called_over(web: Web) -> None:

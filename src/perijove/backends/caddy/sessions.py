@@ -63,7 +63,7 @@ def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
             subroute(
                 static(table),
                 route({"path": ["/favicon.ico"]}, control(table)),
-                route(_below_user(f"({name})$"), _add_slash()),
+                route(_below_user(f"({name})$"), *_add_slash(table)),
                 route(_below_user(f"({name})/"), subroute(own, nothing)),
                 nothing,
             ),
@@ -73,7 +73,7 @@ def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
 
 def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
     """Sessions below the service's own host: all there is of them where they have no hosts."""
-    slash, session = route(_below_user(f"({SESSION})$"), _add_slash()), _below_user(f"({SESSION})/")
+    slash, session = route(_below_user(f"({SESSION})$"), *_add_slash(table)), _below_user(f"({SESSION})/")
     if not table.session_hosts:
         return [slash, route(session, *answer(table))]
     name, _ = _named(table)
@@ -136,9 +136,12 @@ def _below_user(pattern: str) -> Json:
     return {"path_regexp": {"name": "session", "pattern": f"^/user/{pattern}"}}
 
 
-def _add_slash() -> Json:
+def _add_slash(table: DataPlaneTable) -> list[Json]:
+    """Read by the pages that may read the session's answers: theirs would end here else."""
     there = "/user/{http.regexp.session.1}/{http.request.uri.prefixed_query}"
-    return {"handler": "static_response", "status_code": "307", "headers": {"Location": [there]}}
+    careful = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+    headers = {"Location": [there]} | {name: [value] for name, value in careful.items()}
+    return [_shared(table), {"handler": "static_response", "status_code": "307", "headers": headers}]
 
 
 def _confined(table: DataPlaneTable) -> Json:

@@ -27,6 +27,12 @@ CONFIG = {
 }
 """Jupyter's configuration files, by their path below a folder of `JUPYTER_CONFIG_PATH`."""
 
+UNASKED = (
+    "@jupyterlab/lsp-extension",
+    *(f"@jupyterlab/{one}-extension:language-server" for one in ("notebook", "fileeditor")),
+)
+PAGE = {"disabledExtensions": dict.fromkeys(UNASKED, True)}
+"""Of our own server's pages: they would ask for language servers, of which `SHARED` has none."""
 RUN = ("serve.py", "running.py")
 """Programs of ours that sandboxes run."""
 REFUSED = """#!/bin/sh
@@ -64,7 +70,8 @@ class Server:
 
     def environment(self, interpreter: Interpreter) -> Path:
         """Where the server environment for this interpreter stands, or will."""
-        stamp = hashlib.sha256(f"{self.lock_hash}\0{interpreter.executable}\0{interpreter.version}".encode())
+        made_from = (self.lock_hash, json.dumps(PAGE), str(interpreter.executable), interpreter.version)
+        stamp = hashlib.sha256("\0".join(made_from).encode())
         return self._state.tools / f"server-{stamp.hexdigest()[:16]}"
 
     async def prepare(self, interpreter: Interpreter, tell: Tell) -> None:
@@ -91,6 +98,7 @@ class Server:
             await self._bytecode.compiled(work, packages, interpreter, runs, "compile-server", tell)
             # A repository's kernel is the only one that may be offered.
             await asyncio.to_thread(shutil.rmtree, env / "share" / "jupyter" / "kernels", ignore_errors=True)
+            await asyncio.to_thread(_configure, env)
             await self._uv.settle(env, interpreter)
             env.rename(path)
 
@@ -109,6 +117,14 @@ class Server:
         for path in (aside, *aside.rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         aside.rename(self.launcher)
+
+
+def _configure(environment: Path) -> None:
+    page = environment / "etc" / "jupyter" / "labconfig" / "page_config.json"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(json.dumps(PAGE, indent=1))
+    for path in (page.parent, page):  # sessions run as another user, whatever umask this service was started with
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def site_packages(environment: Path, interpreter: Interpreter) -> Path:
@@ -144,5 +160,6 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
         ("JUPYTER_CONFIG_PATH", f"{launcher / 'config'}:{HOME}"),
         ("NB_PYTHON_PREFIX", str(environment)),
         ("KERNEL_PYTHON_PREFIX", str(environment)),
+        ("CONDA_DIR", str(environment)),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     )

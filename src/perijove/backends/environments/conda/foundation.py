@@ -25,6 +25,7 @@ OWN = frozenset(
     (
         *("PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LANG", "SHELL", "PS1", "TERM"),
         *("VIRTUAL_ENV", "PERIJOVE_SOCKET_FD", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
+        *("CONDA_DIR", "NB_PYTHON_PREFIX", "KERNEL_PYTHON_PREFIX"),
     )
 )
 """Variables that a session has from us, whatever an environment makes of them."""
