@@ -1,4 +1,8 @@
-"""Every repository below `tests/repos/` and `examples/` is built, then verified from inside a sandbox."""
+"""Every repository below `tests/repos/` and `examples/` is built, then verified from inside a sandbox.
+
+A case has the repository's files and, beside them, `verify`, a program that looks at what came of it; or `fails`: the
+failure's code, and on each further line what it says. Either may have `told`: on each line what the log says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from perijove.backends.confined.client import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.pad.client import Pad
 from perijove.domain.conda_settings import CondaSettings
+from perijove.domain.failures import NO_WHEEL, Fail
 from perijove.domain.nouns import Checkout, Egress, Environment, ForeignRun, Limits, RepoAddress, ResolvedRepo
+from perijove.domain.ports import Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
@@ -22,7 +28,9 @@ from perijove.wiring.given import SystemClock
 from tests.fakes.pads import furnished_pad
 
 ROOT = Path(__file__).parents[2]
-CASES = sorted(path.parent for path in (ROOT / "tests" / "repos").glob("*/verify"))
+REPOS = ROOT / "tests" / "repos"
+CASES = sorted(path.parent for path in REPOS.glob("*/verify"))
+FAILING = sorted(path.parent for path in REPOS.glob("*/fails"))
 GB = 1024**3
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -35,17 +43,20 @@ async def pad(module_state: State) -> AsyncIterator[Pad]:
 
 
 async def built(
-    pad: Pad, state: State, repository: Path, conda: CondaSettings | None = None
+    pad: Pad, state: State, repository: Path, conda: CondaSettings | None = None, tell: Tell = print
 ) -> tuple[Checkout, Environment]:
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
     checkout = Checkout(repo, state.checkouts / repository.name)
-    shutil.copytree(repository, checkout.path, dirs_exist_ok=True)
+    shutil.copytree(repository, checkout.path, symlinks=True, dirs_exist_ok=True)
     with closing(ConfinedCalls()) as confined:
         confined.let_through(state.checkouts)
         environments = UvEnvironments(state, BuildSettings(), pad, confined, SystemClock(), conda)
         await environments.prepare(print)
-        inputs = await environments.inputs(detected(repository).plan, checkout, print)
-        return checkout, await environments.build(inputs, repo, print)
+        found = detected(checkout.path)
+        for note in found.notes:
+            tell(note)
+        inputs = await environments.inputs(found.plan, checkout, tell)
+        return checkout, await environments.build(inputs, repo, tell)
 
 
 async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
@@ -81,10 +92,38 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
 async def test_the_environment_is_what_the_repository_asks_for(
     pad: Pad, module_state: State, case: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    conda = request.getfixturevalue("conda_settings") if (case / "environment.yml").exists() else None
-    checkout, environment = await built(pad, module_state, case, conda)
+    lines: list[str] = []
+    checkout, environment = await built(pad, module_state, case, conda_of(case, request), lines.append)
     status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "verify")
     assert status == 0, said
+    assert_told(case, lines)
+
+
+@pytest.mark.parametrize("case", FAILING, ids=lambda path: path.name)
+async def test_what_cannot_be_built_is_told_as_what_it_is(
+    pad: Pad, module_state: State, case: Path, request: pytest.FixtureRequest
+) -> None:
+    lines: list[str] = []
+    with pytest.raises(Fail) as caught:
+        await built(pad, module_state, case, conda_of(case, request), lines.append)
+    failure = caught.value.failure
+    code, *says = (case / "fails").read_text().splitlines()
+    whole = "\n".join([failure.message, *(f"{seen.where}: {seen.saw}" for seen in failure.evidence)])
+    assert (failure.kind.code, [text for text in says if text not in whole]) == (code, []), whole
+    assert failure.evidence
+    assert_told(case, lines)
+
+
+def conda_of(case: Path, request: pytest.FixtureRequest) -> CondaSettings | None:
+    """A channel of our own, where it is needed."""
+    described = any(path.name.startswith("environment.y") for path in case.rglob("*"))
+    return request.getfixturevalue("conda_settings") if described else None
+
+
+def assert_told(case: Path, lines: list[str]) -> None:
+    told = case / "told"
+    wanted = told.read_text().splitlines() if told.exists() else []
+    assert [text for text in wanted if not any(text in line for line in lines)] == [], "\n".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +149,23 @@ async def test_scripts_of_an_environment_run_where_it_was_moved_to(
     status, said = await run(pad, checkout, environment, tmp_path, "/bin/sh", "-c", "pip --version && jupyter --paths")
     assert status == 0, said
     assert str(environment.path) in said
+
+
+async def test_pins_of_another_time_get_a_python_that_has_builds_for_them_or_are_told(
+    pad: Pad, module_state: State, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    failure = None
+    try:
+        checkout, environment = await built(pad, module_state, REPOS / "old-pins", tell=lines.append)
+    except Fail as fail:  # on a machine that has no Python 3.6 to 3.9
+        failure = fail.failure
+    if failure is not None:
+        assert failure.kind is NO_WHEEL
+        assert "numpy 1.19.5 has no build for Python 3." in failure.message
+        assert "runtime.txt" in failure.message
+        return
+    code = "import sys, numpy; assert sys.version_info < (3, 10) and numpy.__version__ == '1.19.5', sys.version"
+    status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "-c", code)
+    assert status == 0, said
+    assert any("is taken: numpy==1.19.5 has no build for 3." in line for line in lines), lines

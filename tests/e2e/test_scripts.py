@@ -44,6 +44,10 @@ def test_a_session_begins_with_a_clean_tree_and_its_environment_is_its_own(servi
         author.commit({"README": "hello again", "postBuild": "pip --version && touch $NB_PYTHON_PREFIX/by-postbuild\n"})
         session, other = (service.session(server.url("owner/repo")) for _ in range(2))
     kernel = session.kernel()
+    page = session.get("lab").text
+    assert "@jupyterlab/lsp-extension" in page.partition('"disabledExtensions"')[2][:500], (
+        "it asks for what is not there"
+    )
     assert session.execute("!git status --short", kernel) == ""
     assert session.execute("!git describe --tags --dirty", kernel).startswith("v1.2-1-g")
     assert "could not fetch" in session.execute("!git log -p", kernel), "its host is out of a session's reach"
@@ -127,3 +131,32 @@ def test_a_service_killed_while_post_build_runs_leaves_nothing_half_made(service
     assert len(json.loads(service.cli("get", "environments", "-o", "json"))) == before
     assert service.session(link).execute("open('made').read().split()[1:]") == "['rest']"
     until(lambda: not [*service.state.environments.glob(".*"), *service.state.handed.iterdir()])
+
+
+SCM = """
+[build-system]
+requires = ["setuptools>=64", "setuptools_scm>=8"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "scmpkg"
+dynamic = ["version"]
+
+[tool.setuptools]
+packages = ["scmpkg"]
+
+[tool.setuptools_scm]
+"""
+
+
+def test_a_version_that_is_made_of_the_history_is_the_same_as_in_a_full_clone(service: Service, tmp_path: Path) -> None:
+    with serving(tmp_path / "git") as server:
+        author = server.author("owner/scm")
+        author.commit({"pyproject.toml": SCM, "scmpkg/__init__.py": ""})
+        author.git("tag", "v1.2.0")
+        author.commit({"scmpkg/y.py": ""})
+        for ref, version in (("v1.2.0", "1.2.0"), ("main", "1.2.1.dev1+g")):
+            session = service.session(f"{server.url('owner/scm')}@{ref}")
+            kernel = session.kernel()
+            asked = "import importlib.metadata as m; m.version('scmpkg')"
+            assert session.execute(asked, kernel).strip("'").startswith(version)

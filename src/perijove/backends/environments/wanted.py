@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -60,7 +60,7 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
     for step in plan.steps:
         match step:
             case InstallProject(path=path):
-                found.sources.append(Source(path, "", "the repository's own package", local=True))
+                _add(found, Source(path, "", "the repository's own package", local=True))
             case InstallConda(path=path):  # rattler decides on its packages
                 found.conda, found.base = path, posixpath.dirname(path)
             case InstallRequirements(path=path, text=text):
@@ -86,7 +86,7 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
         case Asks.PACKAGE:
             found.packages.append(_requirement(path, line))
         case Asks.LOCAL:
-            found.sources.append(_local(root, path, line, found.base))
+            _add(found, _local(root, path, line, found.base))
         case Asks.REMOTE:
             found.sources.append(Source(*_split(line.value), line.text, local=False))
             found.moves |= _FIXED.search(line.value) is None
@@ -106,6 +106,17 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
             _elsewhere(found, files, line)
         case Asks.FLAG:
             found.prereleases |= line.text.startswith("--pre")
+
+
+def _add(found: _Gathered, source: Source) -> None:
+    """A folder of the repository is built once, with all extras: `-e .[dev]` is often its own package as well."""
+    for place, other in enumerate(found.sources):
+        if other.local and other.words == source.words:
+            both = f"{other.extras},{source.extras}"
+            extras = dict.fromkeys(name for part in re.split(r"[\[\],]", both) if (name := part.strip()))
+            found.sources[place] = replace(other, extras=f"[{','.join(extras)}]" if extras else "")
+            return
+    found.sources.append(source)
 
 
 def _elsewhere(found: _Gathered, files: Sequence[str], line: Line) -> None:

@@ -231,7 +231,9 @@ def _exactly(version: str) -> str:
 
 
 def _agree(specifier: str, requires_python: str) -> bool:
-    """Whether some version satisfies both."""
+    """Whether some version satisfies both; whether there is one at all is not asked here."""
+    if not requires_python:
+        return True
     both = SpecifierSet(specifier) & SpecifierSet(requires_python)
     return any(
         both.contains(f"{major}.{minor}.{patch}") for major in (2, 3) for minor in range(40) for patch in range(40)

@@ -169,3 +169,9 @@ def test_what_pip_cannot_add_to_conda_is_told_by_its_line(tmp_path: Path, line: 
         gather(of_conda(f"\n\nsix\n{line}"), tmp_path)
     assert caught.value.failure.kind is failures.BAD_FILE
     assert "binder/environment.yml, line 4" in caught.value.failure.cause
+
+
+def test_a_folder_that_is_named_twice_is_built_once_with_all_extras(tmp_path: Path) -> None:
+    steps = (InstallRequirements("requirements.txt", "-e .[dev,more]\n.[dev,docs]\n"), InstallProject("."))
+    wanted = gather(EnvironmentPlan(ANY, steps), tmp_path)
+    assert wanted.sources == (own(".", "[dev,more,docs]", "-e .[dev,more]"),)

@@ -1,0 +1,1 @@
+raise SystemExit("this package wants a compiler of its own")
