@@ -21,7 +21,7 @@ from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import Egress, EndReason, Mount
 from perijove.domain.state import State
-from tests.fakes.confined import MIB, do, spec
+from tests.fakes.confined import MIB, Follower, do, spec, until
 from tests.fakes.pads import running_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -454,3 +454,16 @@ def _proxy(state: State) -> int:
         if b"perijove.backends.pad.egress" in words and os.fsencode(state.root) in above:
             return int(folder.name)
     raise AssertionError("no proxy runs")
+
+
+async def test_what_a_session_does_not_reach_stands_in_its_log(pad: Pad, state: State, repo: Path) -> None:
+    one = next(NAMES)
+    follower = Follower(pad)
+    await pad.start(spec(one, repo, egress=Egress.PUBLIC))
+    for _ in range(3):
+        answer = await do(state, one, TUNNEL.replace("TARGET", "10.0.0.1:443"))
+        assert answer.startswith("HTTP/1.1 403 Forbidden (10.0.0.1 is 10.0.0.1, which is not a public address")
+    told = "Perijove's egress proxy: 10.0.0.1 is 10.0.0.1, which is not a public address"
+    await until(lambda: [line for line in follower.lines(one) if line.startswith(told)])
+    assert len([line for line in follower.lines(one) if "egress proxy" in line]) == 1, "told once"
+    await follower.close()

@@ -40,6 +40,8 @@ class History:
 
     async def join(self, tree: Path, allowance: Allowance, tell: Tell) -> None:
         """Lay it into a checkout, of the allowance; git must not be run there by us any more: it might fetch."""
+        if not (tree / ".git" / "objects" / "pack").is_dir():
+            return  # what a git left that was taken over is refused by whoever fetches it
         await asyncio.wait({self.coming}, timeout=PATIENCE)
         why = self.coming.result() if self.coming.done() else f"it did not come within {PATIENCE:.0f} s"
         size = await asyncio.to_thread(size_of, self.place)
