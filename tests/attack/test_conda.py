@@ -40,7 +40,7 @@ def conda(state: State, confined: ConfinedCalls, small_channels: str) -> Conda:
 
 async def decided(conda: Conda, *specs: str) -> CondaPackages:
     step = InstallConda("environment.yml", ("conda-forge", "hostile"), specs)
-    return await conda.decided(step, Checkout(REPO, Path("/")), print)
+    return await conda.decided(step, Checkout(REPO, Path("/")), print, again=False)
 
 
 async def linked(conda: Conda, packages: CondaPackages, name: str = "one") -> Linked:

@@ -7,7 +7,6 @@ import os
 import signal
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from perijove.domain.ports import Tell
 from perijove.domain.settings import BuildSettings, RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
-from perijove.wiring.given import SystemClock
+from tests.fakes.package_index import Index, served, wheel
 from tests.fakes.pads import furnished_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -48,18 +47,6 @@ PLANTED = {
 """What programs that build packages read in the home they are given."""
 
 
-def wheel(folder: Path, name: str, version: str, code: str, more: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    about = f"{name}-{version}.dist-info"
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}.py", code)
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
-    return path
-
-
 def repository(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +60,7 @@ class World:
     def __init__(self, state: State, foreign: Pad | Nothing, confined: ConfinedCalls, build: BuildSettings) -> None:
         self.confined = confined
         self.repositories = GitRepositories(state, RepositoriesSettings(), False, confined)
-        self.environments = UvEnvironments(state, build, foreign, confined, SystemClock())
+        self.environments = UvEnvironments(state, build, foreign, confined)
 
     async def inputs(self, folder: Path) -> tuple[BuildInputs, ResolvedRepo]:
         repo = await self.repositories.resolve(RepoAddress("local", folder.name, str(folder), "", folder.name))
@@ -140,12 +127,14 @@ async def test_a_package_of_the_index_is_never_the_repositorys_of_the_same_name_
     world: World, tmp_path: Path, way: str
 ) -> None:
     attacker, name = tmp_path / "one", "six"
+    genuine = await world.built(repository(tmp_path / "three", {"requirements.txt": "six==1.17.0\npip\n"}))
+    (record,) = genuine.path.glob("lib/python*/site-packages/six-1.17.0.dist-info/RECORD")
     match way:
         case "find-links":
-            wheel(attacker / "wheels", name, "1.17.0", EVIL)
+            wheel(attacker / "wheels", name, "1.17.0", EVIL, record=record.read_text())
             repository(attacker, {"requirements.txt": "--no-index\n--find-links ./wheels\nsix==1.17.0\n"})
         case "a wheel":
-            wheel(attacker, name, "1.17.0", EVIL)
+            wheel(attacker, name, "1.17.0", EVIL, record=record.read_text())
             repository(attacker, {"requirements.txt": "./six-1.17.0-py3-none-any.whl\n"})
         case _:
             repository(attacker, {"setup.py": SETUP.format(name=name, version="1.17.0"), "six.py": EVIL})
@@ -198,8 +187,14 @@ async def test_every_file_that_a_build_can_see_is_in_the_name(
         before = (folder / path).read_text()
         (folder / path).write_text(f"{before}\n# changed\n")
         other, _ = await walked.inputs(folder)
-        assert other.key != inputs.key, path
+        assert other.name != inputs.name, path
         (folder / path).write_text(before)
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[Index]:
+    async with served(tmp_path / "index") as index:
+        yield index
 
 
 def zeros(folder: Path, name: str) -> Path:
@@ -224,51 +219,6 @@ def used(state: State) -> tuple[int, int]:
     """Bytes and names below a state directory, where others use the disk as well."""
     found = [path.lstat() for path in state.root.rglob("*")]
     return sum(512 * one.st_blocks for one in found), len(found)
-
-
-@dataclass
-class Index:
-    """A package index on loopback, and what it was asked for; what it does not have it never answers."""
-
-    folder: Path
-    asked: list[str] = field(default_factory=list)
-    url: str = ""
-    waits: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once somebody waits for what never comes."""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while request := (await reader.readuntil(b"\r\n\r\n")).decode():
-                path = request.split()[1]
-                self.asked.append(path)
-                parts = path.strip("/").split("/")
-                if path.endswith(".whl"):
-                    body, kind = (self.folder / parts[-1]).read_bytes(), "application/octet-stream"
-                elif found := sorted(self.folder.glob(f"{parts[-1]}-*.whl")):
-                    body, kind = "".join(f"<a href='/{f.name}'>{f.name}</a>" for f in found).encode(), "text/html"
-                elif parts[-1].startswith("silent"):
-                    self.waits.set()
-                    await reader.read()
-                    return
-                else:
-                    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-                    continue
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-                writer.write(head.encode() + (b"" if request.startswith("HEAD") else body))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[Index]:
-    index = Index(tmp_path / "index")
-    index.folder.mkdir()
-    server = await asyncio.start_server(index.answer, "127.0.0.1", 0)
-    index.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/simple"
-    yield index
-    server.close()
 
 
 @pytest.mark.parametrize("bomb", [zeros, empties], ids=["bytes", "files"])

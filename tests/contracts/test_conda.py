@@ -41,11 +41,15 @@ def conda(state: State, confined: ConfinedCalls, small_channels: str) -> Conda:
 
 
 async def decided(
-    conda: Conda, *specs: str, channels: tuple[str, ...] = ("conda-forge",), commit: str = "a" * 40
+    conda: Conda,
+    *specs: str,
+    channels: tuple[str, ...] = ("conda-forge",),
+    commit: str = "a" * 40,
+    again: bool = False,
 ) -> CondaPackages:
     lines: list[str] = []
     step = InstallConda("environment.yml", channels, specs)
-    found = await conda.decided(step, Checkout(replace(REPO, commit=commit), Path("/")), lines.append)
+    found = await conda.decided(step, Checkout(replace(REPO, commit=commit), Path("/")), lines.append, again=again)
     print("\n".join(lines))
     return found
 

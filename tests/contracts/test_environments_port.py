@@ -27,7 +27,7 @@ from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from tests.fakes.foreign import UnconfinedForeignCode
 from tests.fakes.in_process import InProcess
-from tests.fakes.world import FakeClock, FakeEnvironments
+from tests.fakes.world import FakeEnvironments
 
 REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
 ANY = PythonWish("", PythonSource.DEFAULT)
@@ -55,15 +55,10 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def real(state: State, uv_cache: Path, foreign: UnconfinedForeignCode, clock: FakeClock) -> UvEnvironments:
+def real(state: State, uv_cache: Path, foreign: UnconfinedForeignCode) -> UvEnvironments:
     state.uv_cache.rmdir()
     state.uv_cache.symlink_to(uv_cache)
-    return UvEnvironments(state, BuildSettings(), foreign, InProcess(), clock)
+    return UvEnvironments(state, BuildSettings(), foreign, InProcess())
 
 
 @pytest.fixture(params=["fake", "uv"])
@@ -77,17 +72,18 @@ def environments(request: pytest.FixtureRequest) -> Environments:
 async def test_what_is_built_is_found_listed_and_forgotten(environments: Environments, checkout: Checkout) -> None:
     lines: list[str] = []
     inputs = await environments.inputs(NOTHING, checkout, lines.append)
-    key = inputs.key
-    assert len(key) == 32
-    assert await environments.find(key) is None
+    assert len(inputs.name) == 32
+    assert await environments.resolved(inputs) is None
     built = await environments.build(inputs, REPO, lines.append)
-    assert built.key == key
+    key = built.key
     assert lines
     assert await environments.find(key) == built
+    assert await environments.resolved(await environments.inputs(NOTHING, checkout, lines.append)) == built
     assert [stored.key for stored in await environments.stored()] == [key]
     await environments.remove(key)
     await environments.remove(key)
     assert await environments.find(key) is None
+    assert await environments.resolved(inputs) is None
     assert await environments.stored() == []
 
 
@@ -105,31 +101,27 @@ async def test_what_is_usual_is_left_out_where_it_does_not_fit_and_that_is_told(
     assert list((state.environments / key).glob("lib/python*/site-packages/ipywidgets"))
 
 
+async def test_what_is_asked_for_anew_is_not_resolved_yet(environments: Environments, checkout: Checkout) -> None:
+    first = await environments.inputs(NOTHING, checkout, print)
+    await environments.build(first, REPO, print)
+    again = await environments.inputs(NOTHING, checkout, print, again=True)
+    assert again.name != first.name
+    assert await environments.resolved(again) is None
+    assert await environments.resolved(first) is not None, "until it is built, the one before it counts"
+    await environments.build(again, REPO, print)
+    assert (await environments.inputs(NOTHING, checkout, print)).name == again.name
+
+
 async def test_a_name_is_a_function_of_what_goes_in(real: UvEnvironments, checkout: Checkout) -> None:
-    async def key(plan: EnvironmentPlan, commit: str = "a" * 40, url: str = "https://h/o/r") -> str:
+    async def name(plan: EnvironmentPlan, commit: str = "a" * 40, url: str = "https://h/o/r") -> str:
         repo = replace(REPO, commit=commit, address=replace(REPO.address, url=url))
-        return (await real.inputs(plan, Checkout(repo, checkout.path), lambda _: None)).key
+        return (await real.inputs(plan, Checkout(repo, checkout.path), lambda _: None)).name
 
     six = requiring("six")
-    assert await key(six) == await key(six) == await key(requiring("six  # says who?"))
-    assert await key(six) == await key(six, "b" * 40, "https://h/o/other")
-    assert await key(six) != await key(requiring("six==1.16"))
-    for reading in (EnvironmentPlan(ANY, (InstallProject("."),)), requiring("."), requiring("--find-links ./w\nsix")):
-        assert await key(reading) != await key(reading, "b" * 40)
-        assert await key(reading) != await key(reading, url="https://h/o/other")
-
-
-async def test_what_may_change_is_made_anew_after_its_time(
-    real: UvEnvironments, checkout: Checkout, clock: FakeClock
-) -> None:
-    async def key(text: str) -> str:
-        return (await real.inputs(requiring(text), checkout, lambda _: None)).key
-
-    branch, fixed = await key("git+https://h/o/r@main"), await key("six")
-    assert await key("git+https://h/o/r@main") == branch
-    clock.time += BuildSettings().moving_max_age
-    assert await key("git+https://h/o/r@main") != branch
-    assert await key("six") == fixed
+    assert await name(six) == await name(six) == await name(requiring("six  # says who?"))
+    assert await name(six) != await name(six, "b" * 40)
+    assert await name(six) != await name(six, url="https://h/o/other")
+    assert await name(six) != await name(requiring("six==1.16"))
 
 
 async def test_a_wish_that_is_bent_is_told(real: UvEnvironments, checkout: Checkout) -> None:
@@ -194,7 +186,7 @@ async def test_a_python_for_which_all_pins_have_builds_is_taken_and_told(
     assert environment.python.rpartition(".")[0] in {"3.8", "3.9", "3.10"}
     minor = inputs.interpreter.minor
     assert f"is taken: markupsafe==2.0.1 has no build for {minor}" in "\n".join(lines)
-    assert list((state.environments / inputs.key).glob("lib/python*/site-packages/docopt.py"))
+    assert list((state.environments / environment.key).glob("lib/python*/site-packages/docopt.py"))
 
 
 async def test_an_index_that_does_not_answer_is_told_as_such(
@@ -222,7 +214,7 @@ async def test_a_package_whose_build_breaks_is_told_with_its_last_words(
 async def test_a_build_that_takes_too_long_ends_and_leaves_nothing(
     state: State, checkout: Checkout, foreign: UnconfinedForeignCode
 ) -> None:
-    slow = UvEnvironments(state, BuildSettings(timeout=0.05), foreign, InProcess(), FakeClock())
+    slow = UvEnvironments(state, BuildSettings(timeout=0.05), foreign, InProcess())
     with pytest.raises(Fail) as caught:
         await built(slow, requiring("six"), checkout)
     assert caught.value.failure.kind is failures.BUILD_TOO_SLOW

@@ -24,7 +24,6 @@ from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
-from perijove.wiring.given import SystemClock
 from tests.fakes.pads import furnished_pad
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +49,7 @@ async def built(
     shutil.copytree(repository, checkout.path, symlinks=True, dirs_exist_ok=True)
     with closing(ConfinedCalls()) as confined:
         confined.let_through(state.checkouts)
-        environments = UvEnvironments(state, BuildSettings(), pad, confined, SystemClock(), conda)
+        environments = UvEnvironments(state, BuildSettings(), pad, confined, conda)
         await environments.prepare(print)
         found = detected(checkout.path)
         for note in found.notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
@@ -30,7 +30,8 @@ from perijove.domain.nouns import (
 from perijove.domain.ports import Tell
 
 COMMIT = "1" * 40
-INPUTS = BuildInputs(Wanted(), Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr")), None, "fake", 0)
+_ASKED = Checkout(ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), COMMIT, ""), Path("/r"))
+INPUTS = BuildInputs(Wanted(), Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr")), _ASKED, "fake")
 """What every environment of this world is made from."""
 
 
@@ -86,21 +87,28 @@ class FakeEnvironments:
     gate: asyncio.Event | None = None
     built: dict[str, Environment] = field(default_factory=dict)
     builds: int = 0
+    turn: int = 0
 
-    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
-        return INPUTS
+    async def inputs(
+        self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
+    ) -> BuildInputs:
+        return replace(INPUTS, turn=self.turn + again)
+
+    async def resolved(self, inputs: BuildInputs) -> Environment | None:
+        return self.built.get(inputs.name)
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
         return self.built.get(key)
 
     async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
-        key = inputs.key
+        key = inputs.name
         self.builds += 1
         tell("building")
         if self.gate is not None:
             await self.gate.wait()
         if self.fails:
             raise Fail(self.fails.pop(0))
+        self.turn = inputs.turn
         self.built[key] = Environment(key, Path("/env"), "3.12.1", ("python", "serve.py"), (("PATH", "/env/bin"),), ())
         return self.built[key]
 

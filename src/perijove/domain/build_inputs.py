@@ -1,17 +1,22 @@
-"""All that an environment is made from. Its build is given this and nothing else, and its name is a hash of it. Pure.
+"""All that an environment is made from, and what that came to: its build is given this and nothing else. Pure.
 
-In: what a plan asks for, on which interpreter, from which checkout; out: the environment's key.
+In: what a plan asks for, on which interpreter, from which checkout, and which packages that was resolved to; out: the
+environment's key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perijove.domain.nouns import Checkout, EnvironmentKey
+
+_CONDA = re.compile(r"^- conda: \S*/(\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ class CondaPackages:
     variables: tuple[tuple[str, str], ...]
     """Set where the environment is active."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of their files, which hold version and build."""
+        return tuple(found.removesuffix(".conda").removesuffix(".tar.bz2") for found in _CONDA.findall(self.lock))
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -69,20 +79,22 @@ class Wanted:
     prereleases: bool = False
     conda: CondaPackages | None = None
     """What all others are installed into; None for a virtual environment of the interpreter's."""
-    moves: bool = False
-    """Whether it names what may change without its name: a branch, an address without a hash, another index."""
 
     @property
     def reads_repository(self) -> bool:
         """Whether a build must be given the repository's files."""
         return bool(self.elsewhere) or any(source.local for source in self.sources)
 
+    @property
+    def decided(self) -> bool:
+        """Whether nothing but conda packages is asked for, each of which is decided."""
+        return self.conda is not None and not (self.packages or self.sources or self.elsewhere)
+
 
 @dataclass(frozen=True, slots=True)
 class Scripts:
-    """What a repository has run at one commit: after its environment is installed, and for its server."""
+    """What a repository has run at a commit: after its environment is installed, and for its server."""
 
-    checkout: Checkout
     post_build: str
     start: str
     """Paths below the checkout, or ``."""
@@ -90,20 +102,25 @@ class Scripts:
 
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
-    """What a build is given. Whatever it can read stands here, so it cannot be left out of the key."""
+    """What a build is given. Whatever it can read stands here, so it cannot be left out of its name."""
 
     wanted: Wanted
     interpreter: Interpreter
-    home: Checkout | None
-    """The repository's files, for builds that read them; every other build has an empty home."""
+    checkout: Checkout
+    """The commit that asks. Its files are given to builds that read them alone."""
     maker: str
     """What makes it: changes where the same inputs give another environment."""
-    period: int
-    """Counts the times after which what may change is looked at again; 0 for what cannot."""
+    turn: int = 0
+    """How often this commit's environment was asked for anew."""
     others: tuple[Interpreter, ...] = ()
     """Interpreters to take where what is pinned has no build for that one, the best first."""
     scripts: Scripts | None = None
     """Make it a layer of the commit's own, over the environment without them."""
+
+    @property
+    def home(self) -> Checkout | None:
+        """The repository's files, for builds that read them; every other build has an empty home."""
+        return self.checkout if self.wanted.reads_repository else None
 
     @property
     def base(self) -> BuildInputs:
@@ -111,17 +128,53 @@ class BuildInputs:
         return replace(self, scripts=None)
 
     @property
-    def key(self) -> EnvironmentKey:
-        """The environment's name: a hash of everything here, a checkout by its repository and commit."""
-        if self.scripts is not None:
-            ran = [self.scripts.post_build, self.scripts.start]
-            return _hash([self.base.key, *ran, *_named(self.scripts.checkout)])
-        parts = [asdict(replace(self, home=None)), _named(self.home) if self.home else []]
-        return _hash(parts)
+    def name(self) -> str:
+        """Of the build: a hash of everything here, a checkout by its repository and commit."""
+        asked = asdict(self)
+        del asked["checkout"]
+        return _hash([asked, *self._commit])
+
+    @property
+    def question(self) -> str:
+        """The same for what a commit asks, whoever answers it and however often."""
+        return _hash([asdict(self.wanted), self.scripts and asdict(self.scripts), *self._commit])
+
+    @property
+    def conda_key(self) -> EnvironmentKey:
+        """Of a conda environment, which is made for its path, and so has its key before uv has been at it."""
+        asked = [self.turn, *self._commit] if not self.wanted.decided else []
+        return _hash(["conda", asdict(self.wanted), asdict(self.interpreter), self.maker, *asked])
+
+    def key(self, packages: Sequence[Package], interpreter: Interpreter, app: str) -> EnvironmentKey:
+        """Of what all this was resolved to: equal sets are one environment."""
+        return _hash([self.maker, asdict(interpreter), app, *(asdict(one) for one in packages)])
+
+    def layer_key(self, base: EnvironmentKey) -> EnvironmentKey:
+        """Of what its scripts make of an environment."""
+        assert self.scripts is not None
+        return _hash([base, asdict(self.scripts), self.turn, *self._commit])
+
+    @property
+    def _commit(self) -> list[str]:
+        return [self.checkout.repo.address.url, self.checkout.repo.commit]
 
 
-def _named(checkout: Checkout) -> list[str]:
-    return [checkout.repo.address.url, checkout.repo.commit]
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package that an environment was resolved to."""
+
+    name: str
+    """Normalized."""
+    version: str
+    content: str
+    """A hash of its files' hashes."""
+    built: bool
+    """Whether it was built here, of what the repository or an address holds: its version does not name it."""
+
+    @property
+    def line(self) -> str:
+        """As a requirement."""
+        return f"{self.name}=={self.version}"
 
 
 def _hash(parts: list[Any]) -> str:

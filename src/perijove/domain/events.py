@@ -62,9 +62,10 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class BuildStarted:
-    """The environment has to be made; `shared` when another launch is already making it."""
+    """The environment has to be resolved and made; `shared` when another launch is already at it."""
 
-    environment: EnvironmentKey
+    environment: str
+    """The build's name: which environment it comes to is known when it is built."""
     shared: bool
 
 

@@ -140,7 +140,7 @@ class EnvironmentPlan:
 
 
 EnvironmentKey = str
-"""A hash of all that goes into an environment, 32 hex digits: its name, its lock and its cache key."""
+"""A hash of all that an environment was resolved to, 32 hex digits: its name and its cache key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,8 @@ class StoredEnvironment:
     """Unix seconds."""
     base: EnvironmentKey = ""
     """The environment that it is a layer over."""
+    packages: tuple[str, ...] = ()
+    """What it was resolved to, each with its version: `six==1.17.0`, `numpy-1.26.4-py311h64a7726_0` of conda."""
 
 
 class Egress(StrEnum):

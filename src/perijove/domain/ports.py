@@ -72,11 +72,17 @@ class Repositories(Protocol):
 class Environments(Protocol):
     """Built environments in a content-addressed store."""
 
-    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
-        """All that this plan's environment is made from here, and so its key.
+    async def inputs(
+        self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
+    ) -> BuildInputs:
+        """All that this plan's environment is made from here; with `again` it is resolved anew.
 
         Raises Fail: `build.*`.
         """
+        ...
+
+    async def resolved(self, inputs: BuildInputs) -> Environment | None:
+        """What these inputs were resolved to before, if it stands; marks it used now. Asks no network."""
         ...
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
@@ -84,7 +90,10 @@ class Environments(Protocol):
         ...
 
     async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
-        """Make it: aside, then renamed. Raises Fail: `build.*`. The caller builds a key once at a time."""
+        """Resolve what it is made from and make that, or find it made. Raises Fail: `build.*`.
+
+        The caller builds inputs of one name once at a time.
+        """
         ...
 
     async def stored(self) -> Sequence[StoredEnvironment]: ...

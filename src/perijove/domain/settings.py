@@ -106,9 +106,6 @@ class BuildSettings:
     """How many environments are built at once; others wait."""
     hosts: tuple[str, ...] = ("pypi.org:443", "files.pythonhosted.org:443")
     """`host:port` that a package's own build may reach beside public web addresses: the package index."""
-    moving_max_age: Seconds = 3600
-    """How long an environment is used again whose requirements name what may change: a branch, an address without a
-    hash, another index. Then it is built anew; 0: never."""
     keep_free: Size = 5 * 1024**3
     """Least recently used environments are removed until so much disk is free, every hour and by `perijove clean`."""
     pythons: tuple[str, ...] = ()

@@ -35,8 +35,10 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
-        private = {self.checkouts: 0o710, self.uv_cache: 0o700, self.conda_cache: 0o700, self.conda_locks: 0o700}
-        return private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
+        private = dict.fromkeys((self.uv_cache, self.conda_cache, self.conda_locks, self.resolutions), 0o700)
+        return (
+            {self.checkouts: 0o710} | private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
+        )
 
     @property
     def pad_socket(self) -> Path:
@@ -117,6 +119,11 @@ class State:
     def conda_locks(self) -> Path:
         """Which conda packages were decided on, a file a commit; 0700."""
         return self.store / "conda-locks"
+
+    @property
+    def resolutions(self) -> Path:
+        """What packages were resolved to, a file for each commit and what it asks for; 0700."""
+        return self.store / "resolutions"
 
     @property
     def interpreters(self) -> Path:

@@ -58,7 +58,9 @@ def after(launch: Launch, entry: Entry) -> Launch:
             return replace(launch, repo=repo, state="fetching")
         case Fetched():
             return replace(launch, state="building")
-        case BuildStarted(environment) | Built(environment):
+        case BuildStarted():
+            return replace(launch, state="building")
+        case Built(environment):
             return replace(launch, environment=environment, state="building")
         case Queued():
             return replace(launch, state="waiting")

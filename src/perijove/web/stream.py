@@ -116,9 +116,9 @@ def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C90
         case Logged(phase=phase, line=line):
             return _says(phase.value, line)
         case BuildStarted(shared=True):
-            return _says("building", "Another launch is building this environment already; following it")
-        case BuildStarted(environment=environment):
-            return _says("building", f"Building environment {environment[:12]}")
+            return _says("building", "Another launch is building this already; following it")
+        case BuildStarted():
+            return _says("building", "Resolving and building the environment")
         case Built(environment=environment, found=found, seconds=seconds):
             how = "Found the environment built" if found else f"Built the environment in {seconds:.1f} s"
             return _says("built", f"{how}, launching...", imageName=environment)

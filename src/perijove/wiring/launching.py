@@ -56,7 +56,7 @@ def joined(
     confined.let_through(state.checkouts)
     pad = Pad(state, now.session.isolation)
     repositories = GitRepositories(state, now.repositories, _private(now), confined)
-    environments = UvEnvironments(state, now.build, pad, confined, clock, now.conda)
+    environments = UvEnvironments(state, now.build, pad, confined, now.conda)
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
     way = LaunchWay(

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Scripts, Source, Wanted
+from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Package, Scripts, Source, Wanted
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
 
 ADDRESS = RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r")
 PYTHON = Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr"))
 HOME = Checkout(ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main"), Path("/checkout"))
 SOURCE = Source(".", "", ".", local=True)
-INPUTS = BuildInputs(Wanted(("six",)), PYTHON, HOME, "1", 0)
+INPUTS = BuildInputs(Wanted(("six",)), PYTHON, HOME, "1")
 
 OTHERS: dict[str, list[Any]] = {
     "wanted": [
@@ -21,36 +21,80 @@ OTHERS: dict[str, list[Any]] = {
         replace(INPUTS.wanted, elsewhere=("requirements.txt",)),
         replace(INPUTS.wanted, prereleases=True),
         replace(INPUTS.wanted, conda=CondaPackages("a lock", "3.12.1", ())),
-        replace(INPUTS.wanted, moves=True),
     ],
     "interpreter": [
         replace(PYTHON, version="3.12.2"),
         replace(PYTHON, executable=Path("/opt/python3.12")),
         replace(PYTHON, prefix=Path("/opt")),
     ],
-    "home": [
-        None,
+    "checkout": [
         replace(HOME, repo=replace(HOME.repo, commit="b" * 40)),
         replace(HOME, repo=replace(HOME.repo, address=replace(ADDRESS, url="https://h/o/other"))),
     ],
     "maker": ["2"],
-    "period": [1],
+    "turn": [1],
     "others": [(PYTHON,)],
-    "scripts": [
-        Scripts(HOME, "postBuild", ""),
-        Scripts(HOME, "binder/postBuild", ""),
-        Scripts(HOME, "postBuild", "start"),
-        Scripts(replace(HOME, repo=replace(HOME.repo, commit="b" * 40)), "postBuild", ""),
-        Scripts(replace(HOME, repo=replace(HOME.repo, address=replace(ADDRESS, url="https://h/o/x"))), "postBuild", ""),
-    ],
+    "scripts": [Scripts("postBuild", ""), Scripts("binder/postBuild", ""), Scripts("postBuild", "start")],
 }
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
-def test_every_input_is_in_the_key(name: str) -> None:
-    keys = {replace(INPUTS, **{name: other}).key for other in OTHERS[name]}
-    assert len(keys) == len(OTHERS[name])
-    assert INPUTS.key not in keys
+def test_every_input_is_in_the_name(name: str) -> None:
+    names = {replace(INPUTS, **{name: other}).name for other in OTHERS[name]}
+    assert len(names) == len(OTHERS[name])
+    assert INPUTS.name not in names
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
+def test_what_a_commit_asks_is_the_same_whoever_answers(name: str) -> None:
+    """A resolution is found again after an update of this machine's Python, or of Perijove."""
+    same = name in {"interpreter", "maker", "turn", "others"}
+    assert all((replace(INPUTS, **{name: other}).question == INPUTS.question) is same for other in OTHERS[name])
+
+
+SIX = Package("six", "1.17.0", "a hash", built=False)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
+def test_equal_packages_are_one_environment_whoever_asks_and_however(name: str) -> None:
+    same = name != "maker"
+    keys = {replace(INPUTS, **{name: other}).key([SIX], PYTHON, "") for other in OTHERS[name]}
+    assert (keys == {INPUTS.key([SIX], PYTHON, "")}) is same
+
+
+@pytest.mark.parametrize(
+    ("packages", "interpreter", "app"),
+    [
+        pytest.param([], PYTHON, "", id="none"),
+        pytest.param([replace(SIX, version="1.16.0")], PYTHON, "", id="another version"),
+        pytest.param([replace(SIX, content="another")], PYTHON, "", id="other files"),
+        pytest.param([SIX], replace(PYTHON, version="3.12.2"), "", id="another Python"),
+        pytest.param([SIX], PYTHON, "lab", id="served by its own"),
+    ],
+)
+def test_another_set_is_another_environment(packages: list[Package], interpreter: Interpreter, app: str) -> None:
+    assert INPUTS.key(packages, interpreter, app) != INPUTS.key([SIX], PYTHON, "")
+
+
+CONDA = CondaPackages("a lock", "3.12.1", ())
+OTHER_COMMIT = replace(HOME, repo=replace(HOME.repo, commit="b" * 40))
+
+
+def test_decided_conda_packages_are_one_environment_whoever_asks() -> None:
+    conda = replace(INPUTS, wanted=Wanted(conda=CONDA))
+    assert replace(conda, checkout=OTHER_COMMIT, turn=1).conda_key == conda.conda_key
+    assert replace(conda, wanted=Wanted(conda=replace(CONDA, lock="another"))).conda_key != conda.conda_key
+
+
+def test_what_pip_adds_to_conda_is_resolved_for_each_commit() -> None:
+    conda = replace(INPUTS, wanted=Wanted(("six",), conda=CONDA))
+    assert replace(conda, checkout=OTHER_COMMIT).conda_key != conda.conda_key
+    assert replace(conda, turn=1).conda_key != conda.conda_key
+
+
+def test_conda_packages_are_named_as_their_files_are() -> None:
+    lock = "- conda: https://h/c/linux-64/numpy-1.26-py311h_0.conda\n  sha256: 0\n- conda: https://h/noarch/six-1-0.tar.bz2\n"
+    assert replace(CONDA, lock=lock).names == ("numpy-1.26-py311h_0", "six-1-0")
 
 
 def test_every_part_of_what_is_wanted_has_been_changed() -> None:
@@ -59,7 +103,7 @@ def test_every_part_of_what_is_wanted_has_been_changed() -> None:
 
 def test_where_the_checkout_lies_and_which_ref_led_there_are_not() -> None:
     moved = replace(HOME, path=Path("/elsewhere"), repo=replace(HOME.repo, ref_name=""))
-    assert replace(INPUTS, home=moved).key == INPUTS.key
+    assert replace(INPUTS, checkout=moved).name == INPUTS.name
 
 
 @pytest.mark.parametrize(
@@ -75,8 +119,14 @@ def test_only_what_lies_in_the_repository_needs_it(wanted: Wanted, reads: bool) 
     assert wanted.reads_repository is reads
 
 
-def test_scripts_stand_on_what_others_share() -> None:
-    scripts = Scripts(HOME, "postBuild", "")
-    assert replace(INPUTS, scripts=scripts).base.key == INPUTS.key
-    other = replace(INPUTS, wanted=Wanted(("six==1.16",)), scripts=scripts)
-    assert other.key != replace(INPUTS, scripts=scripts).key
+def test_scripts_make_a_layer_of_a_commit_over_what_others_share() -> None:
+    scripted = replace(INPUTS, scripts=Scripts("postBuild", ""))
+    assert scripted.base == INPUTS
+    layers = [
+        scripted.layer_key("base"),
+        scripted.layer_key("another base"),
+        replace(scripted, scripts=Scripts("postBuild", "start")).layer_key("base"),
+        replace(scripted, checkout=OTHER_COMMIT).layer_key("base"),
+        replace(scripted, turn=1).layer_key("base"),
+    ]
+    assert len(set(layers)) == len(layers)

@@ -35,7 +35,7 @@ async def test_ready_says_all_that_clients_read(web: Web) -> None:
     assert ready["binder_launch_host"] == "https://hub.test/"
     assert ready["binder_request"] == "v2/gh/owner/repo/HEAD"
     assert ready["binder_persistent_request"] == f"v2/gh/owner/repo/{'1' * 40}"
-    assert ready["image"] == INPUTS.key
+    assert ready["image"] == INPUTS.name
 
 
 async def test_a_failed_launch_ends_with_one_failure_that_says_everything(web: Web) -> None:

@@ -47,11 +47,11 @@ TOLD = [
     pytest.param(Queued(3, "no memory"), "waiting", "Waiting for room, number 3 in the queue: no memory", id="queued"),
     pytest.param(Fetched("b" * 40), "fetching", "The files of bbbbbbbbbbbb are here", id="fetched"),
     pytest.param(Logged(Phase.BUILDING, "Collecting x"), "building", "Collecting x", id="logged"),
-    pytest.param(BuildStarted("k" * 32, False), "building", "Building environment kkkkkkkkkkkk", id="building"),
+    pytest.param(BuildStarted("k" * 32, False), "building", "Resolving and building the environment", id="building"),
     pytest.param(
         BuildStarted("k" * 32, True),
         "building",
-        "Another launch is building this environment already; following it",
+        "Another launch is building this already; following it",
         id="building together",
     ),
     pytest.param(Built("k" * 32, False, 1.26), "built", "Built the environment in 1.3 s, launching...", id="built"),

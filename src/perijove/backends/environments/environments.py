@@ -7,23 +7,25 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perijove.backends.environments import kernel, post_build, server, store
+from perijove.backends.environments import kernel, post_build, resolutions, server, store
 from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.conda import Conda
 from perijove.backends.environments.conda.foundation import CondaBase
+from perijove.backends.environments.contents import contents
 from perijove.backends.environments.installing import Installation
 from perijove.backends.environments.interpreters import Interpreters, others, pick
 from perijove.backends.environments.post_build import PostBuild
+from perijove.backends.environments.resolutions import Resolution
 from perijove.backends.environments.server import Server, site_packages
 from perijove.backends.environments.store import Note
 from perijove.backends.environments.uv import Uv
 from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
-from perijove.domain.build_inputs import BuildInputs, Interpreter, Scripts, Wanted
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Package, Scripts, Wanted
 from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.confinement import Beyond, Identity
 from perijove.domain.failures import Evidence, Fail
@@ -40,14 +42,24 @@ from perijove.domain.nouns import (
     ResolvedRepo,
     StoredEnvironment,
 )
-from perijove.domain.ports import Clock, Confined, ForeignCode, Tell
+from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME
 
-FORMAT = 5
+FORMAT = 6
 """Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a build came to."""
+
+    key: EnvironmentKey
+    packages: tuple[Package, ...]
+    note: Note | None = None
+    """None where an equal environment stands."""
 
 
 class UvEnvironments:
@@ -59,18 +71,17 @@ class UvEnvironments:
         settings: BuildSettings,
         foreign: ForeignCode,
         confined: Confined,
-        clock: Clock,
         conda: CondaSettings | None = None,
     ) -> None:
         self._conda = Conda(state, confined, settings, conda or CondaSettings())
         self._confined = confined
-        self._clock = clock
         self._state = state
         self._foreign = foreign
         self._uv = Uv(state, settings, Interpreters(state, settings.pythons), confined)
         self._bytecode = Bytecode(foreign, self._uv, state.uv_cache)
         self._server = Server(state, self._uv, self._bytecode)
         self._cache = asyncio.Lock()
+        self._placing = asyncio.Lock()
         self._builds = 0
         self._held: Counter[EnvironmentKey] = Counter()
         self.apply(settings)
@@ -97,7 +108,9 @@ class UvEnvironments:
             if not path.is_symlink():
                 self._confined.hand_over(path, Identity.INSTALLER)
 
-    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+    async def inputs(
+        self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
+    ) -> BuildInputs:
         """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
         installed = await self._interpreters.installed()
         interpreter, note = pick(plan.python, installed)
@@ -106,23 +119,33 @@ class UvEnvironments:
         wanted = await self._gathered(plan, checkout)
         for step in plan.steps:
             if isinstance(step, InstallConda):
-                wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell))
-        age = self._settings.moving_max_age
-        return BuildInputs(
+                wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell, again=again))
+        inputs = BuildInputs(
             wanted,
             interpreter,
-            home=checkout if wanted.reads_repository else None,
+            checkout,
             maker=f"{FORMAT} {self._server.lock_hash}",
-            period=int(self._clock.now() // age) if wanted.moves and age else 0,
             others=others(plan.python, installed, interpreter),
-            scripts=Scripts(checkout, plan.post_build, plan.start) if plan.post_build or plan.start else None,
+            scripts=Scripts(plan.post_build, plan.start) if plan.post_build or plan.start else None,
         )
+        before = await self._resolution(inputs)
+        return replace(inputs, turn=(before.turn if before else 0) + again)
+
+    async def _resolution(self, inputs: BuildInputs) -> Resolution | None:
+        return await asyncio.to_thread(resolutions.read, self._state.resolutions, inputs)
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
         try:
             return await self._confined.call(gather, plan, checkout.path)
         except Beyond as beyond:
             raise Fail(beyond.told(failures.BAD_FILE, "what the environment is made from")) from beyond
+
+    async def resolved(self, inputs: BuildInputs) -> Environment | None:
+        """What these inputs were resolved to, if it stands; marks it used now."""
+        if inputs.wanted.conda and inputs.scripts is None:
+            return await self.find(inputs.conda_key)
+        before = await self._resolution(inputs)
+        return await self.find(before.environment) if before and before.name == inputs.name else None
 
     async def find(self, key: EnvironmentKey) -> Environment | None:
         """The environment if it stands; marks it used now."""
@@ -137,21 +160,21 @@ class UvEnvironments:
 
     async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
         """Make it: aside, then renamed. Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
-        key = inputs.key
-        if (found := await self.find(key)) is not None:
+        if (found := await self.resolved(inputs)) is not None:
             return found
         base = await self.build(inputs.base, made_for, tell) if inputs.scripts else None
         async with self._cache:
             self._builds += 1
         try:
-            async with asyncio.timeout(self._settings.timeout), self._uv.aside(self._state.environments / key) as work:
+            aside = self._uv.aside(self._state.environments / inputs.name)
+            async with asyncio.timeout(self._settings.timeout), aside as work:
                 if inputs.scripts and base:
-                    note = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
+                    made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
                 else:
-                    note = await self._make(work, self._state.environments / key, inputs, made_for, tell)
-                await asyncio.to_thread(store.write, work / "env", note)
-                await asyncio.to_thread(store.remove, self._state.environments, key)  # one whose base is gone
-                (work / "env").rename(self._state.environments / key)
+                    made = await self._make(work, inputs, made_for, tell)
+                await self._place(work / "env", made)
+                given = (self._state.resolutions, inputs, made.key, made.packages)
+                await asyncio.to_thread(resolutions.write, *given)
         except TimeoutError as error:
             limit = f"{self._settings.timeout:.0f} s"
             cause = f"It was not done after {limit}"
@@ -164,7 +187,18 @@ class UvEnvironments:
             ) from error
         finally:
             self._builds -= 1
-        return await self._ready(key, note)
+        if (environment := await self.find(made.key)) is None:
+            raise Fail(failures.BUG("the environment was gone as soon as it stood"))
+        return environment
+
+    async def _place(self, made: Path, what: Made) -> None:
+        """Where it belongs, unless an equal one stands there."""
+        async with self._placing:
+            if what.note is None or await self.find(what.key) is not None:
+                return
+            await asyncio.to_thread(store.write, made, what.note)
+            await asyncio.to_thread(store.remove, self._state.environments, what.key)  # one whose base is gone
+            made.rename(self._state.environments / what.key)
 
     async def stored(self) -> Sequence[StoredEnvironment]:
         return await asyncio.to_thread(store.stored, self._state.environments)
@@ -182,27 +216,37 @@ class UvEnvironments:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
                 await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
                 await asyncio.to_thread(self._conda.tidy)
+                await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
 
-    async def _make(self, work: Path, final: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Note:
+    async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Made:
         await self._server.prepare(await self._servers_python(), tell)
-        env, name, packages = work / "env", inputs.key[:16], inputs.wanted.conda
-        base = CondaBase(self._conda, self._uv, packages, env, final, inputs.interpreter, tell) if packages else None
-        installation = Installation(self._uv, self._wheels, work, name, inputs, tell, base)
+        env, name, conda = work / "env", inputs.name[:16], inputs.wanted.conda
+        final = self._state.environments / inputs.conda_key
+        base = CondaBase(self._conda, self._uv, conda, env, final, inputs.interpreter, tell) if conda else None
+        before = await self._resolution(inputs)
+        lines = before.lines if before and before.turn == inputs.turn else ()
+        installation = Installation(self._uv, self._wheels, work, name, inputs, tell, base, lines)
         app = await installation.install()
         interpreter = installation.interpreter
-        runs = base.runs if base else await self._interpreters.runs(interpreter)
         where = site_packages(env, interpreter)
+        packages = await self._uv.confined(contents, where, work / "wheels")
+        key = inputs.conda_key if base else inputs.key(packages, interpreter, app)
+        if await self.find(key) is not None:
+            tell("An environment of just these packages stands already: it is used")
+            return Made(key, packages)
+        runs = base.runs if base else await self._interpreters.runs(interpreter)
         await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
         await self._uv.confined(kernel.finish, env, where, interpreter, within=work)
         if base is None:
             await self._uv.settle(env, interpreter)
         variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
         python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
-        return Note(*python, app, _told(made_for), time.time(), variables)
+        held = (*(base.packages.names if base else ()), *(one.line for one in packages))
+        return Made(key, packages, Note(*python, app, _told(made_for), time.time(), variables, packages=held))
 
     async def _layer(
         self, work: Path, inputs: BuildInputs, scripts: Scripts, base: Environment, made_for: ResolvedRepo, tell: Tell
-    ) -> Note:
+    ) -> Made:
         """What the repository's own scripts add to an environment that others share."""
         made, below = work / "env", store.read(base.path)
         if below is None:
@@ -212,11 +256,11 @@ class UvEnvironments:
         try:
             if scripts.post_build:
                 runs = PostBuild(self._settings, self._foreign, self._confined)
-                name = f"post-build-{inputs.key[:16]}"
-                await runs.run(scripts, base, below.interpreter, name, made, tell)
+                await runs.run(inputs, base, below.interpreter, made, tell)
         finally:
             self._held[base.key] -= 1
-        return replace(below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start)
+        note = replace(below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start)
+        return Made(inputs.layer_key(base.key), (), note)
 
     async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:
         """An environment that stands, with all that a sandbox needs to serve it."""

@@ -51,6 +51,8 @@ class Installation:
     tell: Tell
     conda: CondaBase | None = None
     """What everything is installed into; else a virtual environment."""
+    before: tuple[str, ...] = ()
+    """Versions that it was resolved to before, which are taken again."""
     interpreter: Interpreter = field(init=False)
     """The one that is wanted, or another one for which all that is pinned has builds; conda's own in its own."""
     _local: list[str] = field(default_factory=list)
@@ -142,12 +144,17 @@ class Installation:
             if await self._moved(complaint.meaning.unfit):
                 continue
             unbuilt = set(complaint.meaning.unbuilt) - self._named
+            if not unbuilt and self.before and complaint.meaning.failure.kind in UNFIT:
+                self.tell("What this commit was resolved to before is not to be had any more: it is resolved anew")
+                self.before = ()
+                continue
             if not unbuilt:
                 meaning = complaint.meaning
                 raise Fail(await self._explained(meaning.failure, meaning.missing, meaning.unfit)) from complaint
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
-            written = [line_for(self.wanted, name) for name in sorted(unbuilt)]
+            lines = (*self.before, *self.wanted.packages)
+            written = [line_for(lines, name) for name in sorted(unbuilt)]
             try:
                 wheels = await self._build(["--no-deps", *written], None, "named")
             except Fail as fail:
@@ -228,7 +235,7 @@ class Installation:
         overrides.write_text("\n".join([*self._local, *left_out]))
         # The repository's own first: uv decides in this order, so that nothing of ours makes theirs older.
         requirements.write_text("\n".join([*packages, *self._local, *ALWAYS, *further]))
-        limits = [*self.wanted.constraints, *self._held]
+        limits = [*self.wanted.constraints, *self._held, *self.before]
         constraints.write_text("\n".join(limits))
         return [
             *("-r", str(requirements)),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from perijove.backends.environments import complaints, wheels
 from perijove.domain import failures
-from perijove.domain.build_inputs import Interpreter, Scripts
+from perijove.domain.build_inputs import BuildInputs, Interpreter
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay, Ran
@@ -33,19 +33,21 @@ class PostBuild:
     confined: Confined
 
     async def run(
-        self, scripts: Scripts, base: Environment, interpreter: Interpreter, name: str, into: Path, tell: Tell
+        self, inputs: BuildInputs, base: Environment, interpreter: Interpreter, into: Path, tell: Tell
     ) -> None:
         """Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
+        assert inputs.scripts is not None
+        script = inputs.scripts.post_build
         launcher = Path(base.command[2])
         run = ForeignRun(
-            name=name,
+            name=f"post-build-{inputs.name[:16]}",
             command=(
                 *(str(interpreter.executable), "-I", "-S", str(launcher.with_name("running.py"))),
-                *("postBuild", f"{HOME}/{scripts.post_build}"),
+                *("postBuild", f"{HOME}/{script}"),
             ),
             environ=tuple(environ(base).items()),
             mounts=base.mounts,
-            home_from=scripts.checkout.path,
+            home_from=inputs.checkout.path,
             result="",
             limits=wheels.limits(self.settings),
             egress=Egress.PUBLIC,
@@ -61,13 +63,13 @@ class PostBuild:
             del said[:-HEARD]
             tell(line)
 
-        tell(f"Running {scripts.post_build}")
+        tell(f"Running {script}")
         ran = await self.foreign.run(run, into, heard)
         if ran.status < 0:
-            where = Evidence(scripts.post_build, f"ended by signal {-ran.status}")
-            raise Fail(failures.KILLED(f"{scripts.post_build} was ended by somebody else", where))
+            where = Evidence(script, f"ended by signal {-ran.status}")
+            raise Fail(failures.KILLED(f"{script} was ended by somebody else", where))
         if ran.status:
-            raise Fail(await self._meaning(scripts.post_build, said, ran))
+            raise Fail(await self._meaning(script, said, ran))
 
     async def _meaning(self, path: str, said: list[str], ran: Ran) -> Failure:
         try:

@@ -41,6 +41,8 @@ class Note:
     """The environment that it is a layer over."""
     start: str = ""
     """The repository's script that starts its server."""
+    packages: tuple[str, ...] = ()
+    """What it holds, each with its version."""
 
     @property
     def interpreter(self) -> Interpreter:
@@ -65,15 +67,16 @@ def read(environment: Path) -> Note | None:
     """None where no environment stands. Raises Fail: `platform.store-damaged`."""
     try:
         note = Note(**json.loads((environment / NOTE).read_bytes()))
+        note = replace(note, packages=tuple(note.packages))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(environment, str(error)[:300]) from error
     variables = [*note.variables, *note.variables.values()] if isinstance(note.variables, dict) else [None]
     told = asdict(replace(note, variables={}))
-    del told["variables"]
+    del told["variables"], told["packages"]
     right = all(isinstance(value, float if name == "created_at" else str) for name, value in told.items())
-    if not right or not all(isinstance(value, str) for value in variables):
+    if not right or not all(isinstance(value, str) for value in (*variables, *note.packages)):
         raise _damaged(environment, "a value of another kind than is written there")
     return note
 
@@ -99,7 +102,10 @@ def stored(folder: Path) -> Sequence[StoredEnvironment]:
         if note is not None:
             used_at = (path / NOTE).stat().st_mtime
             times = (note.created_at, used_at)
-            found.append(StoredEnvironment(path.name, note.python, note.made_from, own_size(path), *times, note.base))
+            size = own_size(path)
+            found.append(
+                StoredEnvironment(path.name, note.python, note.made_from, size, *times, note.base, note.packages)
+            )
     return sorted(found, key=lambda environment: -environment.used_at)
 
 

@@ -37,6 +37,8 @@ KINDS = {
     Limit.TIME: failures.BUILD_TOO_SLOW,
 }
 """What a bound that was met means; the others are failures of the installation."""
+NONE_FITS = frozenset((failures.NO_SUCH_PACKAGE, failures.CONFLICT))
+"""How uv says that no wheel is to be had."""
 _FROM = re.compile(r" \(from file://[^)]*\)$")
 """Where a wheel lay while the environment was built: nobody's business, and gone by now."""
 _DROPPED = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT")
@@ -96,7 +98,10 @@ class Uv:
         await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
 
     async def has_wheels(self, requirements: Sequence[str], version: str, python: Interpreter, work: Path) -> bool:
-        """Whether each of them alone has a wheel for a version of Python, which need not be installed."""
+        """Whether each of them alone has a wheel for a version of Python, which need not be installed.
+
+        Raises Fail: `build.index-unreachable` and others: nobody knows.
+        """
         wanted = work / "asked.txt"
         python = await self.interpreters.reachable(python)
         await asyncio.to_thread(wanted.write_text, "\n".join(requirements))
@@ -104,8 +109,10 @@ class Uv:
         words = ["pip", "compile", "--quiet", *about, "--python", str(python.executable), "--python-version", version]
         try:
             await self._run([*words, str(wanted)], python, lambda _: None, work)
-        except Complaint:
-            return False
+        except Complaint as complaint:
+            if complaint.meaning.failure.kind in NONE_FITS:
+                return False
+            raise Fail(complaint.meaning.failure) from complaint
         return True
 
     async def settle(self, at: Path, python: Interpreter) -> None:

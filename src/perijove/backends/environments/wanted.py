@@ -23,8 +23,6 @@ from perijove.launching.build.requirements import Asks, Line, lines
 DEEPEST = 20
 """Requirements files that may include one another."""
 _HASH = re.compile(r"--hash[= ](sha(?:256|384|512):[0-9a-f]+)")
-_FIXED = re.compile(r"@[0-9a-f]{40}(?:#|$)|#sha256=[0-9a-f]{64}")
-"""What an address always means the same by: a whole commit, or a hash."""
 
 
 @dataclass(slots=True)
@@ -34,16 +32,15 @@ class _Gathered:
     sources: list[Source] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
     prereleases: bool = False
-    moves: bool = False
     base: str = ""
     """The folder that local paths start from: pip's working folder."""
     conda: str = ""
     """The environment.yml whose lines these are."""
 
 
-def line_for(wanted: Wanted, name: str) -> str:
+def line_for(lines: Iterable[str], name: str) -> str:
     """The requirement that was written for a package, or its bare name."""
-    for line in wanted.packages:
+    for line in lines:
         if (named := re.match(r"[A-Za-z0-9][\w.-]*", line)) and normalized(named[0]) == normalized(name):
             return line.partition(" --")[0]
     return name
@@ -71,7 +68,6 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         tuple(found.sources),
         tuple(found.elsewhere),
         found.prereleases,
-        moves=found.moves,
     )
 
 
@@ -89,7 +85,6 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
             _add(found, _local(root, path, line, found.base))
         case Asks.REMOTE:
             found.sources.append(Source(*_split(line.value), line.text, local=False))
-            found.moves |= _FIXED.search(line.value) is None
         case Asks.INCLUDE:
             inner = _inside(path, line, posixpath.join(posixpath.dirname(path), line.value))
             if inner in files or len(files) > DEEPEST:
@@ -100,8 +95,6 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
             for limit in lines(inner, read(root, inner)):
                 if limit.asks is Asks.PACKAGE:
                     found.constraints.append(_requirement(inner, limit))
-                else:  # pip alone follows it, where it is asked at all
-                    found.moves = True
         case Asks.ELSEWHERE:
             _elsewhere(found, files, line)
         case Asks.FLAG:
@@ -124,7 +117,6 @@ def _elsewhere(found: _Gathered, files: Sequence[str], line: Line) -> None:
         raise _bad(files[-1], line, "is an option that is followed in requirements.txt alone")
     if files[0] not in found.elsewhere:
         found.elsewhere.append(files[0])
-    found.moves = True
 
 
 def _local(root: Path, path: str, line: Line, base: str) -> Source:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from perijove.backends.environments import complaints
+from perijove.backends.environments.contents import BUILT_AT
 from perijove.backends.environments.interpreters import Interpreters, Runs
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain import failures
@@ -68,7 +69,7 @@ class Wheels:
         run = ForeignRun(
             name=name,
             command=(str(by.runs.executable), "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
-            environ=tuple(environ(os.environ, by.prefix).items()),
+            environ=(*environ(os.environ, by.prefix).items(), ("SOURCE_DATE_EPOCH", BUILT_AT)),
             mounts=by.runs.mounts,
             home_from=home.path if home else None,
             result=RESULT,

@@ -1,13 +1,12 @@
 """A checkout → its environment, found or built, told as events.
 
-Two launches that need the same environment share one build; a build goes on when those who watch it leave.
+Two launches that ask for the same share one build; a build goes on when those who watch it leave.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean
@@ -35,41 +34,29 @@ class Builds:
         self._confined = confined
         self._group = group
         self._room = asyncio.Semaphore(concurrent)
-        self._running: dict[EnvironmentKey, _Build] = {}
+        self._running: dict[str, _Build] = {}
 
-    async def built(self, checkout: Checkout) -> AsyncIterator[BuildStarted | Logged | Built]:
+    async def built(self, checkout: Checkout, *, again: bool = False) -> AsyncIterator[BuildStarted | Logged | Built]:
         """The environment of a checkout; the last event is Built, after which the port's `find` knows it.
 
-        Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`; whoever shares a build is told the same failure.
+        With `again` it is resolved anew, whatever it was before. Raises Fail: `build.*`, `start.sandbox-failed`,
+        `platform.*`; whoever shares a build is told the same failure.
         """
         found = await self._detected(checkout)
         lines = list(found.notes)
-        inputs = await self._environments.inputs(found.plan, checkout, lines.append)
-        key = inputs.key
+        inputs = await self._environments.inputs(found.plan, checkout, lines.append, again=again)
         for line in lines:
             yield Logged(Phase.BUILDING, line)
-        before = 0.0
-        if inputs.scripts and key not in self._running and await self._environments.find(key) is None:
-            async for told in self._made(inputs.base, checkout.repo):
-                if isinstance(told, Built):
-                    before = told.seconds
-                else:
-                    yield told
-        async for told in self._made(inputs, checkout.repo):
-            yield replace(told, seconds=told.seconds + before) if isinstance(told, Built) else told
-
-    async def _made(self, inputs: BuildInputs, made_for: ResolvedRepo) -> AsyncGenerator[BuildStarted | Logged | Built]:
-        key = inputs.key
-        build = self._running.get(key)
-        if build is None and await self._environments.find(key) is not None:
-            yield Built(key, found=True, seconds=0.0)
+        name = inputs.name
+        if name not in self._running and (stands := await self._environments.resolved(inputs)) is not None:
+            yield Built(stands.key, found=True, seconds=0.0)
             return
-        shared = (build := self._running.get(key)) is not None
-        build = build or self._begin(inputs, made_for)
-        yield BuildStarted(key, shared)
+        shared = (build := self._running.get(name)) is not None
+        build = build or self._begin(inputs, checkout.repo)
+        yield BuildStarted(name, shared)
         async for line in build.log():
             yield Logged(Phase.BUILDING, line)
-        yield Built(key, found=False, seconds=build.seconds)
+        yield Built(build.environment, found=False, seconds=build.seconds)
 
     async def _detected(self, checkout: Checkout) -> Detected:
         try:
@@ -78,8 +65,8 @@ class Builds:
             raise Fail(beyond.told(failures.BAD_FILE, "what describes the environment")) from beyond
 
     def _begin(self, inputs: BuildInputs, made_for: ResolvedRepo) -> _Build:
-        build = self._running[inputs.key] = _Build()
-        self._group.create_task(self._run(build, inputs, made_for), name=f"build {inputs.key}")
+        build = self._running[inputs.name] = _Build()
+        self._group.create_task(self._run(build, inputs, made_for), name=f"build {inputs.name}")
         return build
 
     async def _run(self, build: _Build, inputs: BuildInputs, made_for: ResolvedRepo) -> None:
@@ -89,12 +76,12 @@ class Builds:
                 build.tell("Waiting for other builds to end")
             async with self._room:
                 began = clock()
-                await self._environments.build(inputs, made_for, build.tell)
+                build.environment = (await self._environments.build(inputs, made_for, build.tell)).key
             build.end(None, clock() - began)
         except Exception as error:  # noqa: BLE001 - told to everybody who follows; the group must outlive it
             build.end(failures.of(error), 0.0)
         finally:
-            del self._running[inputs.key]
+            del self._running[inputs.name]
             if not build.over:
                 build.end(failures.INTERRUPTED("The service stopped while the environment was built"), 0.0)
 
@@ -105,6 +92,7 @@ class _Build:
     def __init__(self) -> None:
         self.over = False
         self.seconds = 0.0
+        self.environment: EnvironmentKey = ""
         self._failure: Failure | None = None
         self._lines: list[str] = []
         self._log = BoundedLog[str](KEPT)

@@ -127,27 +127,6 @@ def test_a_requirement_is_handed_on_without_options_that_uv_would_follow(
     assert gather(plan(line), tmp_path).packages == (package,)
 
 
-@pytest.mark.parametrize(
-    ("text", "moves"),
-    [
-        pytest.param("six\nnumpy>=2", False, id="packages of the operator's index"),
-        pytest.param(".", False, id="the repository itself"),
-        pytest.param("git+https://h/r@main", True, id="a branch"),
-        pytest.param("git+https://h/r", True, id="the default branch"),
-        pytest.param(f"git+https://h/r@{'a' * 7}", True, id="the beginning of a commit"),
-        pytest.param(f"git+https://h/r@{'a' * 40}", False, id="a commit"),
-        pytest.param(f"p @ git+https://h/r@{'a' * 40}#subdirectory=p", False, id="a commit's folder"),
-        pytest.param("https://h/p.zip", True, id="an address"),
-        pytest.param(f"https://h/p.zip#sha256={'0' * 64}", False, id="an address with a hash"),
-        pytest.param("--extra-index-url https://h/simple\nsix", True, id="another index"),
-        pytest.param("-c limits.txt", True, id="an address in the constraints"),
-    ],
-)
-def test_what_may_change_without_its_name_is_seen(tmp_path: Path, text: str, moves: bool) -> None:
-    (tmp_path / "limits.txt").write_text("six @ https://h/six.zip")
-    assert gather(plan(text), tmp_path).moves is moves
-
-
 def of_conda(text: str) -> EnvironmentPlan:
     path = "binder/environment.yml"
     return EnvironmentPlan(ANY, (InstallConda(path, (), ("numpy",)), InstallRequirements(path, text)))

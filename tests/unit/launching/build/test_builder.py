@@ -15,7 +15,7 @@ from perijove.launching.build.builder import Builds
 from tests.fakes.in_process import InProcess
 from tests.fakes.world import INPUTS, FakeEnvironments
 
-KEY = INPUTS.key
+KEY = INPUTS.name
 
 
 def checkout(folder: Path) -> Checkout:
@@ -121,7 +121,9 @@ class OneEach(FakeEnvironments):
     most: int = 0
     keys: list[str] = field(default_factory=list)
 
-    async def inputs(self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell) -> BuildInputs:
+    async def inputs(
+        self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
+    ) -> BuildInputs:
         return replace(INPUTS, maker=checkout.path.name)
 
     async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:

@@ -60,14 +60,14 @@ class Conda:
     _solving: asyncio.Semaphore = None  # type: ignore[assignment]
     _linking: asyncio.Lock = None  # type: ignore[assignment]
 
-    async def decided(self, step: InstallConda, checkout: Checkout, tell: Tell) -> CondaPackages:
-        """What was decided for this commit, or is now. Raises Fail: `build.*`."""
+    async def decided(self, step: InstallConda, checkout: Checkout, tell: Tell, *, again: bool) -> CondaPackages:
+        """What was decided for this commit, or is now; with `again` it is now. Raises Fail: `build.*`."""
         channels = meant(step.path, step.channels, step.specs, self.settings)
         for note in channels.notes:
             tell(note)
         question = self._question(step, channels)
         path = self.state.conda_locks / f"{_name(question, checkout)}.json"
-        answer = await asyncio.to_thread(_read, path)
+        answer = None if again else await asyncio.to_thread(_read, path)
         if answer is None:
             tell("Looking for conda packages that fit together")
             async with self._solving:

@@ -1,0 +1,173 @@
+"""The port `Environments`: a commit stays as it was resolved, and equal sets of packages are one environment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.environments import UvEnvironments
+from perijove.domain.nouns import (
+    Checkout,
+    Environment,
+    EnvironmentPlan,
+    InstallRequirements,
+    PythonSource,
+    PythonWish,
+    RepoAddress,
+    ResolvedRepo,
+)
+from perijove.domain.settings import BuildSettings
+from perijove.domain.state import State
+from tests.fakes.foreign import UnconfinedForeignCode
+from tests.fakes.in_process import InProcess
+from tests.fakes.package_index import Index, served, wheel
+
+pytestmark = pytest.mark.same_for_any_user
+REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
+FREE = "fieldpkg"
+PINNED = "fieldpkg==1.0"
+
+
+@pytest.fixture
+async def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Index]:
+    async with served(tmp_path / "index") as index:
+        monkeypatch.setenv("UV_INDEX", index.url)
+        release(index, "1.0")
+        yield index
+
+
+def release(index: Index, version: str) -> None:
+    wheel(index.folder, "fieldpkg", version, f"version = {version!r}\n", record=f"fieldpkg.py,sha256={version},1\n")
+
+
+class World:
+    """Commits of one repository, each built as it is launched."""
+
+    def __init__(self, environments: UvEnvironments, folder: Path) -> None:
+        self.environments = environments
+        self.folder = folder
+        self.repo = replace(REPO, address=replace(REPO.address, url=str(folder)))
+        self.told: list[str] = []
+
+    def plan(self, text: str) -> EnvironmentPlan:
+        return EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (InstallRequirements("requirements.txt", text),))
+
+    async def built(self, commit: str = "a", text: str = FREE, *, again: bool = False) -> Environment:
+        (self.folder / "requirements.txt").write_text(text)
+        checkout = Checkout(replace(self.repo, commit=commit * 40), self.folder)
+        inputs = await self.environments.inputs(self.plan(text), checkout, self.told.append, again=again)
+        return await self.environments.build(inputs, checkout.repo, self.told.append)
+
+    async def found(self, commit: str = "a", text: str = FREE) -> Environment | None:
+        checkout = Checkout(replace(self.repo, commit=commit * 40), self.folder)
+        inputs = await self.environments.inputs(self.plan(text), checkout, self.told.append)
+        return await self.environments.resolved(inputs)
+
+
+@pytest.fixture(scope="module")
+def furnished(module_state: State, uv_cache: Path) -> State:
+    """One for all, since a server of ours has to stand in it first."""
+    for folder, mode in (module_state.of_pad | module_state.of_master | module_state.in_store).items():
+        folder.mkdir(mode, exist_ok=True)
+    module_state.uv_cache.rmdir()
+    module_state.uv_cache.symlink_to(uv_cache)
+    return module_state
+
+
+@pytest.fixture
+def world(furnished: State, tmp_path: Path) -> World:
+    """A repository of its own."""
+    (tmp_path / "checkout").mkdir()
+    environments = UvEnvironments(furnished, BuildSettings(), UnconfinedForeignCode(), InProcess())
+    return World(environments, tmp_path / "checkout")
+
+
+def version(environment: Environment) -> str:
+    (found,) = environment.path.glob("lib/python*/site-packages/fieldpkg-*.dist-info")
+    return found.name.removeprefix("fieldpkg-").removesuffix(".dist-info")
+
+
+async def test_a_commit_stays_as_it_was_resolved_and_a_new_one_is_resolved_anew(world: World, index: Index) -> None:
+    first = await world.built("a")
+    release(index, "2.0")
+    assert await world.built("a") == first
+    assert version(first) == "1.0"
+    assert version(await world.built("b")) == "2.0"
+    assert await world.built("a") == first
+
+
+async def test_a_commit_is_resolved_anew_where_somebody_asks_for_it(world: World, index: Index) -> None:
+    first = await world.built("a")
+    release(index, "2.0")
+    again = await world.built("a", again=True)
+    assert (version(first), version(again)) == ("1.0", "2.0")
+    assert await world.found("a") == again
+
+
+async def test_an_equal_set_is_shared_whatever_asks_for_it(world: World, index: Index) -> None:
+    first = await world.built("a", FREE)
+    assert await world.built("b", f"{PINNED}  # as it is") == first
+    assert "An environment of just these packages stands already: it is used" in world.told
+    (packages,) = [one.packages for one in await world.environments.stored() if one.key == first.key]
+    assert "fieldpkg==1.0" in packages
+    assert await world.found("b", PINNED) == first
+
+
+async def test_what_is_resolved_asks_no_network(world: World, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await world.built("a")
+    for name in ("UV_INDEX", "UV_DEFAULT_INDEX"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
+    index.asked.clear()
+    assert await world.found("a") == first
+    assert await world.built("a") == first
+    assert index.asked == []
+
+
+async def test_an_environment_that_was_cleaned_away_is_made_as_it_was(world: World, index: Index) -> None:
+    first = await world.built("a")
+    release(index, "2.0")
+    await world.environments.remove(first.key)
+    assert await world.found("a") is None
+    assert (await world.built("a")).key == first.key
+
+
+async def test_what_is_not_to_be_had_any_more_is_resolved_anew_and_that_is_told(world: World, index: Index) -> None:
+    first = await world.built("a")
+    (index.folder / "fieldpkg-1.0-py3-none-any.whl").unlink()
+    release(index, "2.0")
+    await world.environments.remove(first.key)
+    assert version(await world.built("a")) == "2.0"
+    assert "What this commit was resolved to before is not to be had any more: it is resolved anew" in world.told
+
+
+async def test_a_new_release_on_another_index_is_a_new_commits(
+    world: World, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_INDEX")
+    text = f"--extra-index-url {index.url}\nfieldpkg"
+    first = await world.built("a", text)
+    release(index, "2.0")
+    assert await world.built("a", text) == first
+    assert version(await world.built("b", text)) == "2.0"
+
+
+async def test_a_package_that_is_built_the_same_twice_is_shared(world: World) -> None:
+    (world.folder / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='mine', version='1', py_modules=['m'])"
+    )
+    (world.folder / "m.py").write_text("x = 1\n")
+    first = await world.built("a", ".")
+    assert await world.built("b", ".") == first
+    (world.folder / "m.py").write_text("x = 2\n")
+    assert (await world.built("c", ".")).key != first.key
+
+
+async def test_a_resolution_that_cannot_be_read_is_made_anew(world: World, furnished: State, index: Index) -> None:
+    first = await world.built("a")
+    for path in furnished.resolutions.iterdir():
+        path.write_text("{")
+    assert await world.found("a") is None
+    assert await world.built("a") == first
