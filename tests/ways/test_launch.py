@@ -24,7 +24,7 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import EndReason, ResolvedRepo, Room
+from perijove.domain.nouns import EndReason, ResolvedRepo, Room, Wish
 from perijove.domain.wire import encode
 from perijove.launching.way import FETCHES
 from tests.fakes.world import (
@@ -97,6 +97,35 @@ async def test_a_built_environment_is_found_again(world: World) -> None:
         await world.launched()
         events = await world.launched()
         assert "BuildStarted" not in names(events)
+        assert world.environments.builds == 1
+
+
+async def test_a_launch_that_wishes_for_no_session_ends_with_its_environment(world: World) -> None:
+    async with world.up():
+        number = world.launches.begin(ADDRESS, "a", Wish(build_only=True))
+        events = await world.events(number)
+        assert names(events) == [*WHOLE[: WHOLE.index("Built") + 1], "Prepared"]
+        assert world.sandboxes.specs == {}
+        launch = world.launches.get(number)
+        assert launch is not None
+        assert (launch.state, launch.session, launch.ended_at is not None) == ("built", None, True)
+        assert "BuildStarted" not in names(await world.launched())
+
+
+async def test_a_launch_builds_anew_once_where_that_is_wished(world: World) -> None:
+    async with world.up():
+        await world.launched()
+        events = await world.events(world.launches.begin(ADDRESS, "a", Wish(again=True)))
+        assert names(events) == WHOLE
+        assert world.environments.builds == 2
+        assert "BuildStarted" not in names(await world.launched())
+
+
+async def test_a_session_that_is_tried_again_is_not_built_anew_again(world: World) -> None:
+    world.sandboxes = CrashingSessions()
+    async with world.up():
+        events = await world.events(world.launches.begin(ADDRESS, "a", Wish(again=True)))
+        assert names(events).count("BuildStarted") == 1
         assert world.environments.builds == 1
 
 

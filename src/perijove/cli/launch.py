@@ -24,6 +24,7 @@ from perijove.domain.events import (
     Failed,
     Fetched,
     Logged,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -32,6 +33,7 @@ from perijove.domain.events import (
     SessionStarted,
 )
 from perijove.domain.failures import ALREADY_UP, BUG, Fail
+from perijove.domain.nouns import Wish
 
 STARTS_WITHIN = 300.0
 """Seconds that a service which another command started is given to answer: its first start installs much."""
@@ -63,10 +65,10 @@ def in_service(client: Client, start: Callable[[], bool], begin: Callable[[], bo
     return begin()
 
 
-def run(client: Client, link: str, *, as_json: bool, browser: bool) -> bool:
+def run(client: Client, link: str, wish: Wish, *, as_json: bool, browser: bool) -> bool:
     """Launch `link` and tell its events; whether it got ready."""
-    body = {"folder": str(Path(link).expanduser().resolve())} if is_folder(link) else {"link": link}
-    begun = client.call("POST", "/launches", body)
+    body: dict[str, Any] = {"folder": str(Path(link).expanduser().resolve())} if is_folder(link) else {"link": link}
+    begun = client.call("POST", "/launches", body | {"again": wish.again, "build_only": wish.build_only})
     told = _Json() if as_json else _Terminal(begun["number"])
     with told:
         for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
@@ -77,9 +79,9 @@ def run(client: Client, link: str, *, as_json: bool, browser: bool) -> bool:
                 if browser:
                     webbrowser.open(url)
                 return True
-            if isinstance(event, Failed):
-                return False
-    raise Fail(BUG("the launch's events ended without Ready or Failed"))
+            if isinstance(event, (Prepared, Failed)):
+                return isinstance(event, Prepared)
+    raise Fail(BUG("the launch's events ended without Ready, Prepared or Failed"))
 
 
 class _Json(AbstractContextManager["_Json"]):
@@ -127,7 +129,7 @@ def _at_place(url: str, urlpath: str) -> str:
     return f"{base}{urlpath}{'&' if '?' in urlpath else '?'}{token}"
 
 
-def _line(event: Event, url: str, number: int) -> RenderableType:
+def _line(event: Event, url: str, number: int) -> RenderableType:  # noqa: C901  one case an event
     """One event, for people."""
     done = ("✓ ", "green")
     match event:
@@ -156,6 +158,8 @@ def _line(event: Event, url: str, number: int) -> RenderableType:
             return Text(f"… {failure.message} Trying again in {delay:.0f} s.", "yellow")
         case Ready():
             return Text.assemble(done, ("ready: ", "bold"), (url, f"link {url} underline"))
+        case Prepared():
+            return Text.assemble(done, ("built", "bold"), ": the next launch finds it")
         case Failed(failure):
             return printing.failure(failure)
     return Text("")

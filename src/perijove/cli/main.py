@@ -2,19 +2,25 @@
 
 # Annotations as values: typer evaluates each postponed one for every command, 15 ms of its start.
 import os
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from perijove.cli import certificates, cluster, describing, doctor, flags, objects, printing, service, trust
 from perijove.cli import launch as launching
+from perijove.cli.client import Client
 from perijove.cli.columns import KINDS, plural
 from perijove.cli.objects import Output
 from perijove.cli.places import ConfigOption, StateOption, client_at, state_at
 from perijove.domain import wire
 from perijove.domain.failures import Fail
-from perijove.domain.settings import names
+from perijove.domain.nouns import Wish
+from perijove.domain.settings import Settings, names
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,11 +68,19 @@ def up(
     service.run(state_at(state), service.loader(config, given))
 
 
+LinkArgument = Annotated[str, typer.Argument(help="gh/owner/repo/ref, a web address, a Git URL (URL@ref) or a folder")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One event a line.")]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Resolve its packages anew and build that, whatever stands already.")
+]
+
+
 @app.command()
 def launch(
-    link: Annotated[str, typer.Argument(help="gh/owner/repo/ref, a web address, a Git URL (URL@ref) or a folder")],
-    json: Annotated[bool, typer.Option("--json", help="One event a line.")] = False,
+    link: LinkArgument,
+    json: JsonOption = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    again: AgainOption = False,
     state: StateOption = None,
     config: ConfigOption = None,
     host: flags.Host = None,
@@ -75,22 +89,54 @@ def launch(
     email: flags.Email = None,
 ) -> None:
     """Launch a repository; starts a service, and stays, where none runs."""
-    where = state_at(state)
-    client = client_at(state)
+    given = flags.values(host=host, http=http, https=https, email=email)
+    begun = _Begun(client_at(state), link, Wish(again), as_json=json, browser=open_browser)
+    begun.run(state, service.loader(config, given))
 
-    def begin(*, ours: bool = False) -> bool:
+
+@app.command()
+def build(
+    link: LinkArgument,
+    json: JsonOption = False,
+    again: AgainOption = False,
+    state: StateOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Build a repository's environment without launching it; starts a service for that long, where none runs."""
+    begun = _Begun(client_at(state), link, Wish(again, build_only=True), as_json=json, browser=False)
+    begun.run(state, service.loader(config, {}))
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A launch from this terminal."""
+
+    client: Client
+    link: str
+    wish: Wish
+    as_json: bool
+    browser: bool
+
+    def run(self, state: Path | None, load: Callable[[], tuple[Settings, Mapping[str, str]]]) -> NoReturn:
+        """To its end, or to the service's that was started for it."""
+        well = launching.in_service(
+            self.client,
+            lambda: service.run(state_at(state), load, lambda: self._tell(there=False)),
+            lambda: self._tell(there=True),
+        )
+        raise typer.Exit(0 if well else 1)
+
+    def _tell(self, *, there: bool) -> bool:
         try:
-            well = launching.run(client, link, as_json=json, browser=open_browser)
-            if ours and not json:
-                printing.out.print("Perijove stays up; Ctrl-C stops it and all its sessions.", style="dim")
-            return well
+            well = launching.run(self.client, self.link, self.wish, as_json=self.as_json, browser=self.browser)
         except Fail as error:
             printing.err.print(printing.failure(error.failure))
-            return False
-
-    load = service.loader(config, flags.values(host=host, http=http, https=https, email=email))
-    well = launching.in_service(client, lambda: service.run(where, load, lambda: begin(ours=True)), begin)
-    raise typer.Exit(0 if well else 1)
+            well = False
+        if self.wish.build_only and not there:
+            os.kill(os.getpid(), signal.SIGTERM)  # as whoever runs the service stops it
+        elif not there and not self.as_json:
+            printing.out.print("Perijove stays up; Ctrl-C stops it and all its sessions.", style="dim")
+        return well
 
 
 @app.command()

@@ -101,10 +101,13 @@ def describe(client: Client, kind: str, name: str) -> None:
         printing.out.print(printing.failure(wire.decode(Failure, row["failure"])))
     width = max(len(key) for key in row)
     for key, value in row.items():
-        if key != "failure" and not isinstance(value, dict):
+        if key != "failure" and not isinstance(value, (dict, list)):
             shown = _shown(key, value)
             printing.out.print(Text.assemble((f"{key.replace('_', ' ').capitalize():<{width + 2}}", "bold"), shown))
     if kind == "environments":
+        printing.out.print(Text("Packages", "bold"))
+        for line in row["packages"]:
+            printing.out.print(Text(f"  {line}"))
         return
     printing.out.print(Text("Events", "bold"))
     for entry in client.events(f"{address(kind, name)}/events", follow=False):

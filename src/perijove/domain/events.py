@@ -1,6 +1,6 @@
 """What happens, in the past tense: a closed union for launches, one for sessions, one for certificates. Pure.
 
-A launch ends in exactly one of `Ready` or `Failed`. Each event is appended once to the journal.
+A launch ends in exactly one of `Ready`, `Prepared` or `Failed`. Each event is appended once to the journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from enum import StrEnum
 
 from perijove.domain.certificate_events import CertificateEvent, Certified
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import EndReason, EnvironmentKey, RepoAddress, ResolvedRepo, Session, SessionName
+from perijove.domain.nouns import (
+    NO_WISH,
+    EndReason,
+    EnvironmentKey,
+    RepoAddress,
+    ResolvedRepo,
+    Session,
+    SessionName,
+    Wish,
+)
 
 
 class Phase(StrEnum):
@@ -28,6 +37,7 @@ class Requested:
     address: RepoAddress
     client: str
     """The visitor's address, or `local` for the command line."""
+    wish: Wish = NO_WISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """The environment stands, and nothing else was asked for. Terminal."""
+
+    environment: EnvironmentKey
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The launch, or the attempt to get a certificate, is over. Terminal."""
 
@@ -110,7 +127,18 @@ class Failed:
 
 
 LaunchEvent = (
-    Requested | Resolved | Queued | Fetched | Logged | BuildStarted | Built | SessionStarted | Retrying | Ready | Failed
+    Requested
+    | Resolved
+    | Queued
+    | Fetched
+    | Logged
+    | BuildStarted
+    | Built
+    | SessionStarted
+    | Retrying
+    | Ready
+    | Prepared
+    | Failed
 )
 
 
@@ -151,7 +179,7 @@ class SessionEnded:
 
 SessionEvent = SessionOpened | SessionLogged | SessionTroubled | SessionEnded
 Event = LaunchEvent | SessionEvent | CertificateEvent
-Terminal = Ready | Failed | SessionEnded | Certified
+Terminal = Ready | Prepared | Failed | SessionEnded | Certified
 
 
 @dataclass(frozen=True, slots=True)

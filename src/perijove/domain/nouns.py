@@ -34,6 +34,19 @@ class RepoAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks for beside a repository."""
+
+    again: bool = False
+    """Its environment resolved and made anew, whatever the commit was resolved to before."""
+    build_only: bool = False
+    """Its environment, and no session."""
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedRepo:
     """A repository at one commit."""
 

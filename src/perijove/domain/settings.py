@@ -140,8 +140,10 @@ class LaunchingSettings:
     page_rate_limit: int = 300
     """The same for launches that came through a page of ours; 0: no limit. A class of 60 behind one address may so
     launch five times an hour each."""
+    build_rate_limit: int = 10
+    """Builds without a launch (`/build/…?build_only=true`) per visitor and `rate_period`; 0: no limit."""
     rate_period: Seconds = 3600
-    """The window of `rate_limit` and `page_rate_limit`."""
+    """The window of `rate_limit`, `page_rate_limit` and `build_rate_limit`."""
     per_visitor_launches: int = 75
     """Launches of one visitor in progress at once; 0: no limit. A class of 60 may begin together, and a quarter of a
     queue of 100 is left to others."""

@@ -16,6 +16,7 @@ from perijove.domain.events import (
     Entry,
     Failed,
     Fetched,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -23,7 +24,7 @@ from perijove.domain.events import (
     SessionStarted,
 )
 from perijove.domain.failures import DRAINING, INTERRUPTED, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail, Failure
-from perijove.domain.nouns import RepoAddress, ResolvedRepo, SessionName
+from perijove.domain.nouns import NO_WISH, RepoAddress, ResolvedRepo, SessionName, Wish
 from perijove.journal import Journal
 from perijove.launching.way import LaunchWay
 from perijove.log import log
@@ -42,13 +43,14 @@ class Launch:
     address: RepoAddress
     client: str
     state: str
-    """`resolving`, `fetching`, `building`, `waiting`, `launching`, `ready` or `failed`."""
+    """`resolving`, `fetching`, `building`, `waiting`, `launching`, `ready`, `built` or `failed`."""
     started_at: float
     repo: ResolvedRepo | None = None
     environment: str = ""
     session: SessionName | None = None
     failure: Failure | None = None
     ended_at: float | None = None
+    wish: Wish = NO_WISH
 
 
 def after(launch: Launch, entry: Entry) -> Launch:
@@ -68,6 +70,8 @@ def after(launch: Launch, entry: Entry) -> Launch:
             return replace(launch, session=session, state="launching")
         case Ready(session):
             return replace(launch, session=session, state="ready", ended_at=entry.at)
+        case Prepared():
+            return replace(launch, state="built", ended_at=entry.at)
         case Failed(failure):
             return replace(launch, failure=failure, state="failed", ended_at=entry.at)
     return launch
@@ -83,20 +87,20 @@ class Launches:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._draining = False
 
-    def begin(self, address: RepoAddress, client: str) -> int:
+    def begin(self, address: RepoAddress, client: str, wish: Wish = NO_WISH) -> int:
         """Start a launch in the background; its number. Raises Fail: `platform.draining`, `platform.disk-full`."""
         if self._draining:
             raise Fail(DRAINING("it takes no more launches"))
         number = self._journal.ledger.next_number()
-        self._journal.append(subject(number), Requested(address, client))
-        task = self._group.create_task(self._run(number, address, client), name=f"launch {number}")
+        self._journal.append(subject(number), Requested(address, client, wish))
+        task = self._group.create_task(self._run(number, address, client, wish), name=f"launch {number}")
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number, None))
         return number
 
-    async def _run(self, number: int, address: RepoAddress, client: str) -> None:
+    async def _run(self, number: int, address: RepoAddress, client: str, wish: Wish) -> None:
         try:
-            async with aclosing(self._way.launch(number, address, client)) as events:
+            async with aclosing(self._way.launch(number, address, client, wish)) as events:
                 async for event in events:
                     self._journal.append(subject(number), event)
         except asyncio.CancelledError:
@@ -112,7 +116,7 @@ class Launches:
         if not entries or not isinstance(entries[0].event, Requested):
             return None
         first = entries[0].event
-        launch = Launch(number, first.address, first.client, "resolving", entries[0].at)
+        launch = Launch(number, first.address, first.client, "resolving", entries[0].at, wish=first.wish)
         for entry in entries[1:]:
             launch = after(launch, entry)
         return launch
@@ -167,7 +171,8 @@ class Launches:
             self._journal.append(name, Failed(self._interrupted(number)))
             if launch is not None and launch.repo is not None and launch.state in ("fetching", "building"):
                 self._group.create_task(
-                    self._way.prepare(launch.repo), name=f"build of launch {number}, taken up again"
+                    self._way.prepare(launch.repo, again=launch.wish.again),
+                    name=f"build of launch {number}, taken up again",
                 )
 
     def _interrupted(self, number: int) -> Failure:

@@ -1,18 +1,22 @@
-"""The launch way, whole: resolve → build → start. In: a RepoAddress. Out: LaunchEvents; the last is Ready or Failed."""
+"""The launch way, whole: resolve → build → start. In: a RepoAddress. Out: LaunchEvents.
+
+The last of them is Ready or Failed, or Prepared, where nothing but the environment was wished for.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
+from dataclasses import replace
 
 from perijove.domain import failures
-from perijove.domain.events import Built, Fetched, LaunchEvent, Logged, Phase, Ready, Resolved, Retrying
+from perijove.domain.events import Built, Fetched, LaunchEvent, Logged, Phase, Prepared, Ready, Resolved, Retrying
 from perijove.domain.events import Failed as LaunchFailed
 from perijove.domain.failures import BUG, Fail, Failure, Retry
 from perijove.domain.keys import Keys
 from perijove.domain.listening import MARK, session_labels
-from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session, SessionName
+from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session, SessionName, Wish
 from perijove.domain.ports import Clock, Environments, Explain, Repositories
 from perijove.domain.reach import household
 from perijove.domain.settings import Settings
@@ -65,8 +69,10 @@ class LaunchWay:
         self._certified = certified
         self._fetches = Shares(FETCHES)
 
-    async def launch(self, number: int, address: RepoAddress, client: str) -> AsyncGenerator[LaunchEvent, None]:
-        """Tell launch `number` as it happens; the last event is Ready or Failed, never both.
+    async def launch(
+        self, number: int, address: RepoAddress, client: str, wish: Wish
+    ) -> AsyncGenerator[LaunchEvent, None]:
+        """Tell launch `number` as it happens; the last event is Ready, Prepared or Failed, never two of them.
 
         `client` is the address of whoever asked.
 
@@ -74,8 +80,10 @@ class LaunchWay:
         """
         for tries in range(self._settings().launching.retries + 1):
             try:
-                async with aclosing(self._attempt(number, address, client)) as events:
+                async with aclosing(self._attempt(number, address, client, wish)) as events:
                     async for event in events:
+                        if isinstance(event, Built):  # it is made anew once, however often the session is tried
+                            wish = replace(wish, again=False)
                         yield event
                 return
             except Exception as error:
@@ -89,7 +97,9 @@ class LaunchWay:
             yield Retrying(failure, delay)
             await self._clock.sleep(delay)
 
-    async def _attempt(self, number: int, address: RepoAddress, client: str) -> AsyncGenerator[LaunchEvent, None]:
+    async def _attempt(
+        self, number: int, address: RepoAddress, client: str, wish: Wish
+    ) -> AsyncGenerator[LaunchEvent, None]:
         if refused := refusal(address, self._settings().launching):
             raise Fail(refused)
 
@@ -107,12 +117,15 @@ class LaunchWay:
             yield Fetched(repo.commit)
 
         environment: Environment | None = None
-        async for told in self.builds.built(fetching.result):
+        async for told in self.builds.built(fetching.result, again=wish.again):
             yield told
             if isinstance(told, Built):
                 environment = await self.environments.find(told.environment)
         if environment is None:
             raise Fail(BUG("the environment was gone as soon as it stood"))
+        if wish.build_only:
+            yield Prepared(environment.key)
+            return
 
         async with aclosing(self._started(number, fetching.result, environment)) as events:
             async for event in events:
@@ -145,11 +158,11 @@ class LaunchWay:
             suffix += MARK + session_label(labels, self.sessions.names, number)
         return session_name(address.name, suffix)
 
-    async def prepare(self, repo: ResolvedRepo) -> None:
+    async def prepare(self, repo: ResolvedRepo, *, again: bool = False) -> None:
         """Build a repository's environment for nobody in particular: what a restart interrupted."""
         try:
             checkout = await self.repositories.fetch(repo, lambda _: None)
-            async for _ in self.builds.built(checkout):
+            async for _ in self.builds.built(checkout, again=again):
                 continue
         except Fail as error:
             log.warning("build not taken up again", repo=repo.address.path, code=error.failure.kind.code)

@@ -22,7 +22,7 @@ from perijove.domain.events import Entry, Ready, SessionOpened
 from perijove.domain.failures import BAD_LINK, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.keys import Keys
 from perijove.domain.listening import session_origin
-from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment
+from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment, Wish
 from perijove.domain.ports import Clock, Environments, Sessions
 from perijove.domain.settings import Settings, names
 from perijove.journal import Journal
@@ -69,7 +69,8 @@ class Admin:
         else:
             link = pasted(str(asked.get("link", "")))
             address, urlpath = link.address, link.urlpath
-        number = self.launches.begin(address, "local")
+        wish = Wish(again=asked.get("again") is True, build_only=asked.get("build_only") is True)
+        number = self.launches.begin(address, "local", wish)
         return _json({"number": number, "urlpath": urlpath})
 
     async def list_launches(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ from perijove.web.cached import Cached
 from perijove.web.following import follow
 from perijove.web.launch_keys import hold
 from perijove.web.public import Public
-from perijove.web.requests import client, raw_spec
+from perijove.web.requests import client, raw_spec, wished
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""
@@ -53,11 +53,9 @@ class Binder:
         if request.headers.get("last-event-id", "") == stream.REFUSED_ID:
             return Response(status_code=204)
         _streams_only(request)
-        if request.query_params.get("build_only", "").lower() == "true":
-            raise Fail(failures.BAD_REQUEST("build_only is not served here: what is built is launched"))
         address = from_launch_path(raw_spec(request))
         with public.readers.seat(0, household(client(request)), holds=True):
-            number = public.launches.begin(address, client(request))
+            number = public.launches.begin(address, client(request), wished(request))
         answer = follow(public, request, number, 0, key=keys.launch_key(number), log=True)
         hold(answer, request, number, keys.launch_key(number))
         return answer

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from perijove.domain.events import Entry, Ready
+from perijove.domain.events import Built, Entry, Ready
 from perijove.journal import BATCH, Journal, ends
 from perijove.launching.launches import subject
 from perijove.web import stream
@@ -87,7 +87,7 @@ class Frames:
 
     def _frame(self, entry: Entry, reader: Reader) -> Frame:
         known = stream.Known()
-        if not isinstance(entry.event, Ready):
+        if not isinstance(entry.event, (Built, Ready)):
             return stream.frame(entry, known, reader)
         for step in self._journal.ledger.steps(subject(reader.number)):
             known = stream.learn(known, step.event)

@@ -27,7 +27,7 @@ from perijove.journal import Journal
 from perijove.web import hosts, origins
 from perijove.web.launch_keys import EVENT_ID, keys_given
 from perijove.web.limits import BuildTokens, Limits
-from perijove.web.requests import asked_host, client, origin, raw_spec
+from perijove.web.requests import asked_host, client, origin, raw_spec, wished
 
 Guard = Callable[[Request], Failure | None]
 
@@ -88,7 +88,7 @@ class Gate:
         if self.resumption(request) is not None:
             return None
         by_page = self.tokens.spend(request.query_params.get("build_token", ""), raw_spec(request))
-        return self.beginning(request, by_page=by_page)
+        return self.beginning(request, by_page=by_page, build_only=wished(request).build_only)
 
     def foreign(self, request: Request) -> Failure | None:
         """Another site's page asks, and the operator has not allowed it."""
@@ -101,14 +101,14 @@ class Gate:
         by_hand = request.headers.get("sec-fetch-site", "") in origins.OURS
         return self._settings().session.isolation is IsolationMode.NONE and not by_hand
 
-    def beginning(self, request: Request, *, by_page: bool) -> Failure | None:
+    def beginning(self, request: Request, *, by_page: bool, build_only: bool = False) -> Failure | None:
         """Whether one more launch may begin; `by_page`: a page of ours asks, as its token has shown."""
         settings = self._settings()
         if not by_page and settings.session.isolation is IsolationMode.NONE:
             return FOREIGN_PAGE("Sessions run without a sandbox here, and no page of its own asked")
         if not by_page and origins.EVERYBODY not in settings.service.cors_allow_origin and origins.unsaid(request):
             return FOREIGN_PAGE("A browser asked and did not say for which page")
-        return self._limits.refusal(client(request), by_page=by_page)
+        return self._limits.refusal(client(request), by_page=by_page, build_only=build_only)
 
     def resumption(self, request: Request) -> Resumption | None:
         """Who the event id of the request (`<seq>.<key>`) proves them to be; None where it proves nothing."""

@@ -78,14 +78,21 @@ class Limits:
         self._sessions = sessions
         self._by_pages = RateWindows()
         self._by_programs = RateWindows()
+        self._builds = RateWindows()
         self._households: dict[int, str] = {}
 
-    def refusal(self, address: str, *, by_page: bool) -> Failure | None:
+    def refusal(self, address: str, *, by_page: bool, build_only: bool = False) -> Failure | None:
         """Why this visitor may not begin one more launch now; None, and it is counted, where they may."""
         settings = self._settings().launching
-        return self._at_once(address, settings) or self._too_often(address, settings, by_page=by_page)
+        if refused := self._at_once(address, settings, build_only=build_only):
+            return refused
+        if build_only:
+            return self._too_often(address, settings, self._builds, settings.build_rate_limit)
+        if by_page:
+            return self._too_often(address, settings, self._by_pages, settings.page_rate_limit)
+        return self._too_often(address, settings, self._by_programs, settings.rate_limit)
 
-    def _at_once(self, address: str, settings: LaunchingSettings) -> Failure | None:
+    def _at_once(self, address: str, settings: LaunchingSettings, *, build_only: bool) -> Failure | None:
         running, open_ = set(self._launches.running), {session.launch for session in self._sessions.live}
         self._households = {
             number: self._households.get(number) or household(self._launches.asked_by(number))
@@ -94,16 +101,18 @@ class Limits:
         theirs = {number for number, visitor in self._households.items() if visitor == household(address)}
         for count, limit, what in (
             (len(theirs & running), settings.per_visitor_launches, "launches of your address are in progress"),
-            (len(theirs), settings.per_visitor_quota, "sessions of your address run or are about to"),
+            (
+                len(theirs),
+                0 if build_only else settings.per_visitor_quota,
+                "sessions of your address run or are about to",
+            ),
         ):
             if limit and count >= limit:
                 cause = f"{count} {what}, and this service allows {limit}"
                 return TOO_MANY_AT_ONCE(cause, Evidence("your address", address), after=AT_ONCE_AGAIN)
         return None
 
-    def _too_often(self, address: str, settings: LaunchingSettings, *, by_page: bool) -> Failure | None:
-        limit = settings.page_rate_limit if by_page else settings.rate_limit
-        windows = self._by_pages if by_page else self._by_programs
+    def _too_often(self, address: str, settings: LaunchingSettings, windows: RateWindows, limit: int) -> Failure | None:
         if not limit:
             return None
         wait = windows.count(household(address), self._clock.now(), limit, settings.rate_period)
@@ -113,6 +122,6 @@ class Limits:
         return RATE_LIMITED(
             f"More than {limit} launches in {minutes}; the next is possible in {wait:.0f} seconds",
             Evidence("your address", address),
-            remedy="Wait." if by_page else "",
+            remedy="Wait." if windows is not self._by_programs else "",
             after=wait,
         )

@@ -16,6 +16,7 @@ from perijove.domain.events import (
     Built,
     Entry,
     Failed,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -74,7 +75,7 @@ class Metrics:
                 self._built(entry.subject, seconds, found=found)
             case Retrying(failure=failure):
                 self._retry(entry.subject, failure)
-            case Ready():
+            case Ready() | Prepared():
                 self._ended(entry, "success")
             case Failed(failure=failure):
                 self._failures.labels(failure.kind.code, failure.kind.owner.value).inc()

@@ -21,7 +21,7 @@ from perijove.certifying.moments import span
 from perijove.domain.events import Entry
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure, Owner
 from perijove.domain.listening import service_origin
-from perijove.domain.nouns import RepoAddress
+from perijove.domain.nouns import RepoAddress, Wish
 from perijove.domain.request_failures import LOG_CLOSED
 from perijove.launching.launches import Launch, subject
 from perijove.launching.resolve.address import from_launch_path, launch_link
@@ -32,7 +32,7 @@ from perijove.web.form_fields import link_of
 from perijove.web.launch_keys import hold
 from perijove.web.launch_records import SessionRecord, known_launch, log_open, outline, session_record
 from perijove.web.public import Public
-from perijove.web.requests import client, origin, raw_spec
+from perijove.web.requests import client, origin, raw_spec, wished
 
 SESSION = re.compile("[a-z0-9-]{1,40}")
 """What a session can be called."""
@@ -47,7 +47,16 @@ OWNERS = {
     Owner.UPSTREAM: "Somebody else's service is in trouble",
     Owner.US: "This is a mistake in Perijove",
 }
-STAGES = {"resolving": 0, "fetching": 0, "building": 1, "waiting": 2, "launching": 2, "ready": 3, "failed": 3}
+STAGES = {
+    "resolving": 0,
+    "fetching": 0,
+    "building": 1,
+    "waiting": 2,
+    "launching": 2,
+    "built": 2,
+    "ready": 3,
+    "failed": 3,
+}
 
 
 _TEMPLATES = Environment(
@@ -105,10 +114,11 @@ class Pages:
         address = from_launch_path(spec)
         urlpath = relative_urlpath(request.query_params)
         gate, begin = self.public.gate, request.query_params.get("begin", "")
+        anew = wished(request).again
         if begin and gate.foreign(request) is None and gate.tokens.spend(begin, spec):
             if refused := gate.beginning(request, by_page=True):
                 raise Fail(refused)
-            number = self.public.launches.begin(address, client(request))
+            number = self.public.launches.begin(address, client(request), Wish(again=anew))
             query = f"?{urlencode({'urlpath': urlpath})}" if urlpath else ""
             answer = RedirectResponse(f"/launch/{number}{query}", 303)
             hold(answer, request, number, self.public.keys.launch_key(number))
@@ -126,10 +136,14 @@ class Pages:
             life=None,
             here="",
             again="",
+            anew="",
+            afresh=anew,
             stage=0,
             after=0,
             begin=token,
-            events="" if gate.asks_first(request) else f"/build/{spec}?build_token={quote(token)}",
+            events=""
+            if gate.asks_first(request)
+            else f"/build/{spec}?build_token={quote(token)}{'&again=true' * anew}",
             urlpath=urlpath,
         )
 
@@ -154,7 +168,9 @@ class Pages:
             left_out=max(0, len(lines) - SHOWN_LINES),
             life=session,
             here=self._here(launch, session, urlpath, origin(request)) if key else "",
-            again=_again(launch, urlpath) if log else "",
+            again=(again := _again(launch, urlpath) if log else ""),
+            anew=f"{again}{'&' if '?' in again else '?'}again=true" if again else "",
+            afresh=False,
             stage=STAGES.get(launch.state, 0),
             after=after,
             begin="",

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
+from perijove.domain.nouns import Wish
+
 
 def client(request: Request) -> str:
     """The visitor's address as Caddy tells it; `unknown` where nothing says."""
@@ -41,3 +43,9 @@ def raw_spec(request: Request) -> str:
     raw = bytes(request.scope.get("raw_path") or b"").decode("ascii", "replace").partition("?")[0]
     match = re.match(r"/(?:build|v2)/(.+)", raw)
     return match[1].rstrip("/") if match else ""
+
+
+def wished(request: Request) -> Wish:
+    """What it asks for beside a repository: `again=true`, `build_only=true`."""
+    again, build_only = (request.query_params.get(name, "").lower() == "true" for name in ("again", "build_only"))
+    return Wish(again, build_only)

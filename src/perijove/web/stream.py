@@ -19,6 +19,7 @@ from perijove.domain.events import (
     Failed,
     Fetched,
     Logged,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -31,13 +32,15 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure, Retry
-from perijove.domain.nouns import EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, ref_url
+from perijove.domain.nouns import NO_WISH, EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, Wish, ref_url
 from perijove.web.statuses import status
 
 Message = dict[str, Any]
 """What stands behind `data:`, a JSON object."""
 
 KEEPALIVE = b":keepalive\n\n"
+FOLLOWED = "Another launch is building this already; following it"
+PREPARED = "Done! The environment stands; nothing is launched"
 REFUSED_ID = "0.refused"
 """The event id of a refusal that began no launch, so that an EventSource that comes back is told to stop."""
 
@@ -65,13 +68,14 @@ class Known:
     address: RepoAddress | None = None
     repo: ResolvedRepo | None = None
     environment: EnvironmentKey = ""
+    wish: Wish = NO_WISH
 
 
 def learn(known: Known, event: Event) -> Known:
     """What is known after this event."""
     match event:
-        case Requested(address=address):
-            return replace(known, address=address)
+        case Requested(address=address, wish=wish):
+            return replace(known, address=address, wish=wish)
         case Resolved(repo=repo):
             return replace(known, address=repo.address, repo=repo)
         case Built(environment=environment):
@@ -115,19 +119,19 @@ def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C90
             return _says("fetching", f"The files of {commit[:12]} are here")
         case Logged(phase=phase, line=line):
             return _says(phase.value, line)
-        case BuildStarted(shared=True):
-            return _says("building", "Another launch is building this already; following it")
-        case BuildStarted():
-            return _says("building", "Resolving and building the environment")
+        case BuildStarted(shared=shared):
+            return _says("building", FOLLOWED if shared else "Resolving and building the environment")
         case Built(environment=environment, found=found, seconds=seconds):
             how = "Found the environment built" if found else f"Built the environment in {seconds:.1f} s"
-            return _says("built", f"{how}, launching...", imageName=environment)
+            return _says("built", f"{how}{'' if known.wish.build_only else ', launching...'}", imageName=environment)
         case SessionStarted():
             return _says("launching", "Launching server...")
         case Retrying(failure=failure, delay=delay):
             return _says("waiting", f"{failure.message} Trying again in {delay:g} s.", retrying=failure_told(failure))
         case Ready():
             return ready(event, known, reader)
+        case Prepared(environment=environment):
+            return _says("ready", PREPARED, imageName=environment, launch=reader.number)
         case Failed(failure=failure):
             return {**failed(failure), "launch": reader.number}
         case SessionOpened(session=session):
@@ -161,6 +165,8 @@ def outline(event: Event, number: int) -> Message:
             return _says("waiting", f"{failure.kind.title}. It is tried again.")
         case Ready():
             return _says("ready", "The server runs", launch=number)
+        case Prepared():
+            return _says("ready", "The environment stands", launch=number)
         case Failed(failure=failure):
             return {**failed(outlined(failure)), "launch": number}
         case _:

@@ -34,6 +34,7 @@ from perijove.domain.events import (
     Fetched,
     Logged,
     Phase,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -46,14 +47,14 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import CONFLICT, Evidence
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, Wish
 
 ADDRESS = RepoAddress("gh", "owner/repo/HEAD", "https://github.com/owner/repo", "HEAD", "repo")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 FAILURE = CONFLICT("a needs b<2", Evidence("uv", "because a==1 … é\n☃"), after=3.5)
 PROBLEM = Problem("urn:ietf:params:acme:error:caa", "forbidden", 403, {"subproblems": [{"type": "x", "n": 1}]})
 EVENTS: list[Event] = [
-    Requested(ADDRESS, "192.0.2.7"),
+    Requested(ADDRESS, "192.0.2.7", Wish(again=True)),
     Resolved(REPO),
     Queued(2, "full"),
     Fetched("a" * 40),
@@ -63,6 +64,7 @@ EVENTS: list[Event] = [
     SessionStarted("repo-1"),
     Retrying(FAILURE, 2.0),
     Ready("repo-1", "/user/repo-1/"),
+    Prepared("k"),
     Failed(FAILURE),
     SessionOpened(Session("repo-1", 7, REPO, "k", 12.5)),
     SessionLogged("repo-1", "line"),

@@ -65,7 +65,6 @@ REFUSED = [
     pytest.param("gh/owner", "resolve.bad-link", 400, id="a spec that is too short"),
     pytest.param("gh/owner/repo", "resolve.bad-link", 400, id="no ref"),
     pytest.param("git/not%20a%20url/HEAD", "resolve.bad-link", 400, id="no URL"),
-    pytest.param("gh/owner/repo/HEAD?build_only=True", "start.bad-request", 400, id="build_only"),
 ]
 
 
@@ -74,6 +73,22 @@ async def test_what_cannot_be_launched_is_told_in_one_event(web: Web, path: str,
     (only,) = await web.build(path)
     assert (only.data["phase"], only.data["status_code"]) == ("failed", status)
     assert only.data["failure"]["code"] == code
+
+
+async def test_what_is_only_built_ends_with_its_environment(web: Web) -> None:
+    *_, built, ready = await web.build("gh/owner/repo/HEAD?build_only=True")
+    assert (built.data["phase"], built.data["message"][-1]) == ("built", "\n")
+    assert "launching" not in built.data["message"]
+    assert (ready.data["phase"], ready.data["imageName"]) == ("ready", INPUTS.name)
+    assert "url" not in ready.data
+    assert web.world.sandboxes.specs == {}
+
+
+async def test_what_is_asked_for_anew_is_built_again(web: Web) -> None:
+    await web.build()
+    assert "building" not in {frame.data["phase"] for frame in await web.build()}
+    assert (await web.build("gh/owner/repo/HEAD?again=true"))[-1].data["phase"] == "ready"
+    assert web.world.environments.builds == 2
 
 
 ACCEPTED = [

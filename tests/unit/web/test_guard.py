@@ -122,6 +122,16 @@ async def test_too_many_launches_are_told_when_the_next_is_possible(web: Web) ->
     assert others[-1].data["phase"] == "ready"
 
 
+async def test_builds_without_a_launch_are_counted_by_themselves(web: Web) -> None:
+    web.world.set(launching__rate_limit=1, launching__build_rate_limit=2, launching__per_visitor_quota=1)
+    only = "gh/owner/repo/HEAD?build_only=true"
+    assert (await web.build())[-1].data["phase"] == "ready"
+    assert [(await web.build(only))[-1].data["phase"] for _ in range(3)] == ["ready", "ready", "failed"]
+    failure = (await web.build(only))[-1].data["failure"]
+    assert failure["code"] == "start.rate-limited"
+    assert "More than 2 launches" in failure["cause"]
+
+
 async def test_one_household_of_ipv6_is_one_address(web: Web) -> None:
     web.world.set(launching__rate_limit=1)
     assert (await web.build(X_Forwarded_For="2001:db8::1"))[-1].data["phase"] == "ready"

@@ -9,7 +9,7 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.events import Logged, Phase, SessionTroubled
-from perijove.domain.nouns import EndReason
+from perijove.domain.nouns import EndReason, Wish
 from tests.unit.web.conftest import Web, frames
 from tests.ways.conftest import ADDRESS
 
@@ -38,6 +38,33 @@ async def holding(web: Web, number: int) -> Web:
     """The browser of whoever began a launch."""
     web.client.headers["Cookie"] = f"perijove_launch={web.world.keys.launch_key(number)}"
     return web
+
+
+async def test_a_link_s_page_begins_what_it_asks_for(web: Web) -> None:
+    assert "again=true" not in await page(web, LINK)
+    text = await page(web, f"{LINK}?again=true")
+    assert re.search(r'data-events="/build/gh/owner/repo/HEAD\?build_token=[^"]*&amp;again=true"', text)
+    assert '<input type="hidden" name="again" value="true">' in text
+    number, _ = await launched(web)
+    token = re.search(r'name="begin" value="([^"]+)"', text)
+    assert token
+    answer = await web.get(f"{LINK}?begin={token[1]}&again=true", Accept="text/html", Sec_Fetch_Site="same-origin")
+    assert answer.status_code == 303
+    await web.world.events(number + 1)
+    assert web.world.environments.builds == 2
+
+
+async def test_a_launch_that_is_over_can_be_built_anew(web: Web) -> None:
+    number, _ = await launched(web)
+    await holding(web, number)
+    text = await page(web, f"/launch/{number}")
+    assert re.search(rf'id="anew" class="button" href="{LINK}\?again=true" >Build anew', text)
+    number = web.public.launches.begin(ADDRESS, "x", Wish(build_only=True))
+    await web.world.events(number)
+    await holding(web, number)
+    text = await page(web, f"/launch/{number}?urlpath=lab")
+    assert f'href="{LINK}?urlpath=lab&amp;again=true"' in text
+    assert "The environment stands" in text
 
 
 async def test_the_form_asks_for_a_link(web: Web) -> None:

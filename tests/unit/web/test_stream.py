@@ -18,6 +18,7 @@ from perijove.domain.events import (
     Fetched,
     Logged,
     Phase,
+    Prepared,
     Queued,
     Ready,
     Requested,
@@ -29,7 +30,7 @@ from perijove.domain.events import (
     SessionStarted,
     SessionTroubled,
 )
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, ref_url
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, Wish, ref_url
 from perijove.web.statuses import status
 from perijove.web.stream import Known, Reader, frame, learn, message
 
@@ -59,6 +60,9 @@ TOLD = [
     pytest.param(SessionStarted("s"), "launching", "Launching server...", id="started"),
     pytest.param(Retrying(OOM, 2), "waiting", f"{OOM.message} Trying again in 2 s.", id="retrying"),
     pytest.param(Ready("s", "/user/s/"), "ready", "server running at https://hub.test/user/s/", id="ready"),
+    pytest.param(
+        Prepared("k"), "ready", "Done! The environment stands; nothing is launched", id="nothing but an environment"
+    ),
     pytest.param(Failed(OOM), "failed", OOM.message, id="failed"),
     pytest.param(SessionOpened(Session("s", 7, REPO, "k", 0)), "session", "Session s opened", id="opened"),
     pytest.param(SessionLogged("s", "words"), "session", "words", id="session logged"),
@@ -81,6 +85,13 @@ def test_an_event_is_told_in_words_and_by_phase(event: Event, phase: str, says: 
     told = message(event, Known(), HOLDER)
     assert (told["phase"], told["message"]) == (phase, f"{says}\n")
     json.dumps(told)
+
+
+def test_nothing_is_said_to_be_launched_where_nothing_is() -> None:
+    known = learn(Known(), Requested(ADDRESS, "x", Wish(build_only=True)))
+    assert message(Built("k", True, 0), known, HOLDER)["message"] == "Found the environment built\n"
+    assert message(Prepared("k"), known, HOLDER)["imageName"] == "k"
+    assert "url" not in message(Prepared("k"), known, HOLDER)
 
 
 def test_a_reader_without_the_key_is_not_told_where_the_session_is() -> None:

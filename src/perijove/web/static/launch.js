@@ -124,14 +124,20 @@ function explain(failure) {
   document.getElementById("failure").replaceChildren(box);
 }
 
-function offerAgain() {
-  const again = document.getElementById("again");
-  if (isLink) again.href = location.pathname + location.search;
-  again.hidden = !again.getAttribute("href");
+function offer(id, anew) {
+  const button = document.getElementById(id);
+  if (isLink) {
+    const link = new URL(location.href);
+    if (anew) link.searchParams.set("again", "true");
+    else link.searchParams.delete("again");
+    button.href = link.pathname + link.search;
+  }
+  button.hidden = !button.getAttribute("href");
 }
 
 function over(event) {
   clearInterval(clock);
+  offer("anew", true);
   if (began && event.at) elapsed.textContent = `${(event.at - began).toFixed(1)} s`;
   mark(event.phase);
   if (event.phase === "failed") {
@@ -139,9 +145,10 @@ function over(event) {
     status.textContent = "";
     explain(event.failure);
     remember(null);
-    offerAgain();
+    offer("again", false);
   } else {
-    status.textContent = event.url ? "It is ready" : "It is ready, for whoever began it";
+    const closed = event.imageName ? "The environment stands" : "It is ready, for whoever began it";
+    status.textContent = event.url ? "It is ready" : closed;
     if (event.url) open(event.url, event.token);
     if (!isLink) setTimeout(watch, WATCH);
   }
@@ -218,7 +225,7 @@ async function watch() {
     }
     if (session.state === "ended") {
       document.getElementById("open").hidden = true;
-      return offerAgain();
+      return offer("again", false);
     }
   }
   setTimeout(watch, WATCH);
