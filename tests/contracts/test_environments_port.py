@@ -198,6 +198,21 @@ async def test_an_index_that_does_not_answer_is_told_as_such(
     assert caught.value.failure.kind is failures.INDEX_UNREACHABLE
 
 
+async def test_an_index_that_is_down_is_not_a_package_without_a_build(
+    real: UvEnvironments, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inputs = await real.inputs(NOTHING, checkout, print)
+    (tmp_path / "work").mkdir()
+    python = (inputs.interpreter.version, inputs.interpreter, tmp_path / "work")
+    assert await real.uv.has_wheels(["six==1.17.0"], *python)
+    assert not await real.uv.has_wheels(["pywin32==306"], *python)
+    assert not await real.uv.has_wheels(["six==99.1"], *python)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    with pytest.raises(Fail) as caught:
+        await real.uv.has_wheels(["six==1.16.0"], *python)
+    assert caught.value.failure.kind is failures.INDEX_UNREACHABLE
+
+
 async def test_a_package_whose_build_breaks_is_told_with_its_last_words(
     real: UvEnvironments, checkout: Checkout, foreign: UnconfinedForeignCode
 ) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -102,6 +103,15 @@ async def files_of(repositories: GitRepositories, folder: Path) -> dict[str, str
 def git(folder: Path, *args: str) -> None:
     command = ["git", "-c", "protocol.file.allow=always", *args]
     subprocess.run(command, cwd=folder, env={"PATH": os.environ["PATH"], **WHO}, check=True, capture_output=True)
+
+
+async def test_a_checkout_s_time_is_its_commit_s(state: State, confined: ConfinedCalls) -> None:
+    with serving(Path(tempfile.mkdtemp(prefix="git-server-"))) as server:
+        server.author("r.git").commit({"hello.txt": "hello"})
+        repositories = GitRepositories(state, RepositoriesSettings(), True, confined)
+        repo = await repositories.resolve(from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD"))
+        checkout = await repositories.fetch(repo, lambda _: None)
+    assert checkout.path.stat().st_mtime == datetime.fromisoformat(WHO["GIT_COMMITTER_DATE"]).timestamp()
 
 
 async def test_a_plain_folder_is_taken_whole_with_links_as_links(repositories: GitRepositories, folder: Path) -> None:

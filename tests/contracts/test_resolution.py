@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,9 @@ class World:
         return EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (InstallRequirements("requirements.txt", text),))
 
     async def built(self, commit: str = "a", text: str = FREE, *, again: bool = False) -> Environment:
+        made = self.folder.stat().st_mtime
         (self.folder / "requirements.txt").write_text(text)
+        os.utime(self.folder, (made, made))
         checkout = Checkout(replace(self.repo, commit=commit * 40), self.folder)
         inputs = await self.environments.inputs(self.plan(text), checkout, self.told.append, again=again)
         return await self.environments.build(inputs, checkout.repo, self.told.append)
@@ -163,6 +167,16 @@ async def test_a_package_that_is_built_the_same_twice_is_shared(world: World) ->
     assert await world.built("b", ".") == first
     (world.folder / "m.py").write_text("x = 2\n")
     assert (await world.built("c", ".")).key != first.key
+
+
+async def test_an_operator_can_have_a_commit_get_what_was_there_when_it_was_made(world: World) -> None:
+    world.environments.apply(BuildSettings(exclude_newer=True))
+    made = datetime(2023, 12, 15, tzinfo=UTC).timestamp()
+    os.utime(world.folder, (made, made))
+    environment = await world.built("a", "idna\ndocopt")
+    packages = [one.name for one in environment.path.glob("lib/python3.12/site-packages/*.dist-info")]
+    assert {"idna-3.6.dist-info", "docopt-0.6.2.dist-info"} <= set(packages)
+    assert "Only packages that were there when this commit was made are taken: until 2023-12-15T00:00:00Z" in world.told
 
 
 async def test_a_resolution_that_cannot_be_read_is_made_anew(world: World, furnished: State, index: Index) -> None:

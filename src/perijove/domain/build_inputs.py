@@ -77,6 +77,8 @@ class Wanted:
     elsewhere: tuple[str, ...] = ()
     """Requirements files with options that only pip, in a sandbox, is given: other indexes, other ways to build."""
     prereleases: bool = False
+    published_before: str = ""
+    """A moment (`2021-03-04T05:06:07Z`): what the index got later is not taken; `` for all."""
     conda: CondaPackages | None = None
     """What all others are installed into; None for a virtual environment of the interpreter's."""
 

@@ -90,6 +90,7 @@ class Checkout:
 
     repo: ResolvedRepo
     path: Path
+    """Its time is the commit's, but for a local folder's."""
 
 
 class PythonSource(StrEnum):
@@ -125,6 +126,13 @@ class InstallProject:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowLock:
+    """Install what a lock file holds: pylock.toml, uv.lock or poetry.lock. `path` is relative to the repository."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstallConda:
     """Install conda packages, before anything else. `path` is relative to the repository."""
 
@@ -137,7 +145,7 @@ class InstallConda:
     """Set where the environment is active."""
 
 
-Step = InstallRequirements | InstallProject | InstallConda
+Step = InstallRequirements | InstallProject | FollowLock | InstallConda
 
 
 @dataclass(frozen=True, slots=True)

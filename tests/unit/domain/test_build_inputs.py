@@ -20,6 +20,7 @@ OTHERS: dict[str, list[Any]] = {
         replace(INPUTS.wanted, sources=(SOURCE,)),
         replace(INPUTS.wanted, elsewhere=("requirements.txt",)),
         replace(INPUTS.wanted, prereleases=True),
+        replace(INPUTS.wanted, published_before="2021-03-04T05:06:07Z"),
         replace(INPUTS.wanted, conda=CondaPackages("a lock", "3.12.1", ())),
     ],
     "interpreter": [

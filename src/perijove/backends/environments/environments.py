@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from perijove.backends.environments import kernel, post_build, resolutions, server, store
@@ -34,7 +35,9 @@ from perijove.domain.nouns import (
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
+    FollowLock,
     InstallConda,
+    InstallRequirements,
     Mount,
     Overlay,
     PythonSource,
@@ -45,11 +48,13 @@ from perijove.domain.nouns import (
 from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
+from perijove.launching.build.reading import LARGEST_LOCK, read
 from perijove.launching.start.sandbox import HOME
 
 FORMAT = 6
 """Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
+UV_LOCK, PROJECT = "uv.lock", "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,9 @@ class UvEnvironments:
         self._confined = confined
         self._state = state
         self._foreign = foreign
-        self._uv = Uv(state, settings, Interpreters(state, settings.pythons), confined)
-        self._bytecode = Bytecode(foreign, self._uv, state.uv_cache)
-        self._server = Server(state, self._uv, self._bytecode)
+        self.uv = Uv(state, settings, Interpreters(state, settings.pythons), confined)
+        self._bytecode = Bytecode(foreign, self.uv, state.uv_cache)
+        self._server = Server(state, self.uv, self._bytecode)
         self._cache = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._builds = 0
@@ -91,8 +96,8 @@ class UvEnvironments:
         self._settings = settings
         self._conda.build, self._conda.settings = settings, conda or self._conda.settings
         self._interpreters = Interpreters(self._state, settings.pythons)
-        self._uv.settings, self._uv.interpreters = settings, self._interpreters
-        self._wheels = Wheels(self._state, settings, self._foreign, self._confined, self._uv, self._interpreters)
+        self.uv.settings, self.uv.interpreters = settings, self._interpreters
+        self._wheels = Wheels(self._state, settings, self._foreign, self._confined, self.uv, self._interpreters)
 
     async def prepare(self, tell: Tell) -> None:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
@@ -116,10 +121,15 @@ class UvEnvironments:
         interpreter, note = pick(plan.python, installed)
         if note:
             tell(note)
-        wanted = await self._gathered(plan, checkout)
+        wanted = await self._gathered(await self._exported(plan, checkout, interpreter), checkout)
         for step in plan.steps:
             if isinstance(step, InstallConda):
                 wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell, again=again))
+        if self._settings.exclude_newer and checkout.repo.address.provider != "local":
+            moment = (await asyncio.to_thread(checkout.path.stat)).st_mtime
+            told = datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            tell(f"Only packages that were there when this commit was made are taken: until {told}")
+            wanted = replace(wanted, published_before=told)
         inputs = BuildInputs(
             wanted,
             interpreter,
@@ -133,6 +143,21 @@ class UvEnvironments:
 
     async def _resolution(self, inputs: BuildInputs) -> Resolution | None:
         return await asyncio.to_thread(resolutions.read, self._state.resolutions, inputs)
+
+    async def _exported(self, plan: EnvironmentPlan, checkout: Checkout, python: Interpreter) -> EnvironmentPlan:
+        """The plan, with uv.lock in uv's own words."""
+        steps = list(plan.steps)
+        for position, step in enumerate(steps):
+            if isinstance(step, FollowLock) and step.path == UV_LOCK:
+                lock, project = [await self._read(checkout, path) for path in (UV_LOCK, PROJECT)]
+                steps[position] = InstallRequirements(UV_LOCK, await self.uv.exported(lock, project, python))
+        return replace(plan, steps=tuple(steps))
+
+    async def _read(self, checkout: Checkout, path: str) -> str:
+        try:
+            return await self._confined.call(read, checkout.path, path, LARGEST_LOCK)
+        except Beyond as beyond:
+            raise Fail(beyond.told(failures.BAD_FILE, path)) from beyond
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
         try:
@@ -166,7 +191,7 @@ class UvEnvironments:
         async with self._cache:
             self._builds += 1
         try:
-            aside = self._uv.aside(self._state.environments / inputs.name)
+            aside = self.uv.aside(self._state.environments / inputs.name)
             async with asyncio.timeout(self._settings.timeout), aside as work:
                 if inputs.scripts and base:
                     made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
@@ -222,23 +247,23 @@ class UvEnvironments:
         await self._server.prepare(await self._servers_python(), tell)
         env, name, conda = work / "env", inputs.name[:16], inputs.wanted.conda
         final = self._state.environments / inputs.conda_key
-        base = CondaBase(self._conda, self._uv, conda, env, final, inputs.interpreter, tell) if conda else None
+        base = CondaBase(self._conda, self.uv, conda, env, final, inputs.interpreter, tell) if conda else None
         before = await self._resolution(inputs)
         lines = before.lines if before and before.turn == inputs.turn else ()
-        installation = Installation(self._uv, self._wheels, work, name, inputs, tell, base, lines)
+        installation = Installation(self.uv, self._wheels, work, name, inputs, tell, base, lines)
         app = await installation.install()
         interpreter = installation.interpreter
         where = site_packages(env, interpreter)
-        packages = await self._uv.confined(contents, where, work / "wheels")
+        packages = await self.uv.confined(contents, where, work / "wheels")
         key = inputs.conda_key if base else inputs.key(packages, interpreter, app)
         if await self.find(key) is not None:
             tell("An environment of just these packages stands already: it is used")
             return Made(key, packages)
         runs = base.runs if base else await self._interpreters.runs(interpreter)
         await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
-        await self._uv.confined(kernel.finish, env, where, interpreter, within=work)
+        await self.uv.confined(kernel.finish, env, where, interpreter, within=work)
         if base is None:
-            await self._uv.settle(env, interpreter)
+            await self.uv.settle(env, interpreter)
         variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
         python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
         held = (*(base.packages.names if base else ()), *(one.line for one in packages))

@@ -227,7 +227,7 @@ class Installation:
 
     def _options(self, further: Sequence[str]) -> Sequence[str]:
         """uv's arguments; the files they name are written here, since the repository's own may be links to anywhere."""
-        packages = [] if self.wanted.elsewhere else self.wanted.packages
+        packages = [] if self.wanted.elsewhere else list(map(self._asked, self.wanted.packages))
         requirements, constraints = self.work / "requirements.txt", self.work / "constraints.txt"
         overrides = self.work / "overrides.txt"
         built = {normalized(re.split(r"[\s\[]", line, maxsplit=1)[0]) for line in self._local}
@@ -235,7 +235,7 @@ class Installation:
         overrides.write_text("\n".join([*self._local, *left_out]))
         # The repository's own first: uv decides in this order, so that nothing of ours makes theirs older.
         requirements.write_text("\n".join([*packages, *self._local, *ALWAYS, *further]))
-        limits = [*self.wanted.constraints, *self._held, *self.before]
+        limits = [*map(self._asked, self.wanted.constraints), *self._held, *self.before]
         constraints.write_text("\n".join(limits))
         return [
             *("-r", str(requirements)),
@@ -243,7 +243,12 @@ class Installation:
             *(("--find-links", str(self.work / "wheels" / "named")) if self._named else ()),
             *(("--overrides", str(overrides)) if self._addresses else ()),
             *(("--prerelease", "allow") if self.wanted.prereleases else ()),
+            *(("--exclude-newer", self.wanted.published_before) if self.wanted.published_before else ()),
         ]
+
+    def _asked(self, line: str) -> str:
+        """A requirement; without hashes where they are those of sources that were built here."""
+        return line.partition(" --hash")[0] if _name(line) in self._named else line
 
     async def _build_all(self) -> None:
         """pip alone decides, with the options the files give it; the rest comes from the operator's index."""

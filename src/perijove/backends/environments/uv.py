@@ -115,6 +115,20 @@ class Uv:
             raise Fail(complaint.meaning.failure) from complaint
         return True
 
+    async def exported(self, lock: str, project: str, python: Interpreter) -> str:
+        """What a uv.lock holds, as a requirements file. Raises Fail: `build.bad-file` and others."""
+        async with self.aside(self._state.environments / "uv-lock") as work:
+            for name, text in (("uv.lock", lock), ("pyproject.toml", project)):
+                await asyncio.to_thread((work / name).write_text, text)
+            told = ["--no-header", "--no-annotate", "--no-emit-project", "--output-file", "requirements.txt"]
+            words = ["export", "--quiet", "--frozen", "--offline", "--no-config", "--no-python-downloads", *told]
+            try:
+                await self._run(words, await self.interpreters.reachable(python), lambda _: None, work)
+            except Complaint as complaint:
+                cause = "uv.lock cannot be used: uv does not read it"
+                raise Fail(failures.BAD_FILE(cause, *complaint.meaning.failure.evidence)) from complaint
+            return await asyncio.to_thread((work / "requirements.txt").read_text)
+
     async def settle(self, at: Path, python: Interpreter) -> None:
         """It is whole: from now on it is run where sessions see it. Raises Fail: `build.*`."""
         copy = await self.interpreters.reachable(python)

@@ -16,8 +16,10 @@ from packaging.requirements import Requirement
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source, Wanted
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import EnvironmentPlan, InstallConda, InstallProject, InstallRequirements
-from perijove.launching.build.reading import read
+from perijove.domain.nouns import EnvironmentPlan, FollowLock, InstallConda, InstallProject, InstallRequirements
+from perijove.launching.build.poetry_lock import PROJECT, poetry_requirements
+from perijove.launching.build.pylock_file import requirements as pylock_requirements
+from perijove.launching.build.reading import LARGEST_LOCK, read
 from perijove.launching.build.requirements import Asks, Line, lines
 
 DEEPEST = 20
@@ -62,6 +64,10 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
                 found.conda, found.base = path, posixpath.dirname(path)
             case InstallRequirements(path=path, text=text):
                 _file(found, root, [path], lines(path, text))
+            case FollowLock(path=path):
+                wanted, limits = _locked(root, path)
+                _file(found, root, [path], lines(path, wanted))
+                found.constraints += [_requirement(path, limit) for limit in lines(path, limits)]
     return Wanted(
         tuple(found.packages),
         tuple(found.constraints),
@@ -69,6 +75,14 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         tuple(found.elsewhere),
         found.prereleases,
     )
+
+
+def _locked(root: Path, path: str) -> tuple[str, str]:
+    """A lock file as requirements, and as constraints."""
+    text = read(root, path, LARGEST_LOCK)
+    if posixpath.basename(path) == "poetry.lock":
+        return poetry_requirements(path, text, read(root, PROJECT))
+    return pylock_requirements(path, text), ""
 
 
 def _file(found: _Gathered, root: Path, files: list[str], content: Iterable[Line]) -> None:

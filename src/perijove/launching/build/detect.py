@@ -18,6 +18,7 @@ from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import (
     EnvironmentPlan,
+    FollowLock,
     InstallProject,
     InstallRequirements,
     PythonSource,
@@ -25,7 +26,10 @@ from perijove.domain.nouns import (
     Step,
 )
 from perijove.launching.build import conda_file, conda_locks
+from perijove.launching.build.groups import default_groups
+from perijove.launching.build.groups import requirements as of_groups
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
+from perijove.launching.build.poetry_lock import poetry_python
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
@@ -44,7 +48,8 @@ ANY_PYTHON = PythonWish("", PythonSource.DEFAULT)
 LONGEST_SPECIFIER = 300
 """Characters; each clause is compared with all versions that there may be."""
 _LARGE_NUMBER = re.compile(r"[0-9]{10}")
-_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", *conda_locks.READERS)
+_FOLLOWED = ("pylock.toml", "uv.lock", "poetry.lock")
+"""Lock files, the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Detected:
 def to_read(names: frozenset[str]) -> frozenset[str]:
     """Of a repository's files, those whose text `detect` looks at. Raises Fail: `build.bad-file`."""
     prefixes = ("", *(f"{folder}/" for folder in FOLDERS))
-    lock = _lock(_folder(names), names)
+    lock = _conda_lock(_folder(names), names)
     return names & {*(prefix + name for prefix in prefixes for name in READ), lock}
 
 
@@ -77,20 +82,24 @@ def detect(
         _refuse_unsupported(folder, left, {})
         return _conda(conda, folder, names, texts[conda])
     _refuse_unsupported(folder, names, texts)
-    if lock := _lock(folder, names):
-        steps_locked = conda_locks.locked_steps(lock, texts[lock], platform)
-        others = [name for name in conda_locks.READERS if folder + name in names and folder + name != lock]
-        said = (f"{lock} is followed, so these are not: {', '.join(others)}",) if others else ()
+    if of_conda := _conda_lock(folder, names):
+        steps_locked = conda_locks.locked_steps(of_conda, texts[of_conda], platform)
+        others = [name for name in conda_locks.READERS if folder + name in names and folder + name != of_conda]
+        said = (f"{of_conda} is followed, so these are not: {', '.join(others)}",) if others else ()
         return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps_locked), *_scripts(folder, names)), said)
-    notes = [f"{name} is not followed: versions are chosen afresh" for name in _LOCKS if folder + name in names]
+    lock, notes = _lock(folder, names)
+    left = [name for name in conda_locks.READERS if folder + name in names]
+    notes += [f"{folder}{name} is not followed: versions are chosen afresh" for name in left]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
     steps: list[Step] = []
     requirements = folder + "requirements.txt"
     if requirements in names:
         steps.append(InstallRequirements(requirements, texts[requirements]))
+    if lock:
+        steps.append(FollowLock(lock))
     requires_python = ""
     if not folder:
-        project, requires_python = _project(names, texts, notes)
+        project, requires_python = _project(names, texts, notes, lock, listed=requirements in names)
         steps += project
     elif names & {"pyproject.toml", "setup.py"}:
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
@@ -109,11 +118,25 @@ def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected
     return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
 
-def _lock(folder: str, names: frozenset[str]) -> str:
+def _conda_lock(folder: str, names: frozenset[str]) -> str:
     """Of conda's locks the one that counts, or `` where a Binder follows none."""
     if any(folder + name in names for name in (*conda_file.NAMES, *DESCRIBING)):
         return ""
     return next((folder + name for name in conda_locks.READERS if folder + name in names), "")
+
+
+def _lock(folder: str, names: frozenset[str]) -> tuple[str, list[str]]:
+    """The lock file that is followed, or ``, and notes on the others."""
+    there = [name for name in (*_FOLLOWED, "pdm.lock") if folder + name in names]
+    alone = bool(folder) or "pyproject.toml" not in names
+    may = [name for name in _FOLLOWED if name in there and not (alone and name != "pylock.toml")]
+    listed = f"{folder}requirements.txt"
+    lock = may[0] if may and listed not in names else ""
+    why = "versions are chosen afresh" if not lock else f"{folder}{lock} is"
+    why = f"{listed} is" if listed in names else why
+    return f"{folder}{lock}" if lock else "", [
+        f"{folder}{name} is not followed: {why}" for name in there if name != lock
+    ]
 
 
 def _scripts(folder: str, names: frozenset[str]) -> tuple[str, str]:
@@ -149,25 +172,42 @@ def _listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _project(names: frozenset[str], texts: Mapping[str, str], notes: list[str]) -> tuple[list[Step], str]:
-    """The step for the repository's own package, if it is one, and its `requires-python`."""
+def _project(
+    names: frozenset[str], texts: Mapping[str, str], notes: list[str], lock: str, *, listed: bool
+) -> tuple[list[Step], str]:
+    """The steps for the repository's own package, if it is one, and its `requires-python`.
+
+    `lock`: what says which versions; `listed`: whether requirements.txt says what is needed beside the package.
+    """
     table = _toml("pyproject.toml", texts["pyproject.toml"]) if "pyproject.toml" in names else {}
     project = _table(table, "project")
-    requires_python = project.get("requires-python", "")
+    requires_python = project.get("requires-python", "") or poetry_python(table)
     if not isinstance(requires_python, str) or not _specifies(requires_python):
         raise _bad("pyproject.toml", "requires-python is no version specifier", repr(requires_python))
-    if "setup.py" in names or "build-system" in table:
-        return [InstallProject(".")], requires_python
-    if not project:
-        return [], requires_python
+    chosen = () if lock or listed else default_groups(table)
+    if chosen:
+        notes.append(f"pyproject.toml: the dependency groups that uv installs by default are: {', '.join(chosen)}")
+    grouped = "\n".join(of_groups(table, chosen))
+    steps: list[Step] = [InstallRequirements("pyproject.toml", grouped)] if grouped else []
     dynamic = project.get("dynamic", [])
-    if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return [InstallProject(".")], requires_python
+    if _is_package(names, table) or (isinstance(dynamic, list) and "dependencies" in dynamic):
+        return [*steps, InstallProject(".")], requires_python
+    if lock or not project:
+        return steps, requires_python
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) and "\n" not in d for d in dependencies):
         raise _bad("pyproject.toml", "project.dependencies is not a list of requirements", repr(dependencies))
     notes.append("pyproject.toml has no [build-system]: its dependencies are installed, the project itself is not")
-    return [InstallRequirements("pyproject.toml", "\n".join(dependencies))], requires_python
+    return [*steps, InstallRequirements("pyproject.toml", "\n".join(dependencies))], requires_python
+
+
+def _is_package(names: frozenset[str], table: Mapping[str, Any]) -> bool:
+    """Whether the repository itself can be installed, and wants to be."""
+    tool = _table(table, "tool")
+    unwanted = (("uv", "package"), ("poetry", "package-mode"))
+    if any(_table(tool, program).get(name) is False for program, name in unwanted):
+        return "setup.py" in names
+    return "setup.py" in names or "build-system" in table
 
 
 def _specifies(text: str) -> bool:
@@ -249,7 +289,7 @@ def _toml(path: str, text: str) -> dict[str, Any]:
         raise _bad(path, "it is not TOML", str(error)) from error
 
 
-def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+def _table(table: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = table.get(name, {})
     if not isinstance(found, dict):
         raise _bad("pyproject.toml", f"{name} is not a table", repr(found))

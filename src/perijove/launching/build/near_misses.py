@@ -14,7 +14,9 @@ SPELLINGS = (
 """Names that authors write with other capitals, where their own file system makes no difference."""
 MISPLACED = ("requirements.txt", "environment.yml", "environment.yaml", "apt.txt", "postBuild", "runtime.txt")
 """Names that mean an environment wherever they lie; only the root's and binder/'s are read."""
-DESCRIBING = frozenset((*SPELLINGS, "setup.cfg", "Pipfile.lock", "start", "DESCRIPTION", "JuliaProject.toml"))
+DESCRIBING = frozenset(
+    (*SPELLINGS, "pylock.toml", "setup.cfg", "Pipfile.lock", "start", "DESCRIPTION", "JuliaProject.toml")
+)
 MOST = 5
 """Notes on files in other folders."""
 _SPELLED = {name.lower(): name for name in SPELLINGS}

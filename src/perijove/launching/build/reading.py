@@ -37,9 +37,9 @@ _MARKS = (
 _CODING = re.compile(rb"^#.{0,200}coding[:=]\s*([-\w.]{1,40})", re.MULTILINE)
 
 
-def read(root: Path, path: str) -> str:
+def read(root: Path, path: str, largest: int = LARGEST) -> str:
     """A text file of the checkout, by its path below it. Raises Fail: `build.bad-file`."""
-    return _read(root, path)[0]
+    return _read(root, path, largest)[0]
 
 
 def detected(root: Path) -> Detected:
@@ -48,7 +48,11 @@ def detected(root: Path) -> Detected:
     for folder in FOLDERS:
         if (root / folder).is_dir() and (root / folder).resolve().is_relative_to(root.resolve()):
             names |= {f"{folder}/{path.name}" for path in (root / folder).iterdir() if not path.is_dir()}
-    found = {name: _read(root, name) for name in sorted(to_read(frozenset(names)))}
+    largest = dict.fromkeys(READERS, LARGEST_LOCK)
+    found = {
+        name: _read(root, name, largest.get(name.rpartition("/")[2], LARGEST))
+        for name in sorted(to_read(frozenset(names)))
+    }
     texts = {name: text for name, (text, _) in found.items()}
     plan = detect(frozenset(names), texts, _elsewhere(root), conda_platform(platform.machine()))
     odd = [
@@ -59,7 +63,7 @@ def detected(root: Path) -> Detected:
     return Detected(plan.plan, (*plan.notes, *odd))
 
 
-def _read(root: Path, path: str) -> tuple[str, str]:
+def _read(root: Path, path: str, largest: int = LARGEST) -> tuple[str, str]:
     """A file's text and its encoding, told as pip tells it: by its first bytes, by a comment, else UTF-8."""
     try:
         real = (root / path).resolve(strict=True)
@@ -67,7 +71,6 @@ def _read(root: Path, path: str) -> tuple[str, str]:
             raise _bad(path, "it lies outside of the repository")
         if not real.is_file():
             raise _bad(path, "it is not a file")
-        largest = LARGEST_LOCK if real.name in READERS else LARGEST
         if real.stat().st_size > largest:
             raise _bad(path, f"it is larger than {largest} bytes")
         content = real.read_bytes()

@@ -10,6 +10,7 @@ from perijove.domain.build_inputs import Source
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import (
     EnvironmentPlan,
+    FollowLock,
     InstallConda,
     InstallProject,
     InstallRequirements,
@@ -154,3 +155,25 @@ def test_a_folder_that_is_named_twice_is_built_once_with_all_extras(tmp_path: Pa
     steps = (InstallRequirements("requirements.txt", "-e .[dev,more]\n.[dev,docs]\n"), InstallProject("."))
     wanted = gather(EnvironmentPlan(ANY, steps), tmp_path)
     assert wanted.sources == (own(".", "[dev,more,docs]", "-e .[dev,more]"),)
+
+
+def test_a_lock_file_is_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "pylock.toml").write_text(
+        'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "six"\nversion = "1.16.0"\n'
+        'wheels = [{ url = "https://h/six-1.16.0-py3-none-any.whl", hashes = { sha256 = "aa" } }]\n'
+        '[[packages]]\nname = "sub"\ndirectory = { path = "sub" }\n'
+    )
+    (tmp_path / "sub").mkdir()
+    wanted = gather(EnvironmentPlan(ANY, (FollowLock("pylock.toml"),)), tmp_path)
+    assert wanted.packages == ("six==1.16.0 --hash=sha256:aa",)
+    assert wanted.sources == (own("./sub", "", "./sub"),)
+
+
+def test_a_lock_of_poetry_limits_what_its_project_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.poetry.dependencies]\nsix = '*'\n")
+    (tmp_path / "poetry.lock").write_text(
+        "[[package]]\nname = 'six'\nversion = '1.16.0'\n[[package]]\nname = 'idna'\nversion = '3.7'\n"
+    )
+    wanted = gather(EnvironmentPlan(ANY, (FollowLock("poetry.lock"),)), tmp_path)
+    assert wanted.packages == ("six",)
+    assert wanted.constraints == ("six==1.16.0", "idna==3.7")

@@ -4,10 +4,11 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.failures import Fail, Kind
-from perijove.domain.nouns import InstallProject, InstallRequirements, PythonSource, PythonWish, Step
+from perijove.domain.nouns import FollowLock, InstallProject, InstallRequirements, PythonSource, PythonWish, Step
 from perijove.launching.build.detect import UNSUPPORTED, Detected, detect
 
 PACKAGE = '[build-system]\nrequires = []\n[project]\nname = "p"\nversion = "1"\n'
+GROUPS = '[dependency-groups]\ndev = ["attrs"]\n'
 SIX = InstallRequirements("requirements.txt", "six")
 PROJECT = InstallProject(".")
 
@@ -43,6 +44,29 @@ def of(files: Mapping[str, str]) -> Detected:
             id="binder/ replaces the root",
         ),
         pytest.param({".binder/notes.md": "", "requirements.txt": "six"}, (), id=".binder/ with nothing in it"),
+        pytest.param(
+            {"uv.lock": "", "pyproject.toml": PACKAGE + GROUPS}, (FollowLock("uv.lock"), PROJECT), id="uv.lock"
+        ),
+        pytest.param(
+            {"poetry.lock": "", "pyproject.toml": "[build-system]\nrequires=[]\n[tool.poetry]\npackage-mode = false"},
+            (FollowLock("poetry.lock"),),
+            id="poetry.lock of what is no package",
+        ),
+        pytest.param(
+            {"uv.lock": "", "pyproject.toml": PACKAGE + "[tool.uv]\npackage = false"},
+            (FollowLock("uv.lock"),),
+            id="uv.lock of what is no package",
+        ),
+        pytest.param({"binder/pylock.toml": ""}, (FollowLock("binder/pylock.toml"),), id="pylock.toml"),
+        pytest.param({"uv.lock": "", "pyproject.toml": PACKAGE, "requirements.txt": "six"}, (SIX, PROJECT), id="both"),
+        pytest.param(
+            {"pyproject.toml": PACKAGE + GROUPS}, (InstallRequirements("pyproject.toml", "attrs"), PROJECT), id="groups"
+        ),
+        pytest.param(
+            {"pyproject.toml": PACKAGE + GROUPS, "requirements.txt": "six"},
+            (SIX, PROJECT),
+            id="requirements, no groups",
+        ),
         pytest.param(
             {"requirements.txt": "-r more.txt"},
             (InstallRequirements("requirements.txt", "-r more.txt"),),
@@ -205,7 +229,28 @@ def test_what_contradicts_itself_or_cannot_be_read_is_told(files: dict[str, str]
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        pytest.param({"uv.lock": "", "pyproject.toml": PACKAGE}, "uv.lock is not followed", id="a lock"),
+        pytest.param({"uv.lock": ""}, "uv.lock is not followed: versions are chosen afresh", id="a lock alone"),
+        pytest.param({"pdm.lock": "", "pyproject.toml": PACKAGE}, "pdm.lock is not followed: ver", id="another lock"),
+        pytest.param(
+            {"uv.lock": "", "pyproject.toml": PACKAGE, "requirements.txt": "six"},
+            "uv.lock is not followed: requirements.txt is",
+            id="a lock beside requirements",
+        ),
+        pytest.param(
+            {"uv.lock": "", "pylock.toml": "", "pyproject.toml": PACKAGE},
+            "uv.lock is not followed: pylock.toml is",
+            id="two locks",
+        ),
+        pytest.param(
+            {"binder/uv.lock": "", "binder/pyproject.toml": ""},
+            "binder/uv.lock is not followed",
+            id="a lock in binder/",
+        ),
+        pytest.param(
+            {"pyproject.toml": "[dependency-groups]\ndev = ['six']"},
+            "groups that uv installs by default are: dev",
+            id="groups",
+        ),
         pytest.param({"binder/runtime.txt": "python-3.12", "setup.py": ""}, "binder/ replaces", id="package left out"),
         pytest.param(
             {".python-version": "pypy3.10"}, "'pypy3.10', which is no version of CPython", id="another Python"
