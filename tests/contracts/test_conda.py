@@ -180,6 +180,9 @@ async def test_a_commit_stays_as_it_was_decided_without_a_network(conda: Conda) 
     assert await decided(conda, "moon") == first
     with pytest.raises(Fail):
         await decided(conda, "moon", commit="b" * 40)
+    with pytest.raises(Fail):
+        await decided(conda, "moon", again=True)
+    assert await decided(conda, "moon") == first, "what was decided counts until something else is"
 
 
 def test_nothing_of_the_service_loads_rattler() -> None:

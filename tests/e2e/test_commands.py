@@ -88,7 +88,7 @@ def test_what_is_not_understood_leaves_status_2(home: Path, words: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "launch", "get", "describe", "logs", "stop", "clean", "settings", "cert", "trust"]
+    "command", ["up", "launch", "build", "get", "describe", "logs", "stop", "clean", "settings", "cert", "trust"]
 )
 def test_every_command_explains_itself(home: Path, command: str) -> None:
     ran = perijove(home, command, "--help")
