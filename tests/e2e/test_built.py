@@ -26,27 +26,12 @@ def repository(folder: Path, **files: str) -> str:
     return str(folder)
 
 
+def running_in(service: Service) -> set[str]:
+    return {row["name"] for row in json.loads(service.cli("get", "sessions", "-o", "json"))}
+
+
 def names(events: list[dict[str, dict[str, str]]]) -> list[str]:
     return [event["event"]["is"] for event in events]
-
-
-def test_what_was_built_yesterday_is_launched_without_a_network(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link = repository(tmp_path, requirements_txt="six==1.16.0")
-    sessions = json.loads(service.cli("get", "sessions", "-o", "json"))
-    assert "built: the next launch finds it" in service.cli("build", link)
-    assert json.loads(service.cli("get", "sessions", "-o", "json")) == sessions
-    (launch, *_) = json.loads(service.cli("get", "launches", "-o", "json"))
-    assert launch["state"] == "built"
-    assert "\n  six==1.16.0\n" in service.cli("describe", "environment", launch["environment"])
-    service.stop()
-    monkeypatch.setenv("UV_DEFAULT_INDEX", NOBODY)
-    monkeypatch.setenv("UV_INDEX_URL", NOBODY)
-    service.up()
-    events = service.launch(link)
-    assert "BuildStarted" not in names(events)
-    assert events[-1]["event"]["is"] == "Ready"
 
 
 def test_what_is_built_anew_is_another_run_of_its_script(service: Service, tmp_path: Path) -> None:
@@ -71,3 +56,22 @@ def test_where_no_service_runs_there_is_one_for_that_long(empty_state: State, tm
     link = repository(tmp_path, requirements_txt="six==1.16.0")
     assert "built: the next launch finds it" in alone.cli("build", link, "--config", str(alone.config))
     assert "platform.not-up" in alone.cli("get", "sessions", status=1) + alone.told[-1]
+
+
+def test_what_was_built_yesterday_is_launched_without_a_network(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = repository(tmp_path, requirements_txt="six==1.16.0")
+    sessions = running_in(service)
+    assert "built: the next launch finds it" in service.cli("build", link)
+    assert running_in(service) == sessions
+    (launch, *_) = json.loads(service.cli("get", "launches", "-o", "json"))
+    assert launch["state"] == "built"
+    assert "\n  six==1.16.0\n" in service.cli("describe", "environment", launch["environment"])
+    service.stop()  # the last test, for its network does not come back
+    monkeypatch.setenv("UV_DEFAULT_INDEX", NOBODY)
+    monkeypatch.setenv("UV_INDEX_URL", NOBODY)
+    service.up()
+    events = service.launch(link)
+    assert "BuildStarted" not in names(events)
+    assert events[-1]["event"]["is"] == "Ready"

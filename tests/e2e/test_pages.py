@@ -292,6 +292,21 @@ async def test_a_failure_says_why_and_what_to_do_and_can_be_tried_again(site: Si
     assert site.complaints == []
 
 
+async def test_an_environment_is_built_anew_by_a_button_where_a_launch_failed_and_where_it_did_not(site: Site) -> None:
+    site.world.environments.fails = [failures.CONFLICT("a==1 and a==2")]
+    await site.goto(LINK)
+    await expect(site.page.get_by_role("link", name="Launch again")).to_be_visible()
+    await site.page.get_by_role("link", name="Build anew").click()
+    await site.in_session()
+    assert (site.world.environments.builds, site.world.environments.turn) == (2, 1)
+    await site.goto("/launch/2")
+    await site.page.get_by_role("link", name="Build anew").click()
+    await site.in_session()
+    assert (site.world.environments.builds, site.world.environments.turn) == (3, 2)
+    assert site.launches() == [3, 2, 1]
+    assert site.complaints == []
+
+
 async def test_the_own_page_of_a_launch_is_live_for_anybody_and_leads_nobody_in(site: Site) -> None:
     site.world.repositories.gate = asyncio.Event()
     number = site.world.launches.begin(ADDRESS, "somebody else")

@@ -15,8 +15,9 @@ from perijove.domain.build_inputs import Package
 
 VARIES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 """Files that tell how a package came here."""
-BUILT_AT = "315532800"
-"""Unix seconds: of all files in wheels that are built here, so that the same files are the same wheel."""
+BUILT_AT = "318211200"
+"""Unix seconds, of 1980, when zip's time begins: of all files in wheels that are built here, so that the same files are
+the same wheel."""
 
 
 def contents(site_packages: Path, wheels: Path) -> tuple[Package, ...]:

@@ -103,6 +103,7 @@ class UvEnvironments:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
         await asyncio.to_thread(self._hand_over)
         await asyncio.to_thread(store.sweep, self._state.environments, self._state.tools, self._state.interpreters)
+        await asyncio.to_thread(self._tidy_decisions)
         async with self._cache:
             await self._server.prepare(await self._servers_python(), tell)
 
@@ -240,8 +241,11 @@ class UvEnvironments:
             if not self._builds:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
                 await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
-                await asyncio.to_thread(self._conda.tidy)
-                await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
+                await asyncio.to_thread(self._tidy_decisions)
+
+    def _tidy_decisions(self) -> None:
+        self._conda.tidy()
+        resolutions.tidy(self._state.resolutions)
 
     async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Made:
         await self._server.prepare(await self._servers_python(), tell)

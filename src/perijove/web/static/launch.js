@@ -196,8 +196,14 @@ async function comeBack() {
   else setTimeout(comeBack, RETRY);
 }
 
+// Whoever asks for an environment anew asks each time; a page that is reloaded does not.
+function asksAnew() {
+  const [navigation] = performance.getEntriesByType("navigation");
+  return new URL(location.href).searchParams.get("again") === "true" && navigation?.type === "navigate";
+}
+
 async function begin() {
-  const before = remembered();
+  const before = asksAnew() ? null : remembered();
   if (before) {
     const answer = await fetch(`/api/launches/${before}`).catch(() => null);
     const launch = answer?.ok ? await answer.json() : null;
