@@ -18,8 +18,9 @@ from perijove.backends.pad.client import Pad
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.failures import Evidence, Fail, Owner, Retry
-from perijove.domain.nouns import Environment, ForeignRun, Ran, RepoAddress, ResolvedRepo
+from perijove.domain.nouns import Environment, ForeignRun, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
+from perijove.domain.ran import Ran
 from perijove.domain.settings import BuildSettings, RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected

@@ -12,8 +12,9 @@ import pytest
 
 from perijove.backends.pad.client import Pad
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, ForeignRun, Overlay, Ran, Withheld
+from perijove.domain.nouns import Egress, ForeignRun, Overlay
 from perijove.domain.ports import ForeignCode
+from perijove.domain.ran import Ran, Withheld
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
 from tests.fakes.foreign import UnconfinedForeignCode

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from perijove.domain.nouns import ForeignRun, Ran
+from perijove.domain.nouns import ForeignRun
 from perijove.domain.ports import Tell
+from perijove.domain.ran import Ran
 from perijove.launching.start.sandbox import HOME
 
 

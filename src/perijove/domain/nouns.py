@@ -292,36 +292,6 @@ class ForeignRun:
     over those it stood on, or `whole-N`, which stands for them all."""
 
 
-class Withheld(StrEnum):
-    """Why a sandbox got no connection."""
-
-    FORBIDDEN = "forbidden"
-    UNREACHABLE = "unreachable"
-    LIMIT = "limit"
-    """It had too many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreached:
-    """What a sandbox asked the egress proxy for and never got."""
-
-    host: str
-    """With its port: `example.org:443`."""
-    why: Withheld
-    said: str
-    """The proxy's words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a foreign run ended."""
-
-    status: int
-    """Its exit status, negative for a signal."""
-    unreached: tuple[Unreached, ...] = ()
-    """In the order in which it asked."""
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """A Jupyter server that people can reach; its token is `Keys.session_token(name)`."""

@@ -23,7 +23,6 @@ from perijove.domain.nouns import (
     EnvironmentKey,
     EnvironmentPlan,
     ForeignRun,
-    Ran,
     RepoAddress,
     ResolvedRepo,
     Room,
@@ -33,6 +32,7 @@ from perijove.domain.nouns import (
     SessionName,
     StoredEnvironment,
 )
+from perijove.domain.ran import Ran
 
 T = TypeVar("T")
 Tell = Callable[[str], None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from perijove.domain import failures
 from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Evidence, Failure
-from perijove.domain.nouns import Unreached, Withheld
+from perijove.domain.ran import Unreached, Withheld
 
 _DISK = re.compile(r"No space left on device|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(

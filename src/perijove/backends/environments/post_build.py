@@ -15,8 +15,9 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay, Ran
+from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay
 from perijove.domain.ports import Confined, ForeignCode, Tell
+from perijove.domain.ran import Ran
 from perijove.domain.settings import BuildSettings
 from perijove.launching.start.sandbox import HOME
 

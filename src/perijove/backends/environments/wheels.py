@@ -22,8 +22,9 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount, Ran
+from perijove.domain.nouns import Checkout, Egress, ForeignRun, Limits, Mount
 from perijove.domain.ports import Confined, ForeignCode, Tell
+from perijove.domain.ran import Ran
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME

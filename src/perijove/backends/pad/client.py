@@ -37,7 +37,6 @@ from perijove.domain.nouns import (
     Activity,
     EndReason,
     ForeignRun,
-    Ran,
     Room,
     RunningSandbox,
     SandboxSpec,
@@ -45,6 +44,7 @@ from perijove.domain.nouns import (
     SessionName,
 )
 from perijove.domain.ports import Tell
+from perijove.domain.ran import Ran
 from perijove.domain.state import State
 
 START_LIMIT = 15.0

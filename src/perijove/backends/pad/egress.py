@@ -23,7 +23,7 @@ from perijove.backends.pad.egress_names import Names
 from perijove.backends.pad.egress_rule import Rule, judge
 from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
-from perijove.domain.nouns import Withheld
+from perijove.domain.ran import Withheld
 from perijove.nearby import near
 
 HEAD = 64 * 1024

@@ -20,7 +20,8 @@ from perijove.backends.pad.spawning import ended
 from perijove.backends.pad.unreached import Heard, unpacked
 from perijove.backends.pad.wire import pack
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
-from perijove.domain.nouns import Egress, Unreached
+from perijove.domain.nouns import Egress
+from perijove.domain.ran import Unreached
 
 MESSAGE, MESSAGES = 4096, 256
 """Bytes of a message of the proxy's, and how many are heard in a row."""

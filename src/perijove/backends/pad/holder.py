@@ -31,7 +31,8 @@ from perijove.domain.failures import (
     Fail,
     Failure,
 )
-from perijove.domain.nouns import Activity, EndReason, Ran, Room, RunningSandbox
+from perijove.domain.nouns import Activity, EndReason, Room, RunningSandbox
+from perijove.domain.ran import Ran
 from perijove.domain.state import State
 
 IN_WORDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from perijove.domain.nouns import Unreached, Withheld
+from perijove.domain.ran import Unreached, Withheld
 
 REACHED = "reached"
 """In the place of a reason: what was not reached before now was."""

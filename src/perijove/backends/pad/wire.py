@@ -14,18 +14,8 @@ from typing import Any
 
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import BUG, CATALOGUE, SANDBOX_FAILED, Evidence, Fail, Failure
-from perijove.domain.nouns import (
-    Egress,
-    EndReason,
-    ForeignRun,
-    Limits,
-    Mount,
-    Overlay,
-    Ran,
-    SandboxSpec,
-    Unreached,
-    Withheld,
-)
+from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, Overlay, SandboxSpec
+from perijove.domain.ran import Ran, Unreached, Withheld
 
 LINE_LIMIT = 8 * 1024 * 1024
 """Bytes that one message may have."""

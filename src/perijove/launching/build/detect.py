@@ -88,8 +88,8 @@ def detect(
         said = (f"{of_conda} is followed, so these are not: {', '.join(others)}",) if others else ()
         return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps_locked), *_scripts(folder, names)), said)
     lock, notes = _lock(folder, names)
-    left = [name for name in conda_locks.READERS if folder + name in names]
-    notes += [f"{folder}{name} is not followed: versions are chosen afresh" for name in left]
+    unread = [folder + name for name in conda_locks.READERS if folder + name in names]
+    notes += [f"{path} is not followed: versions are chosen afresh" for path in unread]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
     steps: list[Step] = []
     requirements = folder + "requirements.txt"

@@ -4,7 +4,7 @@ from perijove.backends.environments.complaints import failure, meant, pip_failur
 from perijove.domain import failures
 from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Kind
-from perijove.domain.nouns import Unreached, Withheld
+from perijove.domain.ran import Unreached, Withheld
 
 UNSOLVED = "error: No solution found when resolving dependencies"
 END = "we can conclude that your requirements are unsatisfiable."

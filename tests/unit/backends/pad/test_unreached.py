@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perijove.backends.pad.unreached import MOST, REACHED, Heard, Told, packed, unpacked
-from perijove.domain.nouns import Unreached, Withheld
+from perijove.domain.ran import Unreached, Withheld
 
 
 @pytest.mark.parametrize(
