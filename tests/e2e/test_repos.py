@@ -9,9 +9,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from perijove.backends.confined.client import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
@@ -32,33 +34,42 @@ CASES = sorted(path.parent for path in REPOS.glob("*/verify"))
 FAILING = sorted(path.parent for path in REPOS.glob("*/fails"))
 GB = 1024**3
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def pad(module_state: State) -> AsyncIterator[Pad]:
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all cases share: they only add to it."""
+
+    state: State
+    pad: Pad
+    confined: ConfinedCalls
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(module_state: State) -> AsyncIterator[World]:
     async with furnished_pad(module_state) as pad:
-        yield pad
+        with closing(ConfinedCalls()) as confined:
+            confined.let_through(module_state.checkouts)
+            yield World(module_state, pad, confined)
 
 
 async def built(
-    pad: Pad, state: State, repository: Path, conda: CondaSettings | None = None, tell: Tell = print
+    world: World, repository: Path, conda: CondaSettings | None = None, tell: Tell = print
 ) -> tuple[Checkout, Environment]:
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
-    checkout = Checkout(repo, state.checkouts / repository.name)
+    checkout = Checkout(repo, world.state.checkouts / f"{repository.parent.name}-{repository.name}")
     shutil.copytree(repository, checkout.path, symlinks=True, dirs_exist_ok=True)
-    with closing(ConfinedCalls()) as confined:
-        confined.let_through(state.checkouts)
-        environments = UvEnvironments(state, BuildSettings(), pad, confined, conda)
-        await environments.prepare(print)
-        found = detected(checkout.path)
-        for note in found.notes:
-            tell(note)
-        inputs = await environments.inputs(found.plan, checkout, tell)
-        return checkout, await environments.build(inputs, repo, tell)
+    environments = UvEnvironments(world.state, BuildSettings(), world.pad, world.confined, conda)
+    found = detected(checkout.path)
+    for note in found.notes:
+        tell(note)
+    await environments.prepare(print)
+    inputs = await environments.inputs(found.plan, checkout, tell)
+    return checkout, await environments.build(inputs, repo, tell)
 
 
-async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
+async def run(world: World, checkout: Checkout, environment: Environment, into: Path, *command: str) -> tuple[int, str]:
     """A command in the sandbox that a session would have, with a copy of the repository as its home."""
     lines: list[str] = []
     told = {
@@ -67,7 +78,7 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
         "PERIJOVE_SERVED_BY": str(Path(environment.command[0]).parents[1]),
         "PERIJOVE_SERVE": " ".join(environment.command[:3]),
     }
-    ran = await pad.run(
+    ran = await world.pad.run(
         ForeignRun(
             name="verify",
             command=command,
@@ -89,22 +100,22 @@ async def run(pad: Pad, checkout: Checkout, environment: Environment, into: Path
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 async def test_the_environment_is_what_the_repository_asks_for(
-    pad: Pad, module_state: State, case: Path, tmp_path: Path, request: pytest.FixtureRequest
+    world: World, case: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     lines: list[str] = []
-    checkout, environment = await built(pad, module_state, case, conda_of(case, request), lines.append)
-    status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "verify")
+    checkout, environment = await built(world, case, conda_of(case, request), lines.append)
+    status, said = await run(world, checkout, environment, tmp_path, str(environment.path / "bin/python"), "verify")
     assert status == 0, said
     assert_told(case, lines)
 
 
 @pytest.mark.parametrize("case", FAILING, ids=lambda path: path.name)
 async def test_what_cannot_be_built_is_told_as_what_it_is(
-    pad: Pad, module_state: State, case: Path, request: pytest.FixtureRequest
+    world: World, case: Path, request: pytest.FixtureRequest
 ) -> None:
     lines: list[str] = []
     with pytest.raises(Fail) as caught:
-        await built(pad, module_state, case, conda_of(case, request), lines.append)
+        await built(world, case, conda_of(case, request), lines.append)
     failure = caught.value.failure
     code, *says = (case / "fails").read_text().splitlines()
     whole = "\n".join([failure.message, *(f"{seen.where}: {seen.saw}" for seen in failure.evidence)])
@@ -134,29 +145,29 @@ def assert_told(case: Path, lines: list[str]) -> None:
     ],
     ids=["hello", "requirements", "project"],
 )
-async def test_the_examples_work(pad: Pad, module_state: State, example: str, code: str, tmp_path: Path) -> None:
-    checkout, environment = await built(pad, module_state, ROOT / "examples" / example)
+async def test_the_examples_work(world: World, example: str, code: str, tmp_path: Path) -> None:
+    checkout, environment = await built(world, ROOT / "examples" / example)
     python = str(environment.path / "bin/python")
-    status, said = await run(pad, checkout, environment, tmp_path, python, "-c", code)
+    status, said = await run(world, checkout, environment, tmp_path, python, "-c", code)
     assert status == 0, said
 
 
-async def test_scripts_of_an_environment_run_where_it_was_moved_to(
-    pad: Pad, module_state: State, tmp_path: Path
-) -> None:
-    checkout, environment = await built(pad, module_state, ROOT / "examples" / "hello")
-    status, said = await run(pad, checkout, environment, tmp_path, "/bin/sh", "-c", "pip --version && jupyter --paths")
+async def test_scripts_of_an_environment_run_where_it_was_moved_to(world: World, tmp_path: Path) -> None:
+    checkout, environment = await built(world, ROOT / "examples" / "hello")
+    status, said = await run(
+        world, checkout, environment, tmp_path, "/bin/sh", "-c", "pip --version && jupyter --paths"
+    )
     assert status == 0, said
     assert str(environment.path) in said
 
 
 async def test_pins_of_another_time_get_a_python_that_has_builds_for_them_or_are_told(
-    pad: Pad, module_state: State, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
     lines: list[str] = []
     failure = None
     try:
-        checkout, environment = await built(pad, module_state, REPOS / "old-pins", tell=lines.append)
+        checkout, environment = await built(world, REPOS / "old-pins", tell=lines.append)
     except Fail as fail:  # on a machine that has no Python 3.6 to 3.9
         failure = fail.failure
     if failure is not None:
@@ -165,6 +176,6 @@ async def test_pins_of_another_time_get_a_python_that_has_builds_for_them_or_are
         assert "runtime.txt" in failure.message
         return
     code = "import sys, numpy; assert sys.version_info < (3, 10) and numpy.__version__ == '1.19.5', sys.version"
-    status, said = await run(pad, checkout, environment, tmp_path, str(environment.path / "bin/python"), "-c", code)
+    status, said = await run(world, checkout, environment, tmp_path, str(environment.path / "bin/python"), "-c", code)
     assert status == 0, said
     assert any("is taken: numpy==1.19.5 has no build for 3." in line for line in lines), lines
