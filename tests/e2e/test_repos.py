@@ -126,7 +126,7 @@ async def test_what_cannot_be_built_is_told_as_what_it_is(
 
 def conda_of(case: Path, request: pytest.FixtureRequest) -> CondaSettings | None:
     """A channel of our own, where it is needed."""
-    described = any(path.name.startswith("environment.y") for path in case.rglob("*"))
+    described = any(path.name.startswith(("environment.y", "pixi")) for path in case.rglob("*"))
     return request.getfixturevalue("conda_settings") if described else None
 
 
