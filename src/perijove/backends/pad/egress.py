@@ -203,8 +203,10 @@ async def _join(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> Non
             while (await asyncio.wait(both, timeout=SILENCE))[1]:
                 if moved() - last >= SILENCE:
                     raise TimeoutError
-    except* OSError as broken:  # TimeoutError is one
-        raise broken.exceptions[0] from broken
+    except ExceptionGroup as group:
+        if group.split(OSError)[1] is not None:
+            raise
+        raise ConnectionError("one end is gone, or both are silent") from group
 
 
 class Doors:
