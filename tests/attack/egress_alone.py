@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import perijove
 
-WEB = 8000
+WEB, PATIENT = 8000, 8001
 DEAD = 40
 """Look-ups that never end, in one sandbox."""
 NAMES = (
@@ -38,7 +39,7 @@ ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 def door(name: str) -> int:
     """A sandbox's way out; its port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    rule = {"open": name, "public": False, "allowed": [f"good.test:{WEB}", f"127.0.0.1:{WEB}"]}
+    rule = {"open": name, "public": False, "allowed": [f"good.test:{WEB}", f"127.0.0.1:{WEB}", f"127.0.0.1:{PATIENT}"]}
     socket.send_fds(ours, [json.dumps(rule).encode()], [listener.fileno()])
     return int(listener.getsockname()[1])
 
@@ -51,6 +52,15 @@ def ask(port: int, request: bytes, limit: float = 30) -> str:
             return connection.recv(4096).decode().split("\r\n")[0]
     except OSError as error:
         return repr(error)
+
+
+def reset(port: int) -> str:
+    """Ask for a tunnel and cut it off; the answer's first line."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(tunnel(f"127.0.0.1:{PATIENT}"))
+        said = connection.recv(4096).decode().split("\r\n")[0]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return said
 
 
 def tunnel(target: str) -> bytes:
@@ -86,6 +96,8 @@ def attack(pid: int) -> dict[str, object]:
         told["plain"] = ask(door("plain"), b"GET http://good.test:0/ HTTP/1.1\r\n\r\n")
         for size in (60_000, 70_000, 2_000_000):
             told[f"head {size}"] = ask(door(f"h{size}"), b"GET http://x/ HTTP/1.1\r\nX: " + b"x" * size + b"\r\n\r\n")
+        cut = door("cut")
+        told["cut off"] = [one.result() for one in [threads.submit(reset, cut) for _ in range(20)]]
         slow, good = door("slow"), door("good")
         dead = [threads.submit(ask, slow, tunnel(f"dead{number}.test:{WEB}")) for number in range(DEAD)]
         began = time.monotonic()
@@ -105,6 +117,7 @@ def main() -> None:
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.bind(("127.0.0.1", 53))
     threading.Thread(target=serve, args=(socket.create_server(("127.0.0.1", WEB)),), daemon=True).start()
+    patient = socket.create_server(("127.0.0.1", PATIENT))
     argv = [sys.executable, "-Pm", "perijove.backends.pad.egress", f"{theirs.fileno()}", "0"]
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(argv, pass_fds=[theirs.fileno()], stderr=errors) as proxy:
@@ -113,6 +126,7 @@ def main() -> None:
             proxy.kill()
         errors.seek(0)
         told["errors"] = errors.read().decode()
+    patient.close()
     json.dump(told, sys.stdout)
     sys.stdout.flush()
     os._exit(0)

@@ -44,6 +44,10 @@ def test_it_goes_on_without_a_file_of_its_interpreter(told: dict[str, Any]) -> N
     assert told["first"] == "HTTP/1.1 200 Connection established"
     assert told["left"] == []
     assert told["ended"] is None
+
+
+def test_a_connection_that_is_cut_off_is_no_mistake_of_the_proxy_s(told: dict[str, Any]) -> None:
+    assert told["cut off"] == ["HTTP/1.1 200 Connection established"] * 20
     assert told["errors"] == ""
 
 
