@@ -11,7 +11,7 @@ import pytest
 from perijove.backends.pad.egress import Door
 from perijove.backends.pad.egress_rule import Rule
 
-pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+pytestmark = pytest.mark.e2e
 
 
 def cut_off(writer: asyncio.StreamWriter) -> None:
