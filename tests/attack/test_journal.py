@@ -27,6 +27,8 @@ from tests.e2e.service import Service, until
 from tests.fakes.world import FakeEnvironments
 from tests.ways.conftest import ADDRESS, World
 
+pytestmark = pytest.mark.same_for_any_user
+
 KIB = 1024
 LOG = 64 * KIB
 FLOOD = """

@@ -25,7 +25,7 @@ from tests.e2e.service import Service, Session, running, until
 from tests.unit.web.conftest import Web
 from tests.ways.conftest import World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.same_for_any_user, pytest.mark.e2e]
 
 LINES = 330
 READERS = 1000

@@ -38,6 +38,8 @@ from tests.doctor.cluster.world import (
 )
 from tests.fakes.cluster_api import TOKEN, kubeconfig, serving, silence
 
+pytestmark = pytest.mark.same_for_any_user
+
 Reader = Callable[[Path, list[Json], dict[str, str]], Recording]
 KNOWN_SECRETS = ("s3cr3t-t0ken", "no key", TOKEN)
 LOG = (

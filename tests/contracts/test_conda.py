@@ -23,6 +23,8 @@ from perijove.domain.state import State
 from perijove.launching.build.conda_locks import locked_steps
 from tests.e2e.service import free_port
 
+pytestmark = pytest.mark.same_for_any_user
+
 REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
 NAMES = ("conda-forge", "other", "hostile")
 

@@ -14,7 +14,7 @@ from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
 from tests.fakes.nginx import missing, quiet_port, running_nginx
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")
+pytestmark = [pytest.mark.same_for_any_user, pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")]
 ACME = "/.well-known/acme-challenge/"
 SITES = """server { listen @; server_name one.example; return 200 one; }
 server { listen @; server_name two.example *.two.example; return 200 two; }

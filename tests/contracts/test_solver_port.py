@@ -19,6 +19,8 @@ from perijove.domain.failures import Fail
 from tests.fakes.dns_zone import KEY_NAME, ZoneServer, new_key, serving
 from tests.fakes.powerdns import powerdns
 
+pytestmark = pytest.mark.same_for_any_user
+
 HOOK = """#!{python}
 import json, os, sys, urllib.request
 what, name, value = sys.argv[1], os.environ["PERIJOVE_DNS_NAME"], os.environ["PERIJOVE_DNS_VALUE"]

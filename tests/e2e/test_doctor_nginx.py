@@ -17,6 +17,7 @@ from tests.e2e.service import until
 from tests.fakes.nginx import Nginx, missing, quiet_port, running_nginx, self_signed
 
 pytestmark = [
+    pytest.mark.same_for_any_user,
     pytest.mark.e2e,
     pytest.mark.skipif(bool(missing(stream=True)), reason=missing(stream=True) or "nginx is there"),
 ]

@@ -46,7 +46,11 @@ SERVERS = ("nginx", "HAProxy", "Apache", "Caddy")
 SLOW = "import time\ntime.sleep(2)\n"
 """A session whose server takes a while, so that its events come apart."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(fronts.missing("nginx")), reason=fronts.missing("nginx"))]
+pytestmark = [
+    pytest.mark.same_for_any_user,
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(fronts.missing("nginx")), reason=fronts.missing("nginx")),
+]
 
 
 @dataclass

@@ -20,7 +20,12 @@ from tests.e2e.service import Service, executed, until
 from tests.fakes.nginx import Nginx, missing, program, quiet_port
 from tests.fakes.pebble import needs_pebble
 
-pytestmark = [pytest.mark.e2e, needs_pebble, pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")]
+pytestmark = [
+    pytest.mark.same_for_any_user,
+    pytest.mark.e2e,
+    needs_pebble,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "it is there"),
+]
 HELLO = str(Path(__file__).parents[3] / "examples" / "hello")
 HOST, FRONT = "binder.uni.example", "127.0.0.2"
 LINK = "/api/link?link=https%3A%2F%2Fgithub.com%2Fowner%2Frepo"

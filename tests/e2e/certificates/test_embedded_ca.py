@@ -21,7 +21,7 @@ from perijove.domain.certificate_failures import NAME_REJECTED
 from perijove.domain.state import State
 from tests.e2e.service import Service, free_port, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.same_for_any_user, pytest.mark.e2e]
 PUBLIC, LOCAL = "www.example.org", "binder.internal"
 
 

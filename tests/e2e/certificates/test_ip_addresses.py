@@ -19,7 +19,7 @@ from tests.fakes.dns import running_dns
 from tests.fakes.dns_zone import free_on
 from tests.fakes.pebble import Pebble, needs_pebble, running_pebble
 
-pytestmark = [pytest.mark.e2e, needs_pebble]
+pytestmark = [pytest.mark.same_for_any_user, pytest.mark.e2e, needs_pebble]
 BY_HTTP, BY_TLS, SIX, OUR_OWN = "127.0.0.1", "127.0.0.2", "::1", "127.0.0.3"
 FROM_THE_CA = (BY_HTTP, BY_TLS, SIX)
 CHALLENGES = {BY_HTTP: "http-01", BY_TLS: "tls-alpn-01", SIX: "http-01"}

@@ -27,7 +27,7 @@ from tests.fakes.dns_zone import KEY_NAME, ZoneServer, new_key
 from tests.fakes.pebble import needs_pebble
 from tests.fakes.private_ca import Leaf, PrivateCa
 
-pytestmark = [pytest.mark.e2e, needs_pebble]
+pytestmark = [pytest.mark.same_for_any_user, pytest.mark.e2e, needs_pebble]
 HELLO = str(Path(__file__).parents[3] / "examples" / "hello")
 HOST = "binder.example"
 HSTS = "Strict-Transport-Security"
