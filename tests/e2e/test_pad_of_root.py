@@ -286,8 +286,7 @@ def test_a_result_lies_where_the_pad_puts_it_and_goes_with_its_asker(module_stat
     target = Path("/etc/perijove-test-evil")
     code = "import os; os.mkdir('dist'); open('dist/passwd', 'w').write('x')"
     told: dict[str, Any] = {"ask": "run", "order": order(None, code), "result": "dist", "timeout": 20}
-    status, _ = asked(module_state, **told, into=str(target))["ok"]
-    assert status == 0
+    assert asked(module_state, **told, into=str(target))["ok"]["ran"]["status"] == 0
     assert not target.exists()
     until(lambda: not list(module_state.handed.iterdir()))
 
@@ -296,7 +295,7 @@ def test_a_bind_of_what_only_root_reads_gives_a_sandbox_nothing(module_state: St
     told = order(None, "print(open('/shown').read())")
     told["mounts"] = [{"source": "/etc/shadow", "target": "/shown"}]
     answer = asked(module_state, ask="run", order=told, result="dist", timeout=20)
-    assert answer["ok"][0] == 1 if "ok" in answer else answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["ok"]["ran"]["status"] == 1 if "ok" in answer else answer["fail"]["code"] == "start.sandbox-failed"
 
 
 def test_no_user_but_the_master_and_root_is_answered(module_state: State, pad: PadOfRoot) -> None:
