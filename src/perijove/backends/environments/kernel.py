@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     """Write the kernel's description, and leave to pip no file of ours that it would not remove with a package."""
     for mark in site_packages.glob(f"*.dist-info/{MARK}*"):
         mark.unlink()
+    _drop_bytecode_of_others(site_packages, f".cpython-{interpreter.minor.replace('.', '')}.")
     kernels = environment / "share" / "jupyter" / "kernels"
     folder = kernels / "python3"
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,15 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     written = [described, *(path for path in sorted(kernels.glob("*/kernel.json")) if _with_own_python(path))]
     for file in written:  # sessions run as another user, whatever umask this service was started with
         file.chmod(0o644)
+
+
+def _drop_bytecode_of_others(site_packages: Path, tag: str) -> None:
+    """What uv's cache holds for other Pythons: pip would leave it, and so an empty module where a package was."""
+    for folder, _, names in os.walk(site_packages):
+        if os.path.basename(folder) == "__pycache__":
+            for name in names:
+                if re.search(r"\.cpython-\d+\..*pyc$", name) and tag not in name:
+                    os.unlink(os.path.join(folder, name))
 
 
 def _with_own_python(described: Path) -> bool:

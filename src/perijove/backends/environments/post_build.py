@@ -87,8 +87,6 @@ def environ(base: Environment) -> dict[str, str]:
         "USER": "jovyan",
         "NB_USER": "jovyan",
         "REPO_DIR": HOME,
-        "NB_PYTHON_PREFIX": str(base.path),
-        "KERNEL_PYTHON_PREFIX": str(base.path),
         "LC_ALL": "C.UTF-8",
     }
 

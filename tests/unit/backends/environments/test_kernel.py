@@ -27,6 +27,22 @@ def test_every_kernel_runs_with_its_environment_s_own_python(tmp_path: Path, fir
     assert json.loads(cached.read_text())["argv"][0] == first
 
 
+def test_bytecode_of_other_pythons_goes_and_stays_in_the_cache(tmp_path: Path) -> None:
+    cached, packages = tmp_path / "cached.pyc", tmp_path / "site-packages"
+    cached.write_bytes(b"")
+    (packages / "x" / "__pycache__").mkdir(parents=True)
+    (packages / "x" / "data").mkdir()
+    for name in ("a.cpython-311.pyc", "a.cpython-312.pyc", "a.cpython-311.opt-1.pyc", "own.pyc"):
+        os.link(cached, packages / "x" / "__pycache__" / name)
+    os.link(cached, packages / "x" / "data" / "a.cpython-311.pyc")
+    (packages / "y").mkdir()
+    (packages / "y" / "__pycache__").symlink_to(packages / "x" / "data")
+    finish(tmp_path / "env", packages, Interpreter("3.12.1", Path("/p/bin/python3.12"), Path("/p")))
+    assert sorted(path.name for path in (packages / "x" / "__pycache__").iterdir()) == ["a.cpython-312.pyc", "own.pyc"]
+    assert (packages / "y" / "__pycache__" / "a.cpython-311.pyc").exists()
+    assert cached.exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"argv": []}', '{"argv": [1]}', "[" * 100_000, "\xff"])
 def test_what_is_no_kernel_is_left_as_it_is(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "env/share/jupyter/kernels/mine"
