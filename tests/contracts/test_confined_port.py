@@ -52,6 +52,19 @@ async def test_values_of_ours_go_in_and_come_out(either: Confined) -> None:
     assert await either.call(hostile.counted, {"a": "xx"}, frozenset({"a", "b"})) == {"a": 2, "b": 0}
 
 
+async def test_what_lasts_is_read_once_but_for_failures_and_what_is_large(real: ConfinedCalls, state: State) -> None:
+    name, large = state.root / "name", state.root / "large"
+    with pytest.raises(Fail):
+        await real.call(hostile.text_of, name, lasting=True)
+    for path, first in ((name, "first"), (large, "first" * 20_000)):
+        path.write_text(first)
+        assert await real.call(hostile.text_of, path, lasting=True) == first
+        path.write_text("second")
+        assert await real.call(hostile.text_of, path) == "second"
+    assert await real.call(hostile.text_of, name, lasting=True) == "first"
+    assert await real.call(hostile.text_of, large, lasting=True) == "second"
+
+
 async def test_lines_are_told_as_they_come(either: Confined) -> None:
     heard: list[str] = []
     assert await either.run(hostile.told, ("one", "two"), tell=heard.append) == 2

@@ -24,7 +24,7 @@ from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.resolve.address import from_launch_path, local_folder
 from tests.fakes.git_server import WHO, serving
-from tests.fakes.world import FakeRepositories
+from tests.fakes.world import FakeClock, FakeRepositories
 
 
 @dataclass
@@ -112,6 +112,24 @@ async def test_a_checkout_s_time_is_its_commit_s(state: State, confined: Confine
         repo = await repositories.resolve(from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD"))
         checkout = await repositories.fetch(repo, lambda _: None)
     assert checkout.path.stat().st_mtime == datetime.fromisoformat(WHO["GIT_COMMITTER_DATE"]).timestamp()
+
+
+async def test_a_class_that_clicks_at_once_asks_the_host_once_and_a_second_later_anew(
+    state: State, confined: ConfinedCalls
+) -> None:
+    clock = FakeClock()
+    with serving(Path(tempfile.mkdtemp(prefix="git-server-"))) as server:
+        author = server.author("r.git")
+        first = author.commit({"hello.txt": "hello"})
+        repositories = GitRepositories(state, RepositoriesSettings(), True, confined, clock.now)
+        address = from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD")
+        found = await asyncio.gather(*(repositories.resolve(address) for _ in range(60)))
+        assert {repo.commit for repo in found} == {first}
+        assert len(server.asked) == len(set(server.asked))
+        second = author.commit({"hello.txt": "hello again"})
+        assert (await repositories.resolve(address)).commit == first
+        clock.time += 1
+        assert (await repositories.resolve(address)).commit == second
 
 
 async def test_a_plain_folder_is_taken_whole_with_links_as_links(repositories: GitRepositories, folder: Path) -> None:

@@ -23,6 +23,13 @@ def counted(texts: Mapping[str, str], names: frozenset[str]) -> dict[str, int]:
     return {name: len(texts.get(name, "")) for name in names}
 
 
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError as error:
+        raise Fail(BAD_FILE("there is none", Evidence(str(path), "nothing"))) from error
+
+
 async def told(lines: tuple[str, ...], tell: Callable[[str], None]) -> int:
     for line in lines:
         await asyncio.sleep(0)

@@ -20,7 +20,9 @@ T = TypeVar("T")
 class InProcess:
     """Calls functions here."""
 
-    async def call(self, function: Callable[..., T], *given: object, bounds: Bounds = READING) -> T:
+    async def call(
+        self, function: Callable[..., T], *given: object, bounds: Bounds = READING, lasting: bool = False
+    ) -> T:
         value: T = await self._called(function, given, None)
         return value
 

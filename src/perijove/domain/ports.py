@@ -115,8 +115,10 @@ class Confined(Protocol):
     raises as Fail (other errors of its as `internal.bug`), and Beyond.
     """
 
-    async def call(self, function: Callable[..., T], *given: object, bounds: Bounds = READING) -> T:
-        """What a function makes of what it is given."""
+    async def call(
+        self, function: Callable[..., T], *given: object, bounds: Bounds = READING, lasting: bool = False
+    ) -> T:
+        """What a function makes of what it is given; what is `lasting`, as all that a checkout holds, is read once."""
         ...
 
     async def run(

@@ -13,13 +13,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
+from perijove.cached import Cached
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.reach import household
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
 from perijove.web import stream
 from perijove.web.assets import STATIC
-from perijove.web.cached import Cached
 from perijove.web.following import follow
 from perijove.web.launch_keys import hold
 from perijove.web.public import Public

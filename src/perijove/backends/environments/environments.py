@@ -162,7 +162,7 @@ class UvEnvironments:
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
         try:
-            return await self._confined.call(gather, plan, checkout.path)
+            return await self._confined.call(gather, plan, checkout.path, lasting=True)
         except Beyond as beyond:
             raise Fail(beyond.told(failures.BAD_FILE, "what the environment is made from")) from beyond
 

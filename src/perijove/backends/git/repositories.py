@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import subprocess
-from collections.abc import AsyncIterator, Collection
+import time
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,6 +19,7 @@ from weakref import WeakValueDictionary
 from perijove.backends.git import fetching, folder
 from perijove.backends.git.access import Access, access, is_private
 from perijove.backends.git.size import Allowance
+from perijove.cached import Cached
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
@@ -27,18 +29,27 @@ from perijove.domain.state import State
 from perijove.launching.resolve import giturl, refs
 
 _ASIDE = ".aside-"
+REMEMBERED = 500
+"""Links that are resolved, or were within the last second; of more, some are resolved twice."""
 
 
 class GitRepositories:
     """The port Repositories. `private_addresses`: whether visitors may name hosts that are not public."""
 
     def __init__(
-        self, state: State, settings: RepositoriesSettings, private_addresses: bool, confined: Confined
+        self,
+        state: State,
+        settings: RepositoriesSettings,
+        private_addresses: bool,
+        confined: Confined,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = state.checkouts
         self._settings = settings
         self._private_addresses = private_addresses
         self._confined = confined
+        self._now = now
+        self._resolving: dict[RepoAddress, Cached[ResolvedRepo]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def apply(self, settings: RepositoriesSettings, private_addresses: bool) -> None:
@@ -47,9 +58,21 @@ class GitRepositories:
         self._private_addresses = private_addresses
 
     async def resolve(self, address: RepoAddress) -> ResolvedRepo:
-        """Which commit the ref means. Raises Fail: `resolve.*`, `platform.killed`."""
+        """Which commit the ref means, or meant within the last second: a class that clicks at once asks its host once.
+
+        Raises Fail: `resolve.*`, `platform.killed`.
+        """
         if address.provider == "local":
             return await self._snapshot(address)
+        if address not in self._resolving and len(self._resolving) >= REMEMBERED:
+            self._resolving = {known: look for known, look in self._resolving.items() if not look.stale}
+        if address not in self._resolving and len(self._resolving) >= REMEMBERED:
+            return await self._listed(address)
+        look = self._resolving.get(address) or Cached(lambda: self._listed(address), self._now, "a link, resolved")
+        self._resolving[address] = look
+        return await look.get()
+
+    async def _listed(self, address: RepoAddress) -> ResolvedRepo:
         private = is_private((f"{address.provider}/{address.spec}",), self._settings.private)
         if refs.is_full_commit(address.ref):
             known = ResolvedRepo(address, address.ref.lower(), "", private)

@@ -60,7 +60,7 @@ class Builds:
 
     async def _detected(self, checkout: Checkout) -> Detected:
         try:
-            return await self._confined.call(detected, checkout.path)
+            return await self._confined.call(detected, checkout.path, lasting=True)
         except Beyond as beyond:
             raise Fail(beyond.told(failures.BAD_FILE, "what describes the environment")) from beyond
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from perijove.web.cached import LIFETIME, Cached
+from perijove.cached import LIFETIME, Cached
 from tests.fakes.world import FakeClock
 
 

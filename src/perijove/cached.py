@@ -23,12 +23,25 @@ class Cached(Generic[Seen]):
 
     async def get(self) -> Seen:
         """Raises what the look raised."""
-        if self._looking is None or (self._looking.done() and not 0 <= self._now() - self._seen_at < LIFETIME):
+        if self._looking is None or self.stale:
             self._looking = asyncio.create_task(self._fresh(), name=self._name)
+            self._looking.add_done_callback(_told)
         return await asyncio.shield(self._looking)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the next who asks has a new look begun."""
+        done = self._looking is None or self._looking.done()
+        return done and not 0 <= self._now() - self._seen_at < LIFETIME
 
     async def _fresh(self) -> Seen:
         try:
             return await self._look()
         finally:
             self._seen_at = self._now()
+
+
+def _told(looked: asyncio.Task[Seen]) -> None:
+    """What went wrong is whoever asks's to tell; if all of them have left, nobody's."""
+    if not looked.cancelled():
+        looked.exception()
