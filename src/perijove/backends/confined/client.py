@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,10 +33,18 @@ T = TypeVar("T")
 AT_ONCE = {Identity.READER: 8, Identity.FETCHER: 32, Identity.INSTALLER: 8}
 """Calls at once; others wait."""
 MOST_KNOWN, LARGEST_KNOWN = 1000, 64 << 10
-"""Lasting answers that are remembered, and characters of one with what was given."""
+"""Lasting answers that are remembered, and bytes of one with what was given."""
 END_LIMIT = 5.0
 """Seconds in which everything of a call that was given up is gone."""
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a call came to, and the bytes of asking and answering."""
+
+    value: Any
+    size: int
 
 
 class ConfinedCalls:
@@ -118,8 +127,9 @@ class ConfinedCalls:
         if lasting and asked in self._known:
             known: T = self._known[asked]
             return known
-        value: T = await self._called(function, given, bounds, None)
-        if lasting and len(repr((given, value))) <= LARGEST_KNOWN:
+        told = await self._called(function, given, bounds, None)
+        value: T = told.value
+        if lasting and told.size <= LARGEST_KNOWN:
             if len(self._known) >= MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._known[asked] = value
@@ -133,12 +143,12 @@ class ConfinedCalls:
         tell: Tell | None = None,
     ) -> T:
         """Raises what the function raises as Fail, and Beyond."""
-        value: T = await self._called(function, given, bounds, tell)
+        value: T = (await self._called(function, given, bounds, tell)).value
         return value
 
     async def _called(
         self, function: Callable[..., Any], given: tuple[object, ...], bounds: Bounds, tell: Tell | None
-    ) -> Any:
+    ) -> _Told:
         call = call_of(function, given, bounds, tells=tell is not None)
         request = pack(wire.encode(call))
         async with self._room[bounds.identity], self._line(Summons(call.module, bounds.identity), bounds) as line:
@@ -148,7 +158,7 @@ class ConfinedCalls:
                     with contextlib.suppress(ConnectionError):  # its end says why
                         writer.write(request)
                         await writer.drain()
-                    answer = await _answer(reader, tell, bounds)
+                    answer, size = await _answer(reader, tell, bounds)
             except TimeoutError:
                 raise Beyond(Limit.TIME, f"more than {bounds.seconds:g} seconds") from None
         if "fail" in answer:
@@ -158,7 +168,7 @@ class ConfinedCalls:
         if "ok" not in answer:
             raise _died(answer.get("ended"), bounds)
         try:
-            return answer_of(function, answer["ok"])
+            return _Told(answer_of(function, answer["ok"]), len(request) + size)
         except ValueError as error:
             raise Beyond(Limit.CRASH, f"an answer of another kind: {error}"[:300]) from error
 
@@ -204,8 +214,8 @@ async def _gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader, tell: Tell | None, bounds: Bounds) -> Frame:
-    """The frame that ends it. Raises Beyond."""
+async def _answer(reader: asyncio.StreamReader, tell: Tell | None, bounds: Bounds) -> tuple[Frame, int]:
+    """The frame that ends it, and its size. Raises Beyond."""
     left = bounds.output
     while True:
         try:
@@ -216,13 +226,13 @@ async def _answer(reader: asyncio.StreamReader, tell: Tell | None, bounds: Bound
         if left < 0:
             raise Beyond(Limit.OUTPUT, f"more than {bounds.output} bytes to say what it holds")
         if not line:
-            return {}
+            return {}, 0
         frame = _read(line)
         if "line" in frame:
             if tell is not None:
                 tell(str(frame["line"]))
         elif frame:
-            return frame
+            return frame, len(line)
 
 
 def _read(line: bytes) -> Frame:
