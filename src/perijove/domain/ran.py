@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+PROXY = "Perijove's egress proxy: "
+"""Begins a line of a sandbox's log that the proxy tells, among those of what runs there."""
+
 
 class Withheld(StrEnum):
     """Why a sandbox got no connection."""

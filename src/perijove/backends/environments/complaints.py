@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from perijove.domain import failures
 from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Evidence, Failure
-from perijove.domain.ran import Unreached, Withheld
+from perijove.domain.ran import PROXY, Unreached, Withheld
 
 _DISK = re.compile(r"No space left on device|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(
@@ -18,6 +18,17 @@ _INDEX = re.compile(
     r"|Network is unreachable|HTTP status (?:server|client) error|tunnel error|invalid peer certificate"
     r"|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|SSLCertVerificationError"
 )
+_NETWORK = re.compile(
+    _INDEX.pattern + r"|[Tt]unnel(?:l?ing)? (?:connection )?failed|[Pp]roxy (?:tunnel(?:l?ing)|CONNECT) \w*|via proxy"
+    r"|proxy-connection-failed|(?:not|unable to) (?:resolve|connect)|Failed to (?:connect|download|open TCP)"
+    r"|[Nn]ame or service not known|No route to host|[Cc]onnection (?:timed out|aborted|closed|error)|timed? ?out\b"
+    r"|\b(?:URLError|ConnectionError|HTTPError|RemoteDisconnected|ConnectError|ConnectTimeout|TimeoutError)\b"
+    r"|Max retries exceeded|unable to access '|cannot open URL|getaddrinfo"
+    r"|\b(?:ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENETUNREACH)\b"
+    r"|(?i:\b(?:error:?|status:?|code|response) (?:403|502|503|504)\b)"
+    r"|\b(?:403 Forbidden|502 Bad Gateway|503 Too Many Connections|504 Gateway)"
+)
+"""A program that had no network says so; more words than pip's own, for any may be a postBuild's."""
 _UNREADABLE = re.compile(r"Couldn't parse|Unexpected '|Invalid requirement")
 _UNSOLVED = re.compile(r"No solution found|unsatisfiable|conflicting dependencies|ResolutionImpossible")
 _UNKNOWN = re.compile(
@@ -94,15 +105,17 @@ def meant(words: tuple[str, ...]) -> Meaning:
     return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)), tuple(sorted(unfit)))
 
 
-def withheld(who: str, words: str, unreached: Sequence[Unreached], index: str = "") -> Failure | None:
-    """What a program that failed had not reached: a host that it names itself, or else the first it asked for.
+def withheld(who: str, words: Sequence[str], unreached: Sequence[Unreached], index: str = "") -> Failure | None:
+    """What a program failed of where it says so: a host that it names, or its network and the first it did not reach.
 
-    `index` is the package index's host.
+    `index` is the package index's host. None where its words tell of something else.
     """
-    if not unreached:
+    flat = "\n".join(words)
+    named = (one for one in unreached if (host := one.host.rpartition(":")[0]) and _names(flat, host))
+    one = next(named, unreached[0] if unreached and _NETWORK.search(flat) else None)
+    if one is None:
         return None
-    one = next((one for one in unreached if one.host.rpartition(":")[0] in words), unreached[0])
-    evidence = (*(Evidence("egress proxy", other.said) for other in unreached), Evidence(who, words[-6000:]))
+    evidence = (*_beside(unreached), Evidence(who, flat[-6000:]))
     match one.why:
         case Withheld.FORBIDDEN:
             return HOST_FORBIDDEN(f"{who} asked for {one.host}: {one.said}", *evidence)
@@ -114,40 +127,55 @@ def withheld(who: str, words: str, unreached: Sequence[Unreached], index: str = 
             return HOST_SILENT(f"{who} could not reach it: {one.said}", *evidence)
 
 
+def _names(text: str, host: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(host)}(?!\.?[\w-])", text, re.IGNORECASE) is not None
+
+
+def _beside(unreached: Sequence[Unreached]) -> tuple[Evidence, ...]:
+    return tuple(Evidence("egress proxy", one.said) for one in unreached)
+
+
 def post_build_failure(path: str, words: tuple[str, ...], unreached: tuple[Unreached, ...] = ()) -> Failure:
     """What the output of a postBuild that failed says went wrong."""
+    words = _own(words)
     flat = "\n".join(words[-60:])
-    evidence = Evidence(path, flat[-6000:])
+    evidence = (Evidence(path, flat[-6000:]), *_beside(unreached))
     if _DISK.search(flat):
-        return failures.BUILD_TOO_LARGE(f"{path} found no space left", evidence)
-    if found := withheld(path, flat, unreached):
+        return failures.BUILD_TOO_LARGE(f"{path} found no space left", *evidence)
+    if found := withheld(path, words[-60:], unreached):
         return found
     if dead := _DEAD.search(flat):
         command = f"jupyter {dead['command'] or 'labextension install'}"
         return failures.POST_BUILD_FAILED(
             f"{path} runs `{command}`, which has no use with Notebook 7 and JupyterLab 4",
-            evidence,
+            *evidence,
             remedy=f"Remove the lines with `{command}`: extensions that pip or conda installs are found by themselves.",
         )
     said = [line.strip() for line in words if line.strip()]
-    return failures.POST_BUILD_FAILED(f"{said[-2][:300] if len(said) > 1 else path}: {said[-1][:300]}", evidence)
+    return failures.POST_BUILD_FAILED(f"{said[-2][:300] if len(said) > 1 else path}: {said[-1][:300]}", *evidence)
 
 
 def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached, ...] = (), index: str = "") -> Failure:
     """What pip's output in a sandbox says went wrong; `status` is its exit status, `index` its index's host."""
+    words = _own(words)
     flat = _flat(words)
-    evidence = Evidence("pip", "\n".join(words[-60:])[-6000:])
+    evidence = (Evidence("pip", "\n".join(words[-60:])[-6000:]), *_beside(unreached))
     if _DISK.search(flat):
-        return failures.BUILD_TOO_LARGE("A package's build found no space left", evidence)
-    if beyond := withheld("pip", "\n".join(words[-60:]), unreached, index):
+        return failures.BUILD_TOO_LARGE("A package's build found no space left", *evidence)
+    if beyond := withheld("pip", words[-60:], unreached, index):
         return beyond
     if _INDEX.search(flat) and "subprocess" not in flat.lower():
-        return failures.INDEX_UNREACHABLE("pip could not reach it", evidence)
+        return failures.INDEX_UNREACHABLE("pip could not reach it", *evidence)
     if _UNSOLVED.search(flat):
-        return failures.CONFLICT("pip finds no set of versions that satisfies all requirements", evidence)
+        return failures.CONFLICT("pip finds no set of versions that satisfies all requirements", *evidence)
     if found := re.search(r"No matching distribution found for (\S+)", flat):
-        return failures.NO_SUCH_PACKAGE(f"{found[1]} is not in the package index", evidence)
-    return failures.BUILD_BROKE(_why(words) or f"pip ended with exit status {status}", evidence)
+        return failures.NO_SUCH_PACKAGE(f"{found[1]} is not in the package index", *evidence)
+    return failures.BUILD_BROKE(_why(words) or f"pip ended with exit status {status}", *evidence)
+
+
+def _own(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Without what the proxy told in between, which names every host."""
+    return tuple(line for line in words if not line.startswith(PROXY))
 
 
 def _why(words: Sequence[str]) -> str:

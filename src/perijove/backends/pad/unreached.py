@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from perijove.domain.ran import Unreached, Withheld
+from perijove.domain.ran import PROXY, Unreached, Withheld
 
 REACHED = "reached"
 """In the place of a reason: what was not reached before now was."""
@@ -66,4 +66,4 @@ class Heard:
         self._unreached.pop(told.host, None)
         if told.why != REACHED:
             self._unreached[told.host] = Unreached(told.host, Withheld(told.why), told.said)
-            self.tell(f"Perijove's egress proxy: {told.said}")
+            self.tell(PROXY + told.said)

@@ -239,15 +239,22 @@ PRIVATE = Unreached("10.1.2.3:8080", Withheld.FORBIDDEN, "only the ports 80 and 
 MANY = Unreached("", Withheld.LIMIT, "more than 256 connections at once")
 
 
+BY_PIP = "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 502 Bad Gateway'))"
+TOLD = "Perijove's egress proxy: data.example:443 does not answer"
+
+
 @pytest.mark.parametrize(
     ("unreached", "words", "kind", "says"),
     [
-        pytest.param((INDEX,), "", failures.INDEX_UNREACHABLE, "no name server answers", id="the index"),
-        pytest.param((DATA,), "error: subprocess-exited-with-error", HOST_SILENT, "does not answer", id="another host"),
-        pytest.param((PRIVATE,), "", HOST_FORBIDDEN, "asked for 10.1.2.3:8080: only the ports", id="a forbidden one"),
-        pytest.param((MANY,), "", BUILD_CONNECTIONS, "more than 256 connections", id="too many at once"),
+        pytest.param((INDEX,), BY_PIP, failures.INDEX_UNREACHABLE, "no name server answers", id="the index"),
+        pytest.param((DATA,), "curl: (56) CONNECT tunnel failed, response 504", HOST_SILENT, "not answer", id="curl"),
+        pytest.param((DATA,), "data.example: exit status 4", HOST_SILENT, "does not answer", id="by its name alone"),
+        pytest.param(
+            (PRIVATE,), "HTTP Error 403: Forbidden", HOST_FORBIDDEN, "asked for 10.1.2.3:8080", id="forbidden"
+        ),
+        pytest.param((MANY,), "503 Too Many Connections", BUILD_CONNECTIONS, "more than 256", id="too many at once"),
         pytest.param((DATA, PRIVATE), "error: 10.1.2.3 refused", HOST_FORBIDDEN, "10.1.2.3", id="the one it names"),
-        pytest.param((DATA, PRIVATE), "it broke", HOST_SILENT, "data.example", id="the first, where it names none"),
+        pytest.param((DATA, PRIVATE), "wget: unable to resolve", HOST_SILENT, "data.example", id="the first"),
         pytest.param((DATA,), "OSError: [Errno 28]", failures.BUILD_TOO_LARGE, "no space left", id="a full disk"),
     ],
 )
@@ -260,5 +267,24 @@ def test_what_was_not_reached_is_the_proxys_to_say(
     of_script = post_build_failure("postBuild", (words,), unreached)
     assert of_script.kind is (HOST_SILENT if kind is failures.INDEX_UNREACHABLE else kind)
     assert says in of_script.cause
-    if kind is not failures.BUILD_TOO_LARGE:
-        assert [item.saw for item in of_pip.evidence[:-1]] == [one.said for one in unreached]
+    assert {one.said for one in unreached} <= {item.saw for item in of_pip.evidence}
+
+
+@pytest.mark.parametrize(
+    ("words", "of_script", "of_pip"),
+    [
+        pytest.param("cat: no-such-file: No such file or directory", "no-such-file", "pip ended", id="a file"),
+        pytest.param("see data.example.org: KeyError: 'x'", "KeyError", "pip ended", id="another host by its name"),
+        pytest.param(GCC.strip("\n"), "Failed to build one", "hdf5.h", id="a compiler"),
+    ],
+)
+def test_a_failure_of_another_kind_is_not_the_networks_and_what_was_not_reached_stands_beside_it(
+    words: str, of_script: str, of_pip: str
+) -> None:
+    lines = (TOLD, *words.splitlines(), TOLD)
+    script = post_build_failure("postBuild", (*lines, "postBuild ended with exit status 1"), (DATA,))
+    pip = pip_failure(1, lines, (DATA,), "pypi.org")
+    for told, kind, says in ((script, failures.POST_BUILD_FAILED, of_script), (pip, failures.BUILD_BROKE, of_pip)):
+        assert told.kind is kind
+        assert says in told.cause
+        assert ("egress proxy", DATA.said) in [(item.where, item.saw) for item in told.evidence]
