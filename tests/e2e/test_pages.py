@@ -111,12 +111,16 @@ class Site:
     page: Page
     url: str
     complaints: list[str] = field(default_factory=list)
+    held: float = 1.0
+    """Seconds for which a stream that is ready is left open: tests wait for its end."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
         """The control plane begins to answer."""
         w = self.world
-        public = Public(w.launches, w.sessions, w.sandboxes, w.journal, w.keys, w.clock, lambda: w.settings)
+        public = Public(
+            *(w.launches, w.sessions, w.sandboxes, w.journal, w.keys, w.clock, lambda: w.settings), held=self.held
+        )
         await self._stack.enter_async_context(served(public_app(public), bound(self.state.control_socket)))
 
     async def stop(self) -> None:

@@ -47,7 +47,7 @@ class Binder:
         public, keys = self.public, self.public.keys
         if resumed := public.gate.resumption(request):
             key = keys.launch_key(resumed.number)
-            answer = follow(public, request, resumed.number, resumed.after, key=key, log=True)
+            answer = follow(public, request, resumed.number, resumed.after, key=key, log=True, held=public.held)
             hold(answer, request, resumed.number, key)
             return answer
         if request.headers.get("last-event-id", "") == stream.REFUSED_ID:
@@ -56,8 +56,9 @@ class Binder:
         address = from_launch_path(raw_spec(request))
         with public.readers.seat(0, household(client(request)), holds=True):
             number = public.launches.begin(address, client(request), wished(request))
-        answer = follow(public, request, number, 0, key=keys.launch_key(number), log=True)
-        hold(answer, request, number, keys.launch_key(number))
+        key = keys.launch_key(number)
+        answer = follow(public, request, number, 0, key=key, log=True, held=public.held)
+        hold(answer, request, number, key)
         return answer
 
     async def health(self, request: Request) -> Response:

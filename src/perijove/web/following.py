@@ -35,18 +35,20 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def follow(public: Public, request: Request, number: int, after: int, *, key: str, log: bool) -> Response:
+def follow(
+    public: Public, request: Request, number: int, after: int, *, key: str, log: bool, held: float = 0.0
+) -> Response:
     """Tell a launch's events after `after`; 204 where the reader has seen the last, so that it stops asking.
 
-    `key`: the launch's, to whoever holds it; `log`: whether its log and names are told. Raises Fail:
-    `start.too-many-readers`.
+    `key`: the launch's, to whoever holds it; `log`: whether its log and names are told; `held`: seconds for which the
+    stream is left open once all is told of a launch that is ready. Raises Fail: `start.too-many-readers`.
     """
     if _seen_all(public, number, after):
         return Response(status_code=204)
     seat = public.readers.seat(number, household(client(request)), holds=bool(key))
     here = origin(request)
     reader = stream.Reader(here, number, key, public.keys.session_token, public.opened_at(here), log=log)
-    return EventStream(told(public, reader, after), seat)
+    return EventStream(told(public, reader, after, held=held), seat)
 
 
 def _seen_all(public: Public, number: int, after: int) -> bool:
@@ -56,9 +58,12 @@ def _seen_all(public: Public, number: int, after: int) -> bool:
 
 
 async def told(
-    public: Public, reader: stream.Reader, after: int, every: float = KEEPALIVE_EVERY
+    public: Public, reader: stream.Reader, after: int, every: float = KEEPALIVE_EVERY, held: float = 0.0
 ) -> AsyncGenerator[bytes, None]:
-    """The frames after `after`, those to come included, and a comment after each `every` seconds of silence."""
+    """The frames after `after`, those to come included, and a comment after each `every` seconds of silence.
+
+    `held`: seconds of it after `ready`.
+    """
     name, read = subject(reader.number), 0
     with public.journal.bell(name) as bell:
         while True:
@@ -68,7 +73,7 @@ async def told(
             if text := chunk.told(reader, after):
                 yield text
             if chunk.over:
-                return
+                break
             if chunk.full:
                 continue
             if failure := public.journal.unwritten(name):
@@ -80,3 +85,9 @@ async def told(
                     await bell.wait()
             except TimeoutError:
                 yield stream.KEEPALIVE
+    launch = public.launches.get(reader.number)
+    left = held if launch is not None and launch.failure is None else 0.0
+    while left > 0:
+        await asyncio.sleep(min(left, every))
+        yield stream.KEEPALIVE
+        left -= every

@@ -40,6 +40,11 @@ class Public:
     """The key authorization that stands for a token of http-01; None for tokens that are not ours."""
     certificates: Callable[[HostName], CertificateStanding | None] = _none
     """What keeps a host's certificate away; None where nobody knows."""
+    held: float = 60.0
+    """Seconds for which a stream of the Binder protocol is left open after `ready`, as BinderHub leaves it.
+
+    Clients that do not close it themselves come back for another launch, or take its end for a failure.
+    """
     gate: Gate = field(init=False)
     metrics: Metrics = field(init=False)
     readers: Readers = field(init=False)

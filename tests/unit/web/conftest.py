@@ -46,6 +46,8 @@ class Web:
     world: World
     answers: dict[str, str] = field(default_factory=dict)
     standings: dict[str, CertificateStanding] = field(default_factory=dict)
+    held: float = 0.0
+    """Most tests read streams to their end."""
     public: Public = field(init=False)
     client: httpx.AsyncClient = field(init=False)
 
@@ -63,6 +65,7 @@ class Web:
                 lambda: w.settings,
                 self.answers.get,
                 self.standings.get,
+                self.held,
             )
             transport = httpx.ASGITransport(public_app(self.public))
             headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}

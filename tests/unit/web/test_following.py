@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,7 @@ from perijove.web.readers import IN_ALL, PER_LAUNCH, PER_VISITOR, Readers
 from perijove.web.stream import KEEPALIVE, Reader
 from tests.unit.web.conftest import Web
 from tests.unit.web.conftest import frames as parsed
-from tests.ways.conftest import ADDRESS
+from tests.ways.conftest import ADDRESS, World
 
 LAUNCH = "launch/7"
 
@@ -50,6 +52,31 @@ async def test_a_silent_launch_is_kept_alive_and_loses_nothing(web: Web) -> None
             if heard.count(KEEPALIVE) == 3 and heard[-1] == KEEPALIVE:
                 web.world.journal.append(LAUNCH, Ready("s", "/user/s/"))
     assert [frame.data["phase"] for frame in parsed(b"".join(heard).decode())] == ["waiting", "ready"]
+
+
+async def test_a_stream_of_the_protocol_is_left_open_after_ready_and_one_of_ours_is_not(tmp_path: Path) -> None:
+    async with Web(World(tmp_path), held=0.2).up() as web, asyncio.timeout(10):
+        for path, is_held in (("/build/gh/owner/repo/HEAD", True), ("/api/launches/1/events", False)):
+            answer = await web.get(path, Accept="text/event-stream")
+            assert parsed(answer.text)[-1].data["phase"] == "ready"
+            assert answer.text.endswith(KEEPALIVE.decode()) is is_held
+        last = parsed(answer.text)[-1].id
+        answer = await web.get("/build/gh/owner/repo/HEAD", Accept="text/event-stream", Last_Event_ID=last)
+        assert answer.status_code == 204
+
+
+async def test_a_held_stream_is_kept_alive_for_its_time(web: Web) -> None:
+    (ready,) = [one for one in await web.build() if one.data["phase"] == "ready"]
+    heard = [part async for part in told(web.public, replace(reader(web), number=1), 0, every=0.01, held=0.05)]
+    assert parsed(b"".join(heard).decode())[-1].data["phase"] == ready.data["phase"]
+    assert heard[-5:] == [KEEPALIVE] * 5
+
+
+async def test_a_launch_that_failed_is_told_and_that_is_all(tmp_path: Path) -> None:
+    async with Web(World(tmp_path), held=3600).up() as web, asyncio.timeout(10):
+        web.world.set(launching__banned=("gh/owner/*",))
+        answer = await web.get("/build/gh/owner/repo/HEAD", Accept="text/event-stream")
+    assert parsed(answer.text)[-1].data["phase"] == "failed"
 
 
 async def test_a_reader_that_leaves_leaves_nothing_behind(web: Web) -> None:
