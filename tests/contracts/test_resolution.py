@@ -6,15 +6,18 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from perijove.backends.environments import UvEnvironments
+from perijove.domain.failures import INSTALL_FAILED, Fail
 from perijove.domain.nouns import (
     Checkout,
     Environment,
     EnvironmentPlan,
+    FollowLock,
     InstallRequirements,
     PythonSource,
     PythonWish,
@@ -48,8 +51,9 @@ def release(index: Index, version: str) -> None:
 class World:
     """Commits of one repository, each built as it is launched."""
 
-    def __init__(self, environments: UvEnvironments, folder: Path) -> None:
+    def __init__(self, environments: UvEnvironments, folder: Path, foreign: UnconfinedForeignCode) -> None:
         self.environments = environments
+        self.foreign = foreign
         self.folder = folder
         self.repo = replace(REPO, address=replace(REPO.address, url=str(folder)))
         self.told: list[str] = []
@@ -85,8 +89,9 @@ def furnished(module_state: State, uv_cache: Path) -> State:
 def world(furnished: State, tmp_path: Path) -> World:
     """A repository of its own."""
     (tmp_path / "checkout").mkdir()
-    environments = UvEnvironments(furnished, BuildSettings(), UnconfinedForeignCode(), InProcess())
-    return World(environments, tmp_path / "checkout")
+    foreign = UnconfinedForeignCode()
+    environments = UvEnvironments(furnished, BuildSettings(), foreign, InProcess())
+    return World(environments, tmp_path / "checkout", foreign)
 
 
 def version(environment: Environment) -> str:
@@ -179,9 +184,71 @@ async def test_an_operator_can_have_a_commit_get_what_was_there_when_it_was_made
     assert "Only packages that were there when this commit was made are taken: until 2023-12-15T00:00:00Z" in world.told
 
 
+async def test_what_a_post_build_installs_was_there_too(world: World) -> None:
+    (world.folder / "postBuild").write_text("env\n")
+    checkout = Checkout(world.repo, world.folder)
+    inputs = await world.environments.inputs(
+        replace(world.plan(""), post_build="postBuild"), checkout, world.told.append
+    )
+    inputs = replace(inputs, wanted=replace(inputs.wanted, published_before="2100-01-01T00:00:00Z"))
+    await world.environments.build(inputs, checkout.repo, world.told.append)
+    assert {"PIP_UPLOADED_PRIOR_TO=2100-01-01T00:00:00Z", "UV_EXCLUDE_NEWER=2100-01-01T00:00:00Z"} <= {*world.told}
+
+
 async def test_a_resolution_that_cannot_be_read_is_made_anew(world: World, furnished: State, index: Index) -> None:
     first = await world.built("a")
     for path in furnished.resolutions.iterdir():
         path.write_text("{")
     assert await world.found("a") is None
     assert await world.built("a") == first
+
+
+def locked(index: Index, digest: str) -> str:
+    address = f"{index.url.rpartition('/')[0]}/fieldpkg-1.0-py3-none-any.whl"
+    return (
+        f'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "fieldpkg"\nversion = "1.0"\n'
+        f'index = "{index.url}"\nwheels = [{{ url = "{address}", hashes = {{ sha256 = "{digest}" }} }}]\n'
+    )
+
+
+async def test_a_lock_s_packages_come_from_the_index_that_it_names_and_are_those_of_its_hashes(
+    world: World, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_INDEX")
+    release(index, "2.0")
+    plan = EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (FollowLock("pylock.toml"),))
+    digest = sha256((index.folder / "fieldpkg-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    for commit, written in (("a", digest), ("b", "0" * 64)):
+        (world.folder / "pylock.toml").write_text(locked(index, written))
+        checkout = Checkout(replace(world.repo, commit=commit * 40), world.folder)
+        inputs = await world.environments.inputs(plan, checkout, world.told.append)
+        if written == digest:
+            assert version(await world.environments.build(inputs, checkout.repo, world.told.append)) == "1.0"
+            continue
+        with pytest.raises(Fail) as caught:
+            await world.environments.build(inputs, checkout.repo, world.told.append)
+        assert caught.value.failure.kind is INSTALL_FAILED
+        assert "another one than its hash names" in caught.value.failure.cause
+
+
+@pytest.mark.parametrize(
+    ("digest", "comes"),
+    [
+        pytest.param("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491", True, id="right"),
+        pytest.param("0" * 64, False, id="wrong"),
+    ],
+)
+async def test_sources_are_held_to_the_hash_that_stands_for_them(world: World, digest: str, comes: bool) -> None:
+    line = f"docopt==0.6.2 --hash=sha256:{digest}"
+    if comes:
+        assert installed(await world.built("a", line), "docopt") == ["docopt==0.6.2"]
+        return
+    with pytest.raises(Fail) as caught:
+        await world.built("a", line)
+    assert caught.value.failure.kind is INSTALL_FAILED
+    assert "another one than its hash names" in caught.value.failure.cause
+
+
+def installed(environment: Environment, name: str) -> list[str]:
+    found = environment.path.glob(f"lib/python*/site-packages/{name}-*.dist-info")
+    return [f"{name}=={path.name.removeprefix(f'{name}-').removesuffix('.dist-info')}" for path in found]

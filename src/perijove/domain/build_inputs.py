@@ -75,7 +75,7 @@ class Wanted:
     constraints: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     elsewhere: tuple[str, ...] = ()
-    """Requirements files with options that only pip, in a sandbox, is given: other indexes, other ways to build."""
+    """Options that name other indexes or other ways to build: pip alone, in a sandbox, is given them, with all else."""
     prereleases: bool = False
     published_before: str = ""
     """A moment (`2021-03-04T05:06:07Z`): what the index got later is not taken; `` for all."""

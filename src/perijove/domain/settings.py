@@ -108,7 +108,8 @@ class BuildSettings:
     """`host:port` that a package's own build may reach beside public web addresses: the package index."""
     exclude_newer: bool = False
     """Whether packages that the index got after a commit was made are left out, as by `uv --exclude-newer`: so a commit
-    of 2021 gets packages of 2021. Wants an index that tells when it got them, as PyPI does."""
+    of 2021 gets packages of 2021, pip and uv in its postBuild as well. Wants an index that tells when it got them, as
+    PyPI does."""
     keep_free: Size = 5 * 1024**3
     """Least recently used environments are removed until so much disk is free, every hour and by `perijove clean`."""
     pythons: tuple[str, ...] = ()

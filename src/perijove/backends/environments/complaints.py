@@ -62,6 +62,7 @@ _TELLING = (
 )
 """Lines of a build's output that say why, the better first."""
 _BROKEN = re.compile(r"^ERROR: Failed (?:building wheel for|to build) '?([A-Za-z0-9][\w.-]{0,100})'?(?: when .*)?$")
+_UNLIKE = re.compile(r"DO NOT MATCH THE HASHES")
 _REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
 
 
@@ -164,6 +165,8 @@ def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached,
         return failures.BUILD_TOO_LARGE("A package's build found no space left", *evidence)
     if beyond := withheld("pip", words[-60:], unreached, index):
         return beyond
+    if _UNLIKE.search(flat):
+        return failures.INSTALL_FAILED("a package's file is another one than its hash names", *evidence)
     if _INDEX.search(flat) and "subprocess" not in flat.lower():
         return failures.INDEX_UNREACHABLE("pip could not reach it", *evidence)
     if _UNSOLVED.search(flat):

@@ -6,10 +6,11 @@ import asyncio
 import errno
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from perijove.backends.environments import kernel, post_build, resolutions, server, store
 from perijove.backends.environments.bytecode import Bytecode
@@ -48,9 +49,11 @@ from perijove.domain.nouns import (
 from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
+from perijove.launching.build.lock_indexes import of_uv_lock
 from perijove.launching.build.reading import LARGEST_LOCK, read
 from perijove.launching.start.sandbox import HOME
 
+T = TypeVar("T")
 FORMAT = 6
 """Rises when an environment is made otherwise from the same inputs."""
 ANY = PythonWish("", PythonSource.DEFAULT)
@@ -151,20 +154,22 @@ class UvEnvironments:
         for position, step in enumerate(steps):
             if isinstance(step, FollowLock) and step.path == UV_LOCK:
                 lock, project = [await self._read(checkout, path) for path in (UV_LOCK, PROJECT)]
-                steps[position] = InstallRequirements(UV_LOCK, await self.uv.exported(lock, project, python))
+                indexes = await self._understood(UV_LOCK, of_uv_lock, UV_LOCK, lock)
+                text = await self.uv.exported(lock, project, python)
+                steps[position] = InstallRequirements(UV_LOCK, "\n".join([*indexes, text]))
         return replace(plan, steps=tuple(steps))
 
     async def _read(self, checkout: Checkout, path: str) -> str:
-        try:
-            return await self._confined.call(read, checkout.path, path, LARGEST_LOCK)
-        except Beyond as beyond:
-            raise Fail(beyond.told(failures.BAD_FILE, path)) from beyond
+        return await self._understood(path, read, checkout.path, path, LARGEST_LOCK)
 
     async def _gathered(self, plan: EnvironmentPlan, checkout: Checkout) -> Wanted:
+        return await self._understood("what the environment is made from", gather, plan, checkout.path)
+
+    async def _understood(self, what: str, function: Callable[..., T], *given: object) -> T:
         try:
-            return await self._confined.call(gather, plan, checkout.path, lasting=True)
+            return await self._confined.call(function, *given, lasting=True)
         except Beyond as beyond:
-            raise Fail(beyond.told(failures.BAD_FILE, "what the environment is made from")) from beyond
+            raise Fail(beyond.told(failures.BAD_FILE, what)) from beyond
 
     async def resolved(self, inputs: BuildInputs) -> Environment | None:
         """What these inputs were resolved to, if it stands; marks it used now."""

@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perijove.backends.environments import kernel, mistaken, pythons_with
@@ -14,12 +14,12 @@ from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
-from perijove.backends.environments.wanted import line_for, normalized
+from perijove.backends.environments.wanted import lines_for, normalized
 from perijove.backends.environments.wheels import Builder, Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import Checkout
+from perijove.domain.nouns import Checkout, Mount
 from perijove.domain.ports import Tell
 
 ALWAYS = ("ipykernel", "pip")
@@ -153,14 +153,24 @@ class Installation:
                 raise Fail(await self._explained(meaning.failure, meaning.missing, meaning.unfit)) from complaint
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
-            lines = (*self.before, *self.wanted.packages)
-            written = [line_for(lines, name) for name in sorted(unbuilt)]
             try:
-                wheels = await self._build(["--no-deps", *written], None, "named")
+                await self._build_named(sorted(unbuilt))
             except Fail as fail:
                 raise Fail(await self._explained(fail.failure, unbuilt, complaint.meaning.unfit)) from fail
-            await self.uv.looked_into(wheels)
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
+
+    async def _build_named(self, names: Sequence[str]) -> None:
+        """Packages of the index, each as it is asked for; pip holds sources to the hashes that a lock has of them."""
+        lines = (*self.wanted.constraints, *self.before, *self.wanted.packages)
+        written = [line for name in names for line in lines_for(lines, name)]
+        # With one hash pip wants a hash of everything.
+        for hashed in (True, False):
+            some = [line for line in written if (" --hash" in line) is hashed]
+            if some:
+                asked = self.work / f"named-{self._runs}.txt"
+                await asyncio.to_thread(_write, asked, some)
+                wheels = await self._build(["--no-deps", "-r", str(asked)], None, "named", asked)
+                await self.uv.looked_into(wheels)
 
     async def _moved(self, unfit: Sequence[str]) -> bool:
         """Whether another interpreter is taken, because all that has no wheel for this one has wheels for that one."""
@@ -253,13 +263,20 @@ class Installation:
     async def _build_all(self) -> None:
         """pip alone decides, with the options the files give it; the rest comes from the operator's index."""
         self.tell("The requirements name other places to install from: all is fetched and built in a sandbox")
-        words = [word for file in self.wanted.elsewhere for word in ("-r", file)]
-        words += [word for source in self.wanted.sources for word in _as_words(source.words + source.extras)]
-        wheels = await self._build(words, self.inputs.home, "all")
+        asked, limits = self.work / "asked.txt", self.work / "limits.txt"
+        await asyncio.to_thread(_write, asked, [*self.wanted.elsewhere, *self.wanted.packages])
+        await asyncio.to_thread(_write, limits, self.wanted.constraints)
+        words = ["-r", str(asked), *(("-c", str(limits)) if self.wanted.constraints else ())]
+        if any(" --hash" in line for line in self.wanted.packages):  # pip has none for sources, and wants all or none
+            await self._build_sources()
+        else:
+            words += [word for source in self.wanted.sources for word in _as_words(source.words + source.extras)]
+        wheels = await self._build(words, self.inputs.home, "all", asked, limits)
         self._local += [_requirement(wheel, "") for wheel in wheels]
         await self._addressed(wheels)
 
-    async def _build(self, words: Sequence[str], home: Checkout | None, folder: str) -> Sequence[Path]:
+    async def _build(self, words: Sequence[str], home: Checkout | None, folder: str, *shown: Path) -> Sequence[Path]:
+        """Wheels, in `work/wheels/<folder>`; the sandbox sees the files `shown`."""
         self._runs += 1
         into = self.work / "wheels" / folder
         name = f"build-{self.name}-{self._runs}"
@@ -267,7 +284,19 @@ class Installation:
             by = Builder(self.conda.runs, self.conda.final)
         else:
             by = await self.wheels.builder(self.interpreter, self.tell)
+        by = replace(
+            by,
+            runs=replace(by.runs, mounts=(*by.runs.mounts, *(Mount(path, path) for path in shown))),
+            until=self.wanted.published_before,
+            beside=self.conda is not None and folder == "all",
+        )
         return await self.wheels.build(name, words, home, by, into, self.tell)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """For a sandbox, which has other rights."""
+    path.write_text("\n".join(lines))
+    path.chmod(0o644)
 
 
 def _name(line: str) -> str:

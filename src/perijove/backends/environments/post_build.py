@@ -46,7 +46,7 @@ class PostBuild:
                 *(str(interpreter.executable), "-I", "-S", str(launcher.with_name("running.py"))),
                 *("postBuild", f"{HOME}/{script}"),
             ),
-            environ=tuple(environ(base).items()),
+            environ=tuple(environ(base, inputs.wanted.published_before).items()),
             mounts=base.mounts,
             home_from=inputs.checkout.path,
             result="",
@@ -79,10 +79,10 @@ class PostBuild:
             return beyond.told(failures.POST_BUILD_FAILED, f"what {path} said")
 
 
-def environ(base: Environment) -> dict[str, str]:
-    """A session's variables, and what pip needs to know."""
+def environ(base: Environment, until: str = "") -> dict[str, str]:
+    """A session's variables, and what pip and uv need to know."""
     return {
-        **wheels.environ(os.environ, base.path),
+        **wheels.environ(os.environ, base.path, until),
         **dict(base.environ),
         "USER": "jovyan",
         "NB_USER": "jovyan",

@@ -32,20 +32,21 @@ class _Gathered:
     packages: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+    elsewhere: bool = False
+    """Whether options name other places, or other ways to build."""
     prereleases: bool = False
     base: str = ""
     """The folder that local paths start from: pip's working folder."""
-    conda: str = ""
-    """The environment.yml whose lines these are."""
 
 
-def line_for(lines: Iterable[str], name: str) -> str:
-    """The requirement that was written for a package, or its bare name."""
-    for line in lines:
-        if (named := re.match(r"[A-Za-z0-9][\w.-]*", line)) and normalized(named[0]) == normalized(name):
-            return line.partition(" --")[0]
-    return name
+def lines_for(lines: Iterable[str], name: str) -> Sequence[str]:
+    """The requirements that were written for a package: those that pin it, or else the first, or its bare name."""
+    named = ((re.match(r"[A-Za-z0-9][\w.-]*", line), line) for line in lines)
+    found = [line for of, line in named if of and normalized(of[0]) == normalized(name)]
+    pinned = [line for line in found if "==" in re.split(r";| --", line, maxsplit=1)[0]]
+    # The same version may stand there with its hashes and without.
+    return [line for line in pinned if " --hash" in line] or list(dict.fromkeys(pinned)) or found[:1] or [name]
 
 
 def normalized(name: str) -> str:
@@ -61,7 +62,7 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
             case InstallProject(path=path):
                 _add(found, Source(path, "", "the repository's own package", local=True))
             case InstallConda(path=path):  # rattler decides on its packages
-                found.conda, found.base = path, posixpath.dirname(path)
+                found.base = posixpath.dirname(path)
             case InstallRequirements(path=path, text=text):
                 _file(found, root, [path], lines(path, text))
             case FollowLock(path=path):
@@ -72,7 +73,7 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         tuple(found.packages),
         tuple(found.constraints),
         tuple(found.sources),
-        tuple(found.elsewhere),
+        tuple(found.options) if found.elsewhere else (),
         found.prereleases,
     )
 
@@ -110,9 +111,11 @@ def _take(found: _Gathered, root: Path, files: Sequence[str], line: Line) -> Non
                 if limit.asks is Asks.PACKAGE:
                     found.constraints.append(_requirement(inner, limit))
         case Asks.ELSEWHERE:
-            _elsewhere(found, files, line)
+            found.elsewhere = True
+            found.options.append(_option(root, path, line, found.base))
         case Asks.FLAG:
             found.prereleases |= line.text.startswith("--pre")
+            found.options.append(line.text)
 
 
 def _add(found: _Gathered, source: Source) -> None:
@@ -126,11 +129,14 @@ def _add(found: _Gathered, source: Source) -> None:
     found.sources.append(source)
 
 
-def _elsewhere(found: _Gathered, files: Sequence[str], line: Line) -> None:
-    if files[0] == found.conda:
-        raise _bad(files[-1], line, "is an option that is followed in requirements.txt alone")
-    if files[0] not in found.elsewhere:
-        found.elsewhere.append(files[0])
+def _option(root: Path, path: str, line: Line, base: str) -> str:
+    """As pip reads it in the repository's folder: packages in a folder of the repository's are found from there."""
+    if not line.text.startswith(("-f", "--find-links")) or "://" in line.value:
+        return line.text
+    words = line.value.removeprefix("file:")
+    beside = posixpath.join(posixpath.dirname(path), words)
+    inner = beside if (root / beside).exists() else posixpath.join(base, words)
+    return f"--find-links ./{_inside(path, line, inner)}"
 
 
 def _local(root: Path, path: str, line: Line, base: str) -> Source:

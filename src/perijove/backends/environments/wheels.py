@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from perijove.backends.environments import beside as beside_
 from perijove.backends.environments import complaints
 from perijove.backends.environments.contents import BUILT_AT
 from perijove.backends.environments.interpreters import Interpreters, Runs
@@ -32,6 +33,7 @@ from perijove.launching.start.sandbox import HOME
 RESULT = ".perijove-wheels"
 PYPI = "//pypi.org"
 """Where pip looks by itself."""
+BESIDE = Path(beside_.__file__).read_text()
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
 
 
@@ -41,6 +43,15 @@ class Builder:
 
     runs: Runs
     prefix: Path
+    until: str = ""
+    """A moment; what indexes got later is not taken."""
+    beside: bool = False
+    """Whether only what is not installed there yet is built, which may be nothing."""
+
+    def command(self, words: Sequence[str]) -> tuple[str, ...]:
+        """`pip wheel <words>`."""
+        pip = ("-c", BESIDE) if self.beside else ("-m", "pip", "wheel", "--wheel-dir")
+        return (str(self.runs.executable), "-I", *pip, f"{HOME}/{RESULT}", *words)
 
 
 class Wheels:
@@ -69,8 +80,8 @@ class Wheels:
         """`pip wheel <words>` in a copy of `home`, or an empty one; the wheels, in `into`. Raises Fail: `build.*`."""
         run = ForeignRun(
             name=name,
-            command=(str(by.runs.executable), "-I", "-m", "pip", "wheel", "--wheel-dir", f"{HOME}/{RESULT}", *words),
-            environ=(*environ(os.environ, by.prefix).items(), ("SOURCE_DATE_EPOCH", BUILT_AT)),
+            command=by.command(words),
+            environ=(*environ(os.environ, by.prefix, by.until).items(), ("SOURCE_DATE_EPOCH", BUILT_AT)),
             mounts=by.runs.mounts,
             home_from=home.path if home else None,
             result=RESULT,
@@ -94,7 +105,7 @@ class Wheels:
         if ran.status != 0:
             raise Fail(await self._meaning(ran, said, dict(run.environ).get("PIP_INDEX_URL", PYPI)))
         wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]
-        if not wheels:
+        if not wheels and not by.beside:
             raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said[-40:]))))
         return wheels
 
@@ -134,8 +145,8 @@ def limits(settings: BuildSettings) -> Limits:
     return Limits(settings.memory, float(os.cpu_count() or 1), 1024, settings.disk, settings.disk)
 
 
-def environ(ours: os._Environ[str] | dict[str, str], tools: Path) -> dict[str, str]:
-    """What pip needs to know inside: where the index is, without its password, and whom to trust."""
+def environ(ours: os._Environ[str] | dict[str, str], tools: Path, until: str = "") -> dict[str, str]:
+    """What pip needs to know inside: where the index is, without its password, whom to trust, and until when."""
     index = next((ours[n] for n in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL") if ours.get(n)), "")
     shown = {n: ours[n] for n in _CERTIFICATES if ours.get(n, "").startswith(("/etc/ssl/certs", "/usr/"))}
     return {
@@ -148,6 +159,7 @@ def environ(ours: os._Environ[str] | dict[str, str], tools: Path) -> dict[str, s
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "GIT_TERMINAL_PROMPT": "0",
         **({"PIP_INDEX_URL": without_password(index)} if index.startswith(("http://", "https://")) else {}),
+        **({"PIP_UPLOADED_PRIOR_TO": until, "UV_EXCLUDE_NEWER": until} if until else {}),
         **shown,
     }
 

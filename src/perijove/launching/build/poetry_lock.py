@@ -16,6 +16,7 @@ from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
+from perijove.launching.build.lock_indexes import options
 
 PROJECT = "pyproject.toml"
 Table = Mapping[str, Any]
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
 
 
 def poetry_requirements(path: str, lock: str, project: str) -> tuple[str, str]:
-    """Requirements, and constraints: a line each."""
+    """Requirements, other indexes than PyPI before them, and constraints: a line each."""
     packages = [one for one in _list(_toml(path, lock).get("package")) if isinstance(one, dict)]
     table = _toml(PROJECT, project)
     locked = {_normal(str(one.get("name"))): one for one in packages}
@@ -33,7 +34,9 @@ def poetry_requirements(path: str, lock: str, project: str) -> tuple[str, str]:
     wanted += of_groups(table, default_groups(table))
     counted = Counter(_normal(str(one.get("name"))) for one in packages)
     limits = [line for one in packages for line in _limit(path, one, counted)]
-    return "\n".join(wanted), "\n".join(limits)
+    sources = [_table(one, "source") for one in packages]
+    indexes = options(path, [source.get("url") for source in sources if source.get("type") == "legacy"])
+    return "\n".join([*indexes, *wanted]), "\n".join(limits)
 
 
 def poetry_python(table: Table) -> str:
@@ -103,8 +106,7 @@ def _limit(path: str, package: Table, counted: Counter[str]) -> Iterator[str]:
     if counted[_normal(name)] > 1 and not marked:
         return
     files = [one for one in _list(package.get("files")) if isinstance(one, dict)]
-    wheels = any(str(one.get("file")).endswith(".whl") for one in files)
-    hashes = [f" --hash={one.get('hash')}" for one in files if wheels]
+    hashes = [f" --hash={one.get('hash')}" for one in files]
     yield f"{name}=={version}{marked}{''.join(hashes)}"
 
 

@@ -11,6 +11,7 @@ from packaging.pylock import Package, PackageArchive, PackageVcs, Pylock, Pylock
 
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
+from perijove.launching.build.lock_indexes import options
 
 _ELSEWHERE = re.compile(r"-(?:win32|win_\w+|macosx_\w+)\.whl$")
 """Wheels for other systems: their hashes are nobody's here."""
@@ -18,7 +19,7 @@ _SELECTS = re.compile(r"\b(?:extras|dependency_groups)\b")
 
 
 def requirements(path: str, text: str) -> str:
-    """A line a package, with its hashes."""
+    """A line a package, with its hashes; before them other indexes than PyPI."""
     try:
         lock = Pylock.from_dict(tomllib.loads(text))
     except RecursionError:
@@ -26,7 +27,9 @@ def requirements(path: str, text: str) -> str:
     except (ValueError, TypeError, PylockValidationError) as error:
         raise _bad(path, "it is no lock file", str(error)) from error
     groups = tuple(lock.default_groups or ())
-    return "\n".join(_line(path, one) for one in lock.packages if _selected(one, groups))
+    selected = [one for one in lock.packages if _selected(one, groups)]
+    indexes = options(path, [one.index for one in selected if one.index])
+    return "\n".join([*indexes, *(_line(path, one) for one in selected)])
 
 
 def _selected(package: Package, groups: tuple[str, ...]) -> bool:

@@ -130,6 +130,11 @@ def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -
         pytest.param(["ERROR: ResolutionImpossible: for help visit"], failures.CONFLICT, id="conflict"),
         pytest.param(["NewConnectionError: Failed to establish"], failures.INDEX_UNREACHABLE, id="no network"),
         pytest.param(["OSError: [Errno 28] No space left on device"], failures.BUILD_TOO_LARGE, id="disk full"),
+        pytest.param(
+            ["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you"],
+            failures.INSTALL_FAILED,
+            id="another file",
+        ),
         pytest.param(["error: command 'gcc' failed"], failures.BUILD_BROKE, id="the build itself"),
     ],
 )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.wanted import gather
+from perijove.backends.environments.wanted import gather, lines_for
 from perijove.backends.environments.wheels import environ, without_password
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source
@@ -66,9 +66,33 @@ def test_the_repository_itself_is_a_source(tmp_path: Path) -> None:
     assert [source.words for source in wanted.sources] == ["."]
 
 
-def test_a_file_with_another_index_is_left_to_pip_in_a_sandbox(tmp_path: Path) -> None:
-    wanted = gather(plan("--extra-index-url https://h/simple\ntorch"), tmp_path)
-    assert wanted.elsewhere == ("requirements.txt",)
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        pytest.param("--extra-index-url https://h/simple", "--extra-index-url https://h/simple", id="an index"),
+        pytest.param("-i https://h/simple", "-i https://h/simple", id="the index"),
+        pytest.param("-f https://h/all.html", "-f https://h/all.html", id="a page"),
+        pytest.param("--find-links=../parts", "--find-links ./parts", id="a folder"),
+        pytest.param("-f own", "--find-links ./binder/own", id="a folder beside the file"),
+        pytest.param("--no-binary :all:", "--no-binary :all:", id="another way to build"),
+    ],
+)
+@pytest.mark.parametrize("name", ["requirements.txt", "environment.yml"])
+def test_options_of_any_file_that_name_other_places_have_pip_decide_in_a_sandbox(
+    tmp_path: Path, name: str, line: str, option: str
+) -> None:
+    (tmp_path / "binder/own").mkdir(parents=True)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "binder/more.txt").write_text(f"--pre\n{line}\ntorch\n")
+    step = InstallRequirements(f"binder/{name}", "-r more.txt\nsix")
+    steps = (InstallConda(step.path, (), ("numpy",)), step) if name == "environment.yml" else (step,)
+    wanted = gather(EnvironmentPlan(ANY, steps), tmp_path)
+    assert wanted.elsewhere == ("--pre", option)
+    assert wanted.packages == ("torch", "six")
+
+
+def test_options_that_name_no_other_place_are_no_reason_for_a_sandbox(tmp_path: Path) -> None:
+    assert gather(plan("--prefer-binary\nsix"), tmp_path).elsewhere == ()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +133,13 @@ def test_foreign_code_learns_where_the_index_is_but_not_its_password() -> None:
     assert not shown.keys() & {"SECRET", "SSL_CERT_FILE"}
 
 
+def test_foreign_code_is_told_until_when_packages_are_taken() -> None:
+    moment = "2023-12-15T00:00:00Z"
+    shown = environ({}, Path("/tools"), moment)
+    assert (shown["PIP_UPLOADED_PRIOR_TO"], shown["UV_EXCLUDE_NEWER"]) == (moment, moment)
+    assert not {"PIP_UPLOADED_PRIOR_TO", "UV_EXCLUDE_NEWER"} & environ({}, Path("/tools")).keys()
+
+
 def test_an_address_without_a_password_stays_as_it_is() -> None:
     assert without_password("https://index.example:8443/simple?a=b") == "https://index.example:8443/simple?a=b"
 
@@ -142,7 +173,7 @@ def test_what_pip_adds_to_conda_starts_from_the_file_s_own_folder(tmp_path: Path
     assert [source.words for source in wanted.sources] == [".", "./binder/sub"]
 
 
-@pytest.mark.parametrize("line", ["--extra-index-url https://h/simple", "-e ../..", "./nowhere"])
+@pytest.mark.parametrize("line", ["-f ../../parts", "-e ../..", "./nowhere"])
 def test_what_pip_cannot_add_to_conda_is_told_by_its_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "binder").mkdir()
     with pytest.raises(Fail) as caught:
@@ -177,3 +208,19 @@ def test_a_lock_of_poetry_limits_what_its_project_asks_for(tmp_path: Path) -> No
     wanted = gather(EnvironmentPlan(ANY, (FollowLock("poetry.lock"),)), tmp_path)
     assert wanted.packages == ("six",)
     assert wanted.constraints == ("six==1.16.0", "idna==3.7")
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        pytest.param(("docopt==0.6.2 --hash=sha256:0a", "docopt"), ["docopt==0.6.2 --hash=sha256:0a"], id="a lock's"),
+        pytest.param(("Doc_Opt", "docopt>=0.6 ; x", "other"), ["docopt>=0.6 ; x"], id="a range"),
+        pytest.param(
+            ("docopt==1 ; a", "docopt", "docopt==2 ; b"), ["docopt==1 ; a", "docopt==2 ; b"], id="two versions"
+        ),
+        pytest.param(("docopt==1", "docopt==1 --hash=sha256:0a"), ["docopt==1 --hash=sha256:0a"], id="with its hash"),
+        pytest.param(("other",), ["docopt"], id="nobody's"),
+    ],
+)
+def test_a_package_is_built_as_it_was_asked_for(lines: tuple[str, ...], found: list[str]) -> None:
+    assert list(lines_for(lines, "docopt")) == found

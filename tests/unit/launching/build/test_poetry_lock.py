@@ -66,7 +66,7 @@ PROJECT = "[tool.poetry.dependencies]\npython = '^3.9'\n"
         pytest.param(
             SIX, "six = '^1.0'", "six", "six==1.16.0 --hash=sha256:aa --hash=sha256:bb", id="a version and its hashes"
         ),
-        pytest.param(DOCOPT, "docopt = '*'", "docopt", "docopt==0.6.2", id="sources, which are built"),
+        pytest.param(DOCOPT, "docopt = '*'", "docopt", "docopt==0.6.2 --hash=sha256:cc", id="sources, which are built"),
         pytest.param("", "six = {version = '*', extras = ['a', 'b']}", "six[a,b]", "", id="extras"),
         pytest.param("", "six = {version = '*', optional = true}", "", "", id="optional"),
         pytest.param(
