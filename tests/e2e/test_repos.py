@@ -136,6 +136,19 @@ def assert_told(case: Path, lines: list[str]) -> None:
     assert [text for text in wanted if not any(text in line for line in lines)] == [], "\n".join(lines)
 
 
+async def test_equal_sets_of_conda_s_and_pip_s_packages_are_one_environment(
+    world: World, tmp_path: Path, conda_settings: CondaSettings
+) -> None:
+    keys, told = [], list[str]()
+    for name, line in (("first", "six==1.16.0"), ("second", "six >= 1.16, < 1.17  # the same")):
+        (tmp_path / name).mkdir()
+        text = f"channels: [conda-forge]\ndependencies:\n  - numpy\n  - pip:\n    - {line}\n"
+        (tmp_path / name / "environment.yml").write_text(text)
+        keys.append((await built(world, tmp_path / name, conda_settings, told.append))[1].key)
+    assert keys[0] == keys[1]
+    assert told.count("An environment of just these packages stands already: it is used") == 1
+
+
 @pytest.mark.parametrize(
     ("example", "code"),
     [

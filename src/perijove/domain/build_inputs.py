@@ -143,13 +143,15 @@ class BuildInputs:
 
     @property
     def conda_key(self) -> EnvironmentKey:
-        """Of a conda environment, which is made for its path, and so has its key before uv has been at it."""
+        """Of a conda environment, which is made for its path, and so has its key before pip's packages are known."""
         asked = [self.turn, *self._commit] if not self.wanted.decided else []
         return _hash(["conda", asdict(self.wanted), asdict(self.interpreter), self.maker, *asked])
 
     def key(self, packages: Sequence[Package], interpreter: Interpreter, app: str) -> EnvironmentKey:
-        """Of what all this was resolved to: equal sets are one environment."""
-        return _hash([self.maker, asdict(interpreter), app, *(asdict(one) for one in packages)])
+        """Of what all this was resolved to: equal sets are one environment; conda's holds its interpreter."""
+        conda = self.wanted.conda
+        of = asdict(interpreter) if conda is None else asdict(conda)
+        return _hash([self.maker, of, app, *(asdict(one) for one in packages)])
 
     def layer_key(self, base: EnvironmentKey) -> EnvironmentKey:
         """Of what its scripts make of an environment."""

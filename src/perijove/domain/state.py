@@ -35,7 +35,7 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
-        private = dict.fromkeys((self.uv_cache, self.conda_cache, self.conda_locks, self.resolutions), 0o700)
+        private = dict.fromkeys((self.uv_cache, self.conda_cache, self.resolutions), 0o700)
         return (
             {self.checkouts: 0o710} | private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
         )
@@ -114,11 +114,6 @@ class State:
     def conda_cache(self) -> Path:
         """conda packages and what channels list; on the environments' file system; 0700."""
         return self.store / "conda-cache"
-
-    @property
-    def conda_locks(self) -> Path:
-        """Which conda packages were decided on, a file a commit; 0700."""
-        return self.store / "conda-locks"
 
     @property
     def resolutions(self) -> Path:

@@ -18,7 +18,7 @@ OTHERS: dict[str, list[Any]] = {
         replace(INPUTS.wanted, packages=("six==1.16",)),
         replace(INPUTS.wanted, constraints=("six<2",)),
         replace(INPUTS.wanted, sources=(SOURCE,)),
-        replace(INPUTS.wanted, elsewhere=("requirements.txt",)),
+        replace(INPUTS.wanted, elsewhere=("--no-binary :all:",)),
         replace(INPUTS.wanted, prereleases=True),
         replace(INPUTS.wanted, published_before="2021-03-04T05:06:07Z"),
         replace(INPUTS.wanted, conda=CondaPackages("a lock", "3.12.1", ())),
@@ -59,7 +59,8 @@ SIX = Package("six", "1.17.0", "a hash", built=False)
 @pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
 def test_equal_packages_are_one_environment_whoever_asks_and_however(name: str) -> None:
     same = name != "maker"
-    keys = {replace(INPUTS, **{name: other}).key([SIX], PYTHON, "") for other in OTHERS[name]}
+    asked = [replace(INPUTS, **{name: other}) for other in OTHERS[name]]
+    keys = {other.key([SIX], PYTHON, "") for other in asked if other.wanted.conda is None}
     assert (keys == {INPUTS.key([SIX], PYTHON, "")}) is same
 
 
@@ -93,6 +94,17 @@ def test_what_pip_adds_to_conda_is_resolved_for_each_commit() -> None:
     assert replace(conda, turn=1).conda_key != conda.conda_key
 
 
+def test_equal_sets_of_conda_s_and_pip_s_packages_are_one_environment_wherever_it_lies() -> None:
+    conda = replace(INPUTS, wanted=Wanted(("six",), conda=CONDA))
+    other = replace(conda, wanted=Wanted(("six>=1",), conda=CONDA), checkout=OTHER_COMMIT, turn=1)
+    moved = replace(PYTHON, prefix=PYTHON.prefix / "elsewhere")
+    assert conda.key([SIX], PYTHON, "") == other.key([SIX], moved, "")
+    assert conda.key([SIX], PYTHON, "") != conda.key([], PYTHON, "")
+    assert conda.key([SIX], PYTHON, "") != replace(conda, wanted=Wanted(conda=replace(CONDA, lock="b"))).key(
+        [SIX], PYTHON, ""
+    )
+
+
 def test_conda_packages_are_named_as_their_files_are() -> None:
     lock = "- conda: https://h/c/linux-64/numpy-1.26-py311h_0.conda\n  sha256: 0\n- conda: https://h/noarch/six-1-0.tar.bz2\n"
     assert replace(CONDA, lock=lock).names == ("numpy-1.26-py311h_0", "six-1-0")
@@ -113,7 +125,7 @@ def test_where_the_checkout_lies_and_which_ref_led_there_are_not() -> None:
         pytest.param(Wanted(("six",), ("six<2",)), False, id="packages"),
         pytest.param(Wanted(sources=(replace(SOURCE, local=False),)), False, id="an address"),
         pytest.param(Wanted(sources=(SOURCE,)), True, id="the repository's own"),
-        pytest.param(Wanted(elsewhere=("requirements.txt",)), True, id="a file that pip reads"),
+        pytest.param(Wanted(elsewhere=("--no-binary :all:",)), True, id="a file that pip reads"),
     ],
 )
 def test_only_what_lies_in_the_repository_needs_it(wanted: Wanted, reads: bool) -> None:

@@ -106,7 +106,7 @@ class UvEnvironments:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
         await asyncio.to_thread(self._hand_over)
         await asyncio.to_thread(store.sweep, self._state.environments, self._state.tools, self._state.interpreters)
-        await asyncio.to_thread(self._tidy_decisions)
+        await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
         async with self._cache:
             await self._server.prepare(await self._servers_python(), tell)
 
@@ -173,8 +173,8 @@ class UvEnvironments:
 
     async def resolved(self, inputs: BuildInputs) -> Environment | None:
         """What these inputs were resolved to, if it stands; marks it used now."""
-        if inputs.wanted.conda and inputs.scripts is None:
-            return await self.find(inputs.conda_key)
+        if inputs.wanted.decided and inputs.scripts is None and (found := await self.find(inputs.conda_key)):
+            return found
         before = await self._resolution(inputs)
         return await self.find(before.environment) if before and before.name == inputs.name else None
 
@@ -246,11 +246,7 @@ class UvEnvironments:
             if not self._builds:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
                 await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
-                await asyncio.to_thread(self._tidy_decisions)
-
-    def _tidy_decisions(self) -> None:
-        self._conda.tidy()
-        resolutions.tidy(self._state.resolutions)
+                await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
 
     async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Made:
         await self._server.prepare(await self._servers_python(), tell)
@@ -264,7 +260,10 @@ class UvEnvironments:
         interpreter = installation.interpreter
         where = site_packages(env, interpreter)
         packages = await self.uv.confined(contents, where, work / "wheels")
-        key = inputs.conda_key if base else inputs.key(packages, interpreter, app)
+        key = same = inputs.key(packages, interpreter, app)
+        if base:
+            standing = await asyncio.to_thread(store.standing, self._state.environments, same)
+            key = standing or inputs.conda_key
         if await self.find(key) is not None:
             tell("An environment of just these packages stands already: it is used")
             return Made(key, packages)
@@ -276,7 +275,11 @@ class UvEnvironments:
         variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
         python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
         held = (*(base.packages.names if base else ()), *(one.line for one in packages))
-        return Made(key, packages, Note(*python, app, _told(made_for), time.time(), variables, packages=held))
+        return Made(
+            key,
+            packages,
+            Note(*python, app, _told(made_for), time.time(), variables, packages=held, resolved=same if base else ""),
+        )
 
     async def _layer(
         self, work: Path, inputs: BuildInputs, scripts: Scripts, base: Environment, made_for: ResolvedRepo, tell: Tell
@@ -293,7 +296,9 @@ class UvEnvironments:
                 await runs.run(inputs, base, below.interpreter, made, tell)
         finally:
             self._held[base.key] -= 1
-        note = replace(below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start)
+        note = replace(
+            below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start, resolved=""
+        )
         return Made(inputs.layer_key(base.key), (), note)
 
     async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:

@@ -1,6 +1,7 @@
 """What a commit's packages were resolved to: it stays so, until somebody asks for it anew. Synchronous.
 
-One file for each commit and what it asks for, beside which environments come and go.
+One file for each commit and what it asks for, beside which environments come and go; another one for the conda packages
+that were decided on before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from perijove import durable
 from perijove.domain.build_inputs import BuildInputs, Package
@@ -35,22 +37,34 @@ class Resolution:
 
 def read(folder: Path, inputs: BuildInputs) -> Resolution | None:
     """None where it was never resolved; it counts as used now."""
-    path = folder / f"{inputs.question}.json"
+    found = recalled(folder, inputs.question)
     try:
-        found = json.loads(path.read_bytes())
         lines = tuple(line for line in found["lines"] if _LINE.fullmatch(line))
-        resolution = Resolution(str(found["name"]), int(found["turn"]), str(found["environment"]), lines)
-        os.utime(path)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Resolution(str(found["name"]), int(found["turn"]), str(found["environment"]), lines)
+    except (KeyError, TypeError, ValueError):
         return None
-    return resolution
 
 
 def write(folder: Path, inputs: BuildInputs, environment: EnvironmentKey, packages: Iterable[Package]) -> None:
     """From now on it is resolved so. Raises OSError."""
     lines = tuple(one.line for one in packages if not one.built and _LINE.fullmatch(one.line))
-    resolution = Resolution(inputs.name, inputs.turn, environment, lines)
-    durable.write(folder / f"{inputs.question}.json", json.dumps(asdict(resolution)).encode())
+    keep(folder, inputs.question, asdict(Resolution(inputs.name, inputs.turn, environment, lines)))
+
+
+def recalled(folder: Path, question: str) -> dict[str, Any]:
+    """What a question's answer was, empty where there is none; it counts as used now."""
+    path = folder / f"{question}.json"
+    try:
+        found = json.loads(path.read_bytes())
+        os.utime(path)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep(folder: Path, question: str, answer: dict[str, Any]) -> None:
+    """Raises OSError."""
+    durable.write(folder / f"{question}.json", json.dumps(answer).encode())
 
 
 def tidy(folder: Path, kept: int = KEPT) -> None:

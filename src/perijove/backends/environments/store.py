@@ -43,6 +43,8 @@ class Note:
     """The repository's script that starts its server."""
     packages: tuple[str, ...] = ()
     """What it holds, each with its version."""
+    resolved: str = ""
+    """A hash of what it was resolved to, where its key is another: of what is made for its path, as conda's."""
 
     @property
     def interpreter(self) -> Interpreter:
@@ -84,6 +86,17 @@ def read(environment: Path) -> Note | None:
 def _damaged(environment: Path, saw: str) -> Fail:
     remedy = f"Remove it, and it is built again when it is wanted: `rm -r {shlex.quote(str(environment))}`."
     return Fail(STORE_DAMAGED("its note cannot be read", Evidence(str(environment / NOTE), saw), remedy=remedy))
+
+
+def standing(folder: Path, resolved: str) -> EnvironmentKey | None:
+    """The environment that was resolved to the same."""
+    for path in folder.glob("[!.]*"):
+        try:
+            if (note := read(path)) is not None and note.resolved == resolved:
+                return path.name
+        except Fail:
+            continue  # the doctor names it
+    return None
 
 
 def use(environment: Path) -> None:

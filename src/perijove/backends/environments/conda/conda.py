@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from perijove import durable
+from perijove.backends.environments import resolutions
 from perijove.backends.environments.conda import calls
 from perijove.backends.environments.conda.asked import Answer, Linked, Order, Question, World
 from perijove.backends.environments.conda.channels import Meant, meant, mirrors
@@ -34,8 +34,6 @@ USUAL = ("ipywidgets", "nbformat", "nbconvert", "requests", "jinja2", "pyyaml")
 """What authors rely on without writing it, for every Binder has it."""
 SOLVING = 300.0
 """Seconds."""
-KEPT = 5000
-"""Decisions; the latest used."""
 KINDS = {
     Limit.SIZE: failures.BUILD_TOO_LARGE,
     Limit.MEMORY: failures.BUILD_MEMORY,
@@ -66,13 +64,13 @@ class Conda:
         for note in channels.notes:
             tell(note)
         question = self._question(step, channels)
-        path = self.state.conda_locks / f"{_name(question, checkout)}.json"
-        answer = None if again else await asyncio.to_thread(_read, path)
+        kept, name = self.state.resolutions, _name(question, checkout)
+        answer = None if again else await asyncio.to_thread(_read, kept, name)
         if answer is None:
             tell("Looking for conda packages that fit together")
             async with self._solving:
                 answer = await self._asked(question)
-            await asyncio.to_thread(durable.write, path, json.dumps(asdict(answer)).encode())
+            await asyncio.to_thread(resolutions.keep, kept, name, asdict(answer))
         for note in answer.notes:
             tell(note)
         return CondaPackages(answer.lock, answer.python, step.variables)
@@ -88,12 +86,6 @@ class Conda:
                 if beyond.limit is Limit.CRASH:
                     raise Fail(beyond.told(conda_failures.BAD_PACKAGE, "a conda package")) from beyond
                 raise Fail(beyond.told(KINDS.get(beyond.limit, failures.INSTALL_FAILED), "the environment")) from beyond
-
-    def tidy(self) -> None:
-        """Forget the decisions that nobody has asked for longest. Synchronous."""
-        held = sorted(self.state.conda_locks.glob("*.json"), key=lambda path: -path.stat().st_mtime)
-        for path in held[KEPT:]:
-            path.unlink()
 
     async def _asked(self, question: Question) -> Answer:
         try:
@@ -144,14 +136,12 @@ def _name(question: Question, checkout: Checkout) -> str:
     return hashlib.sha256(json.dumps(of).encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> Answer | None:
+def _read(kept: Path, name: str) -> Answer | None:
+    found = resolutions.recalled(kept, name)
     try:
-        found = json.loads(path.read_bytes())
-        answer = Answer(str(found["lock"]), str(found["python"]), tuple(map(str, _list(found["notes"]))))
-        os.utime(path)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Answer(str(found["lock"]), str(found["python"]), tuple(map(str, _list(found["notes"]))))
+    except KeyError:
         return None
-    return answer
 
 
 def _list(found: object) -> Sequence[object]:
