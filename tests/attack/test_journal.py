@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,7 @@ from perijove.domain.events import Failed
 from perijove.domain.failures import BUILD_TOO_SLOW, Fail
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import Environment, ResolvedRepo
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Place, Tell
 from perijove.domain.state import State
 from perijove.retention import Retention
 from tests.e2e.service import Service, until
@@ -45,7 +45,9 @@ threading.Timer(1, flood).start()
 class Talkative(FakeEnvironments):
     """A build that prints four hundred kilobytes and fails."""
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
         for number in range(200):
             tell(f"{number} {'x' * 2000}")
         raise Fail(BUILD_TOO_SLOW("it printed and printed"))

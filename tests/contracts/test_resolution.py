@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from perijove.backends.environments import UvEnvironments
+from perijove.backends.environments.environments import Waits
 from perijove.domain.failures import INSTALL_FAILED, Fail
 from perijove.domain.nouns import (
     Checkout,
@@ -24,6 +27,7 @@ from perijove.domain.nouns import (
     RepoAddress,
     ResolvedRepo,
 )
+from perijove.domain.ports import Place
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from tests.fakes.foreign import UnconfinedForeignCode
@@ -61,13 +65,15 @@ class World:
     def plan(self, text: str) -> EnvironmentPlan:
         return EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (InstallRequirements("requirements.txt", text),))
 
-    async def built(self, commit: str = "a", text: str = FREE, *, again: bool = False) -> Environment:
+    async def built(
+        self, commit: str = "a", text: str = FREE, *, again: bool = False, place: Place = nullcontext
+    ) -> Environment:
         made = self.folder.stat().st_mtime
         (self.folder / "requirements.txt").write_text(text)
         os.utime(self.folder, (made, made))
         checkout = Checkout(replace(self.repo, commit=commit * 40), self.folder)
         inputs = await self.environments.inputs(self.plan(text), checkout, self.told.append, again=again)
-        return await self.environments.build(inputs, checkout.repo, self.told.append)
+        return await self.environments.build(inputs, checkout.repo, self.told.append, place)
 
     async def found(self, commit: str = "a", text: str = FREE) -> Environment | None:
         checkout = Checkout(replace(self.repo, commit=commit * 40), self.folder)
@@ -123,6 +129,38 @@ async def test_an_equal_set_is_shared_whatever_asks_for_it(world: World, index: 
     (packages,) = [one.packages for one in await world.environments.stored() if one.key == first.key]
     assert "fieldpkg==1.0" in packages
     assert await world.found("b", PINNED) == first
+
+
+async def test_a_set_that_stands_waits_for_no_build_and_another_one_does(world: World, index: Index) -> None:
+    entered: list[str] = []
+
+    @asynccontextmanager
+    async def place() -> AsyncIterator[None]:
+        entered.append("a place")
+        yield
+
+    first = await world.built("a", FREE)
+    assert await world.built("b", PINNED, place=place) == first
+    assert entered == []
+    release(index, "2.0")
+    assert await world.built("c", FREE, place=place) != first
+    assert entered == ["a place"]
+
+
+async def test_what_is_waited_for_is_not_counted_in_a_build_s_limit() -> None:
+    async with asyncio.timeout(30) as limit:
+        before = limit.when()
+        assert before is not None
+
+        @asynccontextmanager
+        async def place() -> AsyncIterator[None]:
+            assert limit.when() is None
+            yield
+
+        async with Waits(limit, place, asyncio.Semaphore()).placed():
+            after = limit.when()
+            assert after is not None
+            assert after >= before
 
 
 async def test_what_is_resolved_asks_no_network(world: World, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from perijove.domain.nouns import (
     SessionName,
     StoredEnvironment,
 )
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Place, Tell
 
 COMMIT = "1" * 40
 _ASKED = Checkout(ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), COMMIT, ""), Path("/r"))
@@ -100,14 +101,17 @@ class FakeEnvironments:
     async def find(self, key: EnvironmentKey) -> Environment | None:
         return self.built.get(key)
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
         key = inputs.name
-        self.builds += 1
-        tell("building")
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.fails:
-            raise Fail(self.fails.pop(0))
+        async with place():
+            self.builds += 1
+            tell("building")
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.fails:
+                raise Fail(self.fails.pop(0))
         self.turn = inputs.turn
         self.built[key] = Environment(key, Path("/env"), "3.12.1", ("python", "serve.py"), (("PATH", "/env/bin"),), ())
         return self.built[key]

@@ -6,6 +6,7 @@ A backend implements a port; one contract test in `tests/contracts/` runs agains
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +38,9 @@ from perijove.domain.ran import Ran
 T = TypeVar("T")
 Tell = Callable[[str], None]
 """Takes one line of a log, without its newline. Must be called on the event loop's thread."""
+
+Place = Callable[[], AbstractAsyncContextManager[None]]
+"""One of the places that builds have, for as long as it is entered."""
 
 
 class Clock(Protocol):
@@ -89,10 +93,12 @@ class Environments(Protocol):
         """The environment if it stands; marks it used now."""
         ...
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
         """Resolve what it is made from and make that, or find it made. Raises Fail: `build.*`.
 
-        The caller builds inputs of one name once at a time.
+        The caller builds inputs of one name once at a time. `place` is waited for where something has to be built.
         """
         ...
 

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +47,7 @@ from perijove.domain.nouns import (
     ResolvedRepo,
     StoredEnvironment,
 )
-from perijove.domain.ports import Confined, ForeignCode, Tell
+from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.lock_indexes import of_uv_lock
@@ -56,6 +57,8 @@ from perijove.launching.start.sandbox import HOME
 T = TypeVar("T")
 FORMAT = 6
 """Rises when an environment is made otherwise from the same inputs."""
+RESOLVING = 4
+"""Builds that find out at once what they need; how many build is the caller's affair."""
 ANY = PythonWish("", PythonSource.DEFAULT)
 UV_LOCK, PROJECT = "uv.lock", "pyproject.toml"
 
@@ -68,6 +71,32 @@ class Made:
     packages: tuple[Package, ...]
     note: Note | None = None
     """None where an equal environment stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a build waits for, which is not counted in its limit."""
+
+    limit: asyncio.Timeout
+    place: Place
+    resolve: asyncio.Semaphore
+
+    def placed(self) -> AbstractAsyncContextManager[None]:
+        """Among those that build."""
+        return self._uncounted(self.place())
+
+    def resolving(self) -> AbstractAsyncContextManager[None]:
+        """Among those that find out what they need, and may find it built."""
+        return self._uncounted(self.resolve)
+
+    @asynccontextmanager
+    async def _uncounted(self, place: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+        clock = asyncio.get_running_loop().time
+        left = (self.limit.when() or 0.0) - clock()
+        self.limit.reschedule(None)
+        async with place:
+            self.limit.reschedule(clock() + left)
+            yield
 
 
 class UvEnvironments:
@@ -90,6 +119,7 @@ class UvEnvironments:
         self._server = Server(state, self.uv, self._bytecode)
         self._cache = asyncio.Lock()
         self._placing = asyncio.Lock()
+        self._resolving = asyncio.Semaphore(RESOLVING)
         self._builds = 0
         self._held: Counter[EnvironmentKey] = Counter()
         self.apply(settings)
@@ -189,27 +219,31 @@ class UvEnvironments:
         store.use(path)
         return await self._ready(key, note)
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
         """Make it: aside, then renamed. Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
         if (found := await self.resolved(inputs)) is not None:
             return found
-        base = await self.build(inputs.base, made_for, tell) if inputs.scripts else None
+        base = await self.build(inputs.base, made_for, tell, place) if inputs.scripts else None
         async with self._cache:
             self._builds += 1
         try:
             aside = self.uv.aside(self._state.environments / inputs.name)
-            async with asyncio.timeout(self._settings.timeout), aside as work:
+            async with asyncio.timeout(self._settings.timeout) as limit, aside as work:
+                waits = Waits(limit, place, self._resolving)
                 if inputs.scripts and base:
-                    made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
+                    async with waits.placed():
+                        made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
                 else:
-                    made = await self._make(work, inputs, made_for, tell)
+                    made = await self._make(work, inputs, made_for, tell, waits)
                 await self._place(work / "env", made)
                 given = (self._state.resolutions, inputs, made.key, made.packages)
                 await asyncio.to_thread(resolutions.write, *given)
         except TimeoutError as error:
-            limit = f"{self._settings.timeout:.0f} s"
-            cause = f"It was not done after {limit}"
-            raise Fail(failures.BUILD_TOO_SLOW(cause, Evidence("build.timeout", limit))) from error
+            seconds = f"{self._settings.timeout:.0f} s"
+            cause = f"It was not done after {seconds}"
+            raise Fail(failures.BUILD_TOO_SLOW(cause, Evidence("build.timeout", seconds))) from error
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
@@ -248,18 +282,19 @@ class UvEnvironments:
                 await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
                 await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
 
-    async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Made:
+    async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, waits: Waits) -> Made:
         await self._server.prepare(await self._servers_python(), tell)
         env, name, conda = work / "env", inputs.name[:16], inputs.wanted.conda
         final = self._state.environments / inputs.conda_key
         base = CondaBase(self._conda, self.uv, conda, env, final, inputs.interpreter, tell) if conda else None
         before = await self._resolution(inputs)
         lines = before.lines if before and before.turn == inputs.turn else ()
-        installation = Installation(self.uv, self._wheels, work, name, inputs, tell, base, lines)
-        app = await installation.install()
-        interpreter = installation.interpreter
-        where = site_packages(env, interpreter)
-        packages = await self.uv.confined(contents, where, work / "wheels")
+        installation = Installation(self.uv, self._wheels, work, name, inputs, tell, base, lines, waits.placed)
+        async with waits.resolving():
+            app = await installation.install()
+            interpreter = installation.interpreter
+            where = site_packages(env, interpreter)
+            packages = await self.uv.confined(contents, where, work / "wheels")
         key = same = inputs.key(packages, interpreter, app)
         if base:
             standing = await asyncio.to_thread(store.standing, self._state.environments, same)
@@ -267,19 +302,27 @@ class UvEnvironments:
         if await self.find(key) is not None:
             tell("An environment of just these packages stands already: it is used")
             return Made(key, packages)
+        async with waits.placed():
+            variables = await self._finish(work, name, interpreter, base, tell)
+        python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
+        held = (*(base.packages.names if base else ()), *(one.line for one in packages))
+        resolved = same if base else ""
+        note = Note(*python, app, _told(made_for), time.time(), variables, packages=held, resolved=resolved)
+        return Made(key, packages, note)
+
+    async def _finish(
+        self, work: Path, name: str, interpreter: Interpreter, base: CondaBase | None, tell: Tell
+    ) -> Mapping[str, str]:
+        """What is installed becomes an environment; what activating it sets."""
+        env = work / "env"
+        where = site_packages(env, interpreter)
         runs = base.runs if base else await self._interpreters.runs(interpreter)
         await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
         await self.uv.confined(kernel.finish, env, where, interpreter, within=work)
-        if base is None:
-            await self.uv.settle(env, interpreter)
-        variables = await base.variables(self._foreign, f"activate-{name}") if base else {}
-        python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
-        held = (*(base.packages.names if base else ()), *(one.line for one in packages))
-        return Made(
-            key,
-            packages,
-            Note(*python, app, _told(made_for), time.time(), variables, packages=held, resolved=same if base else ""),
-        )
+        if base is not None:
+            return await base.variables(self._foreign, f"activate-{name}")
+        await self.uv.settle(env, interpreter)
+        return {}
 
     async def _layer(
         self, work: Path, inputs: BuildInputs, scripts: Scripts, base: Environment, made_for: ResolvedRepo, tell: Tell

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import Checkout, Mount
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Place, Tell
 
 ALWAYS = ("ipykernel", "pip")
 """What every environment holds: a kernel, and what `!pip install` runs."""
@@ -53,6 +54,8 @@ class Installation:
     """What everything is installed into; else a virtual environment."""
     before: tuple[str, ...] = ()
     """Versions that it was resolved to before, which are taken again."""
+    place: Place = nullcontext
+    """What sandboxes wait for."""
     interpreter: Interpreter = field(init=False)
     """The one that is wanted, or another one for which all that is pinned has builds; conda's own in its own."""
     _local: list[str] = field(default_factory=list)
@@ -290,7 +293,8 @@ class Installation:
             until=self.wanted.published_before,
             beside=self.conda is not None and folder == "all",
         )
-        return await self.wheels.build(name, words, home, by, into, self.tell)
+        async with self.place():
+            return await self.wheels.build(name, words, home, by, into, self.tell)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

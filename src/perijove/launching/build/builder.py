@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean
@@ -71,13 +72,21 @@ class Builds:
 
     async def _run(self, build: _Build, inputs: BuildInputs, made_for: ResolvedRepo) -> None:
         clock = asyncio.get_running_loop().time
-        try:
+        began, waited = clock(), 0.0
+
+        @asynccontextmanager
+        async def place() -> AsyncIterator[None]:
+            nonlocal waited
+            since = clock()
             if self._room.locked():
                 build.tell("Waiting for other builds to end")
             async with self._room:
-                began = clock()
-                build.environment = (await self._environments.build(inputs, made_for, build.tell)).key
-            build.end(None, clock() - began)
+                waited += clock() - since
+                yield
+
+        try:
+            build.environment = (await self._environments.build(inputs, made_for, build.tell, place)).key
+            build.end(None, clock() - began - waited)
         except Exception as error:  # noqa: BLE001 - told to everybody who follows; the group must outlive it
             build.end(failures.of(error), 0.0)
         finally:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.events import BuildStarted, Built, Logged, Phase
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Checkout, Environment, EnvironmentPlan, RepoAddress, ResolvedRepo
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Place, Tell
 from perijove.launching.build.builder import Builds
 from tests.fakes.in_process import InProcess
 from tests.fakes.world import INPUTS, FakeEnvironments
@@ -126,14 +127,17 @@ class OneEach(FakeEnvironments):
     ) -> BuildInputs:
         return replace(INPUTS, maker=checkout.path.name)
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        await asyncio.sleep(0)
-        try:
-            return await super().build(inputs, made_for, tell)
-        finally:
-            self.running -= 1
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
+        async with place():
+            self.running += 1
+            self.most = max(self.most, self.running)
+            await asyncio.sleep(0)
+            try:
+                return await super().build(inputs, made_for, tell)
+            finally:
+                self.running -= 1
 
 
 async def test_no_more_builds_run_at_once_than_allowed_and_the_others_are_told_to_wait(tmp_path: Path) -> None:
@@ -154,7 +158,9 @@ async def test_no_more_builds_run_at_once_than_allowed_and_the_others_are_told_t
 class Mistaken(FakeEnvironments):
     """Has a bug."""
 
-    async def build(self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell) -> Environment:
+    async def build(
+        self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
+    ) -> Environment:
         raise ZeroDivisionError
 
 
