@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,17 @@ from tests.doctor.cluster.world import GI, NOW, Json, claim, event, healthy, pod
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 OBJECTS = 5000
-QUICK, LOADED = 2.0, 4
-"""Seconds, and how many times as long it may take where other tests run beside it."""
+QUICK, SLOW_MACHINE = 2.0, 3
+"""Seconds of processor time, and how many times as much it may be on a slow machine, or a busy one."""
 MEMORY = 300 * 1024
 """Kilobytes."""
 
 
-TELLS_ITS_MEMORY = """
-import atexit, sys
+TELLS_WHAT_IT_TOOK = """
+import atexit, sys, time
 from pathlib import Path
 from perijove.cli.main import main
-atexit.register(lambda: sys.stderr.write(Path("/proc/self/status").read_text()))
+atexit.register(lambda: sys.stderr.write(f"{Path('/proc/self/status').read_text()}CPU: {time.process_time()}"))
 main()
 """
 """VmHWM is of what runs now; the peak that getrusage gives is of whoever started it, too."""
@@ -53,11 +52,10 @@ def test_five_thousand_objects_take_two_seconds_and_three_hundred_megabytes(tmp_
         items = {"apiVersion": "v1", "kind": "List", "items": [one for one in objects if one["kind"] == kind]}
         written = yaml.dump(items, Dumper=yaml.CSafeDumper, sort_keys=False)
         (tmp_path / f"{kind.lower()}.yaml").write_text(written)
-    command = [sys.executable, "-c", TELLS_ITS_MEMORY, "doctor", "kubernetes", "--json", "--from", str(tmp_path)]
-    began = time.monotonic()
+    command = [sys.executable, "-c", TELLS_WHAT_IT_TOOK, "doctor", "kubernetes", "--json", "--from", str(tmp_path)]
     ran = subprocess.run([*command, "--now", day(NOW)], capture_output=True, text=True, check=False, timeout=60)
-    took, most = time.monotonic() - began, int(ran.stderr.rpartition("VmHWM:")[2].split()[0])
-    print(f"{OBJECTS} objects in {took:.2f} s and {most / 1024:.0f} MB")
+    took, most = (ran.stderr.rpartition(f"{word}:")[2].split()[0] for word in ("CPU", "VmHWM"))
+    print(f"{OBJECTS} objects in {took} s and {most} kB")
     assert [one["code"] for one in json.loads(ran.stdout)["told"]] == ["cluster.pod-unschedulable-full"]
-    assert took < QUICK * LOADED
-    assert most < MEMORY
+    assert float(took) < QUICK * SLOW_MACHINE
+    assert int(most) < MEMORY
