@@ -62,6 +62,11 @@ _TELLING = (
 )
 """Lines of a build's output that say why, the better first."""
 _BROKEN = re.compile(r"^ERROR: Failed (?:building wheel for|to build) '?([A-Za-z0-9][\w.-]{0,100})'?(?: when .*)?$")
+_UNREAD = re.compile(
+    r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]{0,100})==(?P<version>[\w.+!]{1,100}) has invalid metadata"
+    r"(?:.*?which is not part of a valid version (?P<what>[A-Za-z0-9][\w.-]{0,100} ?\([^()]{1,100}\)))?"
+)
+"""Of a release from when pip read versions that are none (`pytz (>=2011k)`)."""
 _UNLIKE = re.compile(r"DO NOT MATCH THE HASHES")
 _REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
 
@@ -78,6 +83,10 @@ def failure(words: Sequence[str]) -> Failure:
         return failures.BAD_FILE("uv cannot read a requirement", evidence)
     if not _UNSOLVED.search(flat) and not _UNKNOWN.search(flat):
         return failures.INSTALL_FAILED("uv could not install the packages", evidence)
+    if old := _UNREAD.search(flat):
+        asks = f": {old['what']}" if old["what"] else ""
+        cause = f"{old['name']} {old['version']} says what it needs in words that only pips of its time read{asks}"
+        return failures.INSTALL_FAILED(cause, evidence, remedy=f"Ask for a newer {old['name']}.")
     why = _BECAUSE.search(flat)
     cause = why["why"][:300] if why else "no set of versions satisfies all requirements"
     missing = "was not found in the" in flat or (_UNKNOWN.search(flat) and not re.search(r"\bdepends? on\b", flat))

@@ -38,9 +38,11 @@ READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", 
 
 UNSUPPORTED = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
-    *("renv.lock", "Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
+    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
 )
 """Files that would change the environment and are not understood yet."""
+UNREAD = ("renv.lock",)
+"""Locks that no Binder follows: beside the files that are, and alone."""
 DESCRIBING = ("requirements.txt", "pyproject.toml", "setup.py")
 """Files beside which a Binder follows none of conda's locks."""
 ANY_PYTHON = PythonWish("", PythonSource.DEFAULT)
@@ -88,7 +90,7 @@ def detect(
         said = (f"{of_conda} is followed, so these are not: {', '.join(others)}",) if others else ()
         return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps_locked), *_scripts(folder, names)), said)
     lock, notes = _lock(folder, names)
-    unread = [folder + name for name in conda_locks.READERS if folder + name in names]
+    unread = [folder + name for name in (*conda_locks.READERS, *UNREAD) if folder + name in names]
     notes += [f"{path} is not followed: versions are chosen afresh" for path in unread]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
     steps: list[Step] = []

@@ -230,6 +230,7 @@ def test_what_contradicts_itself_or_cannot_be_read_is_told(files: dict[str, str]
     ("files", "says"),
     [
         pytest.param({"uv.lock": ""}, "uv.lock is not followed: versions are chosen afresh", id="a lock alone"),
+        pytest.param({"renv.lock": ""}, "renv.lock is not followed: versions are chosen afresh", id="a lock of R's"),
         pytest.param({"pdm.lock": "", "pyproject.toml": PACKAGE}, "pdm.lock is not followed: ver", id="another lock"),
         pytest.param(
             {"uv.lock": "", "pyproject.toml": PACKAGE, "requirements.txt": "six"},
