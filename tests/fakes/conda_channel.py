@@ -246,6 +246,7 @@ def channels(root: Path) -> None:
             "share/jupiter/radius": b"71492\n",
             "etc/conda/activate.d/jupiter.sh": script,
             "etc/conda/env_vars.d/jupiter.json": b'{"JUPITER_FROM": "env_vars.d"}',
+            "bin/.jupiter-post-link.sh": b'echo "in $PREFIX" > "$PREFIX/share/jupiter/linked"\n',
         },
         executable={"bin/jupiter"},
     )

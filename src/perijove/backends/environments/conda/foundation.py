@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +70,9 @@ class CondaBase:
         self.linked = await self.conda.link(self.packages, self.at, self.final, self.uv.room(), self.tell)
         if first:
             self.tell(f"{self.linked.packages} conda packages are installed, with Python {self.packages.python}")
-            if self.linked.unrun:
-                self.tell(f"Not run here: what {', '.join(self.linked.unrun)} would do after linking")
+            for name in self.linked.unrun:
+                by_hand = f'PREFIX="$CONDA_PREFIX" bash "$CONDA_PREFIX"/bin/{shlex.quote(f".{name}-post-link.sh")}'
+                self.tell(f"Not run here: what {name} does once it is linked. A postBuild can run it: {by_hand}")
             trusted = await self.uv.interpreters.reachable(self.trusted)
             await self.uv.confined(stand_in, self.at.parent, self.at, self.interpreter, trusted.executable)
 
