@@ -15,7 +15,7 @@ from perijove.cli.client import Client
 from perijove.domain.state import State
 from tests.e2e.service import Service, Session, running, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
 
 
