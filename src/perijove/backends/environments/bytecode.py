@@ -25,7 +25,7 @@ from perijove.launching.start.sandbox import HOME
 UNCOMPILED = re.compile(r"[\\/]tests?[\\/]")
 """Paths that are not compiled: nobody imports a package's tests."""
 SCRIPT = (Path(__file__).parent / "compiling.py").read_text()
-RESULT = "bytecode"
+LISTED, RESULT = "sources", "bytecode"
 LIMITS = Limits(memory=2 * 1024**3, cpus=float(os.cpu_count() or 1), processes=64, disk=1024**3, tmp=64 * 1024**2)
 SECONDS = 300
 FILES = 200_000
@@ -47,10 +47,16 @@ class Bytecode:
 
         `work` is a folder beside the environment for what comes and goes; `name` names the sandbox.
         """
-        listed, handed = work / "sources", work / RESULT
+        listed, handed = work / LISTED, work / RESULT
         mark, tag = f"{MARK}{interpreter.minor}", f"cpython-{interpreter.minor.replace('.', '')}"
         if not await self.uv.confined(list_sources, site_packages, self.cache, mark, tag, listed, within=work):
             return
+        if await self.run(work, site_packages, runs, name, tell):
+            await self.uv.confined(put, handed, site_packages, self.cache, mark, tag, within=work)
+
+    async def run(self, work: Path, site_packages: Path, runs: Runs, name: str, tell: Tell) -> bool:
+        """Have what `work / LISTED` names compiled to `work / RESULT`; whether that could be done."""
+        listed, handed = work / LISTED, work / RESULT
         handed.mkdir(exist_ok=True)
         run = ForeignRun(
             name=name,
@@ -72,12 +78,15 @@ class Bytecode:
             timeout=SECONDS,
         )
         try:
-            await self.foreign.run(run, handed, tell)
-            await self.uv.confined(put, handed, site_packages, self.cache, mark, tag, within=work)
+            ran = await self.foreign.run(run, handed, tell)
         except Fail as fail:
             if not fail.failure.kind.code.startswith("build."):
                 raise
             tell(f"The packages are left uncompiled: {fail.failure.message}")
+            return False
+        if ran.status:
+            tell(f"The packages are left uncompiled: their compiler ended with status {ran.status}")
+        return ran.status == 0
 
 
 def list_sources(site_packages: Path, cache: Path, mark: str, tag: str, listed: Path) -> int:
@@ -98,7 +107,8 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
     for archive in dict.fromkeys(found.values()):
         for name in _sources(archive):
             compiled = handed / f"{name}c"
-            if not compiled.is_file() or not (site_packages / name).is_file():
+            # What stands there may be another package's, of which nothing is laid into this one's archive.
+            if not compiled.is_file() or _identity(site_packages / name) != _identity(archive / name):
                 continue
             cached = _compiled(name, tag)
             if not (_free(archive / cached) and _free(site_packages / cached)):

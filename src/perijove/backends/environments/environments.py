@@ -316,8 +316,11 @@ class UvEnvironments:
         """What is installed becomes an environment; what activating it sets."""
         env = work / "env"
         where = site_packages(env, interpreter)
-        runs = base.runs if base else await self._interpreters.runs(interpreter)
-        await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
+        if base:
+            await base.compile(self._bytecode, where, f"compile-{name}")
+        else:
+            runs = await self._interpreters.runs(interpreter)
+            await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
         await self.uv.confined(kernel.finish, env, where, interpreter, within=work)
         if base is not None:
             return await base.variables(self._foreign, f"activate-{name}")

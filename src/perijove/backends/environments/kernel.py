@@ -66,9 +66,11 @@ def app(site_packages: Path) -> str:
 
 def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> None:
     """Write the kernel's description, and leave to pip no file of ours that it would not remove with a package."""
-    for mark in site_packages.glob(f"*.dist-info/{MARK}*"):
+    marks = list(site_packages.glob(f"*.dist-info/{MARK}*"))
+    for mark in marks:
         mark.unlink()
-    _drop_bytecode_of_others(site_packages, f".cpython-{interpreter.minor.replace('.', '')}.")
+    if {mark.name for mark in marks} - {f"{MARK}{interpreter.minor}"}:
+        _drop_bytecode_of_others(site_packages, f".cpython-{interpreter.minor.replace('.', '')}.")
     kernels = environment / "share" / "jupyter" / "kernels"
     folder = kernels / "python3"
     folder.mkdir(parents=True, exist_ok=True)

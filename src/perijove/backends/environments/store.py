@@ -8,6 +8,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -170,13 +171,19 @@ def drop_unused(cache: Path) -> None:
 
 
 def drop_unused_conda(cache: Path) -> None:
-    """Remove conda packages that no environment links; they are fetched again when they are wanted."""
+    """Remove conda packages and bytecode that no environment links; they are fetched again when they are wanted."""
     for package in (cache / "packages").glob("*/"):
         if not any(
             os.lstat(os.path.join(folder, name)).st_nlink > 1 for folder, _, names in os.walk(package) for name in names
         ):
             package.with_name(f"{package.name}.lock").unlink(missing_ok=True)
             shutil.rmtree(package)
+    for folder, _, names in os.walk(cache / "bytecode", topdown=False):
+        for name in names:
+            if os.lstat(path := os.path.join(folder, name)).st_nlink == 1:
+                os.unlink(path)
+        with suppress(OSError):  # not empty
+            os.rmdir(folder)
 
 
 def sweep(*folders: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.kernel import PYTHON, finish, too_old, versions
+from perijove.backends.environments.kernel import MARK, PYTHON, finish, too_old, versions
 from perijove.backends.environments.serve import kernel_of
 from perijove.domain.build_inputs import Interpreter
 
@@ -32,6 +32,8 @@ def test_bytecode_of_other_pythons_goes_and_stays_in_the_cache(tmp_path: Path) -
     cached.write_bytes(b"")
     (packages / "x" / "__pycache__").mkdir(parents=True)
     (packages / "x" / "data").mkdir()
+    (packages / "x-1.dist-info").mkdir()
+    (packages / "x-1.dist-info" / f"{MARK}3.11").touch()
     for name in ("a.cpython-311.pyc", "a.cpython-312.pyc", "a.cpython-311.opt-1.pyc", "own.pyc"):
         os.link(cached, packages / "x" / "__pycache__" / name)
     os.link(cached, packages / "x" / "data" / "a.cpython-311.pyc")

@@ -81,6 +81,8 @@ class Linked:
     """What stands there."""
 
     packages: int
+    python: str
+    """Its package's folder in the cache."""
     variables: tuple[tuple[str, str], ...]
     """That the environment sets, in their order."""
     scripts: bool

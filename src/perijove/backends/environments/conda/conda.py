@@ -8,9 +8,10 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from perijove.backends.environments import resolutions
 from perijove.backends.environments.conda import calls
@@ -27,6 +28,7 @@ from perijove.domain.ports import Confined, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 
+T = TypeVar("T")
 PREFERRED = "python 3.12.*"
 """Where nobody asks for a Python, as far as the other packages allow."""
 ADDED = ("ipykernel", "pip")
@@ -86,6 +88,13 @@ class Conda:
                 if beyond.limit is Limit.CRASH:
                     raise Fail(beyond.told(conda_failures.BAD_PACKAGE, "a conda package")) from beyond
                 raise Fail(beyond.told(KINDS.get(beyond.limit, failures.INSTALL_FAILED), "the environment")) from beyond
+
+    async def call(self, function: Callable[..., T], *given: object, work: Path) -> T:
+        """A function's doing in the cache and in a build's folder `work`. Raises Fail: `build.*`."""
+        try:
+            return await self.confined.call(function, *given, bounds=self._bounds(self.build.timeout, work))
+        except Beyond as beyond:
+            raise Fail(beyond.told(KINDS.get(beyond.limit, failures.INSTALL_FAILED), "the environment")) from beyond
 
     async def _asked(self, question: Question) -> Answer:
         try:

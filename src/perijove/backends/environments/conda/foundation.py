@@ -8,8 +8,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from perijove.backends.environments.bytecode import LISTED, Bytecode
+from perijove.backends.environments.bytecode import RESULT as COMPILED
 from perijove.backends.environments.conda import impostor
 from perijove.backends.environments.conda.asked import Linked
+from perijove.backends.environments.conda.compiled import Compiling, keep, link_known
 from perijove.backends.environments.conda.conda import Conda
 from perijove.backends.environments.interpreters import Runs
 from perijove.backends.environments.uv import Uv
@@ -75,6 +78,17 @@ class CondaBase:
                 self.tell(f"Not run here: what {name} does once it is linked. A postBuild can run it: {by_hand}")
             trusted = await self.uv.interpreters.reachable(self.trusted)
             await self.uv.confined(stand_in, self.at.parent, self.at, self.interpreter, trusted.executable)
+
+    async def compile(self, bytecode: Bytecode, site_packages: Path, name: str) -> None:
+        """See to it that its packages have bytecode, as far as that can be had. Raises Fail: `build.*`."""
+        assert self.linked is not None
+        work, cache = self.at.parent, self.conda.state.conda_cache
+        compiler = work / "compiler"
+        given = Compiling(cache, self.linked.python, self.interpreter.minor, site_packages, work / LISTED, compiler)
+        if await self.conda.call(link_known, given, work=work):
+            runs = Runs(compiler / given.program, (Mount(compiler, compiler),))
+            if await bytecode.run(work, site_packages, runs, name, self.tell):
+                await self.conda.call(keep, given, work / COMPILED, work=work)
 
     async def variables(self, foreign: ForeignCode, name: str) -> dict[str, str]:
         """What activating it sets: scripts run once, in a sandbox. Raises Fail: `build.*`, `start.sandbox-failed`."""

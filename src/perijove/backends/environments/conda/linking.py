@@ -24,6 +24,7 @@ from rattler.package_cache import PackageCache, PackageCacheLayer, ValidationMod
 from rattler.package_streaming import download_to_path, extract
 
 from perijove.backends.environments.conda.asked import Linked, Order, World
+from perijove.backends.environments.conda.compiled import STAMP
 from perijove.backends.environments.conda.looking import looked_over, scripts_after_linking, variables
 from perijove.backends.environments.conda.solving import check, client
 from perijove.backends.environments.conda.words import failure
@@ -37,10 +38,10 @@ AT_ONCE = 8
 """Packages that are fetched at once."""
 STALLED = 60.0
 """Seconds in which not a byte of a package comes, after which its server counts as gone."""
+IDLE = 9
+"""How much longer than a look at what is written the pause after it is: the linking itself needs the processor."""
 WRITTEN = ("bin", "conda-meta", "etc/jupyter", "include", "share/jupyter/kernels/python3")
 """Folders that are written to or looked into later."""
-STAMP = "info/perijove.hash"
-"""Beside an unpacked package: of which archive it is."""
 
 
 async def link(world: World, order: Order, tell: Tell) -> Linked:
@@ -52,7 +53,7 @@ async def link(world: World, order: Order, tell: Tell) -> Linked:
     async with _watched(order.work, order.room) as left:
         using = client(world)
         await _fetch_all(world, using, records, order, left, tell)
-        files = sum(looked_over(world.packages / key(record)) for record in records)
+        files = sum(_stamp(world.packages / key(record))[1] for record in records)
         if files > order.room.files:
             cause = f"Its conda packages hold {files} files"
             raise Fail(BUILD_TOO_LARGE(cause, Evidence("build.environment_files", str(order.room.files))))
@@ -61,6 +62,7 @@ async def link(world: World, order: Order, tell: Tell) -> Linked:
     scripts = order.at / "etc" / "conda" / "activate.d"
     return Linked(
         len(records),
+        next(key(one) for one in records if one.name.normalized == "python"),
         variables(order.at, order.variables),
         scripts.is_dir() and any(scripts.glob("*.sh")),
         scripts_after_linking(order.at),
@@ -95,7 +97,7 @@ def digest(record: RepoDataRecord) -> str:
 async def _fetch_all(
     world: World, using: Client, records: list[RepoDataRecord], order: Order, left: list[int], tell: Tell
 ) -> None:
-    missing = [one for one in records if _stamp(world.packages / key(one)) != digest(one)]
+    missing = [one for one in records if _stamp(world.packages / key(one))[0] != digest(one)]
     if not missing:
         return
     size = sum(one.size or 0 for one in missing)
@@ -127,9 +129,9 @@ async def _fetched(
             if got != digest(record):
                 where = Evidence(record.file_name, f"expected {digest(record)}, got {got}")
                 raise Fail(BAD_PACKAGE(f"{record.file_name} is not what its channel lists", where))
-            await asyncio.to_thread(looked_over, unpacked)
+            files = await asyncio.to_thread(looked_over, unpacked)
             left.append((await asyncio.to_thread(measured, unpacked, order.room))[0])
-            _place(unpacked, world.packages / key(record), digest(record))
+            _place(unpacked, world.packages / key(record), f"{digest(record)} {files}")
         finally:
             await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
 
@@ -154,11 +156,13 @@ async def _downloaded(using: Client, record: RepoDataRecord, archive: Path) -> N
     raise Fail(CHANNEL_UNREACHABLE("a package stopped coming", where))
 
 
-def _stamp(package: Path) -> str:
+def _stamp(package: Path) -> tuple[str, int]:
+    """The hash of its archive, and how many files it links; nothing of what was never looked over here."""
     try:
-        return (package / STAMP).read_text()
-    except OSError:
-        return ""
+        hashed, _, files = (package / STAMP).read_text().partition(" ")
+        return hashed, int(files)
+    except (OSError, ValueError):
+        return "", 0
 
 
 def _place(unpacked: Path, target: Path, stamp: str) -> None:
@@ -235,7 +239,7 @@ async def _watching(work: Path, room: Room, left: list[int]) -> None:
             raise Beyond(Limit.SIZE, f"more than {room.size >> 20} MiB of disk")
         if files > room.files:
             raise Beyond(Limit.SIZE, f"more than {room.files} files")
-        await asyncio.sleep(max(LOOKS, clock() - began))
+        await asyncio.sleep(max(LOOKS, IDLE * (clock() - began)))
 
 
 def measured(root: Path, room: Room) -> tuple[int, int]:
