@@ -15,18 +15,32 @@ from rich.console import Console
 from bench import figures, machine
 from bench.builds import builds
 from bench.certificates import certificates
+from bench.conda import conda
 from bench.crowd import crowds
 from bench.failures import failures
 from bench.faults import faults
 from bench.figures import Part
 from bench.jupyterhub import Hub, beside
 from bench.launches import concurrent, launches
+from bench.layers import layers
 from bench.memory import memory
 from bench.ours import Bench, prepared
 from bench.start import start
 from bench.visitor import visiting
 
-PARTS = ("launches", "concurrent", "crowd", "memory", "builds", "failures", "start", "certificates", "faults")
+PARTS = (
+    "launches",
+    "concurrent",
+    "crowd",
+    "memory",
+    "builds",
+    "conda",
+    "layers",
+    "failures",
+    "start",
+    "certificates",
+    "faults",
+)
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
 err = Console(stderr=True, soft_wrap=True)
@@ -63,6 +77,10 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
             return memory(bench, hub, few)
         case "builds":
             return builds(bench, few, asked.quiet_wait)
+        case "conda":
+            return conda(bench, few, asked.quiet_wait)
+        case "layers":
+            return layers(bench, asked.quiet_wait)
         case "failures":
             return failures(bench, max(1, min(asked.runs, 3)), tell)
         case "certificates":

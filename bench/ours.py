@@ -86,6 +86,20 @@ class Bench:
         """A launch's events, to its end."""
         return list(self.admin().events(f"/launches/{number}/events", follow=True))
 
+    def built(self, folder: str) -> tuple[float, Path]:
+        """Seconds from a folder's launch begun to its environment, which was not there, and where that stands.
+
+        Solving is a part of it. Raises NotReady.
+        """
+        session, _ = self.launch(folder)
+        number = self.admin().call("GET", f"/sessions/{session.name}")["launch"]
+        self.stop(session)
+        events = {entry["event"]["is"]: entry for entry in self.events(number)}
+        made = events["Built"]["event"]
+        if made["found"]:
+            raise NotReady(f"launch {number} built nothing")
+        return events["Built"]["at"] - events["Fetched"]["at"], self.state.environments / made["environment"]
+
     def failed(self, folder: str) -> list[dict[str, Any]]:
         """The events of a launch that is expected to fail, each with `heard`: when we were told, in Unix seconds."""
         client = self.admin()

@@ -15,7 +15,7 @@ import pytest
 
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.environments.environments import Waits
-from perijove.domain.failures import INSTALL_FAILED, Fail
+from perijove.domain.failures import INDEX_UNREACHABLE, INSTALL_FAILED, Fail
 from perijove.domain.nouns import (
     Checkout,
     Environment,
@@ -112,6 +112,16 @@ async def test_a_commit_stays_as_it_was_resolved_and_a_new_one_is_resolved_anew(
     assert version(first) == "1.0"
     assert version(await world.built("b")) == "2.0"
     assert await world.built("a") == first
+
+
+async def test_what_was_resolved_needs_no_network(world: World, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await world.built("a")
+    for name in ("UV_INDEX", "UV_DEFAULT_INDEX"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/")
+    assert await world.built("a") == first
+    with pytest.raises(Fail) as caught:
+        await world.built("b")
+    assert caught.value.failure.kind is INDEX_UNREACHABLE
 
 
 async def test_a_commit_is_resolved_anew_where_somebody_asks_for_it(world: World, index: Index) -> None:
