@@ -34,6 +34,14 @@ RESULT = ".perijove-wheels"
 PYPI = "//pypi.org"
 """Where pip looks by itself."""
 BESIDE = Path(beside_.__file__).read_text()
+PIP = (
+    "pip==26.3; python_version >= '3.10'",
+    "pip==26.0.1; python_version == '3.9'",
+    "pip==25.0.1; python_version == '3.8'",
+    "pip==24.0; python_version == '3.7'",
+    "pip==21.3.1; python_version < '3.7'",
+)
+"""The last for each Python: what builds today builds tomorrow."""
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
 
 
@@ -124,7 +132,7 @@ class Wheels:
 
     async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
         """An environment that holds pip alone, made once for each interpreter."""
-        stamp = hashlib.sha256(f"{interpreter.executable}\0{interpreter.version}".encode()).hexdigest()[:16]
+        stamp = hashlib.sha256(f"{interpreter.executable}\0{interpreter.version}\0{PIP}".encode()).hexdigest()[:16]
         path = self._state.tools / f"pip-{stamp}"
         async with self._making:
             if path.exists():
@@ -132,7 +140,7 @@ class Wheels:
             async with self._uv.aside(path) as work:
                 try:
                     await self._uv.venv(work / "env", interpreter, tell)
-                    await self._uv.install(work / "env", interpreter, ["--quiet", "pip"], tell)
+                    await self._uv.install(work / "env", interpreter, ["--quiet", *PIP], tell)
                 except Complaint as complaint:
                     raise Fail(complaint.meaning.failure) from complaint
                 await self._uv.settle(work / "env", interpreter)
