@@ -29,7 +29,7 @@ QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py test
 # a hundred repositories that are built or refused.
 SLOW := $(wildcard $(patsubst %,tests/attack/test_%.py,environments git journal origin readers starts web) \
   $(patsubst %,tests/e2e/%.py,certificates/test_crash certificates/test_several_names test_doctor_own test_doctor_site \
-  test_kill test_pad_of_root test_repos))
+  test_kill test_pad_of_root test_repos test_system))
 test: .venv/installed-dev  ## Run the tests, but for those that take long.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)

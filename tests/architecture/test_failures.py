@@ -20,12 +20,14 @@ from perijove.domain import (
     server_failures,
     service_failures,
     site_failures,
+    system_failures,
 )
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
 from tests.architecture.sources import ROOT, document, modules, tree
 
 MODULES = (
-    failures, conda_failures, egress_failures, request_failures, server_failures, certificate_failures, front_failures,
+    failures, conda_failures, egress_failures, system_failures, request_failures, server_failures,
+    certificate_failures, front_failures,
     cluster_failures, cluster_ground_failures, cluster_tls_failures,
     service_failures,
     site_failures,

@@ -26,6 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from perijove.cli.client import Client
 from perijove.domain.state import State
+from perijove.domain.system_settings import PlatformSettings
 
 STARTS_WITHIN = 120.0
 _PAUSE = threading.Event()
@@ -48,25 +49,31 @@ def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
 
 
 @cache
-def _first() -> State:
+def first() -> State:
     """Where a service was up once in this test run: what a first start installs is here, fetched and compiled."""
-    first = State(Path(tempfile.mkdtemp(prefix="perijove-first-")))
-    atexit.register(shutil.rmtree, first.root, ignore_errors=True)
-    first.root.chmod(0o711)
-    Service(first, shares_store=False).up().stop()
-    return first
+    state = State(Path(tempfile.mkdtemp(prefix="perijove-first-")))
+    atexit.register(shutil.rmtree, state.root, ignore_errors=True)
+    state.root.chmod(0o711)
+    Service(state, shares_store=False).up().stop()
+    return state
 
 
 def shared_cache() -> Path:
     """uv's cache for a whole test run, with all that a service's first start installs."""
-    return _first().uv_cache
+    return first().uv_cache
+
+
+BASE = PlatformSettings(packages=("ca-certificates", "python3"))
+"""The base of a whole test run: `furnish` shares it."""
 
 
 def furnish(state: State) -> None:
     """Begin a state directory with the test run's uv cache and Jupyter server: what a first start installs."""
     state.store.mkdir(mode=0o711)
     state.uv_cache.symlink_to(shared_cache())
-    state.tools.symlink_to(_first().tools)
+    state.tools.symlink_to(first().tools)
+    for name in ("bases", "layers", "apt"):  # a base takes a minute, and is prepared by the first test that needs one
+        (state.store / name).symlink_to(first().store / name)
 
 
 @dataclass

@@ -20,12 +20,13 @@ from perijove.backends.caddy import Caddy
 from perijove.backends.pad.wire import Message, order_of, pack, write_order
 from perijove.domain.nouns import ForeignRun
 from perijove.domain.state import State
-from tests.e2e.service import Service, Session, shared_cache, until
+from tests.e2e.service import BASE, Service, Session, shared_cache, until
+from tests.fakes.bases import shared_base
 from tests.fakes.confined import ENVIRON, LIMITS, PYTHON, spec
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can hold sandboxes for another user"),
 ]
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,9 @@ def service(pad: PadOfRoot, module_state: State, python: str) -> Iterator[Servic
     cache = module_state.uv_cache  # its own: what it links must be its own
     subprocess.run(["cp", "-a", f"{shared_cache()}/.", cache], check=True)
     subprocess.run(["chown", "-R", f"{MASTER}:{MASTER}", cache], check=True)
-    service = Service(module_state, python=python, uid=MASTER).up()
+    subprocess.run(["cp", "-a", f"{shared_base().path.parent}/.", module_state.bases], check=True)
+    subprocess.run(["chown", "-hR", f"{MASTER}:{MASTER}", module_state.bases], check=True)
+    service = Service(module_state, {"PLATFORM_PACKAGES": ",".join(BASE.packages)}, python=python, uid=MASTER).up()
     yield service
     service.stop()
 
@@ -147,6 +150,19 @@ def test_only_the_pad_is_root_and_each_session_is_a_user_of_its_own(
     code = "import docopt, os; print(docopt.__version__, sorted(os.listdir())[-4:], os.access('run', os.X_OK))"
     said = sessions[0].execute(code)
     assert said == "0.6.2 ['hello.txt', 'link', 'requirements.txt', 'run'] True\n"
+
+
+def test_a_repository_with_an_apt_txt_stands_on_the_masters_base(
+    service: Service, module_state: State, place: Path
+) -> None:
+    folder = place / "with-apt"
+    folder.mkdir()
+    (folder / "apt.txt").write_text("tree\n")
+    session = service.session(str(folder))
+    ask = "import subprocess, sys; subprocess.check_output(['tree', '--version'], text=True)[:6], sys.base_prefix"
+    assert session.execute(ask) == "('tree v', '/usr')"
+    made = [*module_state.bases.glob("*/raw"), *module_state.layers.glob("*/root")]
+    assert [path.stat().st_uid for path in made] == [MASTER, MASTER]
 
 
 def test_what_a_post_build_made_is_the_masters_and_each_session_may_write_over_it(

@@ -26,6 +26,8 @@ from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.reading import detected
 from perijove.launching.start.sandbox import HOME
+from tests.e2e.service import BASE
+from tests.fakes.bases import shared_base
 from tests.fakes.pads import furnished_pad
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,7 @@ CASES = sorted(path.parent for path in REPOS.glob("*/verify"))
 FAILING = sorted(path.parent for path in REPOS.glob("*/fails"))
 GB = 1024**3
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ async def built(
     repo = ResolvedRepo(RepoAddress("local", repository.name, str(repository), "", repository.name), "a" * 40, "")
     checkout = Checkout(repo, world.state.checkouts / f"{repository.parent.name}-{repository.name}")
     shutil.copytree(repository, checkout.path, symlinks=True, dirs_exist_ok=True)
-    environments = UvEnvironments(world.state, BuildSettings(), world.pad, world.confined, conda)
+    if any(repository.rglob("apt.txt")):
+        shared_base()
+    environments = UvEnvironments(world.state, BuildSettings(), world.pad, world.confined, conda, BASE)
     found = detected(checkout.path)
     for note in found.notes:
         tell(note)
@@ -85,6 +89,7 @@ async def run(world: World, checkout: Checkout, environment: Environment, into: 
             environ=(*environment.environ, *told.items()),
             mounts=environment.mounts,
             overlays=environment.overlays,
+            root=environment.root,
             home_from=environment.home or checkout.path,
             result="none",
             limits=Limits(2 * GB, 2.0, 256, GB, GB),

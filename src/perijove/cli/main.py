@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from perijove.cli import certificates, cluster, describing, doctor, flags, objects, printing, service, trust
+from perijove.cli import bases, certificates, cluster, describing, doctor, flags, objects, printing, service, trust
 from perijove.cli import launch as launching
 from perijove.cli.client import Client
 from perijove.cli.columns import KINDS, plural
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(certificates.app, name="cert")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(cluster.convert, name="convert")
+app.add_typer(bases.app, name="base")
 app.command()(trust.trust)
 KindArgument = Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False)]
 

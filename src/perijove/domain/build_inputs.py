@@ -29,6 +29,8 @@ class Interpreter:
     """Not a virtual environment's."""
     prefix: Path
     """The folder that holds it with its standard library."""
+    glibc: str = ""
+    """Of the system of ours that it belongs to, outside of which it is never run; `` for one of this machine's."""
 
     @property
     def minor(self) -> str:
@@ -64,6 +66,34 @@ class CondaPackages:
     def names(self) -> tuple[str, ...]:
         """Of their files, which hold version and build."""
         return tuple(found.removesuffix(".conda").removesuffix(".tar.bz2") for found in _CONDA.findall(self.lock))
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPackage:
+    """A file of the distribution's mirror."""
+
+    name: str
+    sha256: str
+    address: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What an environment stands on, where that is not this machine's own."""
+
+    base: str
+    """Its key."""
+    path: str = ""
+    """The file that names packages, or ``."""
+    asked: tuple[str, ...] = ()
+    packages: tuple[SystemPackage, ...] = ()
+    """All that have to be added for them, each decided."""
+
+    @property
+    def key(self) -> str:
+        """Of the layer that they make: what it holds, wherever it was fetched from."""
+        return _hash([self.base, *sorted([one.name, one.sha256] for one in self.packages)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +148,8 @@ class BuildInputs:
     """Interpreters to take where what is pinned has no build for that one, the best first."""
     scripts: Scripts | None = None
     """Make it a layer of the commit's own, over the environment without them."""
+    system: System | None = None
+    """What it stands on; None for this machine's."""
 
     @property
     def home(self) -> Checkout | None:
@@ -133,8 +165,8 @@ class BuildInputs:
     def name(self) -> str:
         """Of the build: a hash of everything here, a checkout by its repository and commit."""
         asked = asdict(self)
-        del asked["checkout"]
-        return _hash([asked, *self._commit])
+        del asked["checkout"], asked["system"]
+        return _hash([asked, self._root, *self._commit])
 
     @property
     def question(self) -> str:
@@ -145,13 +177,13 @@ class BuildInputs:
     def conda_key(self) -> EnvironmentKey:
         """Of a conda environment, which is made for its path, and so has its key before pip's packages are known."""
         asked = [self.turn, *self._commit] if not self.wanted.decided else []
-        return _hash(["conda", asdict(self.wanted), asdict(self.interpreter), self.maker, *asked])
+        return _hash(["conda", asdict(self.wanted), asdict(self.interpreter), self.maker, self._root, *asked])
 
     def key(self, packages: Sequence[Package], interpreter: Interpreter, app: str) -> EnvironmentKey:
         """Of what all this was resolved to: equal sets are one environment; conda's holds its interpreter."""
         conda = self.wanted.conda
         of = asdict(interpreter) if conda is None else asdict(conda)
-        return _hash([self.maker, of, app, *(asdict(one) for one in packages)])
+        return _hash([self.maker, of, app, self._root, *(asdict(one) for one in packages)])
 
     def layer_key(self, base: EnvironmentKey) -> EnvironmentKey:
         """Of what its scripts make of an environment."""
@@ -161,6 +193,11 @@ class BuildInputs:
     @property
     def _commit(self) -> list[str]:
         return [self.checkout.repo.address.url, self.checkout.repo.commit]
+
+    @property
+    def _root(self) -> str:
+        """What it stands on, by what that holds."""
+        return self.system.key if self.system else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class Ground:
     """Why the state directory cannot be used."""
     too_open: tuple[tuple[Path, int], ...]
     """Files of secrets that others than their owner may read, with their modes."""
+    base: Failure | Unseen | None = Unseen("nobody looked for it")
+    """Why the base is not there and cannot be made."""
     garbage: tuple[Damage, ...] = ()
     """What stands among the environments and is none."""
     past: tuple[FreeThen, ...] = ()

@@ -145,7 +145,16 @@ class InstallConda:
     """Set where the environment is active."""
 
 
-Step = InstallRequirements | InstallProject | FollowLock | InstallConda
+@dataclass(frozen=True, slots=True)
+class InstallSystem:
+    """Install packages of the distribution, beneath everything else. `path` is relative to the repository."""
+
+    path: str
+    names: tuple[str, ...]
+    """In their file's order, each once."""
+
+
+Step = InstallRequirements | InstallProject | FollowLock | InstallConda | InstallSystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +210,8 @@ class Environment:
     """What its postBuild made of the repository: what a session gets as its home."""
     start: str = ""
     """The repository's script that `command` begins with, by its path."""
+    root: tuple[Path, ...] = ()
+    """What it stands on: folders that are a whole system, laid over one another, the lowest first; none: the host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +277,8 @@ class SandboxSpec:
     """`host:port` or `address/prefix:port` the operator opens beside the rule of `egress`."""
     overlays: tuple[Overlay, ...] = ()
     """Count in its disk."""
+    root: tuple[Path, ...] = ()
+    """Its system, as `Environment.root`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +303,11 @@ class ForeignRun:
     layers: bool = False
     """Hand back, in the place of `result`, all that it wrote: its `home`, and of each overlay `layer-N`, to be laid
     over those it stood on, or `whole-N`, which stands for them all."""
+    root: tuple[Path, ...] = ()
+    """Its system, as `Environment.root`."""
+    system: bool = False
+    """It may write to its root, whose only user it is: user 0, whatever it makes anybody else's stays its own. With
+    `layers`, what it wrote there is handed back as `root`."""
 
 
 @dataclass(frozen=True, slots=True)

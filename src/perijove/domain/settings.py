@@ -20,6 +20,8 @@ from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail
 from perijove.domain.listening import http_listeners, https_listeners, loopback_only, session_host_faults
 from perijove.domain.nouns import Egress
 from perijove.domain.parsing import parsed, split_address
+from perijove.domain.system_settings import PlatformSettings
+from perijove.domain.system_settings import faults as system_faults
 
 Size = Annotated[int, "size"]
 """Bytes; written as a number or with a unit: `512M`, `2G`, `1.5T` (powers of 1024)."""
@@ -208,6 +210,7 @@ class Settings:
     repositories: RepositoriesSettings = field(default_factory=RepositoriesSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
+    platform: PlatformSettings = field(default_factory=PlatformSettings)
     launching: LaunchingSettings = field(default_factory=LaunchingSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
@@ -271,8 +274,9 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(sources.get(name, "default"), saw)))
 
     _check_addresses(settings, fail)
-    for why, saw in session_host_faults(settings.service):
-        fail("service.session_hosts", why, saw)
+    others = [("service.session_hosts", *fault) for fault in session_host_faults(settings.service)]
+    for name, why, saw in (*others, *system_faults(settings.platform)):
+        fail(name, why, saw)
     for allowed in settings.service.cors_allow_origin:
         if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", allowed):
             fail("service.cors_allow_origin", "must be origins like https://book.example.org, without a path", allowed)

@@ -36,9 +36,9 @@ class State:
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
         private = dict.fromkeys((self.uv_cache, self.conda_cache, self.resolutions), 0o700)
-        return (
-            {self.checkouts: 0o710} | private | dict.fromkeys((self.environments, self.interpreters, self.tools), 0o755)
-        )
+        shown = (self.environments, self.interpreters, self.tools, self.bases, self.layers)
+        of_apt = (self.apt, self.apt_lists, self.apt_archives)
+        return {self.checkouts: 0o710} | private | dict.fromkeys((*shown, *of_apt), 0o755) | {self.apt_decided: 0o700}
 
     @property
     def pad_socket(self) -> Path:
@@ -119,6 +119,36 @@ class State:
     def resolutions(self) -> Path:
         """What packages were resolved to, a file for each commit and what it asks for; 0700."""
         return self.store / "resolutions"
+
+    @property
+    def bases(self) -> Path:
+        """Systems of our own, one folder a key; 0755."""
+        return self.store / "bases"
+
+    @property
+    def layers(self) -> Path:
+        """What packages of the distribution add to a base, one folder a key; 0755."""
+        return self.store / "layers"
+
+    @property
+    def apt(self) -> Path:
+        """What mirrors list, and packages as they were fetched, which builds are shown; 0755."""
+        return self.store / "apt"
+
+    @property
+    def apt_lists(self) -> Path:
+        """One folder a base and a time."""
+        return self.apt / "lists"
+
+    @property
+    def apt_archives(self) -> Path:
+        """Packages as they were fetched."""
+        return self.apt / "archives"
+
+    @property
+    def apt_decided(self) -> Path:
+        """Which packages were decided on, a file a commit; 0700."""
+        return self.apt / "decided"
 
     @property
     def interpreters(self) -> Path:

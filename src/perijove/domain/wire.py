@@ -27,6 +27,7 @@ from perijove.domain import (
     server_failures,
     service_failures,
     site_failures,
+    system_failures,
 )
 from perijove.domain.failures import BUG, CATALOGUE, Kind
 
@@ -41,6 +42,7 @@ assert cluster_tls_failures, "likewise"
 assert request_failures, "likewise"
 assert service_failures, "likewise"
 assert site_failures, "likewise"
+assert system_failures, "likewise"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
 _NAMED = _EVENTS | {kind.__name__: kind for kind in get_args(nouns.Step)}
 """Members of unions."""

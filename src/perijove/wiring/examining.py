@@ -15,6 +15,7 @@ from perijove.backends import sqlite, statedir
 from perijove.backends.caddy import Caddy, addresses
 from perijove.backends.caddy.program import binary
 from perijove.backends.environments import store, uv
+from perijove.backends.environments.system import bases
 from perijove.backends.ground import holding, machine, past, programs
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
@@ -28,6 +29,7 @@ from perijove.domain.ports import Clock
 from perijove.domain.service_failures import NOT_ANSWERING
 from perijove.domain.settings import IsolationMode, Settings
 from perijove.domain.state import State
+from perijove.domain.system_settings import Root
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.challenge import MARKER, NOBODYS
@@ -79,8 +81,19 @@ async def _ground(state: State, settings: Settings) -> Ground:
     unusable, too_open = _files(state)
     return Ground(
         state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
-        unusable, too_open, _garbage(state), _past(state),
+        unusable, too_open, _base(state, settings), _garbage(state), _past(state),
     )  # fmt: skip
+
+
+def _base(state: State, settings: Settings) -> Failure | Unseen | None:
+    if settings.platform.root is Root.HOST:
+        return Unseen("platform.root is host")
+    if settings.session.isolation is not IsolationMode.SANDBOX:
+        return Unseen("session.isolation is none")
+    try:
+        return bases.impossible(state, settings.platform)
+    except OSError:
+        return Unseen("another user's service keeps it to itself")
 
 
 def _garbage(state: State) -> tuple[Damage, ...]:

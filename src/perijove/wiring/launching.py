@@ -37,7 +37,7 @@ class LaunchParts:
     def reload(self, settings: Settings) -> None:
         """Do as the settings say now."""
         self.repositories.apply(settings.repositories, _private(settings))
-        self.environments.apply(settings.build, settings.conda)
+        self.environments.apply(settings.build, settings.conda, settings.platform)
 
 
 def joined(
@@ -56,7 +56,7 @@ def joined(
     confined.let_through(state.checkouts)
     pad = Pad(state, now.session.isolation)
     repositories = GitRepositories(state, now.repositories, _private(now), confined)
-    environments = UvEnvironments(state, now.build, pad, confined, now.conda)
+    environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
     way = LaunchWay(

@@ -4,13 +4,24 @@ from typing import Any
 
 import pytest
 
-from perijove.domain.build_inputs import BuildInputs, CondaPackages, Interpreter, Package, Scripts, Source, Wanted
+from perijove.domain.build_inputs import (
+    BuildInputs,
+    CondaPackages,
+    Interpreter,
+    Package,
+    Scripts,
+    Source,
+    System,
+    SystemPackage,
+    Wanted,
+)
 from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
 
 ADDRESS = RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r")
 PYTHON = Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr"))
 HOME = Checkout(ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main"), Path("/checkout"))
 SOURCE = Source(".", "", ".", local=True)
+TREE = SystemPackage("tree_1_amd64.deb", "a" * 64, "http://mirror/tree_1_amd64.deb", 1)
 INPUTS = BuildInputs(Wanted(("six",)), PYTHON, HOME, "1")
 
 OTHERS: dict[str, list[Any]] = {
@@ -27,6 +38,7 @@ OTHERS: dict[str, list[Any]] = {
         replace(PYTHON, version="3.12.2"),
         replace(PYTHON, executable=Path("/opt/python3.12")),
         replace(PYTHON, prefix=Path("/opt")),
+        replace(PYTHON, glibc="2.41"),
     ],
     "checkout": [
         replace(HOME, repo=replace(HOME.repo, commit="b" * 40)),
@@ -36,6 +48,12 @@ OTHERS: dict[str, list[Any]] = {
     "turn": [1],
     "others": [(PYTHON,)],
     "scripts": [Scripts("postBuild", ""), Scripts("binder/postBuild", ""), Scripts("postBuild", "start")],
+    "system": [
+        System("base"),
+        System("another"),
+        System("base", "apt.txt", ("tree",), (TREE,)),
+        System("base", "apt.txt", ("tree",), (replace(TREE, sha256="b" * 64),)),
+    ],
 }
 
 
@@ -49,7 +67,7 @@ def test_every_input_is_in_the_name(name: str) -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
 def test_what_a_commit_asks_is_the_same_whoever_answers(name: str) -> None:
     """A resolution is found again after an update of this machine's Python, or of Perijove."""
-    same = name in {"interpreter", "maker", "turn", "others"}
+    same = name in {"interpreter", "maker", "turn", "others", "system"}
     assert all((replace(INPUTS, **{name: other}).question == INPUTS.question) is same for other in OTHERS[name])
 
 
@@ -58,7 +76,7 @@ SIX = Package("six", "1.17.0", "a hash", built=False)
 
 @pytest.mark.parametrize("name", [field.name for field in fields(BuildInputs)])
 def test_equal_packages_are_one_environment_whoever_asks_and_however(name: str) -> None:
-    same = name != "maker"
+    same = name not in {"maker", "system"}
     asked = [replace(INPUTS, **{name: other}) for other in OTHERS[name]]
     keys = {other.key([SIX], PYTHON, "") for other in asked if other.wanted.conda is None}
     assert (keys == {INPUTS.key([SIX], PYTHON, "")}) is same

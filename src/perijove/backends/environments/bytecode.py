@@ -76,6 +76,7 @@ class Bytecode:
             egress=Egress.NONE,
             egress_allowed=(),
             timeout=SECONDS,
+            root=runs.root,
         )
         try:
             ran = await self.foreign.run(run, handed, tell)

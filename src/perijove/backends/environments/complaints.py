@@ -12,7 +12,7 @@ from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, H
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.ran import PROXY, Unreached, Withheld
 
-_DISK = re.compile(r"No space left on device|os error 28|Disk quota exceeded|\[Errno 28\]")
+FULL = re.compile(r"No space left on device|enough free space in /|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(
     r"error sending request|Failed to fetch|[Cc]onnection (?:refused|reset)|dns error|Temporary failure in name"
     r"|Network is unreachable|HTTP status (?:server|client) error|tunnel error|invalid peer certificate"
@@ -75,7 +75,7 @@ def failure(words: Sequence[str]) -> Failure:
     """What uv's output, line by line, says went wrong."""
     flat = _flat(words)
     evidence = Evidence("uv", "\n".join(words)[-4000:])
-    if _DISK.search(flat):
+    if FULL.search(flat):
         return failures.BUILD_DISK("uv found no space left", evidence)
     if _INDEX.search(flat):
         return failures.INDEX_UNREACHABLE("uv could not reach it", evidence)
@@ -150,7 +150,7 @@ def post_build_failure(path: str, words: tuple[str, ...], unreached: tuple[Unrea
     words = _own(words)
     flat = "\n".join(words[-60:])
     evidence = (Evidence(path, flat[-6000:]), *_beside(unreached))
-    if _DISK.search(flat):
+    if FULL.search(flat):
         return failures.BUILD_TOO_LARGE(f"{path} found no space left", *evidence)
     if found := withheld(path, words[-60:], unreached):
         return found
@@ -170,7 +170,7 @@ def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached,
     words = _own(words)
     flat = _flat(words)
     evidence = (Evidence("pip", "\n".join(words[-60:])[-6000:]), *_beside(unreached))
-    if _DISK.search(flat):
+    if FULL.search(flat):
         return failures.BUILD_TOO_LARGE("A package's build found no space left", *evidence)
     if beyond := withheld("pip", words[-60:], unreached, index):
         return beyond

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,17 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from perijove.backends.environments import kernel, post_build, resolutions, server, store
+from perijove.backends.environments import kernel, resolutions, store
 from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.conda import Conda
 from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.contents import contents
 from perijove.backends.environments.installing import Installation
-from perijove.backends.environments.interpreters import Interpreters, others, pick
+from perijove.backends.environments.interpreters import Interpreters, Standing, others, pick
 from perijove.backends.environments.post_build import PostBuild
 from perijove.backends.environments.resolutions import Resolution
 from perijove.backends.environments.server import Server, site_packages
+from perijove.backends.environments.serving import Serving
 from perijove.backends.environments.store import Note
+from perijove.backends.environments.system import Systems
 from perijove.backends.environments.uv import Uv
 from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
@@ -40,26 +41,21 @@ from perijove.domain.nouns import (
     FollowLock,
     InstallConda,
     InstallRequirements,
-    Mount,
-    Overlay,
-    PythonSource,
-    PythonWish,
     ResolvedRepo,
     StoredEnvironment,
 )
 from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
+from perijove.domain.system_settings import PlatformSettings
 from perijove.launching.build.lock_indexes import of_uv_lock
 from perijove.launching.build.reading import LARGEST_LOCK, read
-from perijove.launching.start.sandbox import HOME
 
 T = TypeVar("T")
-FORMAT = 6
+FORMAT = 7
 """Rises when an environment is made otherwise from the same inputs."""
 RESOLVING = 4
 """Builds that find out at once what they need; how many build is the caller's affair."""
-ANY = PythonWish("", PythonSource.DEFAULT)
 UV_LOCK, PROJECT = "uv.lock", "pyproject.toml"
 
 
@@ -109,6 +105,7 @@ class UvEnvironments:
         foreign: ForeignCode,
         confined: Confined,
         conda: CondaSettings | None = None,
+        platform: PlatformSettings | None = None,
     ) -> None:
         self._conda = Conda(state, confined, settings, conda or CondaSettings())
         self._confined = confined
@@ -117,6 +114,8 @@ class UvEnvironments:
         self.uv = Uv(state, settings, Interpreters(state, settings.pythons), confined)
         self._bytecode = Bytecode(foreign, self.uv, state.uv_cache)
         self._server = Server(state, self.uv, self._bytecode)
+        self.systems = Systems(state, platform or PlatformSettings(), settings, foreign, confined, self.uv)
+        self._serving = Serving(state, self.uv, self._server, self.systems)
         self._cache = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._resolving = asyncio.Semaphore(RESOLVING)
@@ -124,8 +123,11 @@ class UvEnvironments:
         self._held: Counter[EnvironmentKey] = Counter()
         self.apply(settings)
 
-    def apply(self, settings: BuildSettings, conda: CondaSettings | None = None) -> None:
+    def apply(
+        self, settings: BuildSettings, conda: CondaSettings | None = None, platform: PlatformSettings | None = None
+    ) -> None:
         """Other settings from now on; builds under way keep theirs."""
+        self.systems.apply(settings, platform)
         self._settings = settings
         self._conda.build, self._conda.settings = settings, conda or self._conda.settings
         self._interpreters = Interpreters(self._state, settings.pythons)
@@ -135,10 +137,12 @@ class UvEnvironments:
     async def prepare(self, tell: Tell) -> None:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
         await asyncio.to_thread(self._hand_over)
-        await asyncio.to_thread(store.sweep, self._state.environments, self._state.tools, self._state.interpreters)
+        state = self._state
+        swept = (state.environments, state.tools, state.interpreters, state.bases, state.layers, state.apt)
+        await asyncio.to_thread(store.sweep, *swept)
         await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
         async with self._cache:
-            await self._server.prepare(await self._servers_python(), tell)
+            await self._serving.prepare("", tell)
 
     def _hand_over(self) -> None:
         """What confined calls write to is theirs; also where another one wrote before."""
@@ -151,14 +155,19 @@ class UvEnvironments:
         self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
     ) -> BuildInputs:
         """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
+        system = await self.systems.wanted(plan, checkout, tell, again=again)
+        conda = any(isinstance(step, InstallConda) for step in plan.steps)
         installed = await self._interpreters.installed()
+        if system is not None and not conda:  # what this machine has does not run there
+            installed = [self.systems.interpreter(system)]
         interpreter, note = pick(plan.python, installed)
         if note:
             tell(note)
         wanted = await self._gathered(await self._exported(plan, checkout, interpreter), checkout)
         for step in plan.steps:
             if isinstance(step, InstallConda):
-                wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell, again=again))
+                glibc = self.systems.interpreter(system).glibc if system else ""
+                wanted = replace(wanted, conda=await self._conda.decided(step, checkout, tell, glibc, again=again))
         if self._settings.exclude_newer and checkout.repo.address.provider != "local":
             moment = (await asyncio.to_thread(checkout.path.stat)).st_mtime
             told = datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -171,6 +180,7 @@ class UvEnvironments:
             maker=f"{FORMAT} {self._server.lock_hash}",
             others=others(plan.python, installed, interpreter),
             scripts=Scripts(plan.post_build, plan.start) if plan.post_build or plan.start else None,
+            system=system,
         )
         before = await self._resolution(inputs)
         return replace(inputs, turn=(before.turn if before else 0) + again)
@@ -216,8 +226,10 @@ class UvEnvironments:
             return None
         if note.base and await self.find(note.base) is None:
             return None
+        if self.systems.standing(note.root) is None:
+            return None
         store.use(path)
-        return await self._ready(key, note)
+        return await self._serving.environment(key, note)
 
     async def build(
         self, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, place: Place = nullcontext
@@ -230,26 +242,21 @@ class UvEnvironments:
             self._builds += 1
         try:
             aside = self.uv.aside(self._state.environments / inputs.name)
-            async with asyncio.timeout(self._settings.timeout) as limit, aside as work:
-                waits = Waits(limit, place, self._resolving)
-                if inputs.scripts and base:
-                    async with waits.placed():
-                        made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
-                else:
-                    made = await self._make(work, inputs, made_for, tell, waits)
-                await self._place(work / "env", made)
-                given = (self._state.resolutions, inputs, made.key, made.packages)
-                await asyncio.to_thread(resolutions.write, *given)
+            with store.full_disk_told(self._state.environments):
+                async with asyncio.timeout(self._settings.timeout) as limit, aside as work:
+                    waits = Waits(limit, place, self._resolving)
+                    if inputs.scripts and base:
+                        async with waits.placed():
+                            made = await self._layer(work, inputs, inputs.scripts, base, made_for, tell)
+                    else:
+                        made = await self._make(work, inputs, made_for, tell, waits)
+                    await self._place(work / "env", made)
+                    given = (self._state.resolutions, inputs, made.key, made.packages)
+                    await asyncio.to_thread(resolutions.write, *given)
         except TimeoutError as error:
             seconds = f"{self._settings.timeout:.0f} s"
             cause = f"It was not done after {seconds}"
             raise Fail(failures.BUILD_TOO_SLOW(cause, Evidence("build.timeout", seconds))) from error
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            raise Fail(
-                failures.BUILD_DISK("No space is left", Evidence(str(self._state.environments), str(error)))
-            ) from error
         finally:
             self._builds -= 1
         if (environment := await self.find(made.key)) is None:
@@ -281,15 +288,20 @@ class UvEnvironments:
                 await asyncio.to_thread(store.drop_unused, self._state.uv_cache)
                 await asyncio.to_thread(store.drop_unused_conda, self._state.conda_cache)
                 await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
+                await asyncio.to_thread(self.systems.tidy, store.roots(self._state.environments))
 
     async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, waits: Waits) -> Made:
-        await self._server.prepare(await self._servers_python(), tell)
+        async with waits.placed():
+            root = await self.systems.made(inputs.system, made_for, tell)
+        on = self._serving.standing(root)
+        await self._serving.prepare(root, tell)
         env, name, conda = work / "env", inputs.name[:16], inputs.wanted.conda
         final = self._state.environments / inputs.conda_key
-        base = CondaBase(self._conda, self.uv, conda, env, final, inputs.interpreter, tell) if conda else None
+        given = (env, final, inputs.interpreter, tell, on)
+        base = CondaBase(self._conda, self.uv, conda, *given) if conda else None
         before = await self._resolution(inputs)
         lines = before.lines if before and before.turn == inputs.turn else ()
-        installation = Installation(self.uv, self._wheels, work, name, inputs, tell, base, lines, waits.placed)
+        installation = Installation(self.uv, self._wheels, work, name, inputs, tell, on, base, lines, waits.placed)
         async with waits.resolving():
             app = await installation.install()
             interpreter = installation.interpreter
@@ -303,15 +315,15 @@ class UvEnvironments:
             tell("An environment of just these packages stands already: it is used")
             return Made(key, packages)
         async with waits.placed():
-            variables = await self._finish(work, name, interpreter, base, tell)
+            variables = await self._finish(work, name, interpreter, base, on, tell)
         python = (interpreter.version, str(interpreter.executable), str(interpreter.prefix))
         held = (*(base.packages.names if base else ()), *(one.line for one in packages))
         resolved = same if base else ""
-        note = Note(*python, app, _told(made_for), time.time(), variables, packages=held, resolved=resolved)
+        note = Note(*python, app, _told(made_for), time.time(), variables, packages=held, resolved=resolved, root=root)
         return Made(key, packages, note)
 
     async def _finish(
-        self, work: Path, name: str, interpreter: Interpreter, base: CondaBase | None, tell: Tell
+        self, work: Path, name: str, interpreter: Interpreter, base: CondaBase | None, on: Standing, tell: Tell
     ) -> Mapping[str, str]:
         """What is installed becomes an environment; what activating it sets."""
         env = work / "env"
@@ -319,7 +331,7 @@ class UvEnvironments:
         if base:
             await base.compile(self._bytecode, where, f"compile-{name}")
         else:
-            runs = await self._interpreters.runs(interpreter)
+            runs = await self._interpreters.runs(interpreter, on)
             await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)
         await self.uv.confined(kernel.finish, env, where, interpreter, within=work)
         if base is not None:
@@ -346,44 +358,6 @@ class UvEnvironments:
             below, made_from=_told(made_for), created_at=time.time(), base=base.key, start=scripts.start, resolved=""
         )
         return Made(inputs.layer_key(base.key), (), note)
-
-    async def _ready(self, key: EnvironmentKey, note: Note) -> Environment:
-        """An environment that stands, with all that a sandbox needs to serve it."""
-        path = self._state.environments / key
-        if note.base:
-            return self._over(path, note, await self._ready(note.base, replace(note, base="")))
-        interpreter = note.interpreter
-        servers_python = interpreter if note.app else await self._servers_python()
-        await self._server.prepare(await self._servers_python(), lambda _: None)
-        serving = path if note.app else self._server.environment(servers_python)
-        launcher = self._server.launcher
-        shown = [
-            *(Mount(folder, folder) for folder in dict.fromkeys((serving, launcher)) if folder != path),
-            *(() if interpreter.prefix == path else await self._interpreters.shown(interpreter)),
-            *(() if servers_python.prefix == path else await self._interpreters.shown(servers_python)),
-        ]
-        return Environment(
-            key=key,
-            path=path,
-            python=note.python,
-            command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
-            environ=(*server.environ(path, serving, launcher), *note.variables.items()),
-            mounts=tuple(dict.fromkeys(shown)),
-            overlays=(Overlay((path,), path),),
-        )
-
-    def _over(self, path: Path, note: Note, base: Environment) -> Environment:
-        """An environment with what lies in the folder of its layer."""
-        home, command = path / "home", base.command
-        if note.start:
-            running = Path(command[2]).with_name("running.py")
-            command = (command[0], "-I", str(running), "start", f"{HOME}/{note.start}", *command)
-        overlays = (post_build.stack(base, path),)
-        home_from = home if home.is_dir() else None
-        return replace(base, key=path.name, command=command, overlays=overlays, home=home_from, start=note.start)
-
-    async def _servers_python(self) -> Interpreter:
-        return pick(ANY, await self._interpreters.installed())[0]
 
 
 def _told(made_for: ResolvedRepo) -> str:

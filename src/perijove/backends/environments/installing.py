@@ -13,6 +13,7 @@ from pathlib import Path
 from perijove.backends.environments import kernel, mistaken, pythons_with
 from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.conda.foundation import CondaBase
+from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.backends.environments.wanted import lines_for, normalized
@@ -50,6 +51,7 @@ class Installation:
     """Names its sandboxes: `[a-z0-9]`, at most 16 characters."""
     inputs: BuildInputs
     tell: Tell
+    standing: Standing = HOST
     conda: CondaBase | None = None
     """What everything is installed into; else a virtual environment."""
     before: tuple[str, ...] = ()
@@ -286,7 +288,7 @@ class Installation:
         if self.conda is not None:
             by = Builder(self.conda.runs, self.conda.final)
         else:
-            by = await self.wheels.builder(self.interpreter, self.tell)
+            by = await self.wheels.builder(self.interpreter, self.standing, self.tell)
         by = replace(
             by,
             runs=replace(by.runs, mounts=(*by.runs.mounts, *(Mount(path, path) for path in shown))),

@@ -48,6 +48,21 @@ class Runs:
 
     executable: Path
     mounts: tuple[Mount, ...]
+    root: tuple[Path, ...] = ()
+    """The system that it runs on, as `Standing` has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The system that an environment stands on: nothing for this machine's."""
+
+    root: tuple[Path, ...] = ()
+    """Folders, the lowest first."""
+    mounts: tuple[Mount, ...] = ()
+    """What is shown there."""
+
+
+HOST = Standing()
 
 
 def pick(wish: PythonWish, installed: Sequence[Interpreter]) -> tuple[Interpreter, str]:
@@ -133,8 +148,8 @@ class Interpreters:
                     await asyncio.to_thread(_copy, prefix, copy)
         return (Mount(copy, prefix),)
 
-    async def runs(self, interpreter: Interpreter) -> Runs:
-        return Runs(interpreter.executable, await self.shown(interpreter))
+    async def runs(self, interpreter: Interpreter, standing: Standing) -> Runs:
+        return Runs(interpreter.executable, (*await self.shown(interpreter), *standing.mounts), standing.root)
 
     async def reachable(self, interpreter: Interpreter) -> Interpreter:
         """The same as any user can run it: the copy that sandboxes are shown, where there is one."""

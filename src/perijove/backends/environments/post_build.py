@@ -56,6 +56,7 @@ class PostBuild:
             timeout=self.settings.timeout,
             overlays=base.overlays,
             layers=True,
+            root=base.root,
         )
         said: list[str] = []
 

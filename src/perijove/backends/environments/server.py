@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from perijove.backends.environments.bytecode import Bytecode
+from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
@@ -70,20 +71,20 @@ class Server:
 
     def environment(self, interpreter: Interpreter) -> Path:
         """Where the server environment for this interpreter stands, or will."""
-        made_from = (self.lock_hash, json.dumps(PAGE), str(interpreter.executable), interpreter.version)
-        stamp = hashlib.sha256("\0".join(made_from).encode())
+        python = (str(interpreter.executable), interpreter.version, interpreter.glibc)
+        stamp = hashlib.sha256("\0".join((self.lock_hash, json.dumps(PAGE), *python)).encode())
         return self._state.tools / f"server-{stamp.hexdigest()[:16]}"
 
-    async def prepare(self, interpreter: Interpreter, tell: Tell) -> None:
+    async def prepare(self, interpreter: Interpreter, tell: Tell, standing: Standing = HOST) -> None:
         """Make what is not there yet; whoever comes meanwhile waits. Raises Fail: `build.*`."""
         async with self._making:
             if not self.launcher.exists():
                 await asyncio.to_thread(self._write_launcher)
             if not self.environment(interpreter).exists():
                 tell("Installing Perijove's own Jupyter server")
-                await self._make(self.environment(interpreter), interpreter, tell)
+                await self._make(self.environment(interpreter), interpreter, standing, tell)
 
-    async def _make(self, path: Path, interpreter: Interpreter, tell: Tell) -> None:
+    async def _make(self, path: Path, interpreter: Interpreter, standing: Standing, tell: Tell) -> None:
         async with self._uv.aside(path) as work:
             env, lock = work / "env", work / LOCK.name
             await asyncio.to_thread(shutil.copyfile, LOCK, lock)
@@ -93,7 +94,7 @@ class Server:
                 await self._uv.install(env, interpreter, options, tell)
             except Complaint as complaint:
                 raise Fail(complaint.meaning.failure) from complaint
-            runs = await self._uv.interpreters.runs(interpreter)
+            runs = await self._uv.interpreters.runs(interpreter, standing)
             packages = site_packages(env, interpreter)
             await self._bytecode.compiled(work, packages, interpreter, runs, "compile-server", tell)
             # A repository's kernel is the only one that may be offered.

@@ -7,19 +7,31 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from perijove.domain.build_inputs import Interpreter
-from perijove.domain.failures import Evidence, Fail
+from perijove.domain.failures import BUILD_DISK, Evidence, Fail
 from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
 from perijove.domain.service_failures import STORE_DAMAGED
 
 NOTE = "perijove.json"
 FETCHED = ("simple-v*", "flat-index-v*", "sdists-v*", "git-v*", "builds-v*")
 """What uv keeps beside packages: an index's pages, sources that were built. No environment links to it."""
+
+
+@contextmanager
+def full_disk_told(where: Path) -> Iterator[None]:
+    """Raises Fail: `build.disk-full`, where the system says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {ENOSPC, EDQUOT}:
+            raise
+        raise Fail(BUILD_DISK("No space is left", Evidence(str(where), str(error)))) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,8 @@ class Note:
     """What it holds, each with its version."""
     resolved: str = ""
     """A hash of what it was resolved to, where its key is another: of what is made for its path, as conda's."""
+    root: str = ""
+    """The system that it stands on: the base's key, and the layer's where there is one; `` for this machine's."""
 
     @property
     def interpreter(self) -> Interpreter:
@@ -121,6 +135,16 @@ def stored(folder: Path) -> Sequence[StoredEnvironment]:
                 StoredEnvironment(path.name, note.python, note.made_from, size, *times, note.base, note.packages)
             )
     return sorted(found, key=lambda environment: -environment.used_at)
+
+
+def roots(folder: Path) -> Sequence[str]:
+    """What the environments stand on that do not stand on this machine's system; of each one."""
+    found = []
+    for path in folder.iterdir():
+        with suppress(Fail):
+            note = None if path.name.startswith(".") else read(path)
+            found += [note.root] if note is not None and note.root else []
+    return found
 
 
 def damaged(folder: Path) -> Sequence[tuple[Path, str]]:

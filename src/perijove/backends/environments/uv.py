@@ -18,11 +18,13 @@ from perijove.backends.environments import complaints
 from perijove.backends.environments.archives import Addressed, looked_into
 from perijove.backends.environments.complaints import Meaning
 from perijove.backends.environments.installer import Room, Run, ran, settle
-from perijove.backends.environments.interpreters import Interpreters, link_or_copy, passable
+from perijove.backends.environments.interpreters import Interpreters, link_or_copy, passable, pick
+from perijove.backends.environments.standing_in import Described, stand_in, virtual_environment
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.nouns import PythonSource, PythonWish
 from perijove.domain.ports import Confined, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
@@ -83,6 +85,9 @@ class Uv:
 
     async def venv(self, at: Path, python: Interpreter, tell: Tell) -> None:
         """An empty environment that can be renamed, in a folder that is the installer's. Raises Fail: `build.*`."""
+        if python.glibc:
+            await self.confined(virtual_environment, at, python, within=at.parent)
+            return
         words = ["venv", "--quiet", "--relocatable", "--no-project", str(at), "--python"]
         python = await self.interpreters.reachable(python)
         try:
@@ -94,6 +99,11 @@ class Uv:
         self, at: Path, python: Interpreter, options: Sequence[str], tell: Tell, asked: Path | None = None
     ) -> None:
         """Wheels only, linked from the cache; uv asks `asked` where `at` has no python of ours. Raises Complaint."""
+        if python.glibc and asked is None:
+            trusted = await self._trusted()
+            described = Described(at, python, virtual=True)
+            asked = await self.confined(stand_in, at.parent, described, trusted.executable)
+            python = trusted
         words = ["pip", "install", "--python", str(asked or at / "bin" / "python"), *WHEELS_ONLY, *options]
         await self._run(words, await self.interpreters.reachable(python), tell, at.parent)
 
@@ -103,7 +113,7 @@ class Uv:
         Raises Fail: `build.index-unreachable` and others: nobody knows.
         """
         wanted = work / "asked.txt"
-        python = await self.interpreters.reachable(python)
+        python = await self._host(python)
         await asyncio.to_thread(wanted.write_text, "\n".join(requirements))
         about = ["--no-deps", "--only-binary", ":all:", "--no-python-downloads"]
         words = ["pip", "compile", "--quiet", *about, "--python", str(python.executable), "--python-version", version]
@@ -123,11 +133,20 @@ class Uv:
             told = ["--no-header", "--no-annotate", "--no-emit-project", "--output-file", "requirements.txt"]
             words = ["export", "--quiet", "--frozen", "--offline", "--no-config", "--no-python-downloads", *told]
             try:
-                await self._run(words, await self.interpreters.reachable(python), lambda _: None, work)
+                await self._run(words, await self._host(python), lambda _: None, work)
             except Complaint as complaint:
                 cause = "uv.lock cannot be used: uv does not read it"
                 raise Fail(failures.BAD_FILE(cause, *complaint.meaning.failure.evidence)) from complaint
             return await asyncio.to_thread((work / "requirements.txt").read_text)
+
+    async def _trusted(self) -> Interpreter:
+        """One of this machine's, which answers for those that never run here."""
+        found, _ = pick(PythonWish("", PythonSource.DEFAULT), await self.interpreters.installed())
+        return await self.interpreters.reachable(found)
+
+    async def _host(self, python: Interpreter) -> Interpreter:
+        """It, or what answers for it."""
+        return await (self._trusted() if python.glibc else self.interpreters.reachable(python))
 
     async def settle(self, at: Path, python: Interpreter) -> None:
         """It is whole: from now on it is run where sessions see it. Raises Fail: `build.*`."""

@@ -16,7 +16,14 @@ from packaging.requirements import Requirement
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source, Wanted
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import EnvironmentPlan, FollowLock, InstallConda, InstallProject, InstallRequirements
+from perijove.domain.nouns import (
+    EnvironmentPlan,
+    FollowLock,
+    InstallConda,
+    InstallProject,
+    InstallRequirements,
+    InstallSystem,
+)
 from perijove.launching.build.poetry_lock import PROJECT, poetry_requirements
 from perijove.launching.build.pylock_file import requirements as pylock_requirements
 from perijove.launching.build.reading import LARGEST_LOCK, read
@@ -61,6 +68,8 @@ def gather(plan: EnvironmentPlan, root: Path) -> Wanted:
         match step:
             case InstallProject(path=path):
                 _add(found, Source(path, "", "the repository's own package", local=True))
+            case InstallSystem():  # apt decides on them
+                continue
             case InstallConda(path=path):  # rattler decides on its packages
                 found.base = posixpath.dirname(path)
             case InstallRequirements(path=path, text=text):

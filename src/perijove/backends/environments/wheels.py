@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from perijove.backends.environments import beside as beside_
 from perijove.backends.environments import complaints
 from perijove.backends.environments.contents import BUILT_AT
-from perijove.backends.environments.interpreters import Interpreters, Runs
+from perijove.backends.environments.interpreters import Interpreters, Runs, Standing
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
@@ -97,6 +97,7 @@ class Wheels:
             egress=Egress.PUBLIC,
             egress_allowed=self._settings.hosts,
             timeout=self._settings.timeout,
+            root=by.runs.root,
         )
         said: list[str] = []
 
@@ -124,15 +125,16 @@ class Wheels:
         except Beyond as beyond:
             return beyond.told(failures.BUILD_BROKE, "what pip said")
 
-    async def builder(self, interpreter: Interpreter, tell: Tell) -> Builder:
+    async def builder(self, interpreter: Interpreter, standing: Standing, tell: Tell) -> Builder:
         """An environment of this interpreter's that holds pip alone. Raises Fail: `build.*`."""
         tools = await self._tools(interpreter, tell)
-        shown = (Mount(tools, tools), *await self._interpreters.shown(interpreter))
-        return Builder(Runs(tools / "bin" / "python", shown), tools)
+        shown = (Mount(tools, tools), *await self._interpreters.shown(interpreter), *standing.mounts)
+        return Builder(Runs(tools / "bin" / "python", shown, standing.root), tools)
 
     async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
         """An environment that holds pip alone, made once for each interpreter."""
-        stamp = hashlib.sha256(f"{interpreter.executable}\0{interpreter.version}\0{PIP}".encode()).hexdigest()[:16]
+        made_from = (str(interpreter.executable), interpreter.version + interpreter.glibc, *PIP)
+        stamp = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16]
         path = self._state.tools / f"pip-{stamp}"
         async with self._making:
             if path.exists():

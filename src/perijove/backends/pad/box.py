@@ -25,7 +25,7 @@ from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing, kernel
 from perijove.backends.pad.lines import Lines
 from perijove.backends.pad.netns import listener_inside
-from perijove.backends.pad.overlays import Laid, lay
+from perijove.backends.pad.overlays import Laid, lay, stacks_of
 from perijove.backends.pad.sandbox import FILES, PROXY_ENVIRON, PROXY_PORT, Descriptors, arguments
 from perijove.backends.pad.seccomp import program
 from perijove.backends.pad.spawning import ended, in_child, readable
@@ -131,7 +131,8 @@ class Box:
                 raise await self._too_large(error, self.order.home_from) from error
             raise
         master, copied = self._footing.master, not self._footing.overlays
-        self.laid = await lay(self.order.overlays, self._folder, self.own, self.uid, master, copied=copied)
+        stacks = stacks_of(self.order, copied=copied)
+        self.laid = await lay(stacks, self._folder, self.own, self.uid, master, copied=copied)
         if self.quota is not None:
             self.quota.hold()
 
@@ -172,7 +173,8 @@ class Box:
             for fd in (info, block):
                 files.callback(os.close, fd)
             etc = tuple((path, given(text.encode())) for path, text in FILES.items())
-            fds = Descriptors(given(program(counted=self.group is not None)), etc, info_theirs, status, block_theirs)
+            filtered = given(program(counted=self.group is not None, faked=self.order.system))
+            fds = Descriptors(filtered, etc, info_theirs, status, block_theirs)
             given_args = given(arguments(self.order, self.home, self.laid, fds, self._environ(listener)))
             passed = [given_args, fds.seccomp, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
             passed += [listener.fileno()] if listener is not None else []

@@ -112,6 +112,11 @@ class Pad:
         self._connecting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def spawned(self) -> bool:
+        """Whether it runs because we started it."""
+        return self._process is not None and self._process.poll() is None
+
     async def ensure(self) -> None:
         """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-down`."""
         async with self._connecting:

@@ -228,7 +228,8 @@ class Holder:
             box.kill()
             await _written(box)
             if result is None:
-                await overlays.take_layers(box.home, box.laid, handed, order.limits, self._footing.master)
+                master = self._footing.master
+                await overlays.take_layers(box.home, box.laid, handed, order.limits, master, system=order.system)
             else:
                 await home.take_out(box.home, result, handed, order.limits.disk, self._footing.master)
             return Ran(code, unreached)

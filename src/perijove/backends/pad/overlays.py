@@ -19,9 +19,12 @@ from perijove.backends.pad.master import Master
 from perijove.backends.pad.quota import inodes
 from perijove.backends.pad.spawning import in_child
 from perijove.backends.pad.trees import NO_LINKS, Allowance, Copying
+from perijove.backends.pad.wire import Order
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, Evidence, Fail
 from perijove.domain.nouns import Limits, Overlay
+from perijove.domain.system_failures import NO_ROOT
 
+ROOT = Path("/")
 LEFT_OUT = (".cache",)
 """What of a home is nobody's after the run."""
 
@@ -39,12 +42,25 @@ class Laid:
     """Overlayfs's own, on the same disk."""
 
     @property
+    def is_root(self) -> bool:
+        return self.target == ROOT
+
+    @property
     def arguments(self) -> list[str]:
         """Of bubblewrap."""
         if not self.lowers:
             return ["--bind", str(self.upper), str(self.target)]
         shown = [word for lower in self.lowers for word in ("--overlay-src", str(lower))]
         return [*shown, "--overlay", str(self.upper), str(self.work), str(self.target)]
+
+
+def stacks_of(order: Order, *, copied: bool) -> Sequence[Overlay]:
+    """Its root, where it has one of its own, and its overlays. Raises Fail: `platform.no-root`."""
+    if not order.root:
+        return order.overlays
+    if copied:  # a whole system for each sandbox
+        raise Fail(NO_ROOT("folders cannot be laid over one another here", Evidence("isolation", "overlay: no")))
+    return (Overlay(order.root, ROOT), *order.overlays)
 
 
 async def lay(
@@ -104,17 +120,20 @@ def clear(folder: Path) -> None:
             path.chmod(0o700)
 
 
-async def take_layers(home: Path, laid: Sequence[Laid], into: Path, limits: Limits, master: Master) -> None:
+async def take_layers(
+    home: Path, laid: Sequence[Laid], into: Path, limits: Limits, master: Master, *, system: bool = False
+) -> None:
     """What a run wrote, to a new folder: `home`, and for each stack `layer-N`, or `whole-N` where it was a copy.
 
-    Raises Fail: `build.too-large`, `build.disk-full`.
+    Of its root nothing, but for a `system`'s. Raises Fail: `build.too-large`, `build.disk-full`.
     """
     into.mkdir()
     into.chmod(0o755)
     owner = (master.uid, master.gid) if master.other else None
     room = Allowance(limits.disk, inodes(limits.disk))
     taken: list[tuple[Path, Path, tuple[str, ...]]] = [(home, into / "home", LEFT_OUT)]
-    for number, one in enumerate(laid):
+    taken += [(one.upper, into / "root", ()) for one in laid if one.is_root and system]
+    for number, one in enumerate(one for one in laid if not one.is_root):
         taken.append((one.upper, into / f"{'layer' if one.lowers else 'whole'}-{number}", ()))
     try:
         await in_child(partial(_take, taken, Copying(room, owner)))

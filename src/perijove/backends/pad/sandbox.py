@@ -15,6 +15,8 @@ from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 
 HOME = "/home/jovyan"
+SYSTEM_HOME = "/root"
+"""Of a run that makes a system."""
 UID = 1000
 PROXY_PORT = 3128
 IN_MEMORY = ("/tmp", "/dev/shm")  # noqa: S108
@@ -88,33 +90,43 @@ class Descriptors:
     block: int
 
 
+def _system(order: Order, laid: Sequence[Laid]) -> list[str]:
+    """Its own, or the host's."""
+    args: list[str] = []
+    for stack in laid:
+        args += stack.arguments if stack.is_root else []
+    if not order.root:
+        host = system()
+        for path in host.binds:
+            args += ["--ro-bind", path, path]
+        for target, path in host.links:
+            args += ["--symlink", target, path]
+    args += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/root"]
+    return args if order.system else [*args, "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
+
+
 def arguments(
     order: Order, home: Path, laid: Sequence[Laid], fds: Descriptors, environ: Sequence[tuple[str, str]]
 ) -> bytes:
     """What `bwrap --args FD` reads, NUL after each. Raises Fail: `start.sandbox-failed` for a text with a NUL in it."""
-    limits = order.limits
-    host = system()
-    args = ["--unshare-all", "--unshare-user", "--uid", f"{UID}", "--gid", f"{UID}", "--disable-userns"]
+    uid, home_at = (0, SYSTEM_HOME) if order.system else (UID, HOME)
+    args = ["--unshare-all", "--unshare-user", "--uid", f"{uid}", "--gid", f"{uid}", "--disable-userns"]
     args += ["--die-with-parent", "--new-session", "--hostname", "perijove", "--cap-drop", "ALL"]
-    for path in host.binds:
-        args += ["--ro-bind", path, path]
-    for target, path in host.links:
-        args += ["--symlink", target, path]
-    args += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/root", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
+    args += _system(order, laid)
     for path in IN_MEMORY:
-        args += ["--perms", "1777", "--size", f"{limits.tmp}", "--tmpfs", path]
-    for path in SHOWN:
+        args += ["--perms", "1777", "--size", f"{order.limits.tmp}", "--tmpfs", path]
+    for path in () if order.root else SHOWN:
         args += ["--ro-bind-try", path, path]
-    for path, fd in fds.files:
+    for path, fd in () if order.system else fds.files:
         args += ["--perms", "0644", "--file", f"{fd}", path]
-    args += ["--bind", str(home), HOME]
+    args += ["--bind", str(home), home_at]
     for mount in order.mounts:
         args += ["--ro-bind", str(mount.source), str(mount.target)]
     for stack in laid:
-        args += stack.arguments
-    for path in ("/", "/dev"):  # each a tmpfs without a size
+        args += [] if stack.is_root else stack.arguments
+    for path in ("/dev",) if order.system else ("/", "/dev"):  # a tmpfs without a size, or its system
         args += ["--remount-ro", path]
-    args += ["--chdir", HOME, "--clearenv"]
+    args += ["--chdir", home_at, "--clearenv"]
     for name, value in environ:
         args += ["--setenv", name, value]
     args += ["--seccomp", f"{fds.seccomp}", "--info-fd", f"{fds.info}", "--json-status-fd", f"{fds.status}"]

@@ -7,6 +7,7 @@ Numbers are compared whole or by their low 32 bits, as the kernel reads them, so
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from errno import EACCES, EAFNOSUPPORT, EINVAL, ENOSYS, EPERM, EPROTONOSUPPORT
 from functools import cache
@@ -115,11 +116,20 @@ LARGEST_SEGMENT = 4096
 """Bytes of a System V segment without a control group; there are 4096 at most (shmget(2)). PostgreSQL needs 56."""
 
 
+FAKED = (
+    *("chown", "fchown", "lchown", "fchownat"),
+    *("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"),
+    *("capset", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
+)
+"""What whoever makes a system does for users that are not there: said to be done."""
+DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
+
+
 @cache
-def program(counted: bool = True) -> bytes:
+def program(counted: bool = True, faked: bool = False) -> bytes:
     """The filter as `bwrap --seccomp` reads it; `counted` where a control group counts the memory of what it filters.
 
-    Raises Fail: `platform.seccomp-missing`.
+    `faked`: for a run that is its system's only user. Raises Fail: `platform.seccomp-missing`.
     """
     rules, deny, sc = _beginning()
     if not counted:
@@ -128,6 +138,11 @@ def program(counted: bool = True) -> bytes:
         deny("shmget", EINVAL, sc.Arg(1, sc.GT, LARGEST_SEGMENT))
     for flag in NEW_NAMESPACES:
         deny("clone", EPERM, sc.Arg(0, sc.MASKED_EQ, flag, flag))
+    for name in FAKED if faked else ():
+        deny(name, 0)
+    for kind in DEVICES if faked else ():
+        deny("mknod", 0, sc.Arg(1, sc.MASKED_EQ, stat.S_IFMT(LOW), kind))
+        deny("mknodat", 0, sc.Arg(2, sc.MASKED_EQ, stat.S_IFMT(LOW), kind))
     return _exported(rules)
 
 

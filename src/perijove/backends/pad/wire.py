@@ -39,6 +39,8 @@ class Order:
     egress_allowed: tuple[str, ...]
     listens: bool
     """Whether it gets a listening socket."""
+    root: tuple[Path, ...]
+    system: bool
 
 
 def pack(message: Message) -> bytes:
@@ -68,6 +70,8 @@ def order_of(thing: SandboxSpec | ForeignRun) -> Order:
         egress=thing.egress,
         egress_allowed=thing.egress_allowed,
         listens=session,
+        root=thing.root,
+        system=isinstance(thing, ForeignRun) and thing.system,
     )
 
 
@@ -105,6 +109,8 @@ def read_order(message: Message) -> Order:
         egress=Egress(message["egress"]),
         egress_allowed=tuple(message["egress_allowed"]),
         listens=bool(message["listens"]),
+        root=tuple(Path(layer) for layer in message["root"]),
+        system=bool(message["system"]),
     )
     return checked(order)
 

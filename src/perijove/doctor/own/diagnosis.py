@@ -13,6 +13,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
     Check("ground.state", "Can the state directory be used?", ground.state),
     Check("ground.store", "Is what was built whole?", ground.store),
+    Check("ground.base", "Can repositories have packages of the system?", ground.base, ("ground.sandbox",)),
     Check("ground.disk", "Is there room on its disk?", ground.disk),
     Check("ground.filling", "Will there be room in a week?", ground.filling, ("ground.disk",)),
     Check("ground.memory", "Is there memory for one more session?", ground.memory),

@@ -17,6 +17,7 @@ from perijove.domain.isolation import Isolation
 from perijove.domain.listening import loopback_only
 from perijove.domain.service_failures import FILE_TOO_OPEN, LAYERS_COPIED, MEMORY_NOT_HELD, STORE_DAMAGED
 from perijove.domain.settings import ServiceSettings
+from perijove.domain.system_failures import BASE_MISSING
 from perijove.launching.start.admission import Load, shortage
 
 MEGABYTE = 1024**2
@@ -105,6 +106,16 @@ def store(own: Own) -> Iterator[Finding]:
     for one in own.ground.garbage:
         failure = STORE_DAMAGED("it cannot be used, and keeps its place", Evidence(one.where, one.saw))
         yield Finding(failure, one.where, Confidence.CERTAIN, commands=(f"rm -r {shlex.quote(one.where)}",))
+
+
+def base(own: Own) -> Iterator[Finding]:
+    """What environments with packages of the system stand on."""
+    seen = own.ground.base
+    if isinstance(seen, Unseen):
+        raise NotSeen(seen.why)
+    if seen is not None:
+        commands = ("apt-get install mmdebstrap", "perijove base prepare") if seen.kind is BASE_MISSING else ()
+        yield Finding(seen, "The base", Confidence.CERTAIN, commands=commands, foreseen=True)
 
 
 def memory(own: Own) -> Iterator[Finding]:

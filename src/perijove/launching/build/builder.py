@@ -20,6 +20,7 @@ from perijove.domain.ports import Confined, Environments
 from perijove.journal import ROW
 from perijove.launching.build.detect import Detected
 from perijove.launching.build.reading import detected
+from perijove.launching.telling import Telling
 
 KEPT = 8 * 1024**2
 """Bytes of a build's log that are held for its followers; the journal keeps less of it."""
@@ -44,10 +45,14 @@ class Builds:
         `platform.*`; whoever shares a build is told the same failure.
         """
         found = await self._detected(checkout)
-        lines = list(found.notes)
-        inputs = await self._environments.inputs(found.plan, checkout, lines.append, again=again)
-        for line in lines:
+        for line in found.notes:
             yield Logged(Phase.BUILDING, line)
+        deciding = Telling(
+            Phase.BUILDING, lambda tell: self._environments.inputs(found.plan, checkout, tell, again=again)
+        )
+        async for told in deciding:
+            yield told
+        inputs = deciding.result
         name = inputs.name
         if name not in self._running and (stands := await self._environments.resolved(inputs)) is not None:
             yield Built(stands.key, found=True, seconds=0.0)

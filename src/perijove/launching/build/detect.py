@@ -21,11 +21,12 @@ from perijove.domain.nouns import (
     FollowLock,
     InstallProject,
     InstallRequirements,
+    InstallSystem,
     PythonSource,
     PythonWish,
     Step,
 )
-from perijove.launching.build import conda_file, conda_locks
+from perijove.launching.build import apt_file, conda_file, conda_locks
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
@@ -33,12 +34,15 @@ from perijove.launching.build.poetry_lock import poetry_python
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
-READ = ("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", *conda_file.NAMES)
+READ = (
+    *("requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", apt_file.NAME),
+    *conda_file.NAMES,
+)
 """Names whose text `detect` looks at."""
 
 UNSUPPORTED = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION", "install.R"),
-    *("Pipfile", "Pipfile.lock", "requirements3.txt", "apt.txt"),
+    *("Pipfile", "Pipfile.lock", "requirements3.txt"),
 )
 """Files that would change the environment and are not understood yet."""
 UNREAD = ("renv.lock",)
@@ -82,18 +86,15 @@ def detect(
     if conda:
         left = names - {folder + name for name in conda_file.IGNORED}
         _refuse_unsupported(folder, left, {})
-        return _conda(conda, folder, names, texts[conda])
+        return _conda(conda, folder, names, texts)
     _refuse_unsupported(folder, names, texts)
     if of_conda := _conda_lock(folder, names):
-        steps_locked = conda_locks.locked_steps(of_conda, texts[of_conda], platform)
-        others = [name for name in conda_locks.READERS if folder + name in names and folder + name != of_conda]
-        said = (f"{of_conda} is followed, so these are not: {', '.join(others)}",) if others else ()
-        return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps_locked), *_scripts(folder, names)), said)
+        return _conda_locked(of_conda, folder, names, texts, platform)
     lock, notes = _lock(folder, names)
     unread = [folder + name for name in (*conda_locks.READERS, *UNREAD) if folder + name in names]
     notes += [f"{path} is not followed: versions are chosen afresh" for path in unread]
     notes += [*misspelled(folder, names), *hidden_root(folder, names)]
-    steps: list[Step] = []
+    steps = _system(folder, texts)
     requirements = folder + "requirements.txt"
     if requirements in names:
         steps.append(InstallRequirements(requirements, texts[requirements]))
@@ -105,19 +106,34 @@ def detect(
         steps += project
     elif names & {"pyproject.toml", "setup.py"}:
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
-    if not steps:
+    if all(isinstance(step, InstallSystem) for step in steps):
         notes += misplaced(elsewhere)
     wish = _wish(folder, texts, requires_python, notes)
     return Detected(EnvironmentPlan(wish, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
 
-def _conda(path: str, folder: str, names: frozenset[str], text: str) -> Detected:
-    """environment.yml describes all of it."""
-    steps, notes = conda_file.conda_steps(path, text)
+def _system(folder: str, texts: Mapping[str, str]) -> list[Step]:
+    path = folder + apt_file.NAME
+    step = apt_file.system_step(path, texts[path]) if path in texts else None
+    return [step] if step else []
+
+
+def _conda(path: str, folder: str, names: frozenset[str], texts: Mapping[str, str]) -> Detected:
+    """environment.yml describes all of it but the system beneath."""
+    steps, notes = conda_file.conda_steps(path, texts[path])
+    steps = [*_system(folder, texts), *steps]
     ignored = [name for name in conda_file.IGNORED if folder + name in names]
     if ignored:
         notes.insert(0, f"{path} is followed, so these are not: {', '.join(ignored)}")
     return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps), *_scripts(folder, names)), tuple(notes))
+
+
+def _conda_locked(path: str, folder: str, names: frozenset[str], texts: Mapping[str, str], platform: str) -> Detected:
+    """So does one of conda's locks."""
+    steps = (*_system(folder, texts), *conda_locks.locked_steps(path, texts[path], platform))
+    others = [name for name in conda_locks.READERS if folder + name in names and folder + name != path]
+    said = (f"{path} is followed, so these are not: {', '.join(others)}",) if others else ()
+    return Detected(EnvironmentPlan(ANY_PYTHON, steps, *_scripts(folder, names)), said)
 
 
 def _conda_lock(folder: str, names: frozenset[str]) -> str:

@@ -77,6 +77,7 @@ def sandbox(
         egress=settings.session.egress,
         egress_allowed=settings.session.egress_allowed,
         overlays=environment.overlays,
+        root=environment.root,
     )
 
 

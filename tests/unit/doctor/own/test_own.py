@@ -20,6 +20,7 @@ from perijove.domain.failures import (
     PORT_TAKEN,
     TOOL_MISSING,
     WAITED_TOO_LONG,
+    Evidence,
     Kind,
 )
 from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
@@ -36,6 +37,7 @@ from perijove.domain.service_failures import (
     STORE_DAMAGED,
 )
 from perijove.domain.settings import ServiceSettings, Settings
+from perijove.domain.system_failures import BASE_MISSING
 
 ROOT = Path("/srv/perijove")
 NOW = 1_780_000_000.0
@@ -84,6 +86,10 @@ BAD = {
     "namespaces are off": (with_ground(sandbox=NAMESPACES_FORBIDDEN("off")), NAMESPACES_FORBIDDEN),
     "the disk is full": (with_ground(room=replace(ROOM, disk=1 << 20)), DISK_FULL),
     "no inodes are left": (with_ground(room=replace(ROOM, inodes=1)), DISK_FULL),
+    "no base can be made": (
+        with_ground(base=BASE_MISSING("mmdebstrap is not installed", Evidence("mmdebstrap", "not there"))),
+        BASE_MISSING,
+    ),
     "garbage in the store": (with_ground(garbage=(Damage("/srv/x", "no note"),)), STORE_DAMAGED),
     "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
     "no control groups hold strangers": (

@@ -128,10 +128,10 @@ def test_the_python_version_wished_for(files: dict[str, str], wish: PythonWish) 
 
 
 def test_all_files_that_are_not_understood_are_named_at_once() -> None:
-    files = {"install.R": "", "apt.txt": "", "runtime.txt": "r-4.2.1-2024-04-023", "requirements.txt": "six"}
+    files = {"install.R": "", "Project.toml": "", "runtime.txt": "r-4.2.1-2024-04-023", "requirements.txt": "six"}
     failure = failed(files, failures.UNSUPPORTED_FILE)
-    assert failure.cause == "install.R and apt.txt are not supported; runtime.txt asks for r"
-    assert [evidence.where for evidence in failure.evidence] == ["install.R", "apt.txt", "runtime.txt"]
+    assert failure.cause == "Project.toml and install.R are not supported; runtime.txt asks for r"
+    assert [evidence.where for evidence in failure.evidence] == ["Project.toml", "install.R", "runtime.txt"]
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,17 @@ class Conda:
     _solving: asyncio.Semaphore = None  # type: ignore[assignment]
     _linking: asyncio.Lock = None  # type: ignore[assignment]
 
-    async def decided(self, step: InstallConda, checkout: Checkout, tell: Tell, *, again: bool) -> CondaPackages:
-        """What was decided for this commit, or is now; with `again` it is now. Raises Fail: `build.*`."""
+    async def decided(
+        self, step: InstallConda, checkout: Checkout, tell: Tell, glibc: str = "", *, again: bool
+    ) -> CondaPackages:
+        """What was decided for this commit, or is now; with `again` it is now. Raises Fail: `build.*`.
+
+        `glibc`: of the base that it is for.
+        """
         channels = meant(step.path, step.channels, step.specs, self.settings)
         for note in channels.notes:
             tell(note)
-        question = self._question(step, channels)
+        question = self._question(step, channels, (f"__glibc={glibc}",) if glibc else ())
         kept, name = self.state.resolutions, _name(question, checkout)
         answer = None if again else await asyncio.to_thread(_read, kept, name)
         if answer is None:
@@ -104,7 +109,7 @@ class Conda:
             kind = KINDS.get(beyond.limit, conda_failures.BAD_PACKAGE)
             raise Fail(beyond.told(kind, "the channels' list of packages")) from beyond
 
-    def _question(self, step: InstallConda, channels: Meant) -> Question:
+    def _question(self, step: InstallConda, channels: Meant, virtual: tuple[str, ...]) -> Question:
         named = [re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2], maxsplit=1) for spec in channels.specs]
         names = {found[0].lower() for found in named}
         bare = [spec for spec in channels.specs if spec.strip().lower() == "python"]
@@ -115,7 +120,7 @@ class Conda:
             tuple(name for name in ADDED if name not in names),
             tuple(name for name in USUAL if name not in names),
             PREFERRED if bare or "python" not in names else "",
-            self.settings.virtual_packages,
+            (*virtual, *self.settings.virtual_packages),
             SOLVING,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from perijove.backends.environments.bytecode import LISTED, Bytecode
 from perijove.backends.environments.bytecode import RESULT as COMPILED
-from perijove.backends.environments.conda import impostor
 from perijove.backends.environments.conda.asked import Linked
 from perijove.backends.environments.conda.compiled import Compiling, keep, link_known
 from perijove.backends.environments.conda.conda import Conda
-from perijove.backends.environments.interpreters import Runs
+from perijove.backends.environments.interpreters import HOST, Runs, Standing
+from perijove.backends.environments.standing_in import Described, stand_in
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import CondaPackages, Interpreter
 from perijove.domain.nouns import Egress, ForeignRun, Limits, Mount
@@ -50,6 +49,7 @@ class CondaBase:
     trusted: Interpreter
     """Answers uv in its place."""
     tell: Tell
+    standing: Standing = HOST
     linked: Linked | None = None
 
     @property
@@ -65,7 +65,9 @@ class CondaBase:
 
     @property
     def runs(self) -> Runs:
-        return Runs(self.interpreter.executable, (Mount(self.at, self.final),))
+        return Runs(
+            self.interpreter.executable, (Mount(self.at, self.final), *self.standing.mounts), self.standing.root
+        )
 
     async def make(self) -> None:
         """The conda packages, and nothing else. Raises Fail: `build.*`."""
@@ -77,7 +79,8 @@ class CondaBase:
                 by_hand = f'PREFIX="$CONDA_PREFIX" bash "$CONDA_PREFIX"/bin/{shlex.quote(f".{name}-post-link.sh")}'
                 self.tell(f"Not run here: what {name} does once it is linked. A postBuild can run it: {by_hand}")
             trusted = await self.uv.interpreters.reachable(self.trusted)
-            await self.uv.confined(stand_in, self.at.parent, self.at, self.interpreter, trusted.executable)
+            described = Described(self.at, self.interpreter, virtual=False)
+            await self.uv.confined(stand_in, self.at.parent, described, trusted.executable)
 
     async def compile(self, bytecode: Bytecode, site_packages: Path, name: str) -> None:
         """See to it that its packages have bytecode, as far as that can be had. Raises Fail: `build.*`."""
@@ -86,7 +89,8 @@ class CondaBase:
         compiler = work / "compiler"
         given = Compiling(cache, self.linked.python, self.interpreter.minor, site_packages, work / LISTED, compiler)
         if await self.conda.call(link_known, given, work=work):
-            runs = Runs(compiler / given.program, (Mount(compiler, compiler),))
+            shown = (Mount(compiler, compiler), *self.standing.mounts)
+            runs = Runs(compiler / given.program, shown, self.standing.root)
             if await bytecode.run(work, site_packages, runs, name, self.tell):
                 await self.conda.call(keep, given, work / COMPILED, work=work)
 
@@ -113,6 +117,7 @@ class CondaBase:
             egress=Egress.NONE,
             egress_allowed=(),
             timeout=SECONDS,
+            root=self.standing.root,
         )
         into = self.at.parent / RESULT
         into.mkdir()
@@ -124,19 +129,6 @@ class CondaBase:
         if not found:
             self.tell("The environment's activation scripts fail: their variables are not set")
         return plain | {name: value for name, value in found.items() if name not in OWN}
-
-
-def stand_in(work: Path, at: Path, interpreter: Interpreter, trusted: Path) -> None:
-    """Write what uv asks instead of the environment's own python."""
-    about, script, program = work / "about.json", work / "impostor.py", work / "python"
-    told = {"version": interpreter.version, "minor": interpreter.minor, "at": str(at)}
-    about.write_text(json.dumps(told | {"executable": str(interpreter.executable)}))
-    script.write_bytes(SOURCE)
-    program.write_text(f'#!/bin/sh\nexec "{trusted}" -I "{script}" "{about}" "$@"\n')
-    program.chmod(0o755)
-
-
-SOURCE = Path(impostor.__file__).read_bytes()
 
 
 def read_variables(path: Path) -> dict[str, str]:

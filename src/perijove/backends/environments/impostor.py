@@ -1,4 +1,4 @@
-"""Stands where uv looks for an interpreter, and describes a conda environment's, which never runs outside a sandbox.
+"""Stands where uv looks for an interpreter, and describes one that never runs outside a sandbox: conda's, a base's.
 
 uv asks an interpreter about itself before it installs. `impostor.py ABOUT -I -B -c CODE` has a trusted interpreter
 answer, and puts the version and the paths of the environment into the answer; ABOUT is JSON of our own. The standard
@@ -21,13 +21,15 @@ def main(about: str, *arguments: str) -> None:
     answer["markers"].update(
         python_full_version=told["version"], python_version=told["minor"], implementation_version=told["version"]
     )
-    for name in ("sys_base_prefix", "sys_base_exec_prefix", "sys_prefix"):
-        answer[name] = told["at"]
-    for name in ("sys_base_executable", "sys_executable"):
-        answer[name] = told["executable"]
+    for name in ("sys_base_prefix", "sys_base_exec_prefix"):
+        answer[name] = told["base"]
+    answer["sys_prefix"] = told["at"]
+    answer["sys_executable"], answer["sys_base_executable"] = told["executable"], told["base_executable"]
+    if told["glibc"]:
+        answer["os"] = {"name": "manylinux", "major": told["glibc"][0], "minor": told["glibc"][1]}
     packages = told["at"] + "/lib/python" + told["minor"] + "/site-packages"
     answer["sys_path"] = answer["site_packages"] = [packages]
-    answer["stdlib"] = told["at"] + "/lib/python" + told["minor"]
+    answer["stdlib"] = told["base"] + "/lib/python" + told["minor"]
     answer["scheme"] = {
         "platlib": packages,
         "purelib": packages,

@@ -1,0 +1,86 @@
+"""All that a sandbox needs to serve an environment that stands: command, variables, folders, and the system beneath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perijove.backends.environments import post_build, server
+from perijove.backends.environments.interpreters import Standing, pick
+from perijove.backends.environments.server import Server
+from perijove.backends.environments.store import Note
+from perijove.backends.environments.system.systems import Systems
+from perijove.backends.environments.uv import Uv
+from perijove.domain.build_inputs import Interpreter
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.nouns import Environment, EnvironmentKey, Mount, Overlay, PythonSource, PythonWish
+from perijove.domain.ports import Tell
+from perijove.domain.state import State
+from perijove.domain.system_failures import BASE_MISSING
+from perijove.launching.start.sandbox import HOME
+
+ANY = PythonWish("", PythonSource.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Serves with Perijove's own server what brings none."""
+
+    state: State
+    uv: Uv
+    server: Server
+    systems: Systems
+
+    async def environment(self, key: EnvironmentKey, note: Note) -> Environment:
+        """As sessions get it. Raises Fail: `build.*`, `platform.base-missing`."""
+        path = self.state.environments / key
+        if note.base:
+            return over(path, note, await self.environment(note.base, replace(note, base="")))
+        interpreter, standing, shows = note.interpreter, self.standing(note.root), self.uv.interpreters.shown
+        servers_python = interpreter if note.app else await self._python(note.root)
+        await self.prepare(note.root, lambda _: None)
+        serving = path if note.app else self.server.environment(servers_python)
+        launcher = self.server.launcher
+        shown = [
+            *(Mount(folder, folder) for folder in dict.fromkeys((serving, launcher)) if folder != path),
+            *(() if interpreter.prefix == path else await shows(interpreter)),
+            *(() if servers_python.prefix == path else await shows(servers_python)),
+            *standing.mounts,
+        ]
+        return Environment(
+            key=key,
+            path=path,
+            python=note.python,
+            command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
+            environ=(*server.environ(path, serving, launcher), *note.variables.items()),
+            mounts=tuple(dict.fromkeys(shown)),
+            overlays=(Overlay((path,), path),),
+            root=standing.root,
+        )
+
+    def standing(self, root: str) -> Standing:
+        """The folders of a root. Raises Fail: `platform.base-missing` where they have gone meanwhile."""
+        standing = self.systems.standing(root)
+        if standing is None:
+            raise Fail(BASE_MISSING("what the environment stands on has been removed", Evidence("base", root)))
+        return standing
+
+    async def prepare(self, root: str, tell: Tell) -> None:
+        """See to it that there is a server for what stands on this root. Raises Fail: `build.*`."""
+        await self.server.prepare(await self._python(root), tell, self.standing(root))
+
+    async def _python(self, root: str) -> Interpreter:
+        if root:
+            return self.systems.interpreter_of(root)
+        return pick(ANY, await self.uv.interpreters.installed())[0]
+
+
+def over(path: Path, note: Note, base: Environment) -> Environment:
+    """An environment with what lies in the folder of its layer."""
+    home, command = path / "home", base.command
+    if note.start:
+        running = Path(command[2]).with_name("running.py")
+        command = (command[0], "-I", str(running), "start", f"{HOME}/{note.start}", *command)
+    overlays = (post_build.stack(base, path),)
+    home_from = home if home.is_dir() else None
+    return replace(base, key=path.name, command=command, overlays=overlays, home=home_from, start=note.start)

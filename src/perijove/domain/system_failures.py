@@ -1,0 +1,61 @@
+"""The catalogue of failures: what may be wrong with the system that environments stand on. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+NO_ROOT = row(
+    "platform.no-root", "A sandbox cannot have a system of its own",
+    Owner.OPERATOR, Retry.NEVER,
+    "Use Linux 5.11 or newer, as root 5.19, and isolation = sandbox; or set platform.root = host, without apt.txt.",
+)  # fmt: skip
+BASE_MISSING = row(
+    "platform.base-missing", "There is nothing to make the base from",
+    Owner.OPERATOR, Retry.NEVER,
+    "Install mmdebstrap (`apt-get install mmdebstrap`), or set platform.base; `perijove base prepare` tries it.",
+)  # fmt: skip
+BASE_UNREACHABLE = row(
+    "platform.base-unreachable", "What the base is made from cannot be fetched",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Look at this machine's network, at platform.base and platform.mirror; `perijove base prepare` tries it again.",
+)  # fmt: skip
+BASE_UNUSABLE = row(
+    "platform.base-unusable", "What platform.base names is no base",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name a Debian with apt, such as an image of it, and keep python3 among platform.packages.",
+)  # fmt: skip
+BASE_FAILED = row(
+    "platform.base-failed", "The base cannot be completed",
+    Owner.OPERATOR, Retry.NEVER,
+    "Read the lines below; platform.suite, platform.mirror and platform.packages say what goes into it.",
+)  # fmt: skip
+BASE_IN_USE = row(
+    "platform.base-in-use", "The base is in use",
+    Owner.OPERATOR, Retry.NEVER,
+    "Remove the environments that stand on it first: `perijove clean` does, as far as disk is short.",
+)  # fmt: skip
+APT_UNAVAILABLE = row(
+    "build.apt-unavailable", "Packages of the system cannot be had here",
+    Owner.OPERATOR, Retry.NEVER,
+    "The operator can set platform.root = auto; or remove the file, if what it names is on conda-forge or PyPI.",
+)  # fmt: skip
+NO_SUCH_SYSTEM_PACKAGE = row(
+    "build.no-such-system-package", "The distribution has no such package",
+    Owner.AUTHOR, Retry.NEVER,
+    "Write the name that this Debian release has for it: https://packages.debian.org lists them.",
+)  # fmt: skip
+SYSTEM_CONFLICT = row(
+    "build.system-conflict", "Packages of the system do not fit together",
+    Owner.AUTHOR, Retry.NEVER,
+    "Remove one of them from apt.txt.",
+)  # fmt: skip
+MIRROR_UNREACHABLE = row(
+    "build.mirror-unreachable", "The mirror of the system's packages does not answer",
+    Owner.UPSTREAM, Retry.BACKOFF,
+    "Try again in a minute; if it lasts, the operator should look at this machine's network and at platform.mirror.",
+)  # fmt: skip
+SYSTEM_INSTALL_FAILED = row(
+    "build.system-install-failed", "A package of the system cannot be installed",
+    Owner.AUTHOR, Retry.NEVER,
+    "Read the lines below: what needs a running service, other users or set-uid programs cannot be installed here.",
+)  # fmt: skip
