@@ -58,7 +58,7 @@ async def refused(conda: Conda, *specs: str) -> Failure:
 
 def outside(state: State) -> set[str]:
     """All that lies in the store beside the cache and the build's own folder."""
-    kept = ("store/conda-cache", "store/conda-locks", "store/environments/one")
+    kept = ("store/conda-cache", "store/resolutions", "store/environments/one")
     paths = (str(path.relative_to(state.root)) for path in state.root.rglob("*"))
     return {path for path in paths if not path.startswith(kept)}
 
