@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,14 +230,14 @@ async def test_a_build_that_is_cut_off_leaves_nothing_and_the_next_one_goes_on(
         if said.startswith(line):
             reached.set()
 
-    making = asyncio.create_task(systems.made(system, at.repo, tell), name="cut off")
+    making = asyncio.create_task(systems.made(system, at.repo, tell, nullcontext), name="cut off")
     async with asyncio.timeout(120):
         await reached.wait()
     making.cancel()
     await asyncio.wait([making])
     assert not (module_state.layers / system.key).exists()
     assert remains(module_state.layers, module_state.apt) == []
-    root = await systems.made(system, at.repo, print)
+    root = await systems.made(system, at.repo, print, nullcontext)
     standing = systems.standing(root)
     assert standing is not None
     assert (standing.root[-1] / "usr/bin/tree").is_file()

@@ -291,8 +291,7 @@ class UvEnvironments:
                 await asyncio.to_thread(self.systems.tidy, store.roots(self._state.environments))
 
     async def _make(self, work: Path, inputs: BuildInputs, made_for: ResolvedRepo, tell: Tell, waits: Waits) -> Made:
-        async with waits.placed():
-            root = await self.systems.made(inputs.system, made_for, tell)
+        root = await self.systems.made(inputs.system, made_for, tell, waits.placed)
         on = self._serving.standing(root)
         await self._serving.prepare(root, tell)
         env, name, conda = work / "env", inputs.name[:16], inputs.wanted.conda

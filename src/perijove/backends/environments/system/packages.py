@@ -26,7 +26,7 @@ from perijove.domain.build_inputs import System, SystemPackage
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import ForeignRun, InstallSystem, Mount, ResolvedRepo
-from perijove.domain.ports import Confined, ForeignCode, Tell
+from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
 from perijove.domain.system_failures import SYSTEM_INSTALL_FAILED
@@ -72,12 +72,13 @@ class Packages:
         """The folder that its packages make over the base, where it stands; None where it needs none."""
         return self._state.layers / system.key / "root" if system.packages else None
 
-    async def made(self, base: Base, system: System, repo: ResolvedRepo, tell: Tell) -> None:
+    async def made(self, base: Base, system: System, repo: ResolvedRepo, tell: Tell, place: Place) -> None:
         """See to it that the layer stands. Raises Fail: `build.*`, `start.sandbox-failed`, `platform.*`."""
         layer = self.layer(system)
         if layer is None or layer.is_dir():
             return
-        async with self._fetching:  # the same packages are fetched once, and one apt at a time has the processors
+        # The same packages are fetched once, and one apt at a time has the processors.
+        async with place(), self._fetching:
             if layer.is_dir():
                 return
             try:

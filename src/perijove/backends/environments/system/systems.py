@@ -15,7 +15,7 @@ from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter, System
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Checkout, EnvironmentPlan, InstallSystem, ResolvedRepo
-from perijove.domain.ports import Confined, ForeignCode, Tell
+from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.domain.system_failures import APT_UNAVAILABLE, BASE_MISSING
@@ -61,12 +61,15 @@ class Systems:
             return System(base.key)
         return await self._packages.decided(base, step, checkout.repo, tell, again=again)
 
-    async def made(self, system: System | None, repo: ResolvedRepo, tell: Tell) -> str:
-        """See to it that it stands; its root, or `` for this machine's. Raises Fail: `build.*`, `platform.*`."""
+    async def made(self, system: System | None, repo: ResolvedRepo, tell: Tell, place: Place) -> str:
+        """See to it that it stands; its root, or `` for this machine's. Only what does not takes a place of a build.
+
+        Raises Fail: `build.*`, `platform.*`.
+        """
         if system is None:
             return ""
         base = self._base(system.base)
-        await self._packages.made(base, system, repo, tell)
+        await self._packages.made(base, system, repo, tell, place)
         return f"{base.key} {system.key}" if system.packages else base.key
 
     def standing(self, root: str) -> Standing | None:
