@@ -14,8 +14,11 @@ from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from perijove.backends.confined.client import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
+from perijove.backends.environments.system import bootstrap
 from perijove.backends.environments.system.bases import NOTE, Base, choice, chosen
 from perijove.backends.pad import trees
 from perijove.backends.pad.client import Pad
@@ -44,6 +47,8 @@ def shared_base() -> Base:
     with _alone() as packed:
         if packed is not None and packed.exists():
             _bring(packed)
+        elif bootstrap.program() is None:
+            pytest.skip(f"{bootstrap.PROGRAM} is not installed")
         else:
             words = [sys.executable, "-m", "tests.fakes.bases", str(first().root)]
             subprocess.run(words, check=True, cwd=Path(__file__).parents[2])
