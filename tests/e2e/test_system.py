@@ -222,8 +222,8 @@ async def test_a_build_that_is_cut_off_leaves_nothing_and_the_next_one_goes_on(
     system = await systems.wanted(plan("tree"), at, print)
     assert system is not None
     shutil.rmtree(module_state.layers / system.key, ignore_errors=True)
-    for path in module_state.apt_archives.glob("tree_*"):
-        path.unlink()
+    for one in system.packages:
+        (module_state.apt_archives / one.archive).unlink(missing_ok=True)
     reached = asyncio.Event()
 
     def tell(said: str) -> None:
@@ -239,6 +239,23 @@ async def test_a_build_that_is_cut_off_leaves_nothing_and_the_next_one_goes_on(
     assert remains(module_state.layers, module_state.apt) == []
     root = await systems.made(system, at.repo, print, nullcontext)
     standing = systems.standing(root)
+    assert standing is not None
+    assert (standing.root[-1] / "usr/bin/tree").is_file()
+
+
+async def test_what_was_decided_is_installed_whatever_the_mirror_lists_by_then(
+    environments: UvEnvironments, base: Base, module_state: State
+) -> None:
+    systems, at = environments.systems, checkout(module_state, "2" * 40)
+    system = await systems.wanted(plan("tree"), at, print)
+    assert system is not None
+    shutil.rmtree(module_state.layers / system.key, ignore_errors=True)
+    later = module_state.apt_lists / f"{base.key}-{10**20 - 1}"
+    later.mkdir()
+    try:
+        standing = systems.standing(await systems.made(system, at.repo, print, nullcontext))
+    finally:
+        later.rmdir()
     assert standing is not None
     assert (standing.root[-1] / "usr/bin/tree").is_file()
 

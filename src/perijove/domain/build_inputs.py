@@ -77,6 +77,11 @@ class SystemPackage:
     address: str
     size: int
 
+    @property
+    def archive(self) -> str:
+        """What it is kept as: mirrors may have another content by the same name."""
+        return f"{self.sha256}.deb"
+
 
 @dataclass(frozen=True, slots=True)
 class System:

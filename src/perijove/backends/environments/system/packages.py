@@ -134,12 +134,12 @@ class Packages:
 
     async def _fetched(self, base: Base, packages: Sequence[SystemPackage], tell: Tell) -> None:
         (self._state.apt_archives / "partial").mkdir(exist_ok=True)
-        missing = [one for one in packages if not (self._state.apt_archives / one.name).exists()]
+        missing = [one for one in packages if not (self._state.apt_archives / one.archive).exists()]
         if not missing:
             return
         size = sum(one.size for one in missing)
         tell(f"Fetching {len(missing)} packages of the system, {size / 2**20:.1f} MiB")
-        words_of = [(one.address, f"/root/debs/{one.name}", f"SHA256:{one.sha256}") for one in missing]
+        words_of = [(one.address, f"/root/debs/{one.archive}", f"SHA256:{one.sha256}") for one in missing]
         script = 'mkdir -p "$HOME/debs" && exec "$@"'
         command = ("/bin/sh", "-c", script, "sh", HELPER, "download-file", *(word for one in words_of for word in one))
         into = self._state.apt / f".debs-{time.monotonic_ns()}.{os.getpid()}"
@@ -149,7 +149,7 @@ class Packages:
             if ran.status:
                 raise Fail(await self._meaning(words.fetch_failure, said, ran.unreached))
             for one in missing:
-                (into / one.name).rename(self._state.apt_archives / one.name)
+                (into / one.archive).rename(self._state.apt_archives / one.archive)
         except FileNotFoundError as error:
             raise Fail(words.fetch_failure((f"{error.filename} did not come",), ())) from error
         finally:
@@ -158,9 +158,10 @@ class Packages:
     async def _installed(self, base: Base, system: System, folder: Path, tell: Tell) -> None:
         tell(f"Installing {len(system.packages)} packages of the system")
         aside = folder.with_name(f".{folder.name}.{time.monotonic_ns()}.{os.getpid()}")
-        lists = sorted(self._state.apt_lists.glob(f"{base.key}-*"), reverse=True)
-        shown = (*(Mount(one, LISTS) for one in lists[:1]), Mount(self._state.apt_archives, ARCHIVES))
-        command = ("/bin/sh", "-c", scripts.INSTALL, "sh", *system.asked)
+        shown = (Mount(self._state.apt_archives, ARCHIVES),)
+        # Just the files that were decided on, whatever the mirror lists by now.
+        files = (str(ARCHIVES / one.archive) for one in system.packages)
+        command = ("/bin/sh", "-c", scripts.INSTALL, "sh", *files)
         run = self._bases.run(self._name("apt"), command, base.root, layers=True, network=False, mounts=shown)
         try:
             ran, said = await self._heard(run, aside, tell)

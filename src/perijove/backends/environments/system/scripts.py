@@ -75,7 +75,7 @@ apt-get -q -o Acquire::ForceHash=SHA256 --print-uris install -- "$@" > "$HOME/to
 echo $? > "$HOME/told/status"
 """
 INSTALL = f"""set -eu
-apt-get -q --no-download install -- "$@"
+apt-get -q install -- "$@"
 {CLEAN}"""
 ENVIRON = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
