@@ -26,10 +26,11 @@ run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; 
 # What drives no other program runs first, on both processors; the rest waits for others most of the time, one by one.
 QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
 # What takes longest: attacks that build, start and draw much; what kills at every step; what examines whole services;
-# a hundred repositories that are built or refused.
-SLOW := $(wildcard $(patsubst %,tests/attack/test_%.py,environments git journal origin readers starts web) \
+# a hundred repositories that are built or refused; what makes systems, and conda packages of real ones.
+SLOW := $(wildcard $(patsubst %,tests/attack/test_%.py,environments git journal origin readers starts system web) \
+  tests/contracts/test_conda_environments.py \
   $(patsubst %,tests/e2e/%.py,certificates/test_crash certificates/test_several_names test_doctor_own test_doctor_site \
-  test_kill test_pad_of_root test_repos test_system))
+  test_kill test_pad_of_root test_repos test_system test_system_launched))
 test: .venv/installed-dev  ## Run the tests, but for those that take long.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
