@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; 
   command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: help run test test-all attack lint bench clean
+.PHONY: help run test test-slow test-all attack lint bench clean
 help:  ## Say what there is.
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
@@ -39,8 +39,10 @@ else
 	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK) $(SLOW))
 endif
 
-test-all: test  ## Run all tests.
+test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -m "not long" $(SLOW)
+
+test-all: test test-slow  ## Run all tests; -j2 runs its two halves side by side.
 	$(BIN)/python -m pytest -q -m long --timeout 1800 tests
 
 ATTACK_SECONDS ?= 600
