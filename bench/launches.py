@@ -16,6 +16,8 @@ from bench.visitor import NotReady, Watch
 
 FIRST_ANSWER, ANSWERED = 0.7, 1.2
 """Targets, in seconds since the click."""
+HELD, HELD_ANSWERED = 0.015, 0.05
+"""The same where a session is held ready."""
 TOTALS = {"told": "ready told", "200": "first 200 of api/status", "kernel": "kernel created", "1+1": "1+1 answered"}
 Times = dict[str, list[float]]
 
@@ -38,14 +40,32 @@ def launches(bench: Bench, hub: Hub | None, runs: int, patience: float) -> Part:
         if hub is not None:
             busy.append(machine.quiet(patience))
             _add(totals["hub"], _peers(hub, f"one-{run}").marks)
+    held = _held(bench, runs, patience)
     for name, said in (("git", "Git over HTTP"), ("folder", "local folder")):
         part.rows += [Row(f"{said}: {stage}", values) for stage, values in stages[name].items()]
         for stage, label in TOTALS.items():
             target = {"200": FIRST_ANSWER, "1+1": ANSWERED}.get(stage)
             part.rows.append(Row(f"{said}, in all: {label}", totals[name][stage], totals["hub"][stage], target))
+    for stage, label in TOTALS.items():
+        target = {"200": HELD, "1+1": HELD_ANSWERED}.get(stage)
+        part.rows.append(Row(f"session held ready, in all: {label}", held[stage], totals["hub"][stage], target))
     part.notes.append("Stages are the journal's: asked is since the click, each other one since the stage before it.")
     part.notes.append(f"Busy share of the machine before each launch: at most {max(busy):.0%}.")
     return part
+
+
+def _held(bench: Bench, runs: int, patience: float) -> Times:
+    """Launches that find a session ready."""
+    times: Times = defaultdict(list)
+    bench.configure(ready=1)
+    for _ in range(2):  # that is often
+        bench.stop(bench.launch(bench.link)[0])
+    for _ in range(runs):
+        bench.until_ready()
+        machine.quiet(patience)
+        _add(times, _ours(bench, bench.link)[0].marks)
+    bench.configure()
+    return times
 
 
 def _ours(bench: Bench, link: str) -> tuple[Watch, dict[str, float]]:

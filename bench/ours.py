@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from bench import machine
@@ -22,7 +23,7 @@ from tests.fakes.git_server import Server as GitServer
 from tests.fakes.git_server import serving
 
 HELLO = Path(__file__).parents[1] / "examples" / "hello"
-QUIET_SETTINGS = "[launching]\nrate_limit = 0\n"
+QUIET_SETTINGS = "[launching]\nrate_limit = 0\nready = {ready}\n"
 STAGES = {"Requested": "asked", "Resolved": "resolved", "Fetched": "fetched", "Built": "environment"}
 STAGES |= {"SessionStarted": "sandbox", "Ready": "server"}
 
@@ -37,8 +38,8 @@ class Bench:
         self.git = git
         self.visitor = visitor
         self._config = root / "perijove.toml"
-        self._config.write_text(QUIET_SETTINGS)
-        self.service = Service(self.state, {"CONFIG": str(self._config)}, shares_store=False)
+        self._config.write_text(QUIET_SETTINGS.format(ready=0))
+        self.service = Service(self.state, {"CONFIG": str(self._config)}, holds_ready=True, shares_store=False)
         self.hello = str(HELLO)
         git.author("hello").commit({path.name: path.read_bytes() for path in HELLO.iterdir() if path.is_file()})
         self.link = git.url("hello")
@@ -51,13 +52,20 @@ class Bench:
         self.service.up()
         return time.monotonic() - began
 
-    def configure(self, more: str = "") -> None:
-        """Further settings, read by the running service. Raises TimeoutError when it does not take them."""
-        self._config.write_text(QUIET_SETTINGS + more)
+    def configure(self, more: str = "", *, ready: int = 0) -> None:
+        """Further settings, read by the running service, which holds so many sessions ready at most.
+
+        Raises TimeoutError when it does not take them.
+        """
+        self._config.write_text(QUIET_SETTINGS.format(ready=ready) + more)
         assert self.service.process is not None
         taken = self.service.log.read_text().count("settings reloaded")
         self.service.process.send_signal(signal.SIGHUP)
         until(lambda: self.service.log.read_text().count("settings reloaded") > taken)
+
+    def until_ready(self) -> None:
+        """Wait until a session is held ready. Raises TimeoutError."""
+        until(lambda: "perijove_sessions_ready 0.0" not in httpx.get(f"{self.service.url}metrics").text, 120)
 
     def admin(self) -> Client:
         return Client(self.state)

@@ -91,6 +91,8 @@ class Service:
     """More words for `perijove up`."""
     told: list[str] = field(default_factory=list)
     """What its commands have printed so far."""
+    holds_ready: bool = False
+    """Whether it may hold sessions ready: where it does, more sandboxes run than a test has launched."""
     shares_store: bool = True
     """Whether a new state directory begins with the test run's uv cache and Jupyter server, which saves 20 seconds."""
 
@@ -116,7 +118,8 @@ class Service:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it, without waiting."""
-        environ = {**os.environ, **{f"PERIJOVE_{name}": value for name, value in self.settings.items()}}
+        settings = self.settings if self.holds_ready else {"LAUNCHING_READY": "0", **self.settings}
+        environ = {**os.environ, **{f"PERIJOVE_{name}": value for name, value in settings.items()}}
         become: dict[str, Any] = {}
         if self.uid is not None:
             become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}

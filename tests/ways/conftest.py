@@ -18,6 +18,7 @@ from perijove.domain.settings import Settings
 from perijove.journal import Journal
 from perijove.launching.build.builder import Builds
 from perijove.launching.launches import Launches
+from perijove.launching.start.factory import SessionFactory
 from perijove.launching.start.queue import Queue
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.way import LaunchWay
@@ -67,7 +68,7 @@ class World:
                     builds,
                     self.queue,
                     self.sessions,
-                    self.keys,
+                    SessionFactory(self.keys, self.clock, lambda: self.settings, lambda: self.sessions.names),
                     self.clock,
                     lambda: self.settings,
                 )

@@ -126,6 +126,8 @@ class LaunchingSettings:
     """How many sessions of one repository may run at once; 0: no such limit."""
     starting: int = 0
     """How many servers may start at once, while others wait; 0: 2 a processor."""
+    ready: int = 4
+    """How many sessions are held ready at most for what is asked for often, while memory allows; 0: none."""
     queue_length: int = 100
     """How many launches may wait for room."""
     queue_timeout: Seconds = 600

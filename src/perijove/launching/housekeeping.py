@@ -79,4 +79,4 @@ class Housekeeping:
     def _in_use(self) -> set[EnvironmentKey]:
         """Environments of sessions, and of launches on their way to one."""
         in_hand = {launch.environment for launch in self.launches.in_hand()}
-        return in_hand | {session.environment for session in self.sessions.live}
+        return in_hand.union(self.sessions.environments)

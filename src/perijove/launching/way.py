@@ -5,31 +5,39 @@ The last of them is Ready or Failed, or Prepared, where nothing but the environm
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
 from perijove.domain import failures
-from perijove.domain.events import Built, Fetched, LaunchEvent, Logged, Phase, Prepared, Ready, Resolved, Retrying
+from perijove.domain.events import (
+    Built,
+    Fetched,
+    LaunchEvent,
+    Logged,
+    Phase,
+    Prepared,
+    Ready,
+    Resolved,
+    Retrying,
+    SessionStarted,
+)
 from perijove.domain.events import Failed as LaunchFailed
 from perijove.domain.failures import BUG, Fail, Failure, Retry
-from perijove.domain.keys import Keys
-from perijove.domain.listening import MARK, session_labels
-from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Session, SessionName, Wish
+from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo, Wish
 from perijove.domain.ports import Clock, Environments, Explain, Repositories
 from perijove.domain.reach import household
 from perijove.domain.settings import Settings
 from perijove.launching.build.builder import Builds
 from perijove.launching.shares import Shares
 from perijove.launching.start.admission import refusal
+from perijove.launching.start.factory import SessionFactory
+from perijove.launching.start.pool import Pool
 from perijove.launching.start.queue import Place, Queue
-from perijove.launching.start.sandbox import sandbox, session_label, session_name
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.telling import Telling
 from perijove.log import log
 
-NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FETCHES = 8
 """Of one visitor at once, a quarter of what may run: hosts that never answer hold up nobody else's."""
 DELAYS = (2.0, 5.0, 10.0, 20.0)
@@ -51,22 +59,21 @@ class LaunchWay:
         builds: Builds,
         queue: Queue,
         sessions: SessionKeeper,
-        keys: Keys,
+        factory: SessionFactory,
         clock: Clock,
         settings: Callable[[], Settings],
         explain: Explain = as_it_is,
-        certified: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.repositories = repositories
         self.environments = environments
         self.builds = builds
         self.queue = queue
         self.sessions = sessions
-        self._keys = keys
+        self.pool = Pool(factory, sessions, queue, environments, clock, settings)
+        self._factory = factory
         self._clock = clock
         self._settings = settings
         self._explain = explain
-        self._certified = certified
         self._fetches = Shares(FETCHES)
 
     async def launch(
@@ -134,29 +141,24 @@ class LaunchWay:
     async def _started(
         self, number: int, checkout: Checkout, environment: Environment
     ) -> AsyncGenerator[LaunchEvent, None]:
-        """Wait for room, then run the session until it answers; its place is kept until then."""
-        address = checkout.repo.address
-        place = Place(address.url)
-        async for queued in self.queue.admitted(place):
-            yield queued
-        try:
-            name = self._name(number, address)
-            session = Session(name, number, checkout.repo, environment.key, self._clock.now())
-            spec = sandbox(name, self._keys.session_token(name), checkout, environment, self._settings())
-            async with aclosing(self.sessions.started(session, spec, environment.start)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            self.queue.leave(place)
+        """A session that is ready, or wait for room and start one; its place is kept until that answers."""
+        session = self.pool.claimed(number, checkout, environment)
+        if session:
+            yield SessionStarted(session.name)
+        else:
+            place = Place(checkout.repo.address.url)
+            async for queued in self.queue.admitted(place):
+                yield queued
+            try:
+                session, spec = self._factory.session(number, checkout, environment)
+                async with aclosing(self.sessions.started(session, spec, environment.start)) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                self.queue.leave(place)
+        self.pool.served(checkout, environment)
         yield Logged(Phase.LAUNCHING, f"Server running at {session.path}")
-        yield Ready(name, session.path)
-
-    def _name(self, number: int, address: RepoAddress) -> SessionName:
-        """A new one. Where hosts of sessions are a list, its end says which is this session's."""
-        suffix = "".join(secrets.choice(NAME_ALPHABET) for _ in range(8))
-        if labels := session_labels(self._settings().service, self._certified()):
-            suffix += MARK + session_label(labels, self.sessions.names, number)
-        return session_name(address.name, suffix)
+        yield Ready(session.name, session.path)
 
     async def prepare(self, repo: ResolvedRepo, *, again: bool = False) -> None:
         """Build a repository's environment for nobody in particular: what a restart interrupted."""

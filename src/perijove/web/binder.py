@@ -75,7 +75,8 @@ class Binder:
         """How many run, and whether whoever holds them answers."""
         try:
             async with asyncio.timeout(HEALTH_LIMIT):
-                return len(await self.public.sandboxes.running()), {"service": "Sandboxes", "ok": True}
+                running = {sandbox.session for sandbox in await self.public.sandboxes.running()}
+                return len(running - self.public.sessions.held), {"service": "Sandboxes", "ok": True}
         except TimeoutError:
             message = f"no answer within {HEALTH_LIMIT:g} s"
         except Fail as fail:
@@ -113,7 +114,7 @@ class Binder:
 
     async def _counted(self) -> bytes:
         sessions, _ = await self._sandboxes()
-        self.public.metrics.sessions_run(sessions)
+        self.public.metrics.sessions_run(sessions, self.public.sessions.ready)
         return self.public.metrics.text()
 
     async def providers(self, request: Request) -> Response:

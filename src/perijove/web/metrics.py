@@ -54,6 +54,7 @@ class Metrics:
         self._building = Gauge("binderhub_inprogress_builds", "Launches that wait for a build", registry=r)
         self._queued = Gauge("perijove_queued_launches", "Launches that wait for room", registry=r)
         self._sessions = Gauge("perijove_sessions", "Sessions that run", registry=r)
+        self._ready = Gauge("perijove_sessions_ready", "Sessions held ready, which are nobody's yet", registry=r)
         self._failures = Counter("perijove_failures", "Failed launches by cause", ["code", "owner"], registry=r)
         self._retries = Counter("perijove_retries", "Failures that were tried again", ["code"], registry=r)
         self._ends = Counter("perijove_sessions_ended", "Sessions that are over", ["reason"], registry=r)
@@ -93,9 +94,10 @@ class Metrics:
         """Launches that wait for a build now."""
         return len(self._in_build)
 
-    def sessions_run(self, count: int) -> None:
+    def sessions_run(self, count: int, ready: int) -> None:
         """Set to what was asked of the sandboxes afresh: sessions outlive this process."""
         self._sessions.set(count)
+        self._ready.set(ready)
 
     def text(self) -> bytes:
         """All of it, in Prometheus's format."""

@@ -18,6 +18,8 @@ from perijove.domain.state import State
 from perijove.journal import Journal
 from perijove.launching.build.builder import Builds
 from perijove.launching.launches import Launches
+from perijove.launching.start.factory import SessionFactory
+from perijove.launching.start.pool import Pool
 from perijove.launching.start.queue import Queue
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.launching.way import LaunchWay
@@ -33,6 +35,7 @@ class LaunchParts:
     environments: UvEnvironments
     sessions: SessionKeeper
     launches: Launches
+    pool: Pool
 
     def reload(self, settings: Settings) -> None:
         """Do as the settings say now."""
@@ -65,13 +68,12 @@ def joined(
         builds,
         Queue(sessions, settings),
         sessions,
-        keys,
+        SessionFactory(keys, clock, settings, lambda: sessions.names, certified),
         clock,
         settings,
         explain,
-        certified,
     )
-    return LaunchParts(confined, pad, repositories, environments, sessions, Launches(way, journal, group))
+    return LaunchParts(confined, pad, repositories, environments, sessions, Launches(way, journal, group), way.pool)
 
 
 def _private(settings: Settings) -> bool:

@@ -147,6 +147,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     launching.repositories.sweep()
     launching.launches.recover()
     tasks.add(launching.sessions.cull(), "sessions, culled")
+    tasks.add(launching.pool.run(), "sessions, held ready")
     tasks.add(_watch_disk(given), "free space, noted")
 
 

@@ -42,11 +42,25 @@ def refusal(address: RepoAddress, settings: LaunchingSettings) -> Failure | None
 
 def shortage(url: str, load: Load, room: Room, launching: LaunchingSettings, session: SessionSettings) -> str:
     """What is missing for one more session of the repository at `url`, in words; `` when there is room."""
+    if load.starting >= (most := starting(room, launching)):
+        crowd = f"{load.starting} servers start now, and {most} at once are what the processors carry"
+    else:
+        crowd = ""
+    return quota_reached(url, load, launching) or lack_of_room(load, room, launching, session) or crowd
+
+
+def quota_reached(url: str, load: Load, launching: LaunchingSettings) -> str:
+    """Which of the operator's numbers allows no more sessions of the repository at `url`, in words; `` when none."""
     running = len(load.repositories)
     if launching.total_quota and running >= launching.total_quota:
         return f"{running} sessions run, and this service allows {launching.total_quota}"
     if launching.per_repo_quota and Counter(load.repositories)[url] >= launching.per_repo_quota:
         return f"{Counter(load.repositories)[url]} sessions of this repository run, and this service allows no more"
+    return ""
+
+
+def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: SessionSettings) -> str:
+    """What the machine has too little of for one more session, in words; `` when it has enough."""
     promised = load.starting * session.memory_reserved
     if room.memory - promised < launching.keep_memory + session.memory_reserved:
         return (
@@ -56,8 +70,6 @@ def shortage(url: str, load: Load, room: Room, launching: LaunchingSettings, ses
         return f"{_megabytes(room.disk)} of disk are free, which is too little for one more session"
     if 0 < room.inodes < 10_000:
         return f"the disk has only {room.inodes} inodes left"
-    if load.starting >= (most := starting(room, launching)):
-        return f"{load.starting} servers start now, and {most} at once are what the processors carry"
     return ""
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from perijove.domain.events import Queued
 from perijove.domain.failures import QUEUE_FULL, WAITED_TOO_LONG, Evidence, Fail
 from perijove.domain.settings import Settings
-from perijove.launching.start.admission import Load, shortage
+from perijove.launching.start.admission import Load, lack_of_room, quota_reached, shortage
 from perijove.launching.start.sessions import SessionKeeper
 
 AGAIN_AFTER = 60.0
@@ -29,6 +29,11 @@ class Place:
     url: str
 
 
+async def no_more() -> bool:
+    """Nothing can be given up."""
+    return False
+
+
 @dataclass(slots=True)
 class Queue:
     """Lets launches in one after the other."""
@@ -37,6 +42,8 @@ class Queue:
     settings: Callable[[], Settings]
     places: set[Place] = field(default_factory=set)
     look_again: float = LOOK_AGAIN
+    make_room: Callable[[], Awaitable[bool]] = no_more
+    """Gives something up that no launch needs; False where there is nothing left of it."""
     _waiting: list[asyncio.Event] = field(default_factory=list)
     """One a launch, set when it is first in the line and something may have come free."""
     _short: str = ""
@@ -85,16 +92,31 @@ class Queue:
 
     async def _fits(self, place: Place) -> bool:
         """Hold the place if there is room."""
-        room = await self.sessions.sandboxes.room()
-        # From here to the place being held nothing may wait: two launches must not see the same room.
-        settings = self.settings()
-        live = [session.repo.address.url for session in self.sessions.live]
-        load = Load([*live, *(place.url for place in self.places)], len(self.places))
-        short = shortage(place.url, load, room, settings.launching, settings.session)
+        while True:
+            room = await self.sessions.sandboxes.room()
+            # From here to the place being held nothing may wait: two launches must not see the same room.
+            settings, load = self.settings(), self._load()
+            short = shortage(place.url, load, room, settings.launching, settings.session)
+            lacking = short and short == lack_of_room(load, room, settings.launching, settings.session)
+            if not (lacking and await self.make_room()):
+                break
         self._short = short or self._short
         if not short:
             self.places.add(place)
         return not short
+
+    def _load(self) -> Load:
+        live = [session.repo.address.url for session in self.sessions.live]
+        return Load([*live, *(place.url for place in self.places)], len(self.places))
+
+    def quota_reached(self, url: str) -> bool:
+        """Whether no more sessions of the repository at `url` are allowed, however much room there is."""
+        return bool(quota_reached(url, self._load(), self.settings().launching))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a launch starts or waits."""
+        return bool(self.places or self._waiting)
 
     def leave(self, place: Place) -> None:
         """The session answers, or never will."""

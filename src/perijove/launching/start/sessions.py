@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence, Set
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perijove.domain.events import (
     LaunchEvent,
@@ -26,7 +26,7 @@ from perijove.domain.events import (
 )
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.keys import Keys
-from perijove.domain.nouns import EndReason, RunningSandbox, SandboxSpec, Session, SessionName
+from perijove.domain.nouns import EndReason, EnvironmentKey, RunningSandbox, SandboxSpec, Session, SessionName
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.server_failures import SERVER_CRASHED
 from perijove.domain.settings import Settings
@@ -63,6 +63,10 @@ class Watch:
     heard: int = 0
     """How many lines there were; of them only the last are kept."""
     answered: bool = False
+    held: bool = False
+    """Nobody's yet: nothing of it is written down."""
+    ready: bool = False
+    """Nobody's, and answers."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     end: SessionEnded | None = None
     last_activity: float = 0
@@ -91,6 +95,21 @@ class SessionKeeper:
         return [watch.session for watch in self._watches.values() if watch.answered]
 
     @property
+    def held(self) -> Set[SessionName]:
+        """Of those that are nobody's yet."""
+        return {name for name, watch in self._watches.items() if watch.held}
+
+    @property
+    def ready(self) -> int:
+        """How many of them answer."""
+        return sum(watch.ready for watch in self._watches.values())
+
+    @property
+    def environments(self) -> Collection[EnvironmentKey]:
+        """Of all sessions that are not over."""
+        return {watch.session.environment for watch in self._watches.values()}
+
+    @property
     def names(self) -> Collection[SessionName]:
         """Of all sessions that are not over, those that start among them."""
         return self._watches.keys()
@@ -112,9 +131,40 @@ class SessionKeeper:
         `start` is the repository's script that has to run the server, or ``.
         """
         watch = Watch(session, start, last_activity=self._clock.now())
+        async with aclosing(self._answering(watch, spec)) as events:
+            async for event in events:
+                yield event
+        watch.answered = True
+        watch.unheard.clear()
+
+    async def hold(self, session: Session, spec: SandboxSpec, start: str = "") -> None:
+        """Start one that nobody asked for, until it answers; `claimed` hands it out. Raises Fail: as `started`."""
+        watch = Watch(session, start, held=True)
+        async with aclosing(self._answering(watch, spec)) as events:
+            async for _ in events:
+                continue
+        watch.ready = True
+
+    def claimed(self, name: SessionName, number: int) -> Session | None:
+        """Hand a held session to launch `number`; None where it is over. Raises Fail: `platform.*`."""
+        watch = self._watches.get(name)
+        if watch is None:
+            return None
+        watch.session = replace(watch.session, launch=number, started_at=self._clock.now())
+        self._journal.append(subject(name), SessionOpened(watch.session))
+        for line in watch.lines:
+            self._write(SessionLogged(name, line))
+        watch.unheard.clear()
+        watch.last_activity = self._clock.now()
+        watch.held, watch.ready, watch.answered = False, False, True
+        return watch.session
+
+    async def _answering(self, watch: Watch, spec: SandboxSpec) -> AsyncGenerator[LaunchEvent, None]:
+        session = watch.session
         self._watches[session.name] = watch
         try:
-            self._journal.append(subject(session.name), SessionOpened(session))
+            if not watch.held:
+                self._journal.append(subject(session.name), SessionOpened(session))
             await self.sandboxes.start(spec)
             yield SessionStarted(session.name)
             async with aclosing(self._until_it_answers(watch)) as events:
@@ -123,8 +173,6 @@ class SessionKeeper:
         except BaseException:
             await self._abandon(watch)
             raise
-        watch.answered = True
-        watch.unheard.clear()
 
     async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[LaunchEvent, None]:
         # Longer than it is looked at: the looks know why it is not waited for any more.
@@ -195,7 +243,8 @@ class SessionKeeper:
         if isinstance(event, SessionEnded):
             self._ended(event)
         else:
-            self._write(event)
+            if not watch.held:
+                self._write(event)
             line = event.line if isinstance(event, SessionLogged) else event.failure.message
             watch.lines.append(line)
             watch.reached |= line.endswith(REACHED)
@@ -210,6 +259,9 @@ class SessionKeeper:
             return
         watch.end = event
         watch.ended.set()
+        if watch.held:
+            self.over()
+            return
         if watch.answered and (failure := death(event, watch.lines)):
             self._write(SessionTroubled(event.session, failure))
         self._write(event)
