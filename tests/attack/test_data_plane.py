@@ -31,7 +31,18 @@ async def kept(state: State) -> AsyncIterator[tuple[Caddy, str, list[tuple[float
     """A Caddy that is kept, its address, and what was told of it, and when."""
     listen = f"127.0.0.1:{free_port()}"
     table = DataPlaneTable(
-        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, Path(state.root), "v1"
+        (listen,),
+        (),
+        (),
+        False,
+        (),
+        (),
+        (),
+        state.control_socket,
+        state.session_sockets,
+        Path(state.root),
+        "v1",
+        state.tools,
     )
     told: list[tuple[float, Failure | None]] = []
     caddy = Caddy(state)

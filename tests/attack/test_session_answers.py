@@ -69,7 +69,7 @@ class Front:
 async def front(state: State) -> AsyncIterator[Front]:
     listen = f"127.0.0.1:{free_port()}"
     table = DataPlaneTable(
-        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1"
+        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1", state.tools
     )
     caddy = Caddy(state)
     async with upstream(state.control_socket, "control", 418):

@@ -61,6 +61,7 @@ async def front(state: State) -> AsyncIterator[Front]:
         state.session_sockets,
         state.root,
         "v1",
+        state.tools,
         hosts=(OWN,),
     )
     (state.root / "x.css").write_text("a {}")
@@ -96,6 +97,8 @@ async def test_a_session_s_host_serves_that_session_and_nothing_of_ours(
             assert await front.who(host, path, headers) == "404", path
     assert await front.who(host, "/.well-known/acme-challenge/x") == "control"
     assert (await front.ask(host, "/-/v1/x.css", {})).text == "a {}"
+    static = await front.ask(host, "/-/server-0123456789abcdef/main.js?v=1", {})
+    assert static.headers["location"] == f"//{OWN}:81/-/server-0123456789abcdef/main.js?v=1"
     assert (await front.ask(host, f"/user/{session}?a=b", {})).headers["location"] == f"/user/{session}/?a=b"
     assert await front.who(host.upper(), f"/user/{other}/") == "404"
     assert "content-security-policy" not in (await front.ask(host, f"/user/{session}/", {})).headers

@@ -37,6 +37,7 @@ def table(state: State) -> DataPlaneTable:
         state.session_sockets,
         assets,
         "v1",
+        state.tools,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -15,6 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from websockets.asyncio.client import connect
 
 from perijove.backends.caddy import Caddy, addresses, binary
@@ -88,7 +93,7 @@ async def front(state: State) -> AsyncIterator[Front]:
     (assets / "page.css").write_text("a {}" * 1000)
     listen = f"127.0.0.1:{free_port()}"
     table = DataPlaneTable(
-        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, assets, "v1"
+        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, assets, "v1", state.tools
     )
     caddy = Caddy(state)
     async with (
@@ -202,6 +207,46 @@ async def test_static_files_are_served_for_ever_and_compressed(front: Front) -> 
     status, body = await front.raw("/-/v1/../../secret")
     assert "secret" not in body or json.loads(body)["who"] == "control"
     assert status != 200
+
+
+async def test_files_of_jupyter_servers_are_served_for_ever_as_they_were_compressed(front: Front) -> None:
+    server = front.table.servers / "server-0123456789abcdef"
+    static = server / "share" / "static"
+    static.mkdir(parents=True)
+    (static / "main.1a.js").write_text("let a = 1;")
+    (static / "main.1a.js.gz").write_bytes(gzip.compress(b"let a = 'compressed before';"))
+    (server / "share" / "secret").write_text("secret")
+    (front.table.servers / "secret").write_text("secret")
+    answer = await front.client.get("/-/server-0123456789abcdef/main.1a.js?v=1a")
+    assert answer.text == "let a = 'compressed before';"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["access-control-allow-origin"] == "*"
+    plain = await front.client.get("/-/server-0123456789abcdef/main.1a.js", headers={"Accept-Encoding": "identity"})
+    assert plain.text == "let a = 1;"
+    for path in (
+        *("secret", "server-0123456789abcdef/../secret", "server-0123456789abcdef/%2e%2e/secret"),
+        *("server-0123456789abcdef/..%2fsecret", "server-0123456789abcdef/share/static/main.1a.js"),
+        *("server-0123456789abcdef/", "server-0123456789abcde/main.1a.js", "server-0123456789abcdef/.hidden"),
+    ):
+        _, body = await front.raw(f"/-/{path}")
+        assert "secret" not in body or json.loads(body)["who"] == "control", path
+        assert "let a" not in body, path
+
+
+async def test_of_what_sessions_answer_files_are_compressed_and_pages_and_streams_are_not(front: Front) -> None:
+    async def answer(request: Request) -> Response:
+        return Response("a" * 5000, media_type=request.query_params["type"])
+
+    kinds = {
+        **dict.fromkeys(("application/json", "text/javascript", "application/javascript; charset=utf-8"), True),
+        **dict.fromkeys(("text/html", "text/event-stream", "application/octet-stream", "image/png"), False),
+    }
+    async with served(Starlette(routes=[Route("/{path:path}", answer)]), bound(front.socket("kinds"))):
+        for kind, small in kinds.items():
+            got = await front.client.get("/user/kinds/x", params={"type": kind})
+            assert (got.text, "content-encoding" in got.headers) == ("a" * 5000, small), kind
 
 
 async def test_sessions_go_on_and_a_page_says_so_while_the_control_plane_is_away(state: State, front: Front) -> None:
@@ -335,6 +380,7 @@ async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: Stat
         state.session_sockets,
         state.root,
         "v1",
+        state.tools,
     )
     state.caddy_socket.mkdir()
     (state.caddy_socket / "x").touch()
@@ -347,7 +393,18 @@ async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: Stat
 
 async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> None:
     table = DataPlaneTable(
-        ("203.0.113.1:8000",), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1"
+        ("203.0.113.1:8000",),
+        (),
+        (),
+        False,
+        (),
+        (),
+        (),
+        state.control_socket,
+        state.session_sockets,
+        state.root,
+        "v1",
+        state.tools,
     )
     with pytest.raises(Fail) as raised:
         await Caddy(state).ensure(table)
@@ -359,7 +416,18 @@ async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 79:
         pytest.skip("anybody may listen on any port here (ip_unprivileged_port_start)")
     table = DataPlaneTable(
-        ("127.0.0.1:79",), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1"
+        ("127.0.0.1:79",),
+        (),
+        (),
+        False,
+        (),
+        (),
+        (),
+        state.control_socket,
+        state.session_sockets,
+        state.root,
+        "v1",
+        state.tools,
     )
     us = os.geteuid()
     if us == 0:

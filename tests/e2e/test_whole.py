@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,20 @@ def test_from_a_link_to_a_kernel_that_answers(service: Service) -> None:
     assert session.execute("1+1") == "2"
     names = {entry["name"] for entry in session.get("api/contents/").json()["content"]}
     assert names >= {path.name for path in Path(HELLO).iterdir() if not path.name.startswith(".")}
+
+
+@pytest.mark.parametrize(("page", "core"), [("lab", "jlab_core"), ("tree", "notebook_core")])
+def test_what_pages_of_sessions_load_has_one_address_for_all_of_them(service: Service, page: str, core: str) -> None:
+    session = service.session(HELLO)
+    told = re.search(r"<script id=.jupyter-config-data.[^>]*>(.*?)</script>", session.get(page).text)
+    assert told
+    static = json.loads(told.group(1))["fullStaticUrl"]
+    files = [path.name for path in (service.state.tools / static.split("/")[2] / "share" / "static").iterdir()]
+    main = next(name for name in files if name.startswith(core) and name.endswith(".js"))
+    answer = httpx.get(f"{service.url}{static.lstrip('/')}/{main}", timeout=20, trust_env=False)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.content) > 1_000_000
+    assert int(answer.headers["content-length"]) < 700_000
 
 
 def test_a_session_s_token_is_needed(service: Service) -> None:

@@ -132,6 +132,7 @@ async def tls_front(state: State) -> AsyncIterator[TlsFront]:
             sessions=state.session_sockets,
             assets=assets,
             assets_version="v1",
+            servers=assets,
         ),
     )
     async with upstream(state.control_socket, "control"):

@@ -51,6 +51,8 @@ class DataPlaneTable:
     """The folder of static files, served below `/-/<assets_version>/`."""
     assets_version: str
     """A hash of them."""
+    servers: Path
+    """The folder of Jupyter servers, of which each one's `share/static` is served below `/-/<its folder>/`."""
     cors_allow_origin: tuple[str, ...] = ()
     """Whose pages may read what sessions answer: origins, or `*`."""
     hosts: tuple[str, ...] = ()

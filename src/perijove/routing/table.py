@@ -33,6 +33,7 @@ def table(
         sessions=state.session_sockets,
         assets=assets,
         assets_version=assets_version,
+        servers=state.tools,
         cors_allow_origin=service.cors_allow_origin,
         hosts=service.hosts,
         session_hosts=session_hosts(service),

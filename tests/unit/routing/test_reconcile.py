@@ -14,7 +14,9 @@ from perijove.routing import reconcile
 from perijove.routing.reconcile import Applier
 from tests.fakes.data_plane import FakeDataPlane
 
-TABLE = DataPlaneTable(("127.0.0.1:1",), (), (), False, (), (), (), Path("/c"), Path("/s"), Path("/a"), "v1")
+TABLE = DataPlaneTable(
+    ("127.0.0.1:1",), (), (), False, (), (), (), Path("/c"), Path("/s"), Path("/a"), "v1", Path("/t")
+)
 
 
 @dataclass

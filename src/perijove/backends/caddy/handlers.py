@@ -61,13 +61,34 @@ def control(table: DataPlaneTable) -> Json:
     return or_else(proxy(f"unix/{table.control}"), down)
 
 
+def compressed() -> Json:
+    """What programs and browsers load is; pages are not, which hold secrets beside what their address says (BREACH).
+
+    Nor are streams: what is written to one is to be read at once.
+    """
+    kinds = ("application/json", "application/javascript", "text/javascript", "text/css", "image/svg+xml", "font/ttf")
+    types = {"headers": {"Content-Type": [f"{kind}*" for kind in kinds]}}
+    return {"handler": "encode", "encodings": {"gzip": {}}, "minimum_length": 1024, "match": types}
+
+
 def static(table: DataPlaneTable) -> Json:
-    """Their version stands in their address, so browsers may keep them for ever."""
+    """Files that browsers may keep for ever: what is in them stands in their addresses. Ours, and those of servers."""
     kept = {"Cache-Control": ["public, max-age=31536000, immutable"], "X-Content-Type-Options": ["nosniff"]}
-    return route(
+    kept |= {"Access-Control-Allow-Origin": ["*"]}  # sessions at hosts of their own load fonts of them
+    headers = {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}}
+    ours = route(
         {"path": [f"/-/{table.assets_version}/*"]},
         {"handler": "rewrite", "strip_path_prefix": f"/-/{table.assets_version}"},
-        {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}},
+        headers,
         {"handler": "encode", "encodings": {"gzip": {}}, "prefer": ["gzip"]},
         {"handler": "file_server", "root": str(table.assets), "pass_thru": False},
     )
+    name = "{http.regexp.server.1}/share/static/{http.regexp.server.2}"
+    servers = route(
+        {"path_regexp": {"name": "server", "pattern": "^/-/(server-[0-9a-f]{16})/([0-9A-Za-z_][0-9A-Za-z._-]*)$"}},
+        {"handler": "rewrite", "uri": f"/{name}"},
+        headers,
+        {"handler": "file_server", "root": str(table.servers), "pass_thru": False}
+        | {"precompressed": {"gzip": {}}, "precompressed_order": ["gzip"]},
+    )
+    return {"handle": [subroute(ours, servers)]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perijove.backends.caddy.handlers import control, or_else, proxy, route, static, subroute, words
+from perijove.backends.caddy.handlers import compressed, control, or_else, proxy, route, static, subroute, words
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.listening import LOCAL_SESSIONS, MARK
 from perijove.domain.parsing import split_address
@@ -61,6 +61,7 @@ def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
         route(
             match,
             subroute(
+                *_led_to_static(table),
                 static(table),
                 route({"path": ["/favicon.ico"]}, control(table)),
                 route(_below_user(f"({name})$"), *_add_slash(table)),
@@ -91,7 +92,7 @@ def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
 def answer(table: DataPlaneTable) -> list[Json]:
     """What a session says, kept to its path; the control plane's words where it is gone."""
     there = proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
-    return [subroute(_no_worker()), _shared(table), _confined(table), or_else(there, control(table))]
+    return [subroute(_no_worker()), _shared(table), _confined(table), compressed(), or_else(there, control(table))]
 
 
 def _named(table: DataPlaneTable) -> tuple[str, str]:
@@ -122,6 +123,20 @@ def _led_on(table: DataPlaneTable, *, secure: bool) -> Json:
         "handle": [{"handler": "static_response", "status_code": "307", "headers": location}],
         "terminal": True,
     }
+
+
+def _led_to_static(table: DataPlaneTable) -> list[Json]:
+    """To one address for all sessions' hosts, which are one site to browsers: they share what is kept of it.
+
+    Nowhere where the service has no name, as on loopback: the hosts there are sites of their own.
+    """
+    ours = [host for host in table.hosts if not host.startswith("*.")]
+    if not ours:
+        return []
+    port = {"header_regexp": {"Host": {"name": "port", "pattern": "(:[0-9]+)?$"}}, "path": ["/-/server-*"]}
+    location = {"Location": [f"//{ours[0]}{{http.regexp.port.1}}{{http.request.uri}}"]}
+    shared = {"Access-Control-Allow-Origin": ["*"], "Cache-Control": ["public, max-age=31536000, immutable"]}
+    return [route(port, {"handler": "static_response", "status_code": "301", "headers": location | shared})]
 
 
 def _for_programs() -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import os
@@ -34,6 +35,10 @@ UNASKED = (
 )
 PAGE = {"disabledExtensions": dict.fromkeys(UNASKED, True)}
 """Of our own server's pages: they would ask for language servers, of which `SHARED` has none."""
+STATIC = ("share/jupyter/lab/static", "lib/python*/site-packages/notebook/static")
+"""Where our own server has what its pages load: named by content, but for licenses and Lab's page itself."""
+SQUEEZED = (".js", ".svg", ".json", ".css", ".eot", ".ttf")
+"""What is worth compressing."""
 RUN = ("serve.py", "running.py")
 """Programs of ours that sandboxes run."""
 REFUSED = """#!/bin/sh
@@ -72,7 +77,7 @@ class Server:
     def environment(self, interpreter: Interpreter) -> Path:
         """Where the server environment for this interpreter stands, or will."""
         python = (str(interpreter.executable), interpreter.version, interpreter.glibc)
-        stamp = hashlib.sha256("\0".join((self.lock_hash, json.dumps(PAGE), *python)).encode())
+        stamp = hashlib.sha256("\0".join((self.lock_hash, json.dumps([PAGE, STATIC]), *python)).encode())
         return self._state.tools / f"server-{stamp.hexdigest()[:16]}"
 
     async def prepare(self, interpreter: Interpreter, tell: Tell, standing: Standing = HOST) -> None:
@@ -99,7 +104,8 @@ class Server:
             await self._bytecode.compiled(work, packages, interpreter, runs, "compile-server", tell)
             # A repository's kernel is the only one that may be offered.
             await asyncio.to_thread(shutil.rmtree, env / "share" / "jupyter" / "kernels", ignore_errors=True)
-            await asyncio.to_thread(_configure, env)
+            await asyncio.to_thread(_configure, env, path.name)
+            await asyncio.to_thread(_share_static, env)
             await self._uv.settle(env, interpreter)
             env.rename(path)
 
@@ -120,12 +126,28 @@ class Server:
         aside.rename(self.launcher)
 
 
-def _configure(environment: Path) -> None:
+def _configure(environment: Path, name: str) -> None:
     page = environment / "etc" / "jupyter" / "labconfig" / "page_config.json"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(json.dumps(PAGE, indent=1))
+    page.write_text(json.dumps(PAGE | {"fullStaticUrl": f"/-/{name}"}, indent=1))
     for path in (page.parent, page):  # sessions run as another user, whatever umask this service was started with
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _share_static(environment: Path) -> None:
+    """One folder of all that pages load, which the web server in front hands out for all sessions, compressed once."""
+    shared = environment / "share" / "static"
+    shared.mkdir()
+    for folder in (folder for pattern in STATIC for folder in environment.glob(pattern)):
+        for file in folder.iterdir():
+            if file.is_file() and file.suffix != ".html" and not (shared / file.name).exists():
+                os.link(file, shared / file.name)
+    for file in list(shared.iterdir()):
+        if file.suffix in SQUEEZED:
+            small = shared / f"{file.name}.gz"
+            small.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+            small.chmod(0o644)
+    shared.chmod(0o755)
 
 
 def site_packages(environment: Path, interpreter: Interpreter) -> Path:

@@ -27,6 +27,7 @@ TABLE = DataPlaneTable(
     sessions=Path("/s"),
     assets=Path("/a"),
     assets_version="v1",
+    servers=Path("/t"),
 )
 STATE = State(Path("/state"))
 
