@@ -24,7 +24,7 @@ from perijove.domain.nouns import Egress, EndReason, Mount
 from perijove.domain.state import State
 from tests.e2e.service import furnish
 from tests.fakes.bases import shared_base
-from tests.fakes.confined import MIB, Follower, do, spec, until
+from tests.fakes.confined import MIB, Follower, do, forkable, spec, until
 from tests.fakes.pads import running_pad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -54,21 +54,34 @@ async def pad(state: State) -> AsyncIterator[Pad]:
         yield pad
 
 
-@pytest.fixture(scope="module", params=["host", "base"])
-def stands_on(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=["host-forked", "host-started", "base-forked"])
+def made(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Whose system the sandboxes see, and how their servers come there."""
+    system, _, way = str(request.param).partition("-")
+    return system, way
+
+
+@pytest.fixture(scope="module")
+def stands_on(made: tuple[str, str]) -> str:
     """Whose system the sandboxes see."""
-    return str(request.param)
+    return made[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def inside(pad: Pad, state: State, repo: Path, stands_on: str) -> AsyncIterator[Inside]:
+async def inside(pad: Pad, state: State, repo: Path, made: tuple[str, str]) -> AsyncIterator[Inside]:
     """Runs Python in the attacker's sandbox, beside a victim's; one for all tests, which leave it as it was."""
     shown = state.environments / "shown"
     shown.mkdir(mode=0o755, exist_ok=True)
     (shown / "file").write_text("shown")
-    root = shared_base().root if stands_on == "base" else ()
-    await pad.start(replace(spec("victim", repo), root=root))
-    await pad.start(replace(spec("attacker", repo, mounts=(Mount(shown, Path("/opt/shown")),)), root=root))
+    system, way = made
+    root = shared_base().root if system == "base" else ()
+    beside = (Mount(shown, Path("/opt/shown")),)
+    for name, mounts in (("victim", ()), ("attacker", beside)):
+        session = replace(spec(name, repo, mounts=mounts), root=root)
+        if way == "forked":
+            session = await forkable(pad, session, state.environments / "forked")
+        await pad.start(session)
+        assert await do(state, name, "import os; answer = os.getppid() == 0") == (way == "forked")
     yield lambda code: do(state, "attacker", code)
     for name in ("victim", "attacker"):
         await pad.stop(name, EndReason.STOPPED)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from perijove.backends.pad.client import Pad
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.nouns import Egress, Limits, Mount, SandboxSpec
 from perijove.domain.ports import Sessions
@@ -58,6 +59,28 @@ def spec(
 ) -> SandboxSpec:
     """A session whose server is `code`, run by the system's Python."""
     return SandboxSpec(name, (PYTHON, "-c", code), ENVIRON, mounts, home_from, limits, egress, allowed)
+
+
+PREPARED = """
+import sys
+def prepare():
+    import json, os, socket, threading, traceback
+def main():
+    exec(sys.argv[1], {"__name__": "__main__"})
+"""
+"""A program for a fork server: its servers run the code that they are given."""
+
+
+async def forkable(pad: Pad, started: SandboxSpec, folder: Path) -> SandboxSpec:
+    """The same session, its server forked; there is what it is forked from now. `folder` is where a program may lie."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    program = folder / "program.py"
+    program.write_text(PREPARED)
+    shown = Mount(folder, Path("/opt/program"))
+    command = (PYTHON, "-I", str(shown.target / program.name), *started.command[2:])
+    forked = replace(started, command=command, mounts=(*started.mounts, shown), server=(shown,))
+    assert await pad.warm(forked) == ""
+    return forked
 
 
 def with_less(**changes: int) -> Limits:

@@ -19,3 +19,5 @@ class Isolation:
     """`quota` or `watched`."""
     layers: str = "overlay"
     """`overlay`, or `copy` where a session's own environment is a copy."""
+    started: str = ""
+    """Why servers are started that could be forked; `` where they are, or where nobody has asked for one."""

@@ -204,6 +204,8 @@ class Environment:
     """Variables its server and kernels need (`PATH`, `JUPYTER_PATH`, …). Paths as seen in the sandbox."""
     mounts: tuple[Mount, ...]
     """Everything the sandbox must show for it beside `overlays`: interpreter, server environment, launcher."""
+    server: tuple[Mount, ...] = ()
+    """Of them, what its server runs on where that is Perijove's own, and can be forked from one that saw no more."""
     overlays: tuple[Overlay, ...] = ()
     """The environment itself, at `path`, and what its postBuild made of it."""
     home: Path | None = None
@@ -278,7 +280,8 @@ class SandboxSpec:
     overlays: tuple[Overlay, ...] = ()
     """Count in its disk."""
     root: tuple[Path, ...] = ()
-    """Its system, as `Environment.root`."""
+    server: tuple[Mount, ...] = ()
+    """Both as in `Environment`; with `server` the command is an interpreter, an option, a program and its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +338,8 @@ class RunningSandbox:
     session: SessionName
     started_at: float
     memory: int
-    """Bytes in use now."""
     disk: int
-    """Bytes in its home."""
+    """Bytes in use now, and in its home."""
     processes: int
 
 

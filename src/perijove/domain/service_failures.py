@@ -57,6 +57,11 @@ LAYERS_COPIED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Use Linux 5.11 or newer (5.19 where the pad is root) and bubblewrap 0.11, with the store on ext4, xfs or btrfs.",
 )  # fmt: skip
+SERVERS_STARTED = row(
+    "platform.servers-started", "Jupyter servers are started, one by one: they cannot be forked here",
+    Owner.OPERATOR, Retry.NEVER,
+    "Read why in the pad's log; session.forked = false says that it is to be so.",
+)  # fmt: skip
 NOT_ANSWERING = row(
     "platform.not-answering", "The service runs and does not answer",
     Owner.OPERATOR, Retry.BACKOFF,

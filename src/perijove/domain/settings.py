@@ -166,6 +166,8 @@ class LaunchingSettings:
 class SessionSettings:
     isolation: IsolationMode = IsolationMode.SANDBOX
     """`sandbox`, or `none` for a service on loopback only: strangers' code then runs as you."""
+    forked: bool = True
+    """Get servers by a fork of one that has imported everything, where that can be; else each is started."""
     memory: Size = 2 * 1024**3
     """Memory for one session."""
     memory_reserved: Size = 256 * 1024**2

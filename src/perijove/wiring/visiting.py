@@ -21,9 +21,11 @@ from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.ground import FreeThen
 from perijove.domain.isolation import Isolation
 from perijove.domain.listening import listening_url, own_url
+from perijove.domain.nouns import Egress, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.launching.housekeeping import Housekeeping
+from perijove.launching.start.sandbox import limits
 from perijove.log import log
 from perijove.retention import Retention
 from perijove.web.admin import Admin
@@ -149,6 +151,21 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tasks.add(launching.sessions.cull(), "sessions, culled")
     tasks.add(launching.pool.run(), "sessions, held ready")
     tasks.add(_watch_disk(given), "free space, noted")
+    if given.settings().session.forked:
+        tasks.add(_warmed(given, launching), "fork server, warmed")
+
+
+async def _warmed(given: Given, launching: LaunchParts) -> None:
+    """Have the first session's server forked too, where it comes late enough."""
+    try:
+        served = await launching.environments.served()
+        bounds = limits(given.settings())
+        await launching.pad.warm(
+            SandboxSpec("fork-server", served.command, (), served.mounts, given.state.root, bounds, Egress.NONE,
+                        server=served.server)
+        )  # fmt: skip
+    except Fail as error:
+        log.warning("no server is kept to fork from", code=error.failure.kind.code, message=error.failure.message)
 
 
 def _ground(isolation: Isolation) -> str:

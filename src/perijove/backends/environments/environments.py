@@ -144,6 +144,10 @@ class UvEnvironments:
         async with self._cache:
             await self._serving.prepare("", tell)
 
+    async def served(self) -> Environment:
+        """What most sessions' servers run on, once it is prepared. Raises Fail: `build.*`."""
+        return await self._serving.bare()
+
     def _hand_over(self) -> None:
         """What confined calls write to is theirs; also where another one wrote before."""
         conda = self._state.conda_cache

@@ -29,6 +29,39 @@ OPTIONAL = (
     "rfc3339_validator",
     "rfc3986_validator",
 )
+# What the app imports as it starts, and for the first requests of JupyterLab's and Notebook's pages.
+LATER = (
+    "tornado.platform.asyncio",
+    "jupyter_core.migrate",
+    "jupyter_server_terminals.app",
+    "jupyter_server_terminals.api_handlers",
+    "jupyter_server_terminals.handlers",
+    "notebook.app",
+    "jinja2.ext",
+    *(f"jupyter_server.{part}.handlers" for part in ("kernelspecs", "nbconvert", "view")),
+    *(
+        f"jupyter_server.services.{part}.handlers"
+        for part in (
+            "api",
+            "config",
+            "contents",
+            "events",
+            "kernels",
+            "kernelspecs",
+            "nbconvert",
+            "security",
+            "sessions",
+        )
+    ),
+    "jupyter_server.services.shutdown",
+    "anyio._backends._asyncio",
+    "ipykernel.kernelspec",
+    "nbconvert.exporters",
+    "IPython",
+    "babel.numbers",
+    "psutil",
+    "encodings.unicode_escape",
+)
 
 
 # Names of kernels that are no Python's, where none of that name or language is installed.
@@ -39,14 +72,18 @@ FOREIGN = re.compile(
 )
 
 
+INHERITED: "dict[str, str]" = {}
+
+
 def adopt_socket() -> None:
     """Have tornado hand out the inherited socket where a server asks for one at `--ServerApp.sock`."""
-    descriptor = os.environ.pop("PERIJOVE_SOCKET_FD", "")
-    if not descriptor:
-        return
     netutil = importlib.import_module("tornado.netutil")
+    bound = netutil.bind_unix_socket
 
-    def bind_unix_socket(file: str, mode: int = 0o600, backlog: int = 128) -> socket.socket:
+    def bind_unix_socket(file: str, mode: int = 0o600, backlog: int = 128) -> Any:
+        descriptor = INHERITED.get("socket")
+        if not descriptor:
+            return bound(file, mode, backlog)
         adopted = socket.socket(fileno=int(descriptor))
         adopted.setblocking(False)
         adopted.set_inheritable(False)
@@ -132,21 +169,36 @@ def skip_yarn_probe() -> None:
         setattr(commands, "_yarn_config", lambda logger=None: {"yarn config": {}, "npm config": {}})  # noqa: B010
 
 
+def prepare() -> None:
+    """Import what Perijove's own server does at its start and for a first page: for a process it is forked from."""
+    gc.disable()
+    imported("lab")
+    for name in LATER:
+        importlib.import_module(name)
+
+
+def imported(wanted: str) -> Any:
+    """The app's class, once its imports and what we do to them are done."""
+    module, name = APPS[wanted]
+    if "jupyter_server.serverapp" not in sys.modules:
+        adopt_socket()
+        prefer_own_cookies()
+        open_unknown_kernels()
+        import_formats_without_options()
+        if module != "jupyter_server.serverapp":
+            skip_yarn_probe()
+    return getattr(importlib.import_module(module), name)
+
+
 def main() -> None:
     """Import with the collector off, then run the app to its end."""
     if script := os.environ.pop("PERIJOVE_START", ""):
         print(f"{script} ran the server", flush=True)  # noqa: T201
     gc.disable()
-    module, name = APPS[sys.argv.pop(1)]
-    adopt_socket()
-    prefer_own_cookies()
-    open_unknown_kernels()
-    import_formats_without_options()
-    if module != "jupyter_server.serverapp":
-        skip_yarn_probe()
-    app = getattr(importlib.import_module(module), name)
+    INHERITED["socket"] = os.environ.pop("PERIJOVE_SOCKET_FD", "")
+    app = imported(sys.argv.pop(1))
     # JupyterLab 3 has no such setting, and does not start when it is told of it.
-    if name == "LabApp" and "extension_manager" in app.class_trait_names():
+    if app.__name__ == "LabApp" and "extension_manager" in app.class_trait_names():
         sys.argv.append("--LabApp.extension_manager=readonly")
     gc.enable()
     gc.freeze()

@@ -41,12 +41,8 @@ class Serving:
         await self.prepare(note.root, lambda _: None)
         serving = path if note.app else self.server.environment(servers_python)
         launcher = self.server.launcher
-        shown = [
-            *(Mount(folder, folder) for folder in dict.fromkeys((serving, launcher)) if folder != path),
-            *(() if interpreter.prefix == path else await shows(interpreter)),
-            *(() if servers_python.prefix == path else await shows(servers_python)),
-            *standing.mounts,
-        ]
+        needed = await self._needed(serving, servers_python, standing, path)
+        shown = [*needed, *(() if interpreter.prefix == path else await shows(interpreter))]
         return Environment(
             key=key,
             path=path,
@@ -54,9 +50,26 @@ class Serving:
             command=server.command(serving, launcher, note.app or "lab", shared=not note.app),
             environ=(*server.environ(path, serving, launcher), *note.variables.items()),
             mounts=tuple(dict.fromkeys(shown)),
+            server=() if note.app else needed,
             overlays=(Overlay((path,), path),),
             root=standing.root,
         )
+
+    async def _needed(
+        self, serving: Path, python: Interpreter, standing: Standing, environment: Path | None = None
+    ) -> tuple[Mount, ...]:
+        """What a server runs on, beside what is the environment's own."""
+        folders = (folder for folder in (serving, self.server.launcher) if folder != environment)
+        shown = () if python.prefix == environment else await self.uv.interpreters.shown(python)
+        return tuple(dict.fromkeys((*(Mount(folder, folder) for folder in folders), *shown, *standing.mounts)))
+
+    async def bare(self) -> Environment:
+        """Perijove's own server on this machine's system, as sessions get it, without any environment's packages."""
+        python = await self._python("")
+        serving, launcher = self.server.environment(python), self.server.launcher
+        needed = await self._needed(serving, python, self.standing(""))
+        command = server.command(serving, launcher, "lab", shared=True)
+        return Environment("", serving, python.version, command, (), needed, server=needed)
 
     def standing(self, root: str) -> Standing:
         """The folders of a root. Raises Fail: `platform.base-missing` where they have gone meanwhile."""
@@ -83,4 +96,7 @@ def over(path: Path, note: Note, base: Environment) -> Environment:
         command = (command[0], "-I", str(running), "start", f"{HOME}/{note.start}", *command)
     overlays = (post_build.stack(base, path),)
     home_from = home if home.is_dir() else None
-    return replace(base, key=path.name, command=command, overlays=overlays, home=home_from, start=note.start)
+    server = () if note.start else base.server  # the repository's script runs it
+    return replace(
+        base, key=path.name, command=command, server=server, overlays=overlays, home=home_from, start=note.start
+    )

@@ -8,27 +8,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from perijove.backends.pad import bare, home, overlays, processes, quota
+from perijove.backends.pad import bare, birth, bubble, home, overlays, processes, quota
+from perijove.backends.pad.birth import SOCKET, Birth, NotForked, told_to
 from perijove.backends.pad.cgroups import Group
-from perijove.backends.pad.footing import Footing, kernel
+from perijove.backends.pad.footing import Footing
+from perijove.backends.pad.fork_server import ForkServers
 from perijove.backends.pad.lines import Lines
 from perijove.backends.pad.netns import listener_inside
 from perijove.backends.pad.overlays import Laid, lay, stacks_of
-from perijove.backends.pad.sandbox import FILES, PROXY_ENVIRON, PROXY_PORT, Descriptors, arguments
-from perijove.backends.pad.seccomp import program
-from perijove.backends.pad.spawning import ended, in_child, readable
+from perijove.backends.pad.sandbox import PROXY_ENVIRON, PROXY_PORT
+from perijove.backends.pad.spawning import ended, in_child
+from perijove.backends.pad.starting import Starting
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, START_DISK, STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.nouns import Egress
@@ -36,7 +37,8 @@ from perijove.domain.nouns import Egress
 SETUP_LIMIT = 60.0
 """Seconds that bubblewrap may take until the command runs: some milliseconds, but for a machine that is very busy."""
 SOCKET_PATH_LIMIT = 107
-OPEN_FILES = 16384
+HOLDER = ("/bin/sh", "-c", "kill -STOP $$")
+"""The command of a sandbox that waits for its server: it does nothing, for ever."""
 LOG_LINES = 5000
 """Lines that are told of one sandbox; beyond them only the last ones."""
 
@@ -44,7 +46,7 @@ LOG_LINES = 5000
 class Box:
     """A sandbox that is being made, runs, or has just ended."""
 
-    def __init__(self, order: Order, footing: Footing, folder: Path, socket_path: Path) -> None:
+    def __init__(self, order: Order, footing: Footing, folder: Path, socket_path: Path, forks: ForkServers) -> None:
         self.order = order
         self.started_at = time.time()
         self.own = folder / "own"
@@ -63,9 +65,14 @@ class Box:
         self.root = 0
         """Process id of the sandbox's first process, as the host sees it."""
         self.server = 0
-        """Process id of the command itself."""
+        """Process id of the command itself, or of the server that was forked in its place."""
+        self.holder = 0
+        """The command that keeps the sandbox for a server that is forked."""
         self.lines: Lines | None = None
         self._footing = footing
+        self._forks = forks
+        self._birth: Birth | None = None
+        """What becomes its server, or is it, where that is forked."""
         self._folder = folder
         self._socket_path = socket_path
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,25 +104,56 @@ class Box:
             raise Fail(SANDBOX_FAILED("a sandbox of this name is there already", where)) from error
         self._ours = True
         self.uid = self._footing.take_uid()
+        if self._footing.groups is not None:
+            self.group = self._footing.groups.make(self.order.name, self.order.limits)
+        self._birth = self._forks.born(self.order, self.group)
         await self._make_home()
         if self.uid is not None:
             os.chown(self._folder, self.uid, self.uid)
-        if self._footing.groups is not None:
-            self.group = self._footing.groups.make(self.order.name, self.order.limits)
         listener = self._listen() if self.order.listens else None
+        try:
+            if self._birth is None or not await self._forked(tell, listener):
+                await self._begin(tell, listener)
+        finally:
+            if listener is not None:  # held by the sandbox alone, so that a dead server refuses connections
+                listener.close()
+
+    async def _begin(self, tell: Callable[[str], None], listener: socket.socket | None) -> None:
         output, theirs = os.pipe2(os.O_CLOEXEC)
         try:
             if self.uid is not None:  # so that the sandbox may open /dev/stderr anew
                 os.fchown(theirs, self.uid, self.uid)
             self.lines = Lines(output, tell, LOG_LINES)
-            if self._footing.sandboxed:
-                await self._start_sandboxed(theirs, listener)
+            if self._birth is not None:
+                await self._start_forked(theirs, listener, self._birth)
+            elif self._footing.sandboxed:
+                await self._start_sandboxed(theirs, listener, self.order, self._environ(listener))
             else:
                 self._start_bare(theirs, listener)
         finally:
             os.close(theirs)
-            if listener is not None:  # held by the sandbox alone, so that a dead server refuses connections
-                listener.close()
+
+    async def _forked(self, tell: Callable[[str], None], listener: socket.socket | None) -> bool:
+        """Whether its server is there by a fork; else nothing is left of the try, but why it failed."""
+        try:
+            await self._begin(tell, listener)
+        except (NotForked, TimeoutError, OSError, Fail) as error:
+            self._forks.failed(error.failure.message if isinstance(error, Fail) else f"{error or 'not in time'}")
+            await self._end_processes()
+            return False
+        return True
+
+    async def _start_forked(self, output: int, listener: socket.socket | None, process: Birth) -> None:
+        environ = dict(self._environ(listener))
+        if listener is not None:
+            environ["PERIJOVE_SOCKET_FD"] = f"{SOCKET}"
+        holding = replace(self.order, command=HOLDER)
+        await self._start_sandboxed(output, None, holding, [("PATH", "/usr/bin:/bin")], process.namespace)
+        self.holder, uid = self.server, os.getuid() if self.uid is None else self.uid
+        told = told_to(self.order, environ, self._starting.rlimits, counted=self.group is not None)
+        streams = [output] if listener is None else [output, listener.fileno()]
+        await process.enter(self.root, self._rootfd, uid, told, streams)
+        self.server = process.server
 
     async def _make_home(self) -> None:
         if self._footing.disks is not None:
@@ -157,41 +195,37 @@ class Box:
         listener.listen(512)
         return listener
 
-    async def _start_sandboxed(self, output: int, listener: socket.socket | None) -> None:
-        with contextlib.ExitStack() as files:
-
-            def given(data: bytes) -> int:
-                fd = os.memfd_create("perijove")
-                files.callback(os.close, fd)
-                os.write(fd, data)
-                os.lseek(fd, 0, os.SEEK_SET)
-                return fd
-
-            info, info_theirs = os.pipe2(os.O_CLOEXEC)
-            block_theirs, block = os.pipe2(os.O_CLOEXEC)
-            status = given(b"")  # no pipe, whose end would end bubblewrap
-            for fd in (info, block):
-                files.callback(os.close, fd)
-            etc = tuple((path, given(text.encode())) for path, text in FILES.items())
-            filtered = given(program(counted=self.group is not None, faked=self.order.system))
-            fds = Descriptors(filtered, etc, info_theirs, status, block_theirs)
-            given_args = given(arguments(self.order, self.home, self.laid, fds, self._environ(listener)))
-            passed = [given_args, fds.seccomp, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
-            passed += [listener.fileno()] if listener is not None else []
-            argv = ["bwrap", "--args", f"{given_args}", "--", *self.order.command]
+    async def _start_sandboxed(
+        self,
+        output: int,
+        listener: socket.socket | None,
+        order: Order,
+        environ: list[tuple[str, str]],
+        namespace: int | None = None,
+    ) -> None:
+        counted = self.group is not None
+        with bubble.arranged(order, self.home, self.laid, environ, counted=counted) as bubbled:
+            passed = bubbled.passed + ([listener.fileno()] if listener is not None else [])
             try:
-                self._process = self._spawn(argv, {}, passed, output, None)
+                self._process = self._starting.start(bubbled.argv, output, passed, namespace=namespace)
             finally:
-                for fd in (info_theirs, block_theirs):
+                for fd in bubbled.ends:
                     os.close(fd)
             async with asyncio.timeout(SETUP_LIMIT):
-                await self._meet(info)
+                root = await bubble.first_process(bubbled.info)
+                if root is None:
+                    raise self._refused()
+                self.root, self._rootfd = root, os.pidfd_open(root)
                 await self._join_group()
-                self._limit_processes()
+                self._starting.limit_processes(self.root)
                 if self.order.egress is not Egress.NONE or self.order.egress_allowed:
                     self.gate = listener_inside(self.root, PROXY_PORT)
-                os.write(block, b"x")
-                await self._wait_for_command(status)
+                os.write(bubbled.block, b"x")
+                await self._wait_for_command(bubbled.status)
+
+    @property
+    def _starting(self) -> Starting:
+        return Starting(self.order, self._footing, self.uid, counted=self.group is not None)
 
     def _environ(self, listener: socket.socket | None) -> list[tuple[str, str]]:
         environ = list(self.order.environ)
@@ -204,65 +238,14 @@ class Box:
     def _start_bare(self, output: int, listener: socket.socket | None) -> None:
         argv, environ = bare.translated(self.order, self.home, self.laid, self._environ(listener))
         passed = [listener.fileno()] if listener is not None else []
-        self._process = self._spawn(argv, environ, passed, output, self.home)
-        self.root = self.server = self._process.pid
-        self._rootfd = os.pidfd_open(self.root)
-
-    def _spawn(
-        self, argv: list[str], environ: dict[str, str], passed: list[int], output: int, folder: Path | None
-    ) -> subprocess.Popen[bytes]:
-        bare_group = None if self._footing.sandboxed else self.group
-        joins = bare_group.join_files() if bare_group is not None else []
+        joins = self.group.join_files() if self.group is not None else []
         try:
-            return subprocess.Popen(
-                argv,
-                executable=self._footing.bwrap,  # by another name, since PID 1 shows its command line inside
-                env=environ,
-                cwd=folder or "/",
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=passed,
-                start_new_session=True,
-                preexec_fn=lambda: self._become(joins),  # noqa: PLW1509 - the pad has one thread only
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise Fail(
-                SANDBOX_FAILED(
-                    "its program cannot be started", Evidence(str(self._footing.bwrap or argv[0]), str(error))
-                )
-            ) from error
+            start = self._starting.start
+            self._process = start(argv, output, passed, environ=environ, folder=self.home, joins=joins)
         finally:
             for fd in joins:
                 os.close(fd)
-
-    def _become(self, joins: list[int]) -> None:
-        """Between fork and exec: limits first, while we may still set them, then the uid."""
-        for fd in joins:
-            os.write(fd, b"0")
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        files = min(most, OPEN_FILES) if most != resource.RLIM_INFINITY else OPEN_FILES
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.order.limits.disk, self.order.limits.disk))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if not self._footing.sandboxed:
-            bare.die_with_parent()
-        if self.uid is not None:
-            os.setgroups([])
-            os.setresgid(self.uid, self.uid, self.uid)
-            os.setresuid(self.uid, self.uid, self.uid)
-        os.umask(0o022)
-
-    async def _meet(self, info: int) -> None:
-        """Read from bubblewrap which process is the sandbox's first; it writes in pieces."""
-        text = b""
-        while b"}" not in text:
-            await readable(info)
-            piece = os.read(info, 4096)
-            if not piece:
-                raise self._refused()
-            text += piece
-        self.root = int(json.loads(text)["child-pid"])
+        self.root = self.server = self._process.pid
         self._rootfd = os.pidfd_open(self.root)
 
     async def _join_group(self) -> None:
@@ -278,12 +261,6 @@ class Box:
             finally:
                 for fd in files:
                     os.close(fd)
-
-    def _limit_processes(self) -> None:
-        """Without a control group: by rlimit, which kernels since 5.14 count per user namespace, thus per sandbox."""
-        if self.group is None and (self.uid is not None or kernel() >= (5, 14)):
-            most = self.order.limits.processes
-            resource.prlimit(self.root, resource.RLIMIT_NPROC, (most, most))
 
     async def _wait_for_command(self, status: int) -> None:
         """Until bubblewrap has set everything up and the command has taken its place: some milliseconds."""
@@ -316,11 +293,12 @@ class Box:
     async def ended(self) -> int:
         """Wait for the end of the command; its exit status, negative for a signal. Its last lines are told by then."""
         assert self._process is not None
-        code = await ended(self._process)
+        forked = self._birth is not None
+        code = await (self._birth.ended() if self._birth is not None else ended(self._process))
         if self.lines is not None:
             self.lines.finish()
             self.lines = None
-        return 128 - code if self._footing.sandboxed and code > 128 else code
+        return 128 - code if self._footing.sandboxed and not forked and code > 128 else code
 
     @property
     def written(self) -> list[Path]:
@@ -332,9 +310,15 @@ class Box:
         """The first process of a real sandbox."""
         return self.root if self._footing.sandboxed and self.root else None
 
+    @property
+    def spared(self) -> set[int]:
+        """Processes whose end would be its own."""
+        return {self.root, self.holder, self.server}
+
     def family(self, age: float = 0.4) -> list[processes.Process]:
         """Its processes at most `age` seconds ago, the first one first."""
-        return processes.family(self.root, processes.recent(age)) if self.root else []
+        found = processes.family(self.root, processes.recent(age)) if self.root else []
+        return found + (processes.family(self.server, processes.recent(age)) if self.holder else [])
 
     def kill(self) -> None:
         """End all its processes at once; nothing where they are gone."""
@@ -356,24 +340,34 @@ class Box:
         """Remove every trace: processes, socket, control group, files, uid."""
         if not self._ours:
             return
-        self.kill()
-        if self._process is not None:
-            await ended(self._process)
-        if self.lines is not None:
-            self._last_words()
+        await self._end_processes()
         self.hang_up()
-        if self.gate is not None:
-            self.gate.close()
-            self.gate = None
         await self._clear_group()
-        if self._rootfd >= 0:
-            os.close(self._rootfd)
-            self._rootfd = -1
         await self._clear_disk()
         overlays.clear(self._folder)
         await home.remove(self._folder)
         self._footing.give_back(self.uid)
         self.uid = None
+
+    async def _end_processes(self) -> None:
+        self.kill()
+        if self._birth is not None:
+            await self._birth.close()
+            self._birth = None
+        if self._process is not None:
+            await ended(self._process)
+            self._process = None
+        if self._rootfd >= 0:
+            if self._footing.sandboxed:
+                await birth.gone(self._rootfd)
+            os.close(self._rootfd)
+            self._rootfd = -1
+        if self.lines is not None:
+            self._last_words()
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None
+        self.root = self.server = self.holder = 0
 
     async def _clear_disk(self) -> None:
         if self.quota is None:

@@ -369,6 +369,14 @@ class Pad:
         """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing`, `platform.tool-missing`."""
         return Isolation(**await self._ask("isolation"))
 
+    async def warm(self, spec: SandboxSpec) -> str:
+        """Have what the servers of such sessions can be forked from; once it is there or cannot be: why not, or ``.
+
+        Raises Fail, as `isolation`.
+        """
+        why: str = await self._ask("warm", order=write_order(checked(order_of(spec))))
+        return why
+
     async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         """Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,disk-full}`, `platform.*`."""
         order = write_order(checked(order_of(run)))

@@ -62,12 +62,26 @@ class Footing:
         """Whom the egress proxy runs as."""
         return self.first_uid if self.own_uids else None
 
+    @property
+    def fork_uid(self) -> int | None:
+        """Whom fork servers run as: the last of ours."""
+        return self.first_uid + UIDS - 1 if self.own_uids else None
+
+    @property
+    def session_ids(self) -> tuple[str, str]:
+        """The uids and gids of sessions and fork servers as maps of a user namespace."""
+        if self.own_uids:
+            first = self.first_uid + 1
+            return (f"{first} {first} {UIDS - 1}",) * 2
+        uid, gid = os.getuid(), os.getgid()
+        return f"{uid} {uid} 1", f"{gid} {gid} 1"
+
     def take_uid(self) -> int | None:
         """A uid that no other sandbox has, the longest unused first; None where all run as us."""
         if not self.own_uids:
             return None
-        for _ in range(UIDS):
-            self._next = self._next % (UIDS - 1) + 1
+        for _ in range(UIDS - 2):
+            self._next = self._next % (UIDS - 2) + 1
             uid = self.first_uid + self._next
             if uid not in self._taken:
                 self._taken.add(uid)

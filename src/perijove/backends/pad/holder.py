@@ -10,12 +10,14 @@ import contextlib
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from perijove.backends.pad import bare, cgroups, ground, home, memory, overlays, processes
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
+from perijove.backends.pad.fork_server import ForkServers
 from perijove.backends.pad.gate import Gate
 from perijove.backends.pad.watch import Watch, size
 from perijove.backends.pad.wire import Order
@@ -31,6 +33,7 @@ from perijove.domain.failures import (
     Fail,
     Failure,
 )
+from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import Activity, EndReason, Room, RunningSandbox
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
@@ -57,6 +60,7 @@ class Holder:
         self._runs: set[Box] = set()
         self._numbers = count(1)
         self._gate = Gate(footing)
+        self._forks = ForkServers(footing)
         self._tried = False
 
     @property
@@ -89,9 +93,18 @@ class Holder:
         self._tasks[order.name] = asyncio.create_task(self._tend(box, started), name=f"session {order.name}")
         await started
 
+    async def isolation(self) -> Isolation:
+        """Raises Fail, as `footing`."""
+        return replace((await self.footing()).isolation(), started=self._forks.why)
+
+    async def warm(self, order: Order) -> str:
+        """Have a fork server for such orders, and wait for it; why there is none, or ``. Raises Fail, as `footing`."""
+        await self.footing()
+        return await self._forks.settled(order)
+
     def _box(self, order: Order) -> Box:
         sockets = self._state.session_sockets / f"{order.name}.sock"
-        return Box(order, self._footing, self._state.sessions / order.name, sockets)
+        return Box(order, self._footing, self._state.sessions / order.name, sockets, self._forks)
 
     async def _tend(self, box: Box, started: asyncio.Future[None]) -> None:
         name = box.order.name
@@ -165,6 +178,7 @@ class Holder:
             box.kill()
         await asyncio.gather(*(self.stop(name, reason) for name in list(self._tasks)))
         await self._gate.close()
+        await self._forks.close()
 
     def running(self) -> list[RunningSandbox]:
         found = []

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+from perijove.backends.pad import userns
+
+CLONE_NEWNS = 0x20000
 MS_REC, MS_SLAVE = 0x4000, 0x80000
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 """Numbers of calls that the C library may not know yet; the same on every architecture."""
@@ -46,7 +48,7 @@ def show(folder: int, at: Path, uid: int) -> None:
     syscall = _LIBC.syscall
     tree = call(syscall, OPEN_TREE, folder, b"", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH)
     try:
-        namespace = _mapping((facts.st_uid, facts.st_gid), uid)
+        namespace = userns.made(f"{facts.st_uid} {uid} 1", f"{facts.st_gid} {uid} 1")
         try:
             attributes = struct.pack("=4Q", RDONLY | NOSUID | NODEV | IDMAP, 0, 0, namespace)
             call(syscall, MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, ctypes.c_size_t(len(attributes)))
@@ -61,27 +63,3 @@ def hide(at: Path) -> None:
     """Take it away again; nothing where nothing is mounted."""
     with suppress(OSError):
         call(_LIBC.umount2, os.fsencode(at), MNT_DETACH | UMOUNT_NOFOLLOW)
-
-
-def _mapping(owner: tuple[int, int], uid: int) -> int:
-    """A user namespace, open, that maps an owner and its group to `uid`: it lives as long as it is open or used."""
-    ready, told = os.pipe2(os.O_CLOEXEC)
-    waits, over = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        os.close(over)
-        if _LIBC.unshare(CLONE_NEWUSER) == 0:
-            os.write(told, b"x")
-            os.read(waits, 1)
-        os._exit(0)
-    try:
-        os.close(told)
-        if not os.read(ready, 1):
-            raise PermissionError("a user namespace cannot be made")
-        for name, inside in zip(("uid_map", "gid_map"), owner, strict=True):
-            Path(f"/proc/{child}/{name}").write_text(f"{inside} {uid} 1")
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        for fd in (ready, waits, over):
-            os.close(fd)
-        os.waitpid(child, 0)

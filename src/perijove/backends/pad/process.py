@@ -25,7 +25,7 @@ from perijove.backends.pad import footing, mounting, quota
 from perijove.backends.pad.backlog import Backlog
 from perijove.backends.pad.holder import Holder
 from perijove.backends.pad.master import Master, named, settle
-from perijove.backends.pad.spawning import keep_rights_to_ourselves
+from perijove.backends.pad.spawning import adopt_orphans, keep_rights_to_ourselves
 from perijove.backends.pad.wire import LINE_LIMIT, Message, pack, read_order, unpack, write_failure
 from perijove.domain import failures
 from perijove.domain.failures import Fail
@@ -60,6 +60,7 @@ class Door:
             "activity": self._activity,
             "room": self._room,
             "isolation": self._isolation,
+            "warm": self._warm,
             "quit": self._quit,
         }
 
@@ -138,7 +139,10 @@ class Door:
         return asdict(self._holder.room())
 
     async def _isolation(self, _message: Message) -> Message:
-        return asdict((await self._holder.footing()).isolation())
+        return asdict(await self._holder.isolation())
+
+    async def _warm(self, message: Message) -> str:
+        return await self._holder.warm(read_order(message["order"]))
 
     async def _run(self, message: Message, send: Callable[[Message], None]) -> None:
         """Its result is kept until whoever asked forgets it, having fetched it, or is gone: either cancels us."""
@@ -182,6 +186,8 @@ async def _live(state: State, master: Master, isolation: str, child: bool) -> No
             found.disks = await quota.find(state.pad / "disks")
         except OSError as error:
             print(f"nothing can be mounted here: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    if found.sandboxed:
+        adopt_orphans()
     holder = Holder(state, found, backlog.tell)
     await holder.sweep()
     door = Door(holder, backlog, master, child)

@@ -90,17 +90,24 @@ class Descriptors:
     block: int
 
 
+def system_arguments(*, hosts: bool) -> list[str]:
+    """The host's system, where it is the host's."""
+    args: list[str] = []
+    for path in system().binds if hosts else ():
+        args += ["--ro-bind", path, path]
+    for target, path in system().links if hosts else ():
+        args += ["--symlink", target, path]
+    for path in SHOWN if hosts else ():
+        args += ["--ro-bind-try", path, path]
+    return args
+
+
 def _system(order: Order, laid: Sequence[Laid]) -> list[str]:
     """Its own, or the host's."""
     args: list[str] = []
     for stack in laid:
         args += stack.arguments if stack.is_root else []
-    if not order.root:
-        host = system()
-        for path in host.binds:
-            args += ["--ro-bind", path, path]
-        for target, path in host.links:
-            args += ["--symlink", target, path]
+    args += system_arguments(hosts=not order.root)
     args += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/root"]
     return args if order.system else [*args, "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
 
@@ -115,8 +122,6 @@ def arguments(
     args += _system(order, laid)
     for path in IN_MEMORY:
         args += ["--perms", "1777", "--size", f"{order.limits.tmp}", "--tmpfs", path]
-    for path in () if order.root else SHOWN:
-        args += ["--ro-bind-try", path, path]
     for path, fd in () if order.system else fds.files:
         args += ["--perms", "0644", "--file", f"{fd}", path]
     args += ["--bind", str(home), home_at]

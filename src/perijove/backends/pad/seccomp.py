@@ -126,12 +126,13 @@ DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
 
 
 @cache
-def program(counted: bool = True, faked: bool = False) -> bytes:
+def program(counted: bool = True, faked: bool = False, entering: bool = False) -> bytes:
     """The filter as `bwrap --seccomp` reads it; `counted` where a control group counts the memory of what it filters.
 
-    `faked`: for a run that is its system's only user. Raises Fail: `platform.seccomp-missing`.
+    `faked`: for a run that is its system's only user. `entering`: for a fork server.
+    Raises Fail: `platform.seccomp-missing`.
     """
-    rules, deny, sc = _beginning()
+    rules, deny, sc = _beginning(DENIED if not entering else tuple(name for name in DENIED if name != "setns"))
     if not counted:
         for name in UNCOUNTED:
             deny(name, ENOSYS)
@@ -164,7 +165,7 @@ def confinement() -> Callable[[], None]:
     return load
 
 
-def _beginning() -> tuple[Any, Callable[..., None], Any]:
+def _beginning(denied: tuple[str, ...] = DENIED) -> tuple[Any, Callable[..., None], Any]:
     """A filter that denies what all are denied, how to deny more, and the library."""
     try:
         import pyseccomp as sc  # noqa: PLC0415 - loads libseccomp, which may be missing
@@ -179,7 +180,7 @@ def _beginning() -> tuple[Any, Callable[..., None], Any]:
         if number >= 0:
             rules.add_rule(sc.ERRNO(error), number, *conditions)
 
-    for name in DENIED:
+    for name in denied:
         deny(name, EPERM)
     deny("clone3", ENOSYS)  # its flags lie in memory where no filter can look; libc then uses clone
     for request in (TIOCSTI, TIOCLINUX):

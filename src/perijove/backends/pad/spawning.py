@@ -12,12 +12,18 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 
+PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 
 def keep_rights_to_ourselves() -> None:
     """Have what we start not inherit a service manager's AmbientCapabilities: bubblewrap refuses to run with them."""
     ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Be the parent of what our children leave, such as a session's server that a fork server has made."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 async def readable(fd: int) -> None:

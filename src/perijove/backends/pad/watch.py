@@ -73,7 +73,7 @@ class Watch:
                 self._killed = killed
                 self._tell_kill("the kernel", Evidence(group.killed_where(), f"{killed}"))
             self._noticed = killed
-        spared = {self._box.root, self._box.server}
+        spared = self._box.spared
         for pid in set(group.processes()) - spared - self._expendable:
             self._expendable.add(pid)
             _make_expendable(pid)
@@ -85,7 +85,7 @@ class Watch:
         held = memory.exactly(family, root)
         if held.all <= limit:
             return
-        victims = [process for process in family if process.pid not in {self._box.root, self._box.server}]
+        victims = [process for process in family if process.pid not in self._box.spared]
         if not victims:
             detail = f"its server and its files in memory held {size(held.all)}; {size(limit)} are allowed"
             self.doom = (EndReason.MEMORY, detail)

@@ -32,6 +32,8 @@ class Order:
     command: tuple[str, ...]
     environ: tuple[tuple[str, str], ...]
     mounts: tuple[Mount, ...]
+    server: tuple[Mount, ...]
+    """Of them, what a fork server is shown; none: its command is started."""
     overlays: tuple[Overlay, ...]
     home_from: Path | None
     limits: Limits
@@ -64,6 +66,7 @@ def order_of(thing: SandboxSpec | ForeignRun) -> Order:
         command=thing.command,
         environ=thing.environ,
         mounts=thing.mounts,
+        server=thing.server if isinstance(thing, SandboxSpec) else (),
         overlays=thing.overlays,
         home_from=thing.home_from,
         limits=thing.limits,
@@ -93,7 +96,8 @@ def read_order(message: Message) -> Order:
         name=message["name"],
         command=tuple(message["command"]),
         environ=tuple((key, value) for key, value in message["environ"]),
-        mounts=tuple(Mount(Path(mount["source"]), Path(mount["target"])) for mount in message["mounts"]),
+        mounts=_read_mounts(message["mounts"]),
+        server=_read_mounts(message["server"]),
         overlays=tuple(
             Overlay(tuple(Path(layer) for layer in overlay["layers"]), Path(overlay["target"]))
             for overlay in message["overlays"]
@@ -113,6 +117,10 @@ def read_order(message: Message) -> Order:
         system=bool(message["system"]),
     )
     return checked(order)
+
+
+def _read_mounts(mounts: list[Message]) -> tuple[Mount, ...]:
+    return tuple(Mount(Path(mount["source"]), Path(mount["target"])) for mount in mounts)
 
 
 def read_ran(message: Message) -> Ran:

@@ -15,7 +15,13 @@ from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import FreeThen, Own, Unseen
 from perijove.domain.isolation import Isolation
 from perijove.domain.listening import loopback_only
-from perijove.domain.service_failures import FILE_TOO_OPEN, LAYERS_COPIED, MEMORY_NOT_HELD, STORE_DAMAGED
+from perijove.domain.service_failures import (
+    FILE_TOO_OPEN,
+    LAYERS_COPIED,
+    MEMORY_NOT_HELD,
+    SERVERS_STARTED,
+    STORE_DAMAGED,
+)
 from perijove.domain.settings import ServiceSettings
 from perijove.domain.system_failures import BASE_MISSING
 from perijove.launching.start.admission import Load, shortage
@@ -144,6 +150,10 @@ def limits(own: Own) -> Iterator[Finding]:
         seen = Evidence("the pad", "what it tried at its start stands in its log")
         cause = "a session's own environment is a copy: its start takes seconds longer, and hundreds of MB of its disk"
         yield Finding(LAYERS_COPIED(cause, seen), "This machine", Confidence.CERTAIN)
+    if isolation.started and own.settings.session.forked:
+        seen = Evidence("the pad", isolation.started)
+        cause = "a launch takes a second longer, and each session has 30 MB more for itself"
+        yield Finding(SERVERS_STARTED(cause, seen), "This machine", Confidence.CERTAIN)
 
 
 def memory_not_held(isolation: Isolation, service: ServiceSettings) -> Failure | None:

@@ -78,6 +78,7 @@ def sandbox(
         egress_allowed=settings.session.egress_allowed,
         overlays=environment.overlays,
         root=environment.root,
+        server=environment.server if settings.session.forked else (),
     )
 
 

@@ -31,6 +31,7 @@ SPEC = SandboxSpec(
     LIMITS,
     Egress.PUBLIC,
     ("h:1",),
+    server=(Mount(Path("/x"), Path("/y")),),
 )
 RUN = ForeignRun("r", ("a",), (), (), None, "dist", LIMITS, Egress.NONE, (), 1.5)
 TROUBLE = KERNEL_MEMORY("cause", Evidence("a", "b"), remedy="other", after=3)

@@ -34,6 +34,7 @@ from perijove.domain.service_failures import (
     NOT_ANSWERING,
     ORIGIN_SHARED,
     SECRET_CHANGED,
+    SERVERS_STARTED,
     STORE_DAMAGED,
 )
 from perijove.domain.settings import ServiceSettings, Settings
@@ -43,6 +44,7 @@ ROOT = Path("/srv/perijove")
 NOW = 1_780_000_000.0
 ROOM = Room(8 << 30, 100 << 30, 1_000_000, 2)
 GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
+HELD = Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota")
 SERVICE = Service(
     12,
     None,
@@ -52,7 +54,7 @@ SERVICE = Service(
     caddy=13,
     ports=Unseen("Caddy has them"),
     listeners=(),
-    isolation=Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota"),
+    isolation=HELD,
 )
 WELL = Own(NOW, Settings(), GROUND, SERVICE, Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1))
 
@@ -101,6 +103,10 @@ BAD = {
     "nothing can be laid over environments": (
         with_service(isolation=Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota", layers="copy")),
         LAYERS_COPIED,
+    ),
+    "servers cannot be forked": (
+        with_service(isolation=replace(HELD, started="the fork server ended")),
+        SERVERS_STARTED,
     ),
     "the clock was set back": (replace(WELL, now=NOW - 3 * 86400), CLOCK_WRONG),
     "a key is open": (with_ground(too_open=((ROOT / "control/secret", 0o644),)), FILE_TOO_OPEN),
