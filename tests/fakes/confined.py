@@ -64,9 +64,11 @@ def spec(
 PREPARED = """
 import sys
 def prepare():
-    import json, os, socket, threading, traceback
+    import json, os, random, socket, ssl, tempfile, threading, traceback, uuid
 def main():
     exec(sys.argv[1], {"__name__": "__main__"})
+if __name__ == "__main__":
+    main()
 """
 """A program for a fork server: its servers run the code that they are given."""
 

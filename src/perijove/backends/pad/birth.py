@@ -75,6 +75,7 @@ class Birth:
         self._inside = await self._expected(b"confined")
         async with asyncio.timeout(STEP_LIMIT):
             await readable(self._outside)  # it has ended: the one inside is our child now
+        _reaped(self._outside)
         self.server = _pid(self._inside)
         _waited_for.add(self.server)
         if wrong := differences(self.server, root, uid):
@@ -134,12 +135,10 @@ def told_to(order: Order, environ: dict[str, str], rlimits: dict[int, int], *, c
 async def gone(rootfd: int) -> None:
     """Until a sandbox's first process, which has been killed and whose parent is dead, is no more."""
     for _ in range(100):
-        try:
+        reap_strays()
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await readable(rootfd)
-        except TimeoutError:
-            reap_strays()
-        else:
             break
     _reaped(rootfd)
 

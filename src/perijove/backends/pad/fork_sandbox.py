@@ -52,7 +52,7 @@ def arguments(order: Order, fds: Descriptors) -> bytes:
     for mount in order.server:
         args += ["--ro-bind", str(mount.source), str(mount.target)]
     args += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
-    for name, value in {**ENVIRON, "PERIJOVE_ROOM": "-" * ROOM}.items():
+    for name, value in {**ENVIRON, "PERIJOVE_ROOM": " " * ROOM}.items():
         args += ["--setenv", name, value]
     args += ["--seccomp", f"{fds.seccomp}"]
     return b"".join(text.encode() + b"\0" for text in args)
@@ -61,4 +61,4 @@ def arguments(order: Order, fds: Descriptors) -> bytes:
 def command(order: Order, fds: Descriptors) -> tuple[str, ...]:
     """argv inside."""
     python, option, program = order.command[:3]
-    return (python, option, SCRIPT, program, f"{fds.control}", "-" * ROOM)
+    return (python, option, SCRIPT, program, f"{fds.control}", " " * ROOM)

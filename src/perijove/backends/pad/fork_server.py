@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perijove.backends.pad import fork_sandbox, sandbox, userns
+from perijove.backends.pad import fork_sandbox, processes, sandbox, userns
 from perijove.backends.pad.birth import Birth
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing
@@ -130,11 +130,10 @@ class ForkServers:
                 await ended(process)
             finally:
                 server.control = None
-                process.kill()
-                process.wait()
+                _end(process)
             words.seek(0)
-            said = words.read()[-500:].decode(errors="replace").strip()
-            self.failed(f"the fork server ended: {said or process.returncode}")
+            said = words.read()[-500:].decode(errors="replace").strip().splitlines()
+            self.failed(f"the fork server ended: {said[-1] if said else process.returncode}")
             return ready
 
     def _spawn(self, order: Order, control: socket.socket, words: int) -> subprocess.Popen[bytes]:
@@ -180,3 +179,13 @@ class ForkServers:
         if self._namespace >= 0:
             os.close(self._namespace)
             self._namespace = -1
+
+
+def _end(bubblewrap: subprocess.Popen[bytes]) -> None:
+    """End what it runs, whose end it takes note of, and then itself."""
+    for pid in processes.children(bubblewrap.pid):
+        processes.kill_one(pid)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        bubblewrap.wait(1)
+    bubblewrap.kill()
+    bubblewrap.wait()

@@ -60,6 +60,8 @@ def loaded(program: str) -> Any:
 def main() -> None:
     """Import, say so, and fork for each request until the pad has gone. A child returns once its server has ended."""
     control = socket.socket(fileno=int(sys.argv[2]))
+    moved(dict(os.environ))
+    shown(sys.orig_argv[:5], {})  # without the room that is kept for others
     module = loaded(sys.argv[1])
     module.prepare()
     threads = os.listdir("/proc/self/task")
@@ -170,8 +172,7 @@ def confined(order: "dict[str, Any]") -> None:
 def served(module: Any, order: "dict[str, Any]") -> None:
     """Be the server, as if it had been started: its command, variables, folder and name."""
     command, environ = order["command"], order["environ"]
-    os.environ.clear()  # the C library's are on the heap from here on
-    os.environ.update(environ)
+    moved(environ)
     shown(command, environ)
     os.chdir(order["folder"])
     prctl(PR_SET_NAME, ctypes.create_string_buffer(os.path.basename(command[0]).encode()[:15]))
@@ -179,6 +180,12 @@ def served(module: Any, order: "dict[str, Any]") -> None:
     sys.argv[:], sys.orig_argv[:] = command[2:], command
     sys.modules["__main__"] = module
     module.main()
+
+
+def moved(environ: "dict[str, str]") -> None:
+    """Have these variables and no others, on the heap: `shown` writes to where the first ones were."""
+    os.environ.clear()
+    os.environ.update(environ)
 
 
 def shown(command: "list[str]", environ: "dict[str, str]") -> None:
