@@ -77,7 +77,7 @@ async def is_forked(state: State, name: str) -> bool:
 
 def fork_servers(state: State) -> list[int]:
     """Those of this state directory's pad, by their process ids."""
-    return [pid for pid in _by_words(SCRIPT) if _environ_of_pad(pid, state)]
+    return [pid for pid in _by_words(SCRIPT) if _is_below_pad(pid, state)]
 
 
 def _by_words(words: str) -> list[int]:
@@ -93,7 +93,7 @@ def _by_words(words: str) -> list[int]:
     return found
 
 
-def _environ_of_pad(pid: int, state: State) -> bool:
+def _is_below_pad(pid: int, state: State) -> bool:
     """Whether the pad of this state directory is among its forebears."""
     while pid > 1:
         process = processes.look(pid)
@@ -350,9 +350,21 @@ async def test_what_cannot_be_forked_from_is_told_and_its_sessions_are_started(
         await pad.stop(started, EndReason.STOPPED)
 
 
-async def test_whatever_is_not_as_in_the_sandbox_is_seen_from_outside() -> None:
-    """The last look before a server runs: here at a process that has all that it may not have."""
-    wrong = differences(os.getpid(), os.getppid(), os.getuid() + 1)
-    assert "Uid is" in wrong
-    assert "Seccomp is 0" in wrong
-    assert "PPid is" in wrong
+async def test_whatever_is_not_as_in_the_sandbox_is_seen_from_outside(
+    pad: Pad, state: State, forked: SandboxSpec
+) -> None:
+    """The last look before a server runs: what is wrong is told, each thing by its name."""
+    names = [await begun(pad, forked) for _ in range(2)]
+    servers = set(_by_words("/opt/program/program.py")) - set(fork_servers(state))
+    one, other = (pid for pid in servers if _is_below_pad(pid, state))
+    uid = Path(f"/proc/{one}").stat().st_uid
+    assert differences(one, one, uid).startswith("PPid is")
+    assert "Uid is" in differences(one, one, uid + 1)
+    seen = differences(one, other, uid)
+    assert all(f"its {name} namespace is another" in seen for name in ("user", "mnt", "pid", "net", "ipc", "uts"))
+    assert ("its control group is another" in seen) == bool((await pad.isolation()).cgroups)
+    own = differences(os.getpid(), os.getpid(), os.getuid())
+    assert "Seccomp is 0" in own
+    assert ("CapEff is" in own) == (os.geteuid() == 0)
+    for name in names:
+        await pad.stop(name, EndReason.STOPPED)

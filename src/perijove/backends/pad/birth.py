@@ -161,8 +161,9 @@ def _pid(pidfd: int) -> int:
 
 def differences(pid: int, root: int, uid: int) -> str:
     """What of a process is not as in the sandbox whose first process is `root`: `` where all is. Raises OSError."""
-    status = _status(pid)
+    status, first = _status(pid), _status(root)
     wanted = {**RIGHTS, "Uid": "\t".join([f"{uid}"] * 4), "PPid": f"{os.getpid()}"}
+    wanted |= {name: first[name] for name in ("Gid", "Groups")}
     wrong = [f"{name} is {status.get(name)}" for name, value in wanted.items() if status.get(name) != value]
     links = {name: [os.readlink(f"/proc/{one}/ns/{name}") for one in (pid, root)] for name in NAMESPACES}
     wrong += [f"its {name} namespace is another" for name, (own, first) in links.items() if own != first]
