@@ -300,10 +300,9 @@ async def test_a_dead_fork_server_takes_no_session_along_and_loses_no_start(
     assert await _nothing_is_left(pad, state)
 
 
-async def test_kills_at_any_moment_lose_no_start(
-    pad: Pad, state: State, forked: SandboxSpec, follower: Follower
-) -> None:
+async def test_kills_at_any_moment_lose_no_start(pad: Pad, state: State, repo: Path) -> None:
     """Of the fork server and of what it has forked, which is outside or inside already."""
+    forked = await forkable(pad, spec("killed", repo), state.environments / "killed")
     drawn = random.Random(2026)
     ways: list[bool] = []
 
@@ -368,3 +367,20 @@ async def test_whatever_is_not_as_in_the_sandbox_is_seen_from_outside(
     assert ("CapEff is" in own) == (os.geteuid() == 0)
     for name in names:
         await pad.stop(name, EndReason.STOPPED)
+
+
+async def test_a_dead_pad_takes_fork_servers_and_sessions_along(
+    pad: Pad, state: State, forked: SandboxSpec, follower: Follower
+) -> None:
+    """The last of this file: another pad has taken its place."""
+    name = await begun(pad, forked)
+    assert await is_forked(state, name)
+    (holder,) = [pid for pid in _by_words("perijove.backends.pad.process") if _is_pad(pid, state)]
+    held = [pid for pid in _by_words("/opt/program/program.py") if _is_below_pad(pid, state)]
+    assert len(held) == 2, "the fork server and the session's"
+    supervised = asyncio.create_task(pad.supervise())
+    os.kill(holder, signal.SIGKILL)
+    assert (await follower.ended(name)).reason is EndReason.PAD_LOST
+    supervised.cancel()
+    await asyncio.wait([supervised])
+    await until(lambda: not any((look := processes.look(pid)) and look.state != "Z" for pid in held))

@@ -78,7 +78,7 @@ async def forkable(pad: Pad, started: SandboxSpec, folder: Path) -> SandboxSpec:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     program = folder / "program.py"
     program.write_text(PREPARED)
-    shown = Mount(folder, Path("/opt/program"))
+    shown = Mount(folder, Path("/opt", folder.name))
     command = (PYTHON, "-I", str(shown.target / program.name), *started.command[2:])
     forked = replace(started, command=command, mounts=(*started.mounts, shown), server=(shown,))
     assert await pad.warm(forked) == ""

@@ -42,7 +42,7 @@ class ForkServer:
     """Where requests go, once it is ready."""
     keeper: asyncio.Task[None] | None = None
     tried: asyncio.Event = field(default_factory=asyncio.Event)
-    """Whether the first try has come to an end, or to a fork server."""
+    """Whether the last try has come to nothing, or to a fork server that is there."""
 
 
 class ForkServers:
@@ -109,7 +109,10 @@ class ForkServers:
             except (OSError, subprocess.SubprocessError, TimeoutError) as error:
                 ready = False
                 self.failed(f"the fork server cannot be started: {error or 'it was not ready in time'}")
-            server.tried.set()
+            if ready:  # and has ended: the next one is there soon
+                server.tried.clear()
+            else:
+                server.tried.set()
             delay = 0.2 if ready else min(LONGEST, max(1.0, 4 * delay))
             await asyncio.sleep(delay)
 

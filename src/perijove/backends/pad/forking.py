@@ -90,6 +90,7 @@ def became(line: socket.socket) -> "dict[str, Any]":
         order, streams = entered(line)
         line = alone(line, streams)
         confined(order)
+        named(order)
         tell(line, b"confined")
         expect(line, b"go")  # the pad has looked at it
     except OSError as error:
@@ -170,16 +171,21 @@ def confined(order: "dict[str, Any]") -> None:
 
 
 def served(module: Any, order: "dict[str, Any]") -> None:
-    """Be the server, as if it had been started: its command, variables, folder and name."""
-    command, environ = order["command"], order["environ"]
-    moved(environ)
-    shown(command, environ)
+    """Be the server, as if it had been started."""
+    command = order["command"]
     os.chdir(order["folder"])
-    prctl(PR_SET_NAME, ctypes.create_string_buffer(os.path.basename(command[0]).encode()[:15]))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.argv[:], sys.orig_argv[:] = command[2:], command
     sys.modules["__main__"] = module
     module.main()
+
+
+def named(order: "dict[str, Any]") -> None:
+    """Its command, variables and name, as whoever looks is told them. Raises OSError."""
+    command, environ = order["command"], order["environ"]
+    moved(environ)
+    shown(command, environ)
+    prctl(PR_SET_NAME, ctypes.create_string_buffer(os.path.basename(command[0]).encode()[:15]))
 
 
 def moved(environ: "dict[str, str]") -> None:
