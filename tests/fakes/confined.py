@@ -81,7 +81,8 @@ async def forkable(pad: Pad, started: SandboxSpec, folder: Path) -> SandboxSpec:
     shown = Mount(folder, Path("/opt", folder.name))
     command = (PYTHON, "-I", str(shown.target / program.name), *started.command[2:])
     forked = replace(started, command=command, mounts=(*started.mounts, shown), server=(shown,))
-    assert await pad.warm(forked) == ""
+    why_not = await pad.warm(forked)
+    assert not why_not, why_not
     return forked
 
 

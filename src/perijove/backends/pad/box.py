@@ -138,7 +138,7 @@ class Box:
         try:
             await self._begin(tell, listener)
         except (NotForked, TimeoutError, OSError, Fail) as error:
-            self._forks.failed(error.failure.message if isinstance(error, Fail) else f"{error or 'not in time'}")
+            self._forks.failed(error)
             await self._end_processes()
             return False
         return True

@@ -1,13 +1,15 @@
-"""How a fork server's own sandbox looks from inside: what a session's server runs on, and nothing of any session. Pure.
+"""How a fork server's own sandbox looks from inside: what a session's server runs on, and nothing of any session.
 
 Its processes are in the pad's process namespace, since those they fork go on from there to the sandboxes'.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from perijove.backends.pad.sandbox import HOME, system_arguments
+from perijove.backends.pad.sandbox import HOME, packed, system_arguments
 from perijove.backends.pad.wire import Order
 
 RIGHTS = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE")
@@ -37,14 +39,12 @@ class Descriptors:
 
 
 def arguments(order: Order, fds: Descriptors) -> bytes:
-    """What `bwrap --args FD` reads, NUL after each."""
+    """What `bwrap --args FD` reads, NUL after each. Raises Fail: `start.sandbox-failed` for a text with a NUL in it."""
     args = ["--userns", f"{fds.namespace}", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     args += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     for right in RIGHTS:
         args += ["--cap-add", right]
-    args += [word for layer in order.root for word in ("--overlay-src", str(layer))]
-    args += ["--ro-overlay", "/"] if order.root else []
-    args += system_arguments(hosts=not order.root)
+    args += _root(order.root) if order.root else system_arguments(hosts=True)
     args += ["--dir", "/proc", "--ro-bind", "/proc/self", "/proc/self", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     for path, fd in fds.files:
         args += ["--perms", "0644", "--file", f"{fd}", path]
@@ -55,7 +55,22 @@ def arguments(order: Order, fds: Descriptors) -> bytes:
     for name, value in {**ENVIRON, "PERIJOVE_ROOM": " " * ROOM}.items():
         args += ["--setenv", name, value]
     args += ["--seccomp", f"{fds.seccomp}"]
-    return b"".join(text.encode() + b"\0" for text in args)
+    return packed(args, command(order, fds))
+
+
+def _root(layers: Sequence[Path]) -> list[str]:
+    """What programs need of a system that is not the host's: only read, its owner need be nobody here."""
+    args: list[str] = []
+    for name in ("usr", "etc", "bin", "sbin", "lib", "lib64"):
+        found = [layer / name for layer in layers if (layer / name).is_dir()]
+        if found and found[-1].is_symlink():
+            args += ["--symlink", str(found[-1].readlink()), f"/{name}"]
+        elif len(found) == 1:
+            args += ["--ro-bind", str(found[0]), f"/{name}"]
+        elif found:
+            args += [word for folder in found for word in ("--overlay-src", str(folder))]
+            args += ["--ro-overlay", f"/{name}"]
+    return args
 
 
 def command(order: Order, fds: Descriptors) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.seccomp import program
 from perijove.backends.pad.spawning import ended, readable
 from perijove.backends.pad.wire import Order
+from perijove.domain.failures import Fail
 
 READY_LIMIT = 60.0
 """Seconds for its imports: one, on a machine that is quiet."""
@@ -94,8 +95,10 @@ class ForkServers:
                 self.failed(f"the fork server does not listen: {error.strerror}")
                 return None
 
-    def failed(self, why: str) -> None:
+    def failed(self, cause: str | Exception) -> None:
         """Once for each reason in the log."""
+        words = cause.failure.message if isinstance(cause, Fail) else str(cause)
+        why = words or f"it took too long ({type(cause).__name__})"
         if why != self.why:
             print(f"a session's server is started, not forked: {why}", file=sys.stderr, flush=True)  # noqa: T201
         self.why = why
@@ -106,9 +109,9 @@ class ForkServers:
         while True:
             try:
                 ready = await self._run(server)
-            except (OSError, subprocess.SubprocessError, TimeoutError) as error:
+            except (OSError, ValueError, subprocess.SubprocessError, TimeoutError, Fail) as error:
                 ready = False
-                self.failed(f"the fork server cannot be started: {error or 'it was not ready in time'}")
+                self.failed(error)
             if ready:  # and has ended: the next one is there soon
                 server.tried.clear()
             else:

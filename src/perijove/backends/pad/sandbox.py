@@ -136,7 +136,12 @@ def arguments(
         args += ["--setenv", name, value]
     args += ["--seccomp", f"{fds.seccomp}", "--info-fd", f"{fds.info}", "--json-status-fd", f"{fds.status}"]
     args += ["--block-fd", f"{fds.block}"]
-    for text in (*args, *order.command):
+    return packed(args, order.command)
+
+
+def packed(args: Sequence[str], command: Sequence[str]) -> bytes:
+    """Arguments as a file, for a command that follows. Raises Fail: `start.sandbox-failed` for a NUL in any of both."""
+    for text in (*args, *command):
         if "\0" in text:
             saw = text.replace("\0", "\\0")[:200]
             raise Fail(SANDBOX_FAILED("an argument of the sandbox holds a NUL", Evidence("sandbox arguments", saw)))

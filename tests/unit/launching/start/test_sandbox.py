@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perijove.domain.listening import MARK
-from perijove.domain.nouns import Checkout, Environment, RepoAddress, ResolvedRepo
+from perijove.domain.nouns import Checkout, Environment, Mount, RepoAddress, ResolvedRepo
 from perijove.domain.settings import Settings
 from perijove.launching.start.sandbox import THREADS, sandbox, session_label, session_name
 
@@ -57,3 +57,14 @@ def test_a_session_finds_the_variables_of_a_binder(cpus: float, threads: str) ->
     assert (told["CPU_LIMIT"], told["MEM_LIMIT"]) == (str(cpus), str(1024**3))
     assert {told[name] for name in THREADS} == {threads}
     assert told["PATH"] == "/e/bin"
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_a_server_may_be_forked_where_its_environment_and_the_operator_let_it(forked: bool) -> None:
+    repo = ResolvedRepo(RepoAddress("local", "r", "/r", "HEAD", "r"), "a" * 40, "")
+    shown = (Mount(Path("/tools"), Path("/tools")),)
+    environment = Environment("k" * 32, Path("/e"), "3.12.1", ("serve",), (), shown, server=shown)
+    settings = Settings()
+    settings = replace(settings, session=replace(settings.session, forked=forked))
+    for one, wanted in ((environment, shown if forked else ()), (replace(environment, server=()), ())):
+        assert sandbox("r-1", "secret", Checkout(repo, Path("/c")), one, settings).server == wanted
