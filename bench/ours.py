@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -16,6 +17,7 @@ import psutil
 
 from bench import machine
 from bench.visitor import NotReady, Visitor, Watch
+from perijove.backends.pad.fork_sandbox import SCRIPT
 from perijove.cli.client import Client
 from perijove.domain.state import State
 from tests.e2e.service import Service, Session, until
@@ -139,28 +141,38 @@ class Bench:
         return next(child for child in self.control().children() if "perijove.backends.pad.process" in child.cmdline())
 
     def sandboxes(self) -> list[list[psutil.Process]]:
-        """The processes of each session."""
-        return [machine.family(child) for child in self.pad().children() if _is_sandbox(child)]
+        """The processes of each session: a server that was forked is no child of its sandbox's bubblewrap."""
+        found: dict[str, list[psutil.Process]] = {}
+        for child in self.pad().children():
+            if inside := self._inside(child):
+                found.setdefault(inside, []).extend(machine.family(child))
+        return list(found.values())
+
+    def _inside(self, child: psutil.Process) -> str:
+        """The process namespace of a sandbox that a child of the pad, or what is below it, is in; `` for none."""
+        own = _namespace(self.pad())
+        return next((name for one in machine.family(child) if (name := _namespace(one)) not in {own, ""}), "")
 
     def own_processes(self) -> Mapping[str, list[psutil.Process]]:
         """The service's processes without its sessions, by what they are."""
         control, pad = self.control(), self.pad()
-        beside = [process for child in pad.children() if not _is_sandbox(child) for process in machine.family(child)]
+        beside = [process for child in pad.children() if not self._inside(child) for process in machine.family(child)]
+        forking = [process for process in beside if SCRIPT in process.cmdline() or process.name() == "bwrap"]
         others = [child for child in control.children() if child.pid != pad.pid]
         return {
             "control plane": [control],
             "pad": [pad],
-            "egress proxy": beside,
+            "egress proxy": [process for process in beside if process not in forking],
+            "fork server": forking,
             "Caddy": [process for child in others for process in machine.family(child)],
         }
 
 
-def _is_sandbox(process: psutil.Process) -> bool:
-    """Whether a child of the pad is a sandbox's outermost process."""
+def _namespace(process: psutil.Process) -> str:
     try:
-        return process.cmdline()[:1] == ["bwrap"] or process.name() == "bwrap"
-    except psutil.NoSuchProcess:
-        return False
+        return os.readlink(f"/proc/{process.pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def build_url(service: str, link: str) -> str:

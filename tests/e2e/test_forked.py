@@ -19,6 +19,7 @@ from perijove.backends.pad import processes
 from perijove.backends.pad.birth import differences
 from perijove.backends.pad.client import Pad
 from perijove.backends.pad.fork_sandbox import RIGHTS, SCRIPT
+from perijove.backends.pad.fork_server import KEPT
 from perijove.domain.nouns import EndReason, Mount, SandboxSpec
 from perijove.domain.state import State
 from tests.e2e.service import furnish
@@ -367,6 +368,12 @@ async def test_whatever_is_not_as_in_the_sandbox_is_seen_from_outside(
     assert ("CapEff is" in own) == (os.geteuid() == 0)
     for name in names:
         await pad.stop(name, EndReason.STOPPED)
+
+
+async def test_there_are_no_more_fork_servers_than_a_few(pad: Pad, state: State, repo: Path) -> None:
+    for number in range(KEPT + 1):
+        await forkable(pad, spec("few", repo), state.environments / f"few-{number}")
+    await until(lambda: len(fork_servers(state)) == KEPT)
 
 
 async def test_a_dead_pad_takes_fork_servers_and_sessions_along(

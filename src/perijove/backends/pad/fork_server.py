@@ -54,6 +54,7 @@ class ForkServers:
         """Why sessions' servers are started where they could be forked; `` while nothing is known."""
         self._footing = footing
         self._servers: dict[object, ForkServer] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
         self._namespace = -1
 
     def begin(self, order: Order) -> ForkServer | None:
@@ -65,11 +66,14 @@ class ForkServers:
         if server is None:
             server = ForkServer(order)
             server.keeper = asyncio.create_task(self._keep(server), name="fork server")
+            self._keepers.add(server.keeper)
+            server.keeper.add_done_callback(self._keepers.discard)
+            server.keeper.add_done_callback(lambda _: server.tried.set())
         self._servers[key] = server
         if len(self._servers) > KEPT:
-            keeper = self._servers.pop(next(iter(self._servers))).keeper
-            assert keeper is not None
-            keeper.cancel()
+            longest_unused = self._servers.pop(next(iter(self._servers)))
+            assert longest_unused.keeper is not None
+            longest_unused.keeper.cancel()
         return server
 
     async def settled(self, order: Order) -> str:
@@ -109,7 +113,7 @@ class ForkServers:
         while True:
             try:
                 ready = await self._run(server)
-            except (OSError, ValueError, subprocess.SubprocessError, TimeoutError, Fail) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, sessions go on without it
                 ready = False
                 self.failed(error)
             if ready:  # and has ended: the next one is there soon
@@ -176,12 +180,11 @@ class ForkServers:
 
     async def close(self) -> None:
         """End them all."""
-        keepers = [server.keeper for server in self._servers.values() if server.keeper is not None]
         self._servers.clear()
-        for keeper in keepers:
+        for keeper in self._keepers:
             keeper.cancel()
-        if keepers:
-            await asyncio.wait(keepers)
+        if self._keepers:
+            await asyncio.wait(self._keepers)
         if self._namespace >= 0:
             os.close(self._namespace)
             self._namespace = -1
