@@ -66,6 +66,7 @@ def sandbox(
         **hub_variables(name, environment, limits(settings)),
         **binder_variables(checkout.repo, own_url(settings.service)),
         "JUPYTER_TOKEN": token,
+        **({"PERIJOVE_KERNEL_AHEAD": "1"} if settings.session.kernel_ahead else {}),
     }
     return SandboxSpec(
         session=name,

@@ -68,3 +68,12 @@ def test_a_server_may_be_forked_where_its_environment_and_the_operator_let_it(fo
     settings = replace(settings, session=replace(settings.session, forked=forked))
     for one, wanted in ((environment, shown if forked else ()), (replace(environment, server=()), ())):
         assert sandbox("r-1", "secret", Checkout(repo, Path("/c")), one, settings).server == wanted
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_session_is_told_whether_to_import_ahead_of_a_kernel(ahead: bool) -> None:
+    repo = ResolvedRepo(RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r"), "a" * 40, "")
+    environment = Environment("k" * 32, Path("/e"), "3.12.1", ("serve",), (), ())
+    settings = replace(Settings(), session=replace(Settings().session, kernel_ahead=ahead))
+    told = dict(sandbox("r-1", "secret", Checkout(repo, Path("/c")), environment, settings).environ)
+    assert ("PERIJOVE_KERNEL_AHEAD" in told) is ahead
