@@ -21,6 +21,7 @@ from bench.failures import failures
 from bench.faults import faults
 from bench.figures import Part
 from bench.jupyterhub import Hub, beside
+from bench.kernels import kernels
 from bench.launches import concurrent, launches
 from bench.layers import layers
 from bench.memory import memory
@@ -33,6 +34,7 @@ PARTS = (
     "concurrent",
     "crowd",
     "memory",
+    "kernels",
     "builds",
     "conda",
     "layers",
@@ -75,6 +77,8 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
             return crowds(bench, asked.crowd, min(asked.crowd, 60), asked.quiet_wait)
         case "memory":
             return memory(bench, hub, few)
+        case "kernels":
+            return kernels(bench, asked.runs, asked.quiet_wait)
         case "builds":
             return builds(bench, few, asked.quiet_wait)
         case "conda":

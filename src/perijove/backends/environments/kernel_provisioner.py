@@ -276,9 +276,10 @@ def begin_with_pages() -> None:
 def begin(settings: Mapping[str, Any]) -> None:
     """Begin for the kernel that pages ask for, where there is one."""
     specs, kernels = settings["kernel_spec_manager"], settings["kernel_manager"]
+    forker.log = kernels.log
     try:
         spec = specs.get_kernel_spec(kernels.default_kernel_name)
-    except importlib.import_module("jupyter_client.kernelspec").NoSuchKernel:
+    except Exception as error:  # noqa: BLE001 - there is none, or whatever a repository wrote there
+        forker.tell(f"its description cannot be read: {error}")
         return
-    forker.log = kernels.log
     forker.begin(spec.argv, {**os.environ, **spec.env})
