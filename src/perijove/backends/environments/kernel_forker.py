@@ -9,7 +9,7 @@ The standard library only, Python 3.6 or newer.
 import sys
 
 SAFE_PATH = getattr(sys.flags, "safe_path", False)
-if not SAFE_PATH:
+if __name__ == "__main__" and not SAFE_PATH:
     del sys.path[0]  # this file's folder: `python -m` has none
 
 import array  # noqa: E402
@@ -88,10 +88,10 @@ def hidden_by(folder: str) -> str:
     """What in a folder a started kernel may import in place of a module that is imported here, or ``."""
     names = {name.partition(".")[0] for name in sys.modules} | {LAUNCHER}
     suffixes = importlib.machinery.all_suffixes()
-    for entry in os.scandir(folder):
-        stem, dot, rest = entry.name.partition(".")
-        if stem in names and (dot + rest in suffixes if dot else is_package(entry.path, suffixes)):
-            return entry.name
+    for name in os.listdir(folder):
+        stem, dot, rest = name.partition(".")
+        if stem in names and (dot + rest in suffixes if dot else is_package(os.path.join(folder, name), suffixes)):
+            return name
     return ""
 
 
