@@ -72,7 +72,8 @@ def alone() -> None:
 
 def looked() -> "dict[str, Any]":
     """All files and folders that imports came from, and whether they are still the same: pip may have been here."""
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    # As it stands there: a module that loads itself at the first question is not to be asked.
+    files = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
     found = {}  # type: dict[str, Any]
     for path in [*files, *sys.path, site.getusersitepackages()]:
         if isinstance(path, str):
