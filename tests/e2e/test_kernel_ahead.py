@@ -46,7 +46,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kernels(module_state: State, repository: Path) -> Iterator[Kernels]:
-    for service in running(module_state):
+    for service in running(module_state, SESSION_KERNEL_AHEAD="true"):
         session = service.session(str(repository))
         started = session.kernel()
         assert session.execute(FORKED, started) == "False"

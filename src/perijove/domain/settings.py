@@ -193,7 +193,7 @@ class SessionSettings:
     """A session without activity for so long is stopped; 0: never."""
     max_age: Seconds = 6 * 3600
     """A session older than this is stopped; 0: never."""
-    kernel_ahead: bool = True
+    kernel_ahead: bool = False
     """Whether a session imports what Python kernels need while its page loads, and forks them then: a kernel takes
     0.4 s less of a processor. Until none has been wanted for five minutes, that takes 40 MB, beside a kernel 16 MB."""
 
