@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 PREPARED = """
 import os, sys, types
 program = types.ModuleType("program")
+program.__file__ = sys.argv[1]
 exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), program.__dict__)
 del sys.argv[0]
 program.prepare()
@@ -44,12 +45,13 @@ NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
     """Its server as `serve.py` runs it, prepared first, and a client that it knows."""
-    (environment,) = [path for path in first().tools.glob("server-*") if (path / "bin/python").exists()]
+    environment = min(path for path in first().tools.glob("server-*") if (path / "bin/python").exists())
     (folder / "a.ipynb").write_text(json.dumps(NOTEBOOK))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "sock"))
         listener.listen()
         environ = {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", "JUPYTER_TOKEN": "token"}
+        environ["PERIJOVE_KERNEL_AHEAD"] = "1"
         environ["PERIJOVE_SOCKET_FD"] = f"{listener.fileno()}"
         options = [*own.OPTIONS, own.SHARED, "--ServerApp.base_url=/user/x/", f"--ServerApp.root_dir={folder}"]
         python = [str(environment / "bin/python"), "-I", "-c", PREPARED, str(own.HERE / "serve.py"), "lab", *options]
