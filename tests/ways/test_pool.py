@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from perijove.domain.events import Event, Ready, SessionEnded, SessionLogged, SessionOpened, SessionStarted
@@ -145,6 +146,31 @@ async def test_what_does_not_start_is_not_tried_again_before_a_launch(world: Wor
         assert not world.way.pool.held
         await world.way.pool.renew()
         assert crashing.starts == 3
+
+
+async def test_a_mistake_while_one_is_started_ends_nothing_else(world: World) -> None:
+    class Mistaken(FakeSessions):
+        """The third start meets a bug."""
+
+        starts = 0
+
+        async def start(self, spec: SandboxSpec) -> None:
+            self.starts += 1
+            if self.starts == 3:
+                raise ZeroDivisionError
+            await super().start(spec)
+
+    world.sandboxes = sandboxes = Mistaken()
+    async with world.up():
+        holding = asyncio.create_task(world.way.pool.run())
+        await world.launched()
+        await world.launched()
+        await world.until(lambda: sandboxes.starts == 3)
+        await world.launched()
+        await world.launched()
+        await world.until(lambda: len(world.way.pool.held) == 1)
+        holding.cancel()
+        await asyncio.wait({holding})
 
 
 async def test_one_that_died_is_not_handed_out(world: World) -> None:

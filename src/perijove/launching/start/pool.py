@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from perijove.domain.failures import Fail
+from perijove.domain import failures
+from perijove.domain.failures import BUG
 from perijove.domain.nouns import Checkout, EndReason, Environment, SandboxSpec, Session, SessionName
 from perijove.domain.ports import Clock, Environments
 from perijove.domain.settings import Settings
@@ -46,6 +47,14 @@ class Asked:
     checkout: Checkout
     environment: Environment
     times: deque[float] = field(default_factory=lambda: deque(maxlen=KNOWN))
+
+
+def _tell(what: str, error: Exception, **facts: str) -> None:
+    failure = failures.of(error)
+    if failure.kind is BUG:
+        log.exception(what, **facts)
+    else:
+        log.warning(what, code=failure.kind.code, message=failure.message, **facts)
 
 
 class Pool:
@@ -116,8 +125,8 @@ class Pool:
             self._bell.clear()
             try:
                 await self.renew()
-            except Fail as error:
-                log.warning("no sessions are held ready", code=error.failure.kind.code, message=error.failure.message)
+            except Exception as error:  # noqa: BLE001 - told; launches go on without
+                _tell("no sessions are held ready", error)
 
     async def renew(self) -> None:
         """End those that nobody wants any more, and start those that are wanted, one by one. Raises Fail: `platform.*`.
@@ -164,11 +173,9 @@ class Pool:
         session, spec = self._factory.session(0, asked.checkout, asked.environment)
         try:
             await self._sessions.hold(session, spec, asked.environment.start)
-        except Fail as error:
-            self._asked.pop((asked.checkout, asked.environment.key), None)  # the next launch will say it to somebody
-            log.warning(
-                "a session could not be held ready", code=error.failure.kind.code, repo=session.repo.address.path
-            )
+        except Exception as error:  # noqa: BLE001 - told, and not tried again before a launch
+            self._forget(asked)
+            _tell("a session could not be held ready", error, repo=session.repo.address.path)
             return False
         self._held.append(Held(session.name, template, self._clock.now()))
         return True
