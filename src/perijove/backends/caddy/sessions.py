@@ -135,8 +135,9 @@ def _led_to_static(table: DataPlaneTable) -> list[Json]:
         return []
     port = {"header_regexp": {"Host": {"name": "port", "pattern": "(:[0-9]+)?$"}}, "path": ["/-/server-*"]}
     location = {"Location": [f"//{ours[0]}{{http.regexp.port.1}}{{http.request.uri}}"]}
-    shared = {"Access-Control-Allow-Origin": ["*"], "Cache-Control": ["public, max-age=31536000, immutable"]}
-    return [route(port, {"handler": "static_response", "status_code": "301", "headers": location | shared})]
+    # Not for ever, as what it leads to: the service may get another name.
+    shared = {"Access-Control-Allow-Origin": ["*"], "Cache-Control": ["public, max-age=3600"]}
+    return [route(port, {"handler": "static_response", "status_code": "307", "headers": location | shared})]
 
 
 def _for_programs() -> Json:
