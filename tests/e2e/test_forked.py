@@ -16,10 +16,10 @@ import pytest_asyncio
 
 from perijove.backends import statedir
 from perijove.backends.pad import processes
-from perijove.backends.pad.birth import differences
 from perijove.backends.pad.client import Pad
 from perijove.backends.pad.fork_sandbox import RIGHTS, SCRIPT
 from perijove.backends.pad.fork_server import KEPT
+from perijove.backends.pad.forked_server import differences
 from perijove.domain.nouns import EndReason, Mount, SandboxSpec
 from perijove.domain.state import State
 from tests.e2e.service import furnish

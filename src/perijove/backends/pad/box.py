@@ -19,11 +19,11 @@ from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from perijove.backends.pad import bare, birth, bubble, home, overlays, processes, quota
-from perijove.backends.pad.birth import SOCKET, Birth, NotForked, told_to
+from perijove.backends.pad import bare, bubblewrap, forked_server, home, overlays, processes, quota
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
+from perijove.backends.pad.forked_server import SOCKET, ForkedServer, NotForked, told_to
 from perijove.backends.pad.lines import Lines
 from perijove.backends.pad.netns import listener_inside
 from perijove.backends.pad.overlays import Laid, lay, stacks_of
@@ -71,7 +71,7 @@ class Box:
         self.lines: Lines | None = None
         self._footing = footing
         self._forks = forks
-        self._birth: Birth | None = None
+        self._forked_server: ForkedServer | None = None
         """What becomes its server, or is it, where that is forked."""
         self._folder = folder
         self._socket_path = socket_path
@@ -106,13 +106,13 @@ class Box:
         self.uid = self._footing.take_uid()
         if self._footing.groups is not None:
             self.group = self._footing.groups.make(self.order.name, self.order.limits)
-        self._birth = self._forks.born(self.order, self.group)
+        self._forked_server = self._forks.fork(self.order, self.group)
         await self._make_home()
         if self.uid is not None:
             os.chown(self._folder, self.uid, self.uid)
         listener = self._listen() if self.order.listens else None
         try:
-            if self._birth is None or not await self._forked(tell, listener):
+            if self._forked_server is None or not await self._forked(tell, listener):
                 await self._begin(tell, listener)
         finally:
             if listener is not None:  # held by the sandbox alone, so that a dead server refuses connections
@@ -124,8 +124,8 @@ class Box:
             if self.uid is not None:  # so that the sandbox may open /dev/stderr anew
                 os.fchown(theirs, self.uid, self.uid)
             self.lines = Lines(output, tell, LOG_LINES)
-            if self._birth is not None:
-                await self._start_forked(theirs, listener, self._birth)
+            if self._forked_server is not None:
+                await self._start_forked(theirs, listener, self._forked_server)
             elif self._footing.sandboxed:
                 await self._start_sandboxed(theirs, listener, self.order, self._environ(listener))
             else:
@@ -143,7 +143,7 @@ class Box:
             return False
         return True
 
-    async def _start_forked(self, output: int, listener: socket.socket | None, process: Birth) -> None:
+    async def _start_forked(self, output: int, listener: socket.socket | None, process: ForkedServer) -> None:
         environ = dict(self._environ(listener))
         if listener is not None:
             environ["PERIJOVE_SOCKET_FD"] = f"{SOCKET}"
@@ -204,15 +204,15 @@ class Box:
         namespace: int | None = None,
     ) -> None:
         counted = self.group is not None
-        with bubble.arranged(order, self.home, self.laid, environ, counted=counted) as bubbled:
-            passed = bubbled.passed + ([listener.fileno()] if listener is not None else [])
+        with bubblewrap.arranged(order, self.home, self.laid, environ, counted=counted) as given:
+            passed = given.passed + ([listener.fileno()] if listener is not None else [])
             try:
-                self._process = self._starting.start(bubbled.argv, output, passed, namespace=namespace)
+                self._process = self._starting.start(given.argv, output, passed, namespace=namespace)
             finally:
-                for fd in bubbled.ends:
+                for fd in given.ends:
                     os.close(fd)
             async with asyncio.timeout(SETUP_LIMIT):
-                root = await bubble.first_process(bubbled.info)
+                root = await bubblewrap.first_process(given.info)
                 if root is None:
                     raise self._refused()
                 self.root, self._rootfd = root, os.pidfd_open(root)
@@ -220,8 +220,8 @@ class Box:
                 self._starting.limit_processes(self.root)
                 if self.order.egress is not Egress.NONE or self.order.egress_allowed:
                     self.gate = listener_inside(self.root, PROXY_PORT)
-                os.write(bubbled.block, b"x")
-                await self._wait_for_command(bubbled.status)
+                os.write(given.block, b"x")
+                await self._wait_for_command(given.status)
 
     @property
     def _starting(self) -> Starting:
@@ -293,8 +293,8 @@ class Box:
     async def ended(self) -> int:
         """Wait for the end of the command; its exit status, negative for a signal. Its last lines are told by then."""
         assert self._process is not None
-        forked = self._birth is not None
-        code = await (self._birth.ended() if self._birth is not None else ended(self._process))
+        forked = self._forked_server is not None
+        code = await (self._forked_server.ended() if self._forked_server is not None else ended(self._process))
         if self.lines is not None:
             self.lines.finish()
             self.lines = None
@@ -351,15 +351,15 @@ class Box:
 
     async def _end_processes(self) -> None:
         self.kill()
-        if self._birth is not None:
-            await self._birth.close()
-            self._birth = None
+        if self._forked_server is not None:
+            await self._forked_server.close()
+            self._forked_server = None
         if self._process is not None:
             await ended(self._process)
             self._process = None
         if self._rootfd >= 0:
             if self._footing.sandboxed:
-                await birth.gone(self._rootfd)
+                await forked_server.gone(self._rootfd)
             os.close(self._rootfd)
             self._rootfd = -1
         if self.lines is not None:

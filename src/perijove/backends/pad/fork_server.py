@@ -1,6 +1,6 @@
 """Fork servers: one process a server environment of ours, from which sessions' servers are forked (`forking.py`).
 
-In: an order. Out: a `Birth`, a process that becomes the order's server in a sandbox that stands; or none, and why.
+In: an order. Out: a `ForkedServer`, which becomes the order's server in a sandbox that stands; or none, and why.
 Each has been shown what its server runs on and nothing else, and lives in a user namespace of sessions' uids alone.
 """
 
@@ -14,14 +14,15 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from perijove.backends.pad import fork_sandbox, processes, sandbox, userns
-from perijove.backends.pad.birth import Birth
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing
+from perijove.backends.pad.forked_server import ForkedServer
 from perijove.backends.pad.seccomp import program
-from perijove.backends.pad.spawning import ended, readable
+from perijove.backends.pad.spawning import ended, in_memory, readable
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import Fail
 
@@ -84,7 +85,7 @@ class ForkServers:
         await server.tried.wait()
         return "" if server.control is not None else self.why
 
-    def born(self, order: Order, group: Group | None) -> Birth | None:
+    def fork(self, order: Order, group: Group | None) -> ForkedServer | None:
         """A process that may become its server; None where it has to be started: as soon as that is known."""
         server = self.begin(order)
         if server is None or server.control is None:
@@ -93,7 +94,7 @@ class ForkServers:
         with theirs:
             try:
                 socket.send_fds(server.control, [b"fork"], [theirs.fileno()])
-                return Birth(ours, self._namespace, group)
+                return ForkedServer(ours, self._namespace, group)
             except OSError as error:  # it has just ended, or does not listen any more
                 ours.close()
                 self.failed(f"the fork server does not listen: {error.strerror}")
@@ -150,14 +151,7 @@ class ForkServers:
         if self._namespace < 0:
             self._namespace = userns.made(*self._footing.session_ids, self._footing.fork_uid)
         with contextlib.ExitStack() as files:
-
-            def given(data: bytes) -> int:
-                fd = os.memfd_create("perijove")
-                files.callback(os.close, fd)
-                os.write(fd, data)
-                os.lseek(fd, 0, os.SEEK_SET)
-                return fd
-
+            given = partial(in_memory, files)
             inside = {fork_sandbox.SCRIPT: SCRIPT.read_bytes()}
             inside |= {} if order.root else {path: text.encode() for path, text in sandbox.FILES.items()}
             shown = tuple((path, given(content)) for path, content in inside.items())

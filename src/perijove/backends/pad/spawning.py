@@ -6,6 +6,7 @@ Bubblewrap dies with the *thread* that started it, so nothing here may ever run 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -24,6 +25,15 @@ def keep_rights_to_ourselves() -> None:
 def adopt_orphans() -> None:
     """Be the parent of what our children leave, such as a session's server that a fork server has made."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def in_memory(files: contextlib.ExitStack, data: bytes) -> int:
+    """A file in memory, open at its beginning until `files` closes it. Raises OSError."""
+    fd = os.memfd_create("perijove")
+    files.callback(os.close, fd)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 async def readable(fd: int) -> None:

@@ -19,7 +19,7 @@ from perijove.backends.pad import processes
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.sandbox import HOME, UID
 from perijove.backends.pad.seccomp import program
-from perijove.backends.pad.spawning import readable
+from perijove.backends.pad.spawning import in_memory, readable
 from perijove.backends.pad.wire import Order
 
 STEP_LIMIT = 30.0
@@ -43,7 +43,7 @@ class NotForked(Exception):
     """Why a server has to be started."""
 
 
-class Birth:
+class ForkedServer:
     """One process, from its fork to its end."""
 
     def __init__(self, line: socket.socket, namespace: int, group: Group | None) -> None:
@@ -65,13 +65,9 @@ class Birth:
     async def enter(self, root: int, rootfd: int, uid: int, told: object, streams: Sequence[int]) -> None:
         """Have it be the server of the sandbox whose first process is `root`. Raises NotForked, OSError."""
         self._outside = await self._expected(b"joined")
-        order = os.memfd_create("perijove")
-        try:
-            os.write(order, json.dumps(told).encode())
-            os.lseek(order, 0, os.SEEK_SET)
+        with contextlib.ExitStack() as files:
+            order = in_memory(files, json.dumps(told).encode())
             socket.send_fds(self._line, [b"enter"], [rootfd, order, *streams])
-        finally:
-            os.close(order)
         self._inside = await self._expected(b"confined")
         async with asyncio.timeout(STEP_LIMIT):
             await readable(self._outside)  # it has ended: the one inside is our child now

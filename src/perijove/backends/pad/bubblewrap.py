@@ -7,17 +7,18 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from perijove.backends.pad.overlays import Laid
 from perijove.backends.pad.sandbox import FILES, Descriptors, arguments
 from perijove.backends.pad.seccomp import program
-from perijove.backends.pad.spawning import readable
+from perijove.backends.pad.spawning import in_memory, readable
 from perijove.backends.pad.wire import Order
 
 
 @dataclass(frozen=True, slots=True)
-class Bubble:
+class Arranged:
     """What there is to start it with, and to follow it by."""
 
     argv: list[str]
@@ -35,17 +36,10 @@ class Bubble:
 @contextlib.contextmanager
 def arranged(
     order: Order, home: Path, laid: Sequence[Laid], environ: Sequence[tuple[str, str]], *, counted: bool
-) -> Iterator[Bubble]:
+) -> Iterator[Arranged]:
     """All for the time of its setting up. Raises Fail: `start.sandbox-failed`, `platform.seccomp-missing`."""
     with contextlib.ExitStack() as files:
-
-        def given(data: bytes) -> int:
-            fd = os.memfd_create("perijove")
-            files.callback(os.close, fd)
-            os.write(fd, data)
-            os.lseek(fd, 0, os.SEEK_SET)
-            return fd
-
+        given = partial(in_memory, files)
         status = given(b"")  # no pipe, whose end would end bubblewrap
         etc = tuple((path, given(text.encode())) for path, text in FILES.items())
         filtered = given(program(counted=counted, faked=order.system))
@@ -57,7 +51,7 @@ def arranged(
         given_args = given(arguments(order, home, laid, fds, environ))
         passed = [given_args, filtered, info_theirs, status, block_theirs, *(fd for _, fd in etc)]
         argv = ["bwrap", "--args", f"{given_args}", "--", *order.command]
-        yield Bubble(argv, passed, (info_theirs, block_theirs), info, status, block)
+        yield Arranged(argv, passed, (info_theirs, block_theirs), info, status, block)
 
 
 async def first_process(info: int) -> int | None:
