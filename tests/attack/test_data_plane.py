@@ -7,18 +7,17 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from perijove.backends.caddy import Caddy
-from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import DATA_PLANE_DOWN, Failure
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
 from perijove.wiring.given import SystemClock
 from tests.fakes.confined import until
+from tests.fakes.data_plane import plain_table
 from tests.fakes.upstream import free_port, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
@@ -30,20 +29,7 @@ LIMIT = 20.0
 async def kept(state: State) -> AsyncIterator[tuple[Caddy, str, list[tuple[float, Failure | None]]]]:
     """A Caddy that is kept, its address, and what was told of it, and when."""
     listen = f"127.0.0.1:{free_port()}"
-    table = DataPlaneTable(
-        (listen,),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        Path(state.root),
-        "v1",
-        state.tools,
-    )
+    table = plain_table(state, listen)
     told: list[tuple[float, Failure | None]] = []
     caddy = Caddy(state)
     async with upstream(state.control_socket, "control", 200):

@@ -14,6 +14,7 @@ from perijove.backends.caddy import Caddy
 from perijove.backends.caddy.sessions import FAR_REACHING
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
+from tests.fakes.data_plane import plain_table
 from tests.fakes.upstream import bound, free_port, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
@@ -68,9 +69,7 @@ class Front:
 @pytest.fixture
 async def front(state: State) -> AsyncIterator[Front]:
     listen = f"127.0.0.1:{free_port()}"
-    table = DataPlaneTable(
-        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, state.root, "v1", state.tools
-    )
+    table = plain_table(state, listen)
     caddy = Caddy(state)
     async with upstream(state.control_socket, "control", 418):
         await caddy.ensure(table)

@@ -13,6 +13,7 @@ import pytest
 from perijove.backends.caddy import Caddy
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
+from tests.fakes.data_plane import plain_table
 from tests.fakes.upstream import free_port, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
@@ -49,21 +50,7 @@ class Front:
 @pytest.fixture
 async def front(state: State) -> AsyncIterator[Front]:
     listen = f"127.0.0.1:{free_port()}"
-    table = DataPlaneTable(
-        (listen,),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        state.root,
-        "v1",
-        state.tools,
-        hosts=(OWN,),
-    )
+    table = replace(plain_table(state, listen), hosts=(OWN,))
     (state.root / "x.css").write_text("a {}")
     caddy = Caddy(state)
     async with AsyncExitStack() as stack:

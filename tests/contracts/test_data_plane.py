@@ -14,7 +14,7 @@ from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import PORT_TAKEN, Fail
 from perijove.domain.ports import DataPlane
 from perijove.domain.state import State
-from tests.fakes.data_plane import FakeDataPlane
+from tests.fakes.data_plane import FakeDataPlane, plain_table
 from tests.fakes.upstream import free_port, listening, upstream
 
 LIMIT = 20.0
@@ -25,20 +25,7 @@ def table(state: State) -> DataPlaneTable:
     assets = state.root / "assets"
     assets.mkdir(mode=0o755)
     (assets / "a.css").write_text("a {}")
-    return DataPlaneTable(
-        (f"127.0.0.1:{free_port()}",),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        assets,
-        "v1",
-        state.tools,
-    )
+    return plain_table(state, f"127.0.0.1:{free_port()}", assets)
 
 
 @pytest.fixture(params=["fake", "caddy"])

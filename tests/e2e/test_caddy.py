@@ -34,6 +34,7 @@ from perijove.domain.failures import (
 )
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
+from tests.fakes.data_plane import plain_table
 from tests.fakes.upstream import bound, echo, free_port, served, upstream
 
 pytestmark = pytest.mark.e2e
@@ -92,9 +93,7 @@ async def front(state: State) -> AsyncIterator[Front]:
     assets.mkdir(mode=0o755)
     (assets / "page.css").write_text("a {}" * 1000)
     listen = f"127.0.0.1:{free_port()}"
-    table = DataPlaneTable(
-        (listen,), (), (), False, (), (), (), state.control_socket, state.session_sockets, assets, "v1", state.tools
-    )
+    table = plain_table(state, listen, assets)
     caddy = Caddy(state)
     async with (
         upstream(state.control_socket, "control", 418),
@@ -368,20 +367,7 @@ async def test_another_caddy_on_the_same_address_is_named(front: Front) -> None:
 
 
 async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: State) -> None:
-    table = DataPlaneTable(
-        (f"127.0.0.1:{free_port()}",),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        state.root,
-        "v1",
-        state.tools,
-    )
+    table = plain_table(state, f"127.0.0.1:{free_port()}")
     state.caddy_socket.mkdir()
     (state.caddy_socket / "x").touch()
     with pytest.raises(Fail) as raised:
@@ -392,20 +378,7 @@ async def test_a_caddy_that_cannot_start_is_told_with_its_last_words(state: Stat
 
 
 async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> None:
-    table = DataPlaneTable(
-        ("203.0.113.1:8000",),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        state.root,
-        "v1",
-        state.tools,
-    )
+    table = plain_table(state, "203.0.113.1:8000")
     with pytest.raises(Fail) as raised:
         await Caddy(state).ensure(table)
     assert raised.value.failure.kind is BAD_SETTINGS
@@ -415,20 +388,7 @@ async def test_an_address_of_another_machine_is_a_bad_setting(state: State) -> N
 async def test_a_port_that_only_root_may_have_is_said_so(state: State) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 79:
         pytest.skip("anybody may listen on any port here (ip_unprivileged_port_start)")
-    table = DataPlaneTable(
-        ("127.0.0.1:79",),
-        (),
-        (),
-        False,
-        (),
-        (),
-        (),
-        state.control_socket,
-        state.session_sockets,
-        state.root,
-        "v1",
-        state.tools,
-    )
+    table = plain_table(state, "127.0.0.1:79")
     us = os.geteuid()
     if us == 0:
         os.seteuid(65534)

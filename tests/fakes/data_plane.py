@@ -1,11 +1,31 @@
-"""A data plane in memory."""
+"""A data plane in memory, and what one is told to do."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import PORT_TAKEN, Fail, Failure
+from perijove.domain.state import State
+
+
+def plain_table(state: State, listen: str, assets: Path | None = None) -> DataPlaneTable:
+    """For one address, by http alone; `assets` are its static files, else all of the state directory."""
+    return DataPlaneTable(
+        http=(listen,),
+        https=(),
+        certificates=(),
+        redirects=False,
+        alpn_hosts=(),
+        alpn_directories=(),
+        proxies=(),
+        control=state.control_socket,
+        sessions=state.session_sockets,
+        assets=assets or state.root,
+        assets_version="v1",
+        servers=state.tools,
+    )
 
 
 class FakeDataPlane:
