@@ -11,6 +11,7 @@ help:  ## Say what there is.
 
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Perijove needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)."; exit 1; }
+	@echo "Installing Perijove's packages into .venv: half a minute, more on a slow line"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -18,6 +19,12 @@ help:  ## Say what there is.
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# What tests need of Node.js; without npm they are skipped.
+.venv/installed-node: $(wildcard tests/fakes/*/package-lock.json) .venv/installed
+	@if command -v npm >/dev/null; then for lock in $(filter %.json,$^); do at=.venv/node/$$(basename $$(dirname $$lock)); \
+	  mkdir -p $$at && cp $$(dirname $$lock)/package*.json $$at && npm ci --silent --no-fund --no-audit --prefix $$at || exit; done; fi
 	@touch $@
 
 run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; Ctrl-C stops everything.
@@ -30,8 +37,8 @@ QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py test
 SLOW := $(wildcard $(patsubst %,tests/attack/test_%.py,environments git journal origin readers starts system web) \
   tests/contracts/test_conda_environments.py \
   $(patsubst %,tests/e2e/%.py,certificates/test_crash certificates/test_several_names test_doctor_own test_doctor_site \
-  test_kill test_pad_of_root test_repos test_system test_system_launched))
-test: .venv/installed-dev  ## Run the tests, but for those that take long.
+  test_faults test_faults_disk test_faults_system test_kill test_pad_of_root test_repos test_system test_system_launched))
+test: .venv/installed-dev $(if $(ARGS),,.venv/installed-node)  ## Run the tests, but for those that take long.
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
@@ -39,7 +46,7 @@ else
 	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK) $(SLOW))
 endif
 
-test-slow: .venv/installed-dev
+test-slow: .venv/installed-dev .venv/installed-node
 	$(BIN)/python -m pytest -q -m "not long" $(SLOW)
 
 test-all: test test-slow  ## Run all tests; -j2 runs its two halves side by side.

@@ -7,41 +7,53 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import figures, machine
+from bench.browser import browser
 from bench.builds import builds
 from bench.certificates import certificates
+from bench.classroom import classroom
 from bench.conda import conda
 from bench.crowd import crowds
 from bench.failures import failures
 from bench.faults import faults
 from bench.figures import Part
+from bench.growth import growth
+from bench.history import history
 from bench.jupyterhub import Hub, beside
 from bench.kernels import kernels
 from bench.launches import concurrent, launches
 from bench.layers import layers
 from bench.memory import memory
 from bench.ours import Bench, prepared
+from bench.readers import readers
 from bench.start import start
+from bench.system import system
 from bench.visitor import visiting
 
 PARTS = (
     "launches",
     "concurrent",
     "crowd",
+    "classroom",
+    "readers",
+    "growth",
     "memory",
     "kernels",
+    "browser",
     "builds",
     "conda",
     "layers",
+    "system",
     "failures",
     "start",
     "certificates",
     "faults",
+    "history",
 )
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
@@ -67,32 +79,28 @@ def options(words: Sequence[str]) -> argparse.Namespace:
 
 def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace) -> Part:
     """One part, run."""
-    few = max(1, min(asked.runs, 5))
-    match part:
-        case "launches":
-            return launches(bench, hub, asked.runs, asked.quiet_wait)
-        case "concurrent":
-            return concurrent(bench, hub, asked.at_once, asked.quiet_wait)
-        case "crowd":
-            return crowds(bench, asked.crowd, min(asked.crowd, 60), asked.quiet_wait)
-        case "memory":
-            return memory(bench, hub, few)
-        case "kernels":
-            return kernels(bench, asked.runs, asked.quiet_wait)
-        case "builds":
-            return builds(bench, few, asked.quiet_wait)
-        case "conda":
-            return conda(bench, few, asked.quiet_wait)
-        case "layers":
-            return layers(bench, asked.quiet_wait)
-        case "failures":
-            return failures(bench, max(1, min(asked.runs, 3)), tell)
-        case "certificates":
-            return certificates(few, asked.quiet_wait, asked.peer_venv.absolute(), tell)
-        case "faults":
-            return faults(few, tell)
-        case _:
-            return start(bench, hub, few, asked.quiet_wait)
+    few, patience = max(1, min(asked.runs, 5)), asked.quiet_wait
+    ways: dict[str, Callable[[], Part]] = {
+        "launches": lambda: launches(bench, hub, asked.runs, patience),
+        "concurrent": lambda: concurrent(bench, hub, asked.at_once, patience),
+        "crowd": lambda: crowds(bench, asked.crowd, min(asked.crowd, 60), patience),
+        "classroom": lambda: classroom(bench, patience),
+        "readers": lambda: readers(bench, bench.root / "read", patience),
+        "growth": lambda: growth(bench, asked.crowd, patience),
+        "memory": lambda: memory(bench, hub, few),
+        "kernels": lambda: kernels(bench, asked.runs, patience),
+        "browser": lambda: browser(bench, few, patience),
+        "builds": lambda: builds(bench, few, patience),
+        "conda": lambda: conda(bench, few, patience),
+        "layers": lambda: layers(bench, patience),
+        "system": lambda: system(patience),
+        "failures": lambda: failures(bench, max(1, min(asked.runs, 3)), tell),
+        "start": lambda: start(bench, hub, few, patience),
+        "certificates": lambda: certificates(few, patience, asked.peer_venv.absolute(), tell),
+        "faults": lambda: faults(few, tell),
+        "history": lambda: history(bench, few),
+    }
+    return ways[part]()
 
 
 def tell(line: str) -> None:

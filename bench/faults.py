@@ -18,7 +18,7 @@ TOLD_WITHIN, SILENCE_WITHIN = 0.1, 3.0
 
 
 def faults(runs: int, tell: Callable[[str], None]) -> Part:
-    """Each fault of the tests' table, by the same eyes and judge as theirs; its code is checked."""
+    """Each fault of the tests' table, by the same probe and judge as theirs; its code is checked."""
     part = Part("faults", "Faults of DNS and web servers: seconds from the look's begin to the verdict")
     if why := missing():
         part.notes.append(why)
@@ -35,10 +35,10 @@ def faults(runs: int, tell: Callable[[str], None]) -> Part:
 
 async def judged(world: World, fault: Fault) -> float:
     """One look at a name that nothing is remembered of. Raises AssertionError where another fault is told."""
-    eyes = world.eyes()
+    probe = world.probe()
     began = time.monotonic()
-    seen = await eyes.look(fault.name, TOKEN, EXPECTED, tls=False)
-    failure = world.judged(await eyes.past_caches(seen, TOKEN, tls=False)).failure
+    seen = await probe.look(fault.name, TOKEN, EXPECTED, tls=False)
+    failure = world.judged(await probe.past_caches(seen, TOKEN, tls=False)).failure
     took = time.monotonic() - began
     if failure is None or failure.kind.code != fault.code:
         raise AssertionError(f"{fault.name}: {failure}")

@@ -20,7 +20,8 @@ import psutil
 
 from bench import machine
 from bench.visitor import NotReady, Visitor, frames
-from tests.e2e.service import Session, free_port, until
+from tests.e2e.service import Session, until
+from tests.fakes.ports import free_port
 
 STARTS_WITHIN = 60.0
 STOPS_WITHIN = 40.0

@@ -105,16 +105,16 @@ def concurrent(bench: Bench, hub: Hub | None, at_once: int, patience: float) -> 
 
     bench.stop(bench.launch(bench.link)[0])
     machine.quiet(patience)
-    cpu = _cpu(bench)
-    seconds, failures = _together(ours, at_once)
-    cpu = {name: used - cpu[name] for name, used in _cpu(bench).items()}
+    cpu = processor_seconds(bench)
+    seconds, failures = together(ours, at_once)
+    cpu = {name: used - cpu[name] for name, used in processor_seconds(bench).items()}
     for row in bench.admin().call("GET", "/sessions"):
         bench.admin().call("DELETE", f"/sessions/{row['name']}")
     theirs: list[float] = []
     theirs_failed: list[str] = []
     if hub is not None:
         machine.quiet(patience)
-        theirs, theirs_failed = _together(peers, at_once)
+        theirs, theirs_failed = together(peers, at_once)
         for number in range(at_once):
             hub.remove(f"many-{number}")
     part.rows = [
@@ -127,7 +127,7 @@ def concurrent(bench: Bench, hub: Hub | None, at_once: int, patience: float) -> 
     return part
 
 
-def _cpu(bench: Bench) -> dict[str, float]:
+def processor_seconds(bench: Bench) -> dict[str, float]:
     """Processor seconds of the service's own processes so far."""
     used = {}
     for name, processes in bench.own_processes().items():
@@ -135,7 +135,7 @@ def _cpu(bench: Bench) -> dict[str, float]:
     return used
 
 
-def _together(launch: Callable[[int], None], count: int) -> tuple[list[float], list[str]]:
+def together(launch: Callable[[int], None], count: int) -> tuple[list[float], list[str]]:
     """Seconds of those that succeeded, words of those that did not."""
     start = threading.Barrier(count)
     seconds: list[float] = []

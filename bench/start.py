@@ -29,13 +29,14 @@ def start(bench: Bench, hub: Hub | None, runs: int, patience: float) -> Part:
     part.rows = [
         Row("perijove up, warm", ups, hubs),
         Row("stop", stops),
-        Row("perijove get sessions, whole", [_seconds(bench, "get", "sessions") for _ in range(runs)]),
+        Row("perijove get sessions, whole", [seconds_of(bench, "get", "sessions") for _ in range(runs)]),
         Row("perijove launch, exec to the launch begun", [_begun(bench) for _ in range(runs)], target=0.3),
     ]
     return part
 
 
-def _seconds(bench: Bench, *words: str) -> float:
+def seconds_of(bench: Bench, *words: str) -> float:
+    """Of a command, from exec to its end."""
     began = time.monotonic()
     bench.service.cli(*words)
     return time.monotonic() - began

@@ -85,6 +85,28 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """With the rights of the folder's user in the place of root's, whom no link in it leads elsewhere then.
+
+    Ours where we are not root. Nothing may be awaited meanwhile. Raises OSError.
+    """
+    owner = folder.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    try:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
 def read(path: Path) -> bytes:
     """A file of keys or certificates. Raises Fail: `cert.file-unreadable`."""
     try:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from perijove.domain.bounded_log import CUT, BoundedLog, clean
+from perijove.domain.bounded_log import CUT, BoundedLog, clean_colours
 from perijove.domain.events import Entry, Event, Failed, Logged, SessionLogged, SessionTroubled, Terminal
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock, Ledger
@@ -22,6 +22,8 @@ BATCH = 500
 """Entries read at once."""
 ROW = 150
 """Bytes that an entry takes in the journal beside its words."""
+COLOUR = 15
+"""Of each change of a line's colours."""
 Said = Logged | SessionLogged | SessionTroubled
 """What strangers make happen, as often as they like."""
 
@@ -64,7 +66,8 @@ class Journal:
 
     def _say(self, subject: str, event: Said) -> None:
         if not isinstance(event, SessionTroubled):
-            event = replace(event, line=clean(event.line))
+            line, colours = clean_colours(event.line)
+            event = replace(event, line=line, colours=colours or event.colours)
         logs, kind = self._logs[subject], type(event)
         if kind not in logs:
             spent = 0 if kind is SessionTroubled else self.ledger.size(subject, ROW)
@@ -161,4 +164,4 @@ def _size(event: Said) -> int:
     if isinstance(event, SessionTroubled):
         failure = event.failure
         return ROW + len("".join((failure.message, *(one.saw for one in failure.evidence))).encode())
-    return ROW + len(event.line.encode())
+    return ROW + len(event.line.encode()) + COLOUR * len(event.colours)

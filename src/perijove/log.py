@@ -8,8 +8,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, TextIO, cast
+
+
+class _StandardError:
+    """As it is, but that nothing ends by it: what cannot be written, as to a terminal that hung up, is lost."""
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 @cache
@@ -25,9 +40,23 @@ def _structlog() -> Any:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
     )
     return structlog.get_logger()
+
+
+class _Libraries(logging.Handler):
+    """What libraries tell their own loggers, as lines of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell = getattr(log, record.levelname.lower(), log.warning)
+        tell(record.getMessage(), logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {}))
+
+
+def take_libraries() -> None:
+    """Have warnings and errors of all libraries be lines of ours, of one shape with all others."""
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
 
 
 class Log:

@@ -7,6 +7,7 @@ past the firewall before it.
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
 from perijove.domain.reach import Address, Network, links
@@ -22,6 +23,25 @@ def near(address: Address) -> bool:
             return False
         own = probe.getsockname()[0].partition("%")[0]
     return own == str(address) or any(address in network for network in _links())
+
+
+def own_addresses(version: int) -> list[str]:
+    """By which this machine is reached on its networks, those of its own bridges for containers last."""
+    import psutil  # noqa: PLC0415  imported late: most programs that read this ask for no list
+
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    found = [
+        (name.startswith(("docker", "br-", "virbr", "cni", "veth")), one.address)
+        for name, addresses in psutil.net_if_addrs().items()
+        for one in addresses
+        if one.family is family and not _is_no_way_in(one.address)
+    ]
+    return [address for _, address in sorted(found, key=lambda one: one[0])]
+
+
+def _is_no_way_in(address: str) -> bool:
+    """Whether nobody on another machine can open it in a browser as it stands."""
+    return "%" in address or ip_address(address).is_loopback or ip_address(address).is_link_local
 
 
 def _links() -> list[Network]:

@@ -84,8 +84,12 @@ class Retention:
             await self._clock.sleep(PAUSE)
 
     async def _thin(self) -> None:
-        """What happened to certificates between attempts has no end: of what is old, the last of each kind decides."""
+        """What happened to certificates between attempts, and what operators announced, has no end.
+
+        Of what is old, the last of each kind decides.
+        """
         if age := self._settings().keep_age:
-            for subject in self._ledger.subjects("certificate/", CERTIFICATES):
-                self._ledger.thin(subject, self._clock.now() - age)
-                await self._clock.sleep(PAUSE)
+            for kind in ("certificate/", "operator/"):
+                for subject in self._ledger.subjects(kind, CERTIFICATES):
+                    self._ledger.thin(subject, self._clock.now() - age)
+                    await self._clock.sleep(PAUSE)

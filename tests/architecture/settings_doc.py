@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin
 
-from perijove.domain import settings as source
+from perijove.domain.settings_layers import names
 from tests.architecture.sources import ROOT
 
 PATH = ROOT / "docs" / "settings.md"
@@ -43,8 +43,17 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "service.behind": ('["10.0.0.7"]', "10.0.0.7"),
     "service.hosts": ('["binder.example.org"]', "binder.example.org"),
     "service.session_hosts": ('["*.run.example.org"]', "*.run.example.org"),
+    "service.base": ('"/binder/"', "/binder/"),
     "service.cors_allow_origin": ('["https://book.example.org"]', "https://book.example.org"),
+    "session.lab_disabled": ('["@jupyterlab/toc-extension"]', "@jupyterlab/toc-extension"),
+    "service.frame_ancestors": ('["https://course.example.org"]', "https://course.example.org"),
     "service.title": ('"Binder of the Institute"', "Binder of the Institute"),
+    "page.text": ('"Run by the library, for everybody at Example."', "Run by the library, for everybody at Example."),
+    "page.banner": ('"Down for an upgrade on Friday at 18:00"', "Down for an upgrade on Friday at 18:00"),
+    "page.example": ('"gh/octo/simple/main"', "gh/octo/simple/main"),
+    "page.help": ('"https://example.org/help"', "https://example.org/help"),
+    "page.privacy": ('"https://example.org/privacy"', "https://example.org/privacy"),
+    "page.contact": ('"help@example.org"', "help@example.org"),
     "certificates.email": ('"me@example.org"', "me@example.org"),
     "certificates.issuers": ('["letsencrypt", "zerossl"]', "letsencrypt,zerossl"),
     "certificates.acme_ca": ('"/etc/perijove/ca.pem"', "/etc/perijove/ca.pem"),
@@ -69,12 +78,30 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "platform.packages": ('["ca-certificates", "git", "python3"]', "ca-certificates,git,python3"),
     "build.hosts": ('["packages.example.org:443"]', "packages.example.org:443"),
     "build.pythons": ('["/opt/python3.10/bin/python3.10"]', "/opt/python3.10/bin/python3.10"),
+    "auth.method": ('"password"', "password"),
+    "auth.allowed": ('["@staff", "ada"]', "@staff,ada"),
+    "auth.admins": ('["eve"]', "eve"),
+    "auth.repositories": ("{ 'gh/our-group/' = \"@staff ada\" }", "gh/our-group/=@staff ada"),
+    "auth.password_file": ('"/etc/perijove/people"', "/etc/perijove/people"),
+    "auth.oidc_issuer": ('"https://login.example.org/realms/campus"', "https://login.example.org/realms/campus"),
+    "auth.oidc_client_id": ('"binder"', "binder"),
+    "auth.oidc_client_secret_file": ('"/etc/perijove/oidc-secret"', "/etc/perijove/oidc-secret"),
+    "auth.oidc_scopes": ('["openid", "email"]', "openid,email"),
+    "auth.oidc_name": ('"preferred_username"', "preferred_username"),
+    "auth.oidc_groups": ('"roles"', "roles"),
+    "auth.header": ('"Remote-User"', "Remote-User"),
+    "auth.groups_header": ('"Remote-Groups"', "Remote-Groups"),
+    "home.path": ('"/srv/homes"', "/srv/homes"),
+    "home.quota": ('"5G"', "5G"),
     "launching.banned": ("['gh/spammer/.*']", "gh/spammer/.*"),
     "launching.allowed": ("['gh/our-university/.*', 'gl/.*']", "gh/our-university/.*,gl/.*"),
     "launching.banned_networks": ('{ "192.0.2.0/24" = "the example lab" }', "192.0.2.0/24=the example lab"),
+    "launching.push_secret_file": ('"/etc/perijove/push-secret"', "/etc/perijove/push-secret"),
     "session.egress_allowed": ('["mirror.example.org:443", "192.0.2.0/24:5432"]', "mirror.example.org:443"),
 }
 """As TOML and as a variable; the others follow from their type."""
+ARRAYS = {"launching.classes": "[[class]]"}
+"""How settings are written that are several tables."""
 UNITS = {"size": ("T", "G", "M", "K"), "seconds": ("d", "h", "m", "s")}
 FACTORS = {"T": 1024**4, "G": 1024**3, "M": 1024**2, "K": 1024, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -126,7 +153,7 @@ def example(name: str, hint: Any, default: Any) -> tuple[str, str]:
 
 def inner_table(hint: Any) -> type | None:
     """The class of a setting's own tables, where it has such."""
-    inner = get_args(hint)[1] if get_origin(hint) is Mapping else None
+    inner = get_args(hint)[{Mapping: 1, tuple: 0}[origin]] if (origin := get_origin(hint)) in (Mapping, tuple) else None
     return inner if isinstance(inner, type) and is_dataclass(inner) else None
 
 
@@ -147,7 +174,8 @@ def choices(hint: Any) -> list[str]:
 def section(name: str, table: type, field: str, hint: Any) -> str:
     """One setting."""
     if inner_table(hint):
-        about = [docstrings(table)[field], "", f"In the file alone: `[{name}.NAME]`, with the keys", ""]
+        written = f"[{name}.NAME]" if get_origin(hint) is Mapping else ARRAYS[name]
+        about = [docstrings(table)[field], "", f"In the file alone: `{written}`, with the keys", ""]
         return "\n".join([f"### {name}", "", *about, *keys(hint)])
     declared = next(one for one in fields(table) if one.name == field)
     default = declared.default_factory() if declared.default_factory is not MISSING else declared.default
@@ -165,7 +193,7 @@ def section(name: str, table: type, field: str, hint: Any) -> str:
 def text() -> str:
     """The whole document."""
     parts, before = [OPENING], ""
-    for name, (table, field, hint) in source.names().items():
+    for name, (table, field, hint) in names().items():
         if (head := name.partition(".")[0]) != before:
             parts.append(f"## [{head}]\n")
             before = head

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 
 import pytest
 
 from perijove.domain import (
+    auth_failures,
     certificate_failures,
     cluster_failures,
     cluster_ground_failures,
+    cluster_session_failures,
     cluster_tls_failures,
     conda_failures,
     egress_failures,
     failures,
     front_failures,
+    keeping_failures,
+    people_failures,
+    registry_failures,
     request_failures,
     server_failures,
     service_failures,
@@ -23,12 +30,13 @@ from perijove.domain import (
     system_failures,
 )
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
-from tests.architecture.sources import ROOT, document, modules, tree
+from tests.architecture.sources import PACKAGE, ROOT, document, modules, tree
 
 MODULES = (
-    failures, conda_failures, egress_failures, system_failures, request_failures, server_failures,
+    failures, conda_failures, egress_failures, system_failures, registry_failures, request_failures, auth_failures,
+    people_failures, server_failures, keeping_failures,
     certificate_failures, front_failures,
-    cluster_failures, cluster_ground_failures, cluster_tls_failures,
+    cluster_failures, cluster_ground_failures, cluster_tls_failures, cluster_session_failures,
     service_failures,
     site_failures,
 )  # fmt: skip
@@ -39,11 +47,14 @@ OWNERS = {
     Owner.VISITOR: "the visitor",
     Owner.AUTHOR: "the repository's author",
     Owner.OPERATOR: "the operator",
-    Owner.UPSTREAM: "somebody else's service",
+    Owner.UPSTREAM: "whoever runs the other service",
     Owner.US: "Perijove's makers",
 }
 RETRIES = {Retry.NEVER: "no", Retry.BACKOFF: "yes, after a pause", Retry.AFTER: "after the time it names"}
-AREAS = ("resolve", "build", "start", "session", "platform", "internal", "cert", "front", "cluster", "site")
+AREAS = (
+    *("resolve", "build", "start", "home", "session", "platform", "internal", "cert", "front", "cluster", "site"),
+    "registry",
+)
 
 
 def used(path_names: tuple[str, ...]) -> set[str]:
@@ -89,6 +100,15 @@ def raised() -> set[str]:
 def test_every_row_has_a_name_and_a_known_area() -> None:
     assert set(NAMES) == set(CATALOGUE)
     assert not [code for code in CATALOGUE if not re.fullmatch(rf"({'|'.join(AREAS)})\.[a-z0-9-]+", code)]
+
+
+def test_every_row_can_be_read_from_a_journal_by_whoever_reads_one() -> None:
+    """In a process of its own: here all of them are known anyway."""
+    code = "from perijove.domain import wire; from perijove.domain.failures import CATALOGUE; print(*CATALOGUE)"
+    known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    there = {path.name for path in (PACKAGE / "domain").glob("*failures.py")}
+    assert there == {name.rpartition("/")[2] for name in CATALOGUES}
+    assert set(NAMES) - set(known) == set()
 
 
 def test_the_document_has_a_heading_a_row_and_no_other() -> None:

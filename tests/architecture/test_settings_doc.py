@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from perijove.domain.settings import Layer, environment_layers, merged, names
+from perijove.domain.settings_layers import Layer, environment_layers, merged, names
 from tests.architecture import settings_doc
 
 

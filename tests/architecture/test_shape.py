@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,16 @@ def functions(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_a_file_stays_under_400_lines() -> None:
     long = {name_of(path): count for path in modules() if (count := len(path.read_text().splitlines())) >= 400}
     assert not long
+
+
+def test_no_tracked_link_leads_out_of_the_tree() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no clone: nobody says what is tracked")
+    listed = subprocess.run(["git", "ls-files", "-s", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    links = [ROOT / line.partition("\t")[2] for line in listed.stdout.split("\0") if line.startswith("120000 ")]
+    there = {link: Path(os.path.normpath(link.parent / link.readlink())) for link in links if link.is_symlink()}
+    assert there
+    assert [name_of(link) for link, to in there.items() if not to.is_relative_to(ROOT)] == []
 
 
 def test_a_function_stays_under_40_lines() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from perijove.domain.settings import names
+from perijove.domain.settings_layers import names
 from perijove.domain.state import State
 from tests.architecture.sources import document
 

@@ -8,8 +8,10 @@ import tomllib
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from perijove.cli.main import app
+from tests.architecture.commands import commands, examples, understood
 from tests.architecture.sources import PACKAGE, ROOT, document, modules, tree
 
 DOCUMENTS = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -33,6 +35,48 @@ def test_every_command_says_what_it_does() -> None:
     commands = getattr(group, "commands")  # noqa: B009  click's Group, of which typer keeps its own copy
     assert {"up", "launch", "get", "describe", "logs", "stop", "clean", "settings"} <= set(commands)
     assert not [name for name, command in commands.items() if not (command.help or "").endswith(".")]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_every_command_answers_to_h_and_ends_with_examples_that_are_understood(name: str) -> None:
+    command = dict(commands())[name]
+    told = CliRunner().invoke(app, [*name.split()[1:], "-h"])
+    assert told.exit_code == 0, told.output
+    lines = examples(command)
+    assert lines
+    assert all(line in told.output for line in lines if len(line) < 70)
+    reached = [understood(line) for line in lines]
+    assert [one for one in reached if not one.startswith(name)] == []
+
+
+def test_every_word_of_a_command_is_explained() -> None:
+    unexplained = [
+        f"{name} {parameter.name}" for name, command in commands() for parameter in command.params
+        if not parameter.help and not parameter.hidden
+    ]  # fmt: skip
+    assert not unexplained
+
+
+def refusal(line: str) -> str:
+    """What the parser says of a command line; `` where it understands it."""
+    try:
+        understood(line)
+    except Exception as error:  # noqa: BLE001  whatever it is
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "../README.md"])
+def test_every_command_line_of_the_documents_is_understood(name: str) -> None:
+    text = (ROOT / "docs" / name).resolve().read_text()
+    blocks = "\n".join(re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    lines = re.findall(r"^(?:\$ |/\S+/)?(perijove [^[\n]+)$", blocks.replace("\\\n", " "), re.MULTILINE)
+    spoken = re.findall(r"`(perijove (?!…)[^`…\[]+)`", " ".join(text.split()))
+    refused = {line: why for line in (*lines, *spoken) if (why := refusal(line))}
+    merely_named = {
+        line for line in spoken if re.match("Missing|NoArgsIsHelp|.*requires an arg", refused.get(line, ""))
+    }
+    assert refused.keys() == merely_named, refused
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -18,7 +18,8 @@ from perijove.routing.reconcile import Applier, keep
 from perijove.wiring.given import SystemClock
 from tests.fakes.confined import until
 from tests.fakes.data_plane import plain_table
-from tests.fakes.upstream import free_port, upstream
+from tests.fakes.ports import free_port
+from tests.fakes.upstream import upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 SEEN_WITHIN = 5.0

@@ -22,7 +22,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 
 from perijove.domain.state import State
 from tests.e2e.service import Service, Session, running, until
-from tests.e2e.test_pages import CHROMIUM, FLAGS
+from tests.fakes.chromium import CHROMIUM, FLAGS
 
 pytestmark = [
     pytest.mark.e2e,

@@ -14,8 +14,9 @@ from perijove.backends.caddy import Caddy
 from perijove.backends.caddy.sessions import FAR_REACHING
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
-from tests.fakes.data_plane import plain_table
-from tests.fakes.upstream import bound, free_port, upstream
+from tests.fakes.data_plane import begun_anew, plain_table
+from tests.fakes.ports import free_port
+from tests.fakes.upstream import bound, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 LIMIT = 20.0
@@ -150,13 +151,27 @@ async def test_whose_pages_may_read_a_session_the_operator_says(front: Front) ->
     assert not [line for line in await front.answer(*CORS) if line.lower().startswith("access-control-")]
     books = ("https://book.example.org", "https://b.example.org")
     for shared in (("*",), books):
-        await front.caddy.ensure(replace(front.table, cors_allow_origin=shared))
+        await begun_anew(front.caddy, replace(front.table, cors_allow_origin=shared))
         head = await front.answer(*CORS, asked=("origin: https://b.example.org",))
         assert named(head, "access-control-allow-origin") == [shared[-1]]
         assert named(head, "access-control-allow-headers") == ["X-Own"]
         assert not named(head, "access-control-allow-credentials")
         assert not named(head, "access-control-allow-private-network")
     assert not named(await front.answer(*CORS, asked=("origin: https://evil.test",)), "access-control-allow-origin")
+
+
+async def test_whose_pages_may_frame_a_session_the_operator_says_unless_its_server_does(front: Front) -> None:
+    jupyter = "frame-ancestors 'self'; report-uri /user/s-1/api/security/csp-report; default-src 'none'"
+    own = ("frame-ancestors *", "frame-ancestors 'self' https://c.example", "script-src 'none'")
+    name = "Content-Security-Policy"
+    assert named(await front.answer(f"{name}: {jupyter}"), name) == [jupyter]
+    two = ("https://a.example", "https://b.example")
+    await begun_anew(front.caddy, replace(front.table, frame_ancestors=two))
+    framed = f"frame-ancestors 'self' {' '.join(two)}"
+    assert named(await front.answer(f"{name}: {jupyter}"), name) == [jupyter.replace("frame-ancestors 'self'", framed)]
+    assert named(await front.answer(f"{name}: frame-ancestors 'self'"), name) == [framed]
+    for said in own:
+        assert named(await front.answer(f"{name}: {said}"), name) == [said]
 
 
 async def test_no_session_gives_a_browser_a_service_worker(front: Front) -> None:

@@ -13,8 +13,9 @@ import pytest
 from perijove.backends.caddy import Caddy
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.state import State
-from tests.fakes.data_plane import plain_table
-from tests.fakes.upstream import free_port, upstream
+from tests.fakes.data_plane import begun_anew, plain_table
+from tests.fakes.ports import free_port
+from tests.fakes.upstream import upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 LIMIT = 20.0
@@ -34,7 +35,7 @@ class Front:
 
     async def has(self, hosts: tuple[str, ...], **more: object) -> None:
         """Sessions have these hosts from now on."""
-        await self.caddy.ensure(replace(self.table, session_hosts=hosts, **more))  # type: ignore[arg-type]
+        await begun_anew(self.caddy, replace(self.table, session_hosts=hosts, **more))  # type: ignore[arg-type]
 
     async def ask(self, host: str, path: str, headers: dict[str, str], method: str = "GET") -> httpx.Response:
         """An answer to whoever asked for this host, by the port that all have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -126,6 +127,36 @@ def test_the_same_cluster_is_diagnosed_alike_from_a_folder_and_from_an_api(
     assert not any(word in repr(seen) for word in KNOWN_SECRETS), "values of Secrets are not even kept"
 
 
+def test_a_hub_that_was_started_again_shows_both_its_logs(tmp_path: Path) -> None:
+    again = hub_started_again()
+    answers = {LOGS[0]: lambda request: f"previous: {request.params.get('previous')}".encode(), LOGS[1]: b""}
+    seen, _ = ask(tmp_path, broken(again), answers)
+    assert {name: words for name, words in seen.logs.items() if "hub-1" in name} == {
+        "log binderhub/hub-1": "previous: None", "log binderhub/hub-1 (previous)": "previous: true",
+    }  # fmt: skip
+
+
+def hub_started_again() -> Json:
+    (hub,) = (one for one in copy.deepcopy(healthy()) if one["metadata"]["name"] == "hub-1")
+    hub["status"]["containerStatuses"][0]["restartCount"] = 1
+    return hub
+
+
+@pytest.mark.parametrize("command", [["record", "kubernetes", "-o"], ["doctor", "kubernetes", "--save"]])
+def test_a_cluster_that_runs_is_written_down(tmp_path: Path, command: list[str]) -> None:
+    async def scenario() -> int:
+        async with serving(tmp_path, broken(NO_PLACE), dict.fromkeys(LOGS, b"")) as api:
+            environ = {"KUBECONFIG": str(api.kubeconfig)}
+            ran = asyncio.to_thread(CliRunner().invoke, app, [*command, str(tmp_path / "x")], env=environ)
+            return (await ran).exit_code
+
+    assert asyncio.run(scenario()) == (0 if command[0] == "record" else 1)
+    again = from_folder(tmp_path / "x", NOW)
+    assert codes(diagnosed(again).told) == ["cluster.pod-unschedulable-full", "cluster.pod-unschedulable-memory"]
+    assert not any(word in repr(again) for word in KNOWN_SECRETS)
+    assert not any(word in path.read_text() for path in (tmp_path / "x").rglob("*.*") for word in KNOWN_SECRETS)
+
+
 PAGED = "get /api/v1/pods"
 
 
@@ -191,7 +222,8 @@ def test_a_cluster_without_cert_manager_is_no_failure(tmp_path: Path) -> None:
     seen, _ = ask(tmp_path, [one for one in healthy() if "cert-manager" not in one["apiVersion"]], {
         f"get /apis/cert-manager.io/v1/{plural}": (404, {}) for plural in ("issuers", "clusterissuers", "certificates")
     })  # fmt: skip
-    assert set(seen.unseen) == {"Issuer", "ClusterIssuer", "Certificate"}
+    assert seen.unseen == {}
+    assert {"Issuer", "ClusterIssuer", "Certificate"} <= seen.whole, "there are none, and that was seen"
     assert diagnosed(seen).well
 
 

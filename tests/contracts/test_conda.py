@@ -21,7 +21,7 @@ from perijove.domain.nouns import Checkout, InstallConda, RepoAddress, ResolvedR
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.launching.build.conda_locks import locked_steps
-from tests.e2e.service import free_port
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.same_for_any_user
 

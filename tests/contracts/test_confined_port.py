@@ -18,6 +18,7 @@ from perijove.domain.failures import BAD_FILE, BUG, KILLED, Evidence, Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
 from perijove.domain.ports import Confined
 from perijove.domain.state import State
+from perijove.domain.yielding import BUILD_NICENESS
 from tests.architecture.sources import ROOT
 from tests.fakes import hostile
 from tests.fakes.in_process import InProcess
@@ -65,6 +66,12 @@ async def test_what_lasts_is_read_once_but_for_failures_and_what_is_large(real: 
     assert await real.call(hostile.text_of, large, lasting=True) == "second"
 
 
+async def test_what_installs_gives_way_to_what_people_wait_for(real: ConfinedCalls) -> None:
+    for identity in Identity:
+        given_way = await real.call(hostile.niceness, bounds=replace(READING, identity=identity)) - os.nice(0)
+        assert given_way == (min(BUILD_NICENESS, 19 - os.nice(0)) if identity is Identity.INSTALLER else 0)
+
+
 async def test_lines_are_told_as_they_come(either: Confined) -> None:
     heard: list[str] = []
     assert await either.run(hostile.told, ("one", "two"), tell=heard.append) == 2
@@ -108,7 +115,7 @@ async def test_what_it_meets_is_told_and_others_go_on(
     real: ConfinedCalls, function: Callable[..., object], given: tuple[object, ...], limit: Limit
 ) -> None:
     await real.call(hostile.counted, {}, frozenset())
-    bounds = replace(READING, cpu=1, seconds=4 if limit is Limit.TIME else 20)
+    bounds = replace(READING, cpu=1, seconds=4 if limit is Limit.TIME else 60)
     other = asyncio.create_task(real.call(hostile.counted, {}, frozenset({"a"})))
     with pytest.raises(Beyond) as caught:
         await real.call(function, *given, bounds=bounds)
@@ -118,12 +125,10 @@ async def test_what_it_meets_is_told_and_others_go_on(
     assert await other == {"a": 0}
 
 
-async def test_a_file_has_a_bound(real: ConfinedCalls, tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+async def test_a_file_has_a_bound(real: ConfinedCalls, state: State) -> None:
+    state.root.chmod(0o777)
     with pytest.raises(Beyond) as caught:
-        await real.call(hostile.writes, f"{tmp_path}/file", 5000, bounds=replace(READING, file_size=4096))
+        await real.call(hostile.writes, f"{state.root}/file", 5000, bounds=replace(READING, file_size=4096))
     assert caught.value.limit is Limit.SIZE
 
 
@@ -165,6 +170,23 @@ async def test_it_has_no_rights(real: ConfinedCalls) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives uids")
 def test_each_identity_has_a_uid_of_its_own() -> None:
     assert len(set(ConfinedCalls().uids.values())) == len(Identity)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives uids")
+def test_what_is_handed_over_with_its_contents_is_theirs_wholly_whoever_wrote_there(state: State) -> None:
+    calls = ConfinedCalls()
+    cache, beyond = state.root / "cache", state.root / "beyond"
+    (cache / "deep").mkdir(parents=True)
+    (cache / "deep" / "file").write_text("another's")
+    beyond.write_text("the service's")
+    (cache / "link").symlink_to(beyond)
+    calls.hand_over(cache, Identity.INSTALLER, contents=True)
+    owner = calls.uids[Identity.INSTALLER]
+    assert {path.lstat().st_uid for path in (cache, *cache.rglob("*"))} == {owner}
+    assert beyond.stat().st_uid == 0
+    (cache / "later").write_text("ours")
+    calls.hand_over(cache, Identity.INSTALLER, contents=True)
+    assert (cache / "later").stat().st_uid == owner
 
 
 @pytest.mark.skipif(not landlock.held(), reason="this kernel has no Landlock that holds files")

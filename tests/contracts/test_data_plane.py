@@ -15,7 +15,8 @@ from perijove.domain.failures import PORT_TAKEN, Fail
 from perijove.domain.ports import DataPlane
 from perijove.domain.state import State
 from tests.fakes.data_plane import FakeDataPlane, plain_table
-from tests.fakes.upstream import free_port, listening, upstream
+from tests.fakes.ports import free_port, listening
+from tests.fakes.upstream import upstream
 
 LIMIT = 20.0
 

@@ -68,7 +68,7 @@ def devices(state: State) -> list[str]:
 
 
 def times_told(follower: Follower, times: int) -> bool:
-    return len(follower.troubles("one")) == times
+    return len(follower.troubles("one", "session.disk-full")) == times
 
 
 async def test_a_full_home_is_no_end_and_can_be_emptied_again(
@@ -97,7 +97,7 @@ async def test_a_home_without_room_for_one_more_file_is_told(
     await pad.start(spec("one", repo))
     answer = await do(state, "one", "for n in range(20000): open(f'f{n}', 'x').close()")
     assert "No space left" in answer
-    assert "as many files" in (await follower.troubled("one")).failure.cause
+    assert "as many files" in (await follower.troubled("one", code="session.disk-full")).failure.cause
 
 
 async def test_what_the_session_sees_of_its_disk_is_its_limit(pad: Pad, state: State, repo: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from perijove.domain.nouns import Egress, ForeignRun, Overlay
 from perijove.domain.ports import ForeignCode
 from perijove.domain.ran import Ran, Withheld
 from perijove.domain.state import State
+from perijove.domain.yielding import BUILD_NICENESS
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
 from tests.fakes.foreign import UnconfinedForeignCode
 from tests.fakes.pads import running_pad
@@ -79,6 +81,12 @@ async def test_a_results_folders_keep_their_place_and_the_pad_keeps_nothing(pad:
     assert sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()) == ["new/a/b/c", "new/a/d"]
     assert (into / "new" / "a" / "b" / "c").read_text() == "x"
     await until(lambda: not list(state.handed.iterdir()))
+
+
+async def test_it_gives_way_to_sessions(pad: Pad, into: Path) -> None:
+    lines: list[str] = []
+    assert await pad.run(run_of(None, "import os; print(os.nice(0))"), into, lines.append) == Ran(0)
+    assert lines == [f"{min(os.nice(0) + BUILD_NICENESS, 19)}"]
 
 
 async def test_the_fake_does_the_same(repo: Path, into: Path) -> None:
@@ -238,13 +246,14 @@ async def test_what_it_writes_over_a_folder_is_a_layer_that_others_find(
 async def test_a_layer_is_laid_over_another_where_there_are_copies_only(state: State, base: Path, into: Path) -> None:
     """As where a state directory moves to a machine without overlays."""
     async with running_pad(state) as sandboxed:
-        if (await sandboxed.isolation()).layers != "overlay":
-            pytest.skip("no overlay can be made here")
+        if why := (await sandboxed.isolation()).copied:
+            pytest.skip(f"no overlay can be made here: {why}")
         assert await sandboxed.run(over(base, CHANGES), into / "first", print) == Ran(0)
     lines: list[str] = []
     async with running_pad(state, "none") as bare:
         look = "print(sorted(os.listdir(base)), os.listdir(base + '/folder'), open(base + '/file').read())"
         assert await bare.run(over(base, look, *stack(base, into / "first")), into / "second", lines.append) == Ran(0)
+        assert (await bare.isolation()).copied == "there are no sandboxes"
     assert lines == ["['file', 'folder', 'link', 'new'] ['again'] file changed"]
 
 

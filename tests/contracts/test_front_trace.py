@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pytest
 
 from perijove.backends.nginx.reading import read
-from perijove.doctor.front.requests import CHALLENGED, Files, Hop, Passes, Redirects, Request, Says
+from perijove.doctor.front.requests import CHALLENGED, Hop, Redirects, Request
 from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
-from tests.fakes.nginx import missing, quiet_port, running_nginx
+from tests.fakes.nginx import in_words, missing, running_nginx
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.same_for_any_user, pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")]
 ACME = "/.well-known/acme-challenge/"
@@ -188,7 +189,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder, port, inner = tmp_path_factory.mktemp("front"), quiet_port(), quiet_port()
+    folder, port, inner = tmp_path_factory.mktemp("front"), free_port(), free_port()
     addresses = {case: f"127.0.3.{number}" for number, case in enumerate(CASES, 1)}
     blocks = [f"server {{ listen 127.0.0.1:{inner}; return 200 'up $http_host $request_uri'; }}"]
     for case, (text, _, _) in CASES.items():
@@ -212,20 +213,9 @@ def real(address: str, port: int, host: str, path: str) -> str:
 
 
 def foretold(hop: Hop) -> str:
-    match hop.outcome:
-        case Redirects(status=status, location=location):
-            here = f"http://{hop.request.host}:{hop.request.port}"
-            return f"{status} {here if location.startswith('/') else ''}{location}"
-        case Says(status=200, by=by):
-            return f"200 {by.args[-1]}"
-        case Says(status=status):
-            return str(status)
-        case Files():
-            return "404"
-        case Passes(host=host, path=path):
-            return f"200 up {host} {path}"
-        case other:
-            return str(other)
+    if isinstance(redirect := hop.outcome, Redirects) and redirect.location.startswith("/"):
+        return f"{redirect.status} http://{hop.request.host}:{hop.request.port}{redirect.location}"
+    return in_words(hop.outcome)
 
 
 @pytest.mark.parametrize("case", CASES)

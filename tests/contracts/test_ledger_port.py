@@ -122,7 +122,7 @@ def test_steps_leave_log_lines_out(written: SqliteLedger) -> None:
 
 
 def test_a_subject_s_size_is_that_of_its_entries(written: SqliteLedger) -> None:
-    hello = len('{"is":"SessionLogged","session":"repo-1","line":"hello"}')
+    hello = len('{"is":"SessionLogged","session":"repo-1","line":"hello","colours":[]}')
     assert written.size("session/repo-1", 0) == hello
     assert written.size("session/repo-1", 100) == hello + 100
     assert written.size("launch/3", 100) == 0

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -18,11 +18,12 @@ import pytest
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.git import GitRepositories
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import RepoAddress
+from perijove.domain.nouns import RefNames, RepoAddress
 from perijove.domain.ports import Repositories
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
 from perijove.launching.resolve.address import from_launch_path, local_folder
+from perijove.launching.resolve.pasted import pasted
 from tests.fakes.git_server import WHO, serving
 from tests.fakes.world import FakeClock, FakeRepositories
 
@@ -60,7 +61,11 @@ def case(request: pytest.FixtureRequest, state: State, folder: Path, confined: C
         yield Case(real, local_folder(folder))
     else:
         with serving(Path(tempfile.mkdtemp(prefix="git-server-"))) as server:
-            server.author("r.git").commit({"hello.txt": "hello"})
+            author = server.author("r.git")
+            author.commit({"hello.txt": "hello"})
+            author.git("tag", "v1")
+            author.git("branch", "feature/x")
+            author.push()
             yield Case(real, from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD"))
 
 
@@ -70,6 +75,30 @@ async def test_a_ref_is_resolved_to_a_commit_always_the_same(case: Case) -> None
     assert len(repo.commit) in (40, 64)
     assert set(repo.commit) <= set("0123456789abcdef")
     assert await case.repositories.resolve(case.address) == repo
+
+
+async def test_what_a_host_lists_has_short_names_that_lead_to_commits(case: Case) -> None:
+    names = await case.repositories.refs(case.address)
+    assert all(not name.startswith("refs/") for name in (*names.branches, *names.tags))
+    if case.address.provider == "local":
+        assert names == RefNames((), ())
+        return
+    assert names.branches[0] == "main"
+    assert {"feature/x", "v1"} <= {*names.branches, *names.tags}
+
+
+async def test_a_pull_request_s_ref_is_resolved_by_its_full_name(repositories: GitRepositories) -> None:
+    with serving(Path(tempfile.mkdtemp(prefix="git-server-"))) as server:
+        author = server.author("r.git")
+        author.commit({"hello.txt": "hello"})
+        commit = author.commit({"hello.txt": "asked for"})
+        author.git("push", "--quiet", str(author.bare), f"{commit}:refs/pull/5/head")
+        repositories.apply(RepositoriesSettings(), True)
+        address = pasted(f"{server.url('r')}/pull/5").address
+        found = await repositories.resolve(replace(address, url=server.url("r.git")))
+        assert (found.commit, found.ref_name) == (commit, "refs/pull/5/head")
+        checkout = await repositories.fetch(found, print)
+        assert (checkout.path / "hello.txt").read_text() == "asked for"
 
 
 async def test_a_commits_files_are_fetched_to_a_place_of_their_own(case: Case) -> None:
@@ -121,7 +150,7 @@ async def test_a_class_that_clicks_at_once_asks_the_host_once_and_a_second_later
     with serving(Path(tempfile.mkdtemp(prefix="git-server-"))) as server:
         author = server.author("r.git")
         first = author.commit({"hello.txt": "hello"})
-        repositories = GitRepositories(state, RepositoriesSettings(), True, confined, clock.now)
+        repositories = GitRepositories(state, RepositoriesSettings(), True, confined, now=clock.now)
         address = from_launch_path(f"git/{quote(server.url('r.git'), safe='')}/HEAD")
         found = await asyncio.gather(*(repositories.resolve(address) for _ in range(60)))
         assert {repo.commit for repo in found} == {first}

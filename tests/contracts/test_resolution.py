@@ -15,7 +15,7 @@ import pytest
 
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.environments.environments import Waits
-from perijove.domain.failures import INDEX_UNREACHABLE, INSTALL_FAILED, Fail
+from perijove.domain.failures import INDEX_UNDATED, INDEX_UNREACHABLE, INSTALL_FAILED, NO_SUCH_PACKAGE, Fail
 from perijove.domain.nouns import (
     Checkout,
     Environment,
@@ -230,6 +230,26 @@ async def test_an_operator_can_have_a_commit_get_what_was_there_when_it_was_made
     packages = [one.name for one in environment.path.glob("lib/python*/site-packages/*.dist-info")]
     assert {"idna-3.6.dist-info", "docopt-0.6.2.dist-info"} <= set(packages)
     assert "Only packages that were there when this commit was made are taken: until 2023-12-15T00:00:00Z" in world.told
+
+
+async def test_an_index_that_does_not_tell_when_it_got_its_packages_is_told_as_that(world: World, index: Index) -> None:
+    world.environments.apply(BuildSettings(exclude_newer=True))
+    assert index.url
+    for commit, text in (("a", FREE), ("b", PINNED)):
+        with pytest.raises(Fail) as caught:
+            await world.built(commit, text)
+        assert caught.value.failure.kind is INDEX_UNDATED
+        assert caught.value.failure.cause == "it does not for fieldpkg-1.0-py3-none-any.whl"
+
+
+async def test_a_package_that_there_was_not_when_the_commit_was_made_is_told_with_the_time(world: World) -> None:
+    world.environments.apply(BuildSettings(exclude_newer=True))
+    made = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(world.folder, (made, made))
+    with pytest.raises(Fail) as caught:
+        await world.built("a", "docopt")
+    assert caught.value.failure.kind is NO_SUCH_PACKAGE
+    assert caught.value.failure.cause == "docopt had no version that fits before 2005-01-01T00:00:00Z"
 
 
 async def test_what_a_post_build_installs_was_there_too(world: World) -> None:

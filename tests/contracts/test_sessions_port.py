@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.backends.pad.footing import mark
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import EndReason
+from perijove.domain.nouns import Egress, EndReason
 from perijove.domain.state import State
+from perijove.domain.way_out import WayOut
 from tests.fakes.confined import LIMITS, MIB, PYTHON, SERVER, Follower, do, spec, until, with_less
 from tests.fakes.pads import running_pad
+from tests.fakes.web_proxy import web_proxy
 from tests.fakes.world import FakeSessions
 
 
@@ -76,6 +79,8 @@ async def test_a_session_starts_answers_and_stops(pad: Pad, state: State, repo: 
     await pad.start(spec("one", repo))
     status = await pad.status("one", "/user/one/", "token", 5)
     assert (status.connections, status.kernels) == (1, 2)
+    use = await pad.use("one", "/user/one/", "token", 5)
+    assert (use.busy, use.apps, use.pages, use.used_at) == (1, 0, 6, status.last_activity)
     assert [running.session for running in await pad.running()] == ["one"]
     await pad.stop("one", EndReason.IDLE)
     assert await pad.running() == []
@@ -214,7 +219,7 @@ async def test_an_early_request_waits_for_the_server(pad: Pad, repo: Path) -> No
     "answer",
     [
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000,
-        b"HTTP/1.1 200 OK\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\n\r\n[[]]",
         b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 30_000,
         b"HTTP/1.1 404 Not Found\r\n\r\n{}",
         b"no http at all",
@@ -230,9 +235,70 @@ async def test_a_wicked_answer_is_a_connection_error(state: State, answer: bytes
         writer.close()
 
     server = await asyncio.start_unix_server(reply, state.session_sockets / "one.sock")
-    with pytest.raises(ConnectionError):
-        await Pad(state).status("one", "/", "token", 5)
+    for ask in (Pad(state).status, Pad(state).use):
+        with pytest.raises(ConnectionError):
+            await ask("one", "/", "token", 5)
     server.close()
+
+
+KERNEL = b'{"execution_state": "idle", "connections": 1, "last_activity": "2026-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    ("head", "pages", "used_at"),
+    [
+        (b"", 1, 1_767_225_600),
+        (b"X-Perijove-Use: used=12.345 pages=3 apps=1\r\n", 3, 12.345),
+        (b"x-perijove-use: used=12.345 pages=0 apps=1\r\n", 1, 12.345),
+        (b"X-Perijove-Use: used=99999999999999999.000 pages=3 apps=1\r\n", 1, 1_767_225_600),
+        (b"X-Perijove-Use: used=nan pages=-3 apps=1\r\n", 1, 1_767_225_600),
+    ],
+    ids=["does not tell", "tells", "tells of fewer pages than kernels have", "a number too large", "no numbers"],
+)
+async def test_what_a_server_tells_of_its_use_is_read_within_bounds(
+    state: State, head: bytes, pages: int, used_at: float
+) -> None:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert b"no_track_activity=1" in await reader.readuntil(b"\r\n\r\n"), "our own look is nobody's use"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n[" + KERNEL + b"]")
+        writer.close()
+
+    server = await asyncio.start_unix_server(reply, state.session_sockets / "one.sock")
+    use = await Pad(state).use("one", "/", "token", 5)
+    assert (use.busy, use.pages, use.used_at) == (0, pages, used_at)
+    server.close()
+
+
+TERMINAL = """
+import os, pty
+shell, terminal = pty.fork()
+if not shell:
+    os.execv("/bin/bash", ["bash", "--norc", "-i"])
+os.write(terminal, b"{words}\\n")
+import builtins
+builtins.terminal = terminal
+"""
+
+
+async def test_a_job_in_the_foreground_of_a_terminal_is_told_and_one_behind_it_is_not(
+    pad: Pad, state: State, repo: Path
+) -> None:
+    await pad.start(spec("one", repo))
+
+    async def jobs(number: int) -> None:
+        async with asyncio.timeout(20):
+            while (await pad.activity("one")).jobs != number:
+                await asyncio.sleep(0.25)
+
+    await do(state, "one", TERMINAL.replace("{words}", "sleep 1000 | sleep 1000"))
+    await jobs(2)
+    await do(state, "one", r"import builtins, os; os.write(builtins.terminal, b'\x03')")
+    await jobs(0)
+    said = "sleep 1000 & echo beg''un"
+    await do(state, "one", f'import builtins, os; os.write(builtins.terminal, b"{said}\\n")')
+    read = "import builtins, os\nseen = b''\nwhile b'begun' not in seen: seen += os.read(builtins.terminal, 4096)"
+    await do(state, "one", read)
+    await jobs(0)
 
 
 async def test_every_reader_hears_every_end_once(pad: Pad, repo: Path) -> None:
@@ -342,10 +408,67 @@ async def test_a_full_disk_is_told(pad: Pad, state: State, repo: Path, follower:
     await pad.start(spec("one", repo))
     wrote = await fill(state, "a", 7)
     assert "No space left" in str(wrote) if (await pad.isolation()).disk == "quota" else wrote == 1
-    troubled = await follower.troubled("one")
-    assert troubled.failure.kind.code == "session.disk-full"
+    troubled = await follower.troubled("one", code="session.disk-full")
     assert "67108864 allowed" in troubled.failure.evidence[0].saw
     assert (await pad.running())[0].disk > 60 * MIB
+
+
+async def test_a_disk_that_is_nearly_full_is_told_before_and_again_once_it_was_emptied(
+    pad: Pad, state: State, repo: Path, follower: Follower
+) -> None:
+    soon = "session.disk-nearly-full"
+    await pad.start(spec("one", repo))
+    assert await fill(state, "a", 6) == 1
+    troubled = await follower.troubled("one", code=soon)
+    assert troubled.failure.cause.endswith("of 64 MB")
+    assert "session.disk" in troubled.failure.remedy
+    assert await do(state, "one", "import os\nfor n in range(3): os.remove(f'a{n}')\nanswer = 1") == 1
+    async with asyncio.timeout(10):
+        while (one := await pad.held("one")) is None or one.disk > 40 * MIB:
+            await asyncio.sleep(0.05)
+    assert await fill(state, "a", 3) == 1
+    await until(lambda: len(follower.troubles("one", soon)) == 2)
+    assert follower.troubles("one") == follower.troubles("one", soon)
+
+
+async def test_what_one_session_uses_is_told_with_what_it_may(pad: Pad, repo: Path) -> None:
+    await pad.start(spec("one", repo))
+    await pad.status("one", "/", "", 10)
+    one = await pad.held("one")
+    assert one is not None
+    assert one.limits == LIMITS
+    assert 0 < one.memory < LIMITS.memory
+    assert one.processes <= one.threads <= LIMITS.processes
+    assert await pad.held("two") is None
+
+
+async def test_a_session_reaches_the_web_by_the_operator_s_proxy_and_trusts_whom_they_trust(
+    pad: Pad, repo: Path, state: State, isolation: str
+) -> None:
+    if isolation == "none":
+        pytest.skip("it has the network of whoever runs the service")
+
+    async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    trusted = state.authorities
+    trusted.write_bytes(b"certificates")
+    trusted.chmod(0o644)
+    server = await asyncio.start_server(web, "127.0.0.1", 0)
+    hosts = {"mirror.example:80": server.sockets[0].getsockname()[1]}
+    async with server, web_proxy(hosts, "us:passw0rd") as proxy:
+        pad.way_out = WayOut(proxy.url, proxy.url, (), trusted)
+        await pad.start(replace(spec("one", repo), egress=Egress.PUBLIC))
+        code = "import urllib.request as u; answer = u.urlopen('http://mirror.example/').read().decode()"
+        assert await do(state, "one", code) == "hello"
+        assert proxy.asked == ["GET http://mirror.example/ HTTP/1.1"]
+    seen = "import os; answer = [open(os.environ['SSL_CERT_FILE']).read(), str(dict(os.environ))]"
+    told, environ = await do(state, "one", seen)
+    assert told == "certificates"
+    assert "passw0rd" not in environ
 
 
 async def test_a_watched_session_that_goes_on_writing_is_ended(
@@ -365,7 +488,9 @@ async def test_one_file_stops_at_the_disk_limit(pad: Pad, state: State, repo: Pa
     assert "File too large" in answer
 
 
-async def test_a_fork_bomb_is_held(pad: Pad, state: State, repo: Path, isolation: str) -> None:
+async def test_a_fork_bomb_is_held_and_told(
+    pad: Pad, state: State, repo: Path, isolation: str, follower: Follower
+) -> None:
     if isolation == "none" and os.geteuid() != 0:
         pytest.skip("without namespaces and control groups nothing counts the processes of one session")
     await pad.start(spec("one", repo))
@@ -382,6 +507,9 @@ except OSError as error:
     assert made < LIMITS.processes
     assert errno == 11
     assert (await pad.running())[0].processes <= LIMITS.processes + 1
+    troubled = await follower.troubled("one")
+    assert troubled.failure.kind.code == "session.too-many-processes"
+    assert any(item.saw == f"{LIMITS.processes}" for item in troubled.failure.evidence)
 
 
 async def test_a_flood_of_words_is_bounded_and_its_last_ones_are_kept(pad: Pad, repo: Path, follower: Follower) -> None:
@@ -421,6 +549,17 @@ async def test_a_pad_of_a_service_manager_is_left_running(state: State, repo: Pa
     unit.terminate()
     assert await unit.wait() == 0
     assert traces(state) == []
+
+
+async def test_a_pad_that_a_start_began_and_gave_up_before_it_answered_is_ended(state: State) -> None:
+    statedir.prepare(state)
+    pad = Pad(state)
+    await pad.begin()
+    begun = pad.spawned
+    await pad.close(stop=True)
+    assert (begun, pad.spawned) == (True, False)
+    with pytest.raises(AssertionError, match="no pad runs"):
+        pad_process(state)
 
 
 async def test_a_second_pad_gives_way(pad: Pad, state: State) -> None:
@@ -482,7 +621,7 @@ async def test_a_folder_closed_to_others_hides_nothing_from_the_disk_limit(
     await pad.start(spec("one", repo))
     write = "import os; os.mkdir('d')\nfor n in range(7): open(f'd/{n}', 'wb').write(bytes(10 << 20))\nos.chmod('d', 0)"
     await do(state, "one", write)
-    assert (await follower.troubled("one")).failure.kind.code == "session.disk-full"
+    assert await follower.troubled("one", code="session.disk-full")
 
 
 async def test_a_pad_of_another_isolation_is_replaced(state: State, repo: Path) -> None:

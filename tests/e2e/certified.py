@@ -21,9 +21,10 @@ from cryptography import x509
 from websockets.asyncio.client import connect
 
 from perijove.domain.state import State
-from tests.e2e.service import Service, Session, free_port, until
+from tests.e2e.service import Service, Session, until
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.pebble import Pebble, running_pebble
+from tests.fakes.ports import free_port
 
 ADDRESS = "127.0.0.1"
 
@@ -151,9 +152,18 @@ class SecuredSession:
 
 @contextmanager
 def certified_world(
-    folder: Path, *, http_port: int = 0, tls_port: int = 0, nonce_reject: int = 0, authz_reuse: int = 0
+    folder: Path,
+    *,
+    http_port: int = 0,
+    tls_port: int = 0,
+    nonce_reject: int = 0,
+    authz_reuse: int = 0,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[CertifiedWorld]:
-    """A world whose CA looks at `http_port` and `tls_port`; those of the service itself where they are 0."""
+    """A world whose CA looks at `http_port` and `tls_port`; those of the service itself where they are 0.
+
+    `environ`: more of its variables.
+    """
     http, https = free_port(), free_port()
     with (
         running_dns() as dns,
@@ -164,6 +174,7 @@ def certified_world(
             tls_port=tls_port or https,
             nonce_reject=nonce_reject,
             authz_reuse=authz_reuse,
+            environ=environ,
         ) as pebble,
     ):
         yield CertifiedWorld(dns, pebble, http, https)

@@ -84,6 +84,12 @@ class Talk:
                     return said
         return said
 
+    async def heard(self, kind: str) -> None:
+        """Wait for the next message of a kind, whatever it is an answer to."""
+        async with asyncio.timeout(LIMIT):
+            while (message := json.loads(await self._channel.recv()))["msg_type"] != kind:
+                self._others.append(message)
+
     async def runs(self, code: str, subshell: str = "") -> str:
         """Have some code begun; the request's id."""
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": True, "stop_on_error": True}

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,18 +26,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from perijove.cli.client import Client
 from perijove.domain.state import State
 from perijove.domain.system_settings import PlatformSettings
+from tests.fakes.ports import free_port
 
-STARTS_WITHIN = 120.0
+STARTS_WITHIN = 200.0
 _PAUSE = threading.Event()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], limit: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], limit: float = 60.0) -> Any:
     """What the condition returns as soon as it is true. Raises TimeoutError."""
     deadline = time.monotonic() + limit
     while not (value := condition()):
@@ -61,6 +55,11 @@ def first() -> State:
 def shared_cache() -> Path:
     """uv's cache for a whole test run, with all that a service's first start installs."""
     return first().uv_cache
+
+
+def first_server() -> Path:
+    """The Jupyter server that a first start made: others come, for other Pythons and on a base."""
+    return min(first().tools.glob("server-*"), key=lambda path: path.stat().st_mtime)
 
 
 BASE = PlatformSettings(packages=("ca-certificates", "python3"))
@@ -89,6 +88,8 @@ class Service:
     """Whom it runs as; None: as us."""
     flags: tuple[str, ...] = ()
     """More words for `perijove up`."""
+    environ: dict[str, str] = field(default_factory=dict)
+    """More variables than ours."""
     told: list[str] = field(default_factory=list)
     """What its commands have printed so far."""
     holds_ready: bool = False
@@ -112,14 +113,19 @@ class Service:
     def up(self) -> Service:
         """Start it; returns once it says that it is up."""
         process = self.start()
-        until(lambda: b"Perijove is up at" in self.log.read_bytes() or process.poll() is not None, STARTS_WITHIN)
+        try:
+            until(lambda: b"Perijove is up at" in self.log.read_bytes() or process.poll() is not None, STARTS_WITHIN)
+        except TimeoutError as error:
+            self.stop()
+            raise AssertionError(self.log.read_text()) from error
         assert b"Perijove is up at" in self.log.read_bytes(), self.log.read_text()
         return self
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it, without waiting."""
         settings = self.settings if self.holds_ready else {"LAUNCHING_READY": "0", **self.settings}
-        environ = {**os.environ, **{f"PERIJOVE_{name}": value for name, value in settings.items()}}
+        told = {f"PERIJOVE_{name}": value for name, value in settings.items()}
+        environ = {**os.environ, **self.environ, **told}
         become: dict[str, Any] = {}
         if self.uid is not None:
             become = {"user": self.uid, "group": self.uid, "extra_groups": (), "cwd": "/"}

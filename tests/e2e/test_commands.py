@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.domain.settings import names
+from perijove.domain.settings_layers import names
 from perijove.domain.state import State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
@@ -29,7 +29,8 @@ def perijove(home: Path, *words: str, **variables: str) -> subprocess.CompletedP
     environ = {"HOME": str(home), "PATH": os.environ["PATH"], "PERIJOVE_STATE": str(home / "state"), **variables}
     return subprocess.run(
         [sys.executable, "-m", "perijove", *words],
-        capture_output=True, text=True, env=environ, cwd=home, timeout=30, check=False,
+        capture_output=True, encoding=variables.get("PYTHONIOENCODING", "utf-8"), env=environ, cwd=home, timeout=30,
+        check=False,
     )  # fmt: skip
 
 
@@ -37,6 +38,12 @@ def settings_file(home: Path, text: str) -> str:
     path = home / "perijove.toml"
     path.write_text(text)
     return str(path)
+
+
+def test_what_is_no_while_stops_nothing(home: Path) -> None:
+    ran = perijove(home, "stop", "all", "--after", "soon")
+    assert ran.returncode == 2
+    assert "must be a number" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -96,23 +103,56 @@ def test_every_command_explains_itself(home: Path, command: str) -> None:
     assert f"perijove {command}" in ran.stdout
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        pytest.param("perijove lau", ["launch"], id="a command"),
+        pytest.param("perijove get la", ["launches"], id="a kind"),
+        pytest.param("perijove up --beh", ["--behind"], id="an option"),
+    ],
+)
+def test_a_shell_completes_what_is_typed(home: Path, typed: str, completed: list[str]) -> None:
+    """As the script that `perijove --install-completion` writes asks."""
+    asked = {"_PERIJOVE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    program = str(Path(sys.executable).with_name("perijove"))
+    environ = {"HOME": str(home), "PATH": os.environ["PATH"], **asked}
+    ran = subprocess.run([program], capture_output=True, text=True, env=environ, timeout=30, check=False)
+    assert ran.stdout.split() == completed
+
+
 def test_settings_are_told_with_where_they_came_from(home: Path) -> None:
     config = settings_file(home, '[session]\nmemory = "1G"\nidle_timeout = "5m"\n')
     ran = perijove(home, "settings", "--json", "--config", config, PERIJOVE_SESSION_IDLE_TIMEOUT="10m")
     assert ran.returncode == 0, ran.stderr
     rows = {row["name"]: row for row in json.loads(ran.stdout)}
     assert set(rows) == set(names())
-    assert rows["session.memory"] == {"name": "session.memory", "value": 1024**3, "source": config}
+    assert rows["session.memory"] == {"name": "session.memory", "value": 1024**3, "source": f"{config}:2"}
     assert rows["session.idle_timeout"]["value"] == 600.0
     assert rows["session.idle_timeout"]["source"] == "PERIJOVE_SESSION_IDLE_TIMEOUT"
     assert rows["service.http"] == {"name": "service.http", "value": [], "source": "default"}
 
 
-def test_settings_are_a_table_for_people(home: Path) -> None:
-    ran = perijove(home, "settings")
-    lines = ran.stdout.splitlines()
-    assert lines[0].split() == ["SETTING", "VALUE", "FROM"]
-    assert [line.split()[0] for line in lines[1:]] == list(names())
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("words", [("get", "sessions"), ("settings",), ("settings", "--json"), ("up", "-h")])
+def test_every_encoding_of_the_output_is_written(home: Path, words: tuple[str, ...], encoding: str) -> None:
+    ran = perijove(home, *words, PYTHONIOENCODING=encoding, PERIJOVE_SERVICE_TITLE="Über ✗ 木星")
+    assert "Traceback" not in ran.stderr
+    assert "UnicodeEncodeError" not in ran.stderr
+    if "--json" in words:
+        rows = {row["name"]: row["value"] for row in json.loads(ran.stdout)}
+        assert rows["service.title"] == "Über ✗ 木星"
+
+
+def test_settings_are_told_as_the_file_takes_them(home: Path) -> None:
+    config = settings_file(home, '[session]\nmemory = "1G"\n[[class]]\nname = "a"\nrepositories = ["gh/o/r"]\n')
+    first = perijove(home, "settings", "--config", config)
+    assert f'memory = "1G"  # {config}:2' in first.stdout.splitlines()
+    (home / "again.toml").write_text(first.stdout)
+    rows = [
+        json.loads(perijove(home, "settings", "--json", "--config", file).stdout)
+        for file in (config, str(home / "again.toml"))
+    ]
+    assert [{**row, "source": ""} for row in rows[0]] == [{**row, "source": ""} for row in rows[1]]
 
 
 def test_settings_and_state_are_root_s_or_the_user_s(home: Path) -> None:
@@ -133,7 +173,10 @@ def test_settings_and_state_are_root_s_or_the_user_s(home: Path) -> None:
     [
         pytest.param("[session\n", {}, "cannot be read", id="no TOML"),
         pytest.param("memory = 1\n", {}, "there is no setting memory", id="outside of a table"),
-        pytest.param("[session]\nmemroy = 1\n", {}, "there is no setting session.memroy", id="misspelt"),
+        pytest.param(
+            "[session]\nmemroy = 1\n", {}, "no setting session.memroy (did you mean session.memory?).", id="misspelt"
+        ),
+        pytest.param("[session]\ntotal_quota = 9\n", {}, "did you mean launching.total_quota", id="another table's"),
         pytest.param('[session]\nmemory = "much"\n', {}, "session.memory must be a number", id="no size"),
         pytest.param("", {"PERIJOVE_SESSION_CPU": "2"}, "there is no setting PERIJOVE_SESSION_CPU", id="variable"),
         pytest.param("", {"PERIJOVE_SERVICE_HTTP": "8000"}, "ADDRESS:PORT", id="no address"),
@@ -145,7 +188,9 @@ def test_bad_settings_are_named_with_their_source(home: Path, text: str, variabl
     assert ran.returncode == 1
     assert "platform.bad-settings" in ran.stderr
     assert says in ran.stderr
-    assert (next(iter(variables)) if variables else config) in ran.stderr
+    number = next((at for at, line in enumerate(text.splitlines(), 1) if "=" in line), 0)
+    place = f"{config}:{number}" if number else config
+    assert (next(iter(variables)) if variables else place) in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perijove.backends.nginx.asking import ask
-from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, NOT_FIXED
+from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, LISTEN_CONFLICT, NOT_FIXED
 from tests.e2e.service import until
-from tests.fakes.nginx import Nginx, missing, quiet_port, running_nginx, self_signed
+from tests.fakes.nginx import Nginx, missing, running_nginx, self_signed
+from tests.fakes.ports import free_port
 
 pytestmark = [
     pytest.mark.same_for_any_user,
@@ -51,7 +54,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path: Path) -> Iterator[Story]:
-    http, https, inner, solver = (quiet_port() for _ in range(4))
+    http, https, inner, solver = (free_port() for _ in range(4))
     chain, key = self_signed(tmp_path, "ingress.local")
     ingress = f"""server {{
     listen {BEHIND}:{inner} ssl; ssl_certificate {chain}; ssl_certificate_key {key}; return 404;
@@ -97,6 +100,77 @@ def test_the_line_is_named_mended_and_found_no_more(story: Story) -> None:
     status, told = story.doctor("--fix", "--yes", "--json")
     assert (status, json.loads(told)["told"]) == (0, [])
     assert story.main.read_text() == mended
+
+
+def half_fixed(story: Story) -> str:
+    """Port 80 handed on as TCP as well, while http keeps it: `nginx -t` says nothing. The text of before it."""
+    before = story.main.read_text()
+    added = f"stream {{\nserver {{\n    listen {FRONT}:{story.http};\n    proxy_pass {story.solver};\n}}\n"
+    log = f"error_log {story.nginx.folder}/said.log;\n"
+    story.main.write_text(log + before.replace("stream {\n", added))
+    return log + before
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["nginx is down", "nginx runs by the files of before"])
+def test_a_half_fix_has_a_way_out(story: Story, down: bool) -> None:
+    before = half_fixed(story)
+    lines = story.main.read_text().splitlines()
+    if down:
+        story.nginx.stop()
+    try:
+        status, told = story.doctor("--json")
+        assert status == 1
+        (conflict,) = [one for one in json.loads(told)["told"] if one["code"] == LISTEN_CONFLICT.code]
+        line = 1 + lines.index(f"    listen {FRONT}:{story.http};", lines.index("stream {"))
+        assert f"Remove the line at {story.main}:{line}" in conflict["remedy"]
+        status, told = story.doctor("--fix", "--yes")
+        assert status == 0, told
+        until(lambda: story.asked("/.well-known/acme-challenge/some-token")[2].endswith(f"answered for {HOST}"))
+        assert story.asked("/")[0] == 301
+        kept = [one for one in story.main.read_text().splitlines() if one in before.splitlines()]
+        gone = [one.strip() for one in before.splitlines() if one not in kept]
+        assert gone == [f"return 301 https://$host:{story.https}$request_uri;"], (
+            "it is further in now, and nothing else"
+        )
+    finally:
+        if down:
+            stopped(story)
+
+
+def stopped(story: Story) -> None:
+    """End the nginx that the doctor started."""
+    pid = int((story.nginx.folder / "nginx.pid").read_text())
+    psutil.Process(pid).terminate()
+    until(lambda: not (story.nginx.folder / "nginx.pid").exists())
+
+
+def test_why_nginx_does_not_take_it_up_is_told_by_its_log(story: Story) -> None:
+    """Another program has the port of a server that the running nginx does not know yet."""
+    text = story.main.read_text()
+    with socket.socket() as taken:
+        taken.bind((FRONT, 0))
+        taken.listen()
+        more = f"http {{\nserver {{ listen {FRONT}:{taken.getsockname()[1]}; }}"
+        broken = f"error_log {story.nginx.folder}/said.log;\n" + text.replace("http {", more)
+        story.main.write_text(broken)
+        status, told = story.doctor("--fix", "--yes")
+    assert status == 1
+    assert "nginx did not take it up" in told
+    assert "Address already in use" in told
+    assert story.main.read_text() == broken
+
+
+def test_a_front_behind_a_balancer_is_asked_by_the_proxy_protocol(story: Story) -> None:
+    """Without its line nginx closes each connection, and every fix would be taken back."""
+    text = story.main.read_text()
+    proxied = text.replace(f"listen {FRONT}:{story.http};", f"listen {FRONT}:{story.http} proxy_protocol;")
+    http, stream = proxied.split("temp_path")[-1].partition(";\n")[2].split("\n}\nstream {\n")
+    story.nginx.reload(http, stream.rstrip().removesuffix("}"))
+    assert story.asked("/")[0] == 0
+    status, told = story.doctor("--fix", "--yes")
+    assert status == 0, told
+    token = f"http://{HOST}:{story.http}/.well-known/acme-challenge/some-token"
+    until(lambda: ask(token, FRONT, proxied=True).words.endswith(f"answered for {HOST}"))
 
 
 @pytest.mark.parametrize(

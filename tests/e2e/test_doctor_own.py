@@ -26,13 +26,21 @@ from perijove.backends.ground import past
 from perijove.domain.certificate_failures import CLOCK_WRONG, DNS_NO_SUCH_NAME, NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import (
     DISK_FULL,
+    INDEX_UNREACHABLE,
     NAMESPACES_FORBIDDEN,
     NOT_UP,
     PORT_TAKEN,
     SANDBOX_FAILED,
 )
 from perijove.domain.server_failures import SERVER_TOO_SLOW
-from perijove.domain.service_failures import FILE_TOO_OPEN, JOURNAL_DAMAGED, SECRET_CHANGED, STORE_DAMAGED
+from perijove.domain.service_failures import (
+    FILE_TOO_OPEN,
+    JOURNAL_DAMAGED,
+    JOURNAL_HELD,
+    NAMES_UNRESOLVED,
+    SECRET_CHANGED,
+    STORE_DAMAGED,
+)
 from perijove.domain.state import State
 from tests.e2e.certified import certified_world
 from tests.e2e.service import Service, until
@@ -82,7 +90,7 @@ def test_a_healthy_service_gives_nothing_and_soon(service: Service) -> None:
     print(f"examined in {took:.2f} s")
     assert (status, told["told"]) == (0, [])
     skipped = {one["name"] for one in told["results"] if one["outcome"] == "skipped"}
-    without = {"certificates.reachable", "certificates.valid", "certificates.shown"}
+    without = {"certificates.reachable", "certificates.valid", "certificates.shown", "service.login", "ground.homes"}
     assert skipped == {"service.ports", "launch.ready", "ground.filling", *without}, "no host, no launch, not a day yet"
     (noted,) = past.read(service.state.free_disk)
     assert noted.disk > 0
@@ -107,7 +115,7 @@ def test_a_key_that_others_can_read_is_told(service: Service) -> None:
     finally:
         service.state.secret.chmod(0o600)
     assert codes(told) == [FILE_TOO_OPEN.code]
-    assert told["told"][0]["commands"] == [f"chmod 600 {service.state.secret}"]
+    assert told["told"][0]["commands"] == told["fixes"] == [f"chmod 600 {service.state.secret}"]
 
 
 def test_a_key_that_others_can_read_is_closed_by_fix(service: Service) -> None:
@@ -125,7 +133,7 @@ def test_a_launch_gets_to_a_kernel_and_leaves_nothing(service: Service) -> None:
 
 
 def test_a_launch_that_fails_tells_what_it_ended_with(empty_state: State) -> None:
-    hurried = Service(empty_state, {"SESSION_START_TIMEOUT": "0.01"}).up()
+    hurried = Service(empty_state, {"SESSION_START_TIMEOUT": "0.01", "SESSION_FORKED": "false"}).up()
     try:
         status, told = doctor(empty_state.root, flags=())
     finally:
@@ -145,6 +153,58 @@ def test_garbage_in_the_journal_is_told_with_its_row(service: Service) -> None:
             db.execute("delete from events where seq = ?", (number,))
     assert codes(told) == [JOURNAL_DAMAGED.code]
     assert f"seq {number}" in told["told"][0]["cause"]
+
+
+def test_a_journal_that_another_program_holds_is_told_with_its_process(service: Service) -> None:
+    with sqlite3.connect(service.state.database, isolation_level=None) as db:
+        db.execute("begin immediate")
+        _, told = doctor(service.state.root)
+        db.execute("rollback")
+    held = [one for one in told["told"] if one["code"] == JOURNAL_HELD.code]
+    assert [one["cause"] for one in held] == [f"process {os.getpid()} keeps the service from writing it"]
+
+
+def test_a_journal_that_nobody_may_read_meanwhile_is_held_and_not_damaged(empty_state: State) -> None:
+    empty_state.control.mkdir(parents=True)
+    with sqlite3.connect(empty_state.database, isolation_level=None) as db:
+        db.execute("create table events (seq integer primary key, subject, at, weight, body)")
+        empty_state.database.chmod(0o600)
+        db.execute("begin exclusive")
+        _, told = doctor(empty_state.root)
+        db.execute("rollback")
+    assert sorted(codes(told)) == sorted([JOURNAL_HELD.code, NOT_UP.code])
+
+
+def test_an_index_out_of_reach_is_told(empty_state: State) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        _, told = doctor(empty_state.root, UV_DEFAULT_INDEX=f"http://{address}", no_proxy="127.0.0.1")
+    (found,) = [one for one in told["told"] if one["code"] == INDEX_UNREACHABLE.code]
+    assert address in found["cause"]
+
+
+def test_a_resolver_that_does_not_answer_is_the_root_of_all_that_is_out_of_reach(
+    empty_state: State, tmp_path: Path
+) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("util-linux's unshare is not installed")
+    own = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.99\noptions timeout:1 attempts:1\n")
+    (tmp_path / "nsswitch.conf").write_text("hosts: dns\n")
+    over = " && ".join(
+        f'mount --bind "$0/{name}" /etc/{name}'
+        for name in ("resolv.conf", "nsswitch.conf")
+        if Path("/etc", name).exists()
+    )
+    unset = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "")
+    _, told = doctor(
+        empty_state.root, "unshare", *own, "--mount", "sh", "-c", f'{over} && exec "$@"', str(tmp_path),
+        UV_DEFAULT_INDEX="https://index.example", **unset,
+    )  # fmt: skip
+    (root,) = [one for one in told["told"] if one["code"] == NAMES_UNRESOLVED.code]
+    assert "127.0.0.99" in [one["saw"] for one in root["evidence"]]
+    assert [one["code"] for one in root["explains"]] == [INDEX_UNREACHABLE.code]
 
 
 def test_garbage_in_the_store_is_told_and_taken_away_by_fix(service: Service) -> None:

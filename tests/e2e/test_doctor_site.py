@@ -38,7 +38,8 @@ from tests.fakes.binderhub import running_binderhub
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.fronts import Doors, running_front, written
 from tests.fakes.git_server import serving
-from tests.fakes.nginx import quiet_port, self_signed
+from tests.fakes.nginx import running_nginx, self_signed
+from tests.fakes.ports import free_port
 from tests.fakes.private_ca import DAY, Leaf, PrivateCa
 
 HOST, FRONT = "binder.uni.example", "127.0.0.2"
@@ -124,7 +125,7 @@ def world() -> Iterator[tuple[Dns, str]]:
 def site_of(folder: Path, world: tuple[Dns, str], upstream: str) -> Site:
     folder.chmod(0o755)
     ca = PrivateCa(folder / "ca")
-    doors = Doors(FRONT, quiet_port(), quiet_port(), HOST, upstream, ca.leaf(HOST))
+    doors = Doors(FRONT, free_port(), free_port(), HOST, upstream, ca.leaf(HOST))
     return Site(folder, world[0], ca, doors, world[1])
 
 
@@ -224,7 +225,7 @@ def test_a_redirect_in_a_circle_is_followed_once(site: Site) -> None:
 
 def test_a_closed_port_80_is_told_as_what_will_break(site: Site) -> None:
     with site.behind():
-        open_port, site.doors = site.doors, replace(site.doors, http=quiet_port())
+        open_port, site.doors = site.doors, replace(site.doors, http=free_port())
         (root,) = site.doctor("--no-build", status=1)["told"]
         site.doors = open_port
     assert (root["code"], root["foreseen"]) == (PORT_REFUSED.code, True)
@@ -234,7 +235,7 @@ def test_a_closed_port_80_is_told_as_what_will_break(site: Site) -> None:
 def test_a_binder_that_is_down_is_told_in_its_fronts_words(tmp_path: Path, world: tuple[Dns, str], name: str) -> None:
     if fronts.missing(name):
         pytest.skip(fronts.missing(name))
-    site = site_of(tmp_path, world, f"127.0.0.1:{quiet_port()}")
+    site = site_of(tmp_path, world, f"127.0.0.1:{free_port()}")
     with site.behind(name):
         (root,) = site.doctor("--no-build", status=1)["told"]
     assert root["code"] == BINDER_UNREACHED.code
@@ -273,6 +274,43 @@ def test_a_healthy_binderhub_has_no_finding(tmp_path: Path, world: tuple[Dns, st
         site = site_of(tmp_path, world, upstream)
         with site.behind():
             assert site.doctor(status=0)["told"] == []
+
+
+def test_a_host_of_sessions_is_examined_like_the_first(tmp_path: Path, world: tuple[Dns, str]) -> None:
+    """Its name leads nowhere; it shows another's certificate; then all is well."""
+    name = "hub.uni.example"
+    with running_binderhub(hub=True, sessions=name) as upstream:
+        site = site_of(tmp_path, world, upstream)
+        site.dns.clear(name)
+        with site.behind():
+            told = site.doctor(status=1)
+            assert [(tree(one), one["subject"]) for one in told["told"]] == [(DNS_NO_SUCH_NAME.code, name)]
+            assert "has no address" in {one["name"]: one["why_skipped"] for one in told["results"]}["site.websockets"]
+            site.dns.set(name, "A", FRONT)
+            told = site.doctor(status=1)
+            url = f"https://{name}:{site.doors.https}/"
+            assert [(tree(one), one["subject"]) for one in told["told"]] == [(NAMES_MISSING.code, url)]
+        site.shows(site.ca.leaf(HOST, name))
+        with site.behind():
+            assert site.doctor(status=0)["told"] == []
+
+
+def test_the_hub_that_is_named_explains_why_binderhub_cannot_call_it(tmp_path: Path, world: tuple[Dns, str]) -> None:
+    hub, at = "hub.uni.example", "127.0.0.4"
+    with running_binderhub(hub=False) as upstream:
+        site = site_of(tmp_path, world, upstream)
+        ended = PrivateCa(tmp_path / "other").leaf(hub, valid_from=-90 * DAY, valid_until=-3 * DAY)
+        site.dns.set(hub, "A", at)
+        folder = tmp_path / "hub"
+        folder.mkdir()
+        shows = f"listen {at}:{site.doors.https} ssl; ssl_certificate {ended.chain}; ssl_certificate_key {ended.key};"
+        http = f"server {{ listen {at}:{site.doors.http}; return 404; }} server {{ {shows} return 404; }}"
+        with site.behind(), running_nginx(folder, http):
+            told = site.doctor("--hub", f"https://{hub}:{site.doors.https}", status=1)["told"]
+    (root,) = [one for one in told if one["code"] == NOT_VALID_NOW.code]
+    assert root["subject"].startswith(f"https://{hub}")
+    assert LAUNCHES_FAIL.code in [one["code"] for one in root["explains"]]
+    assert LAUNCHES_FAIL.code not in [one["code"] for one in told]
 
 
 def test_a_name_that_does_not_exist_explains_everything_else(site: Site) -> None:

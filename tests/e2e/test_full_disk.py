@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from perijove.domain.state import State
+from tests.fakes.small_disk import on_small_disk
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ async def main():
         told.append([fail.failure.kind.code, fail.failure.evidence[0].saw])
     await pad.start(spec("small", small, limits=with_less(disk=1000 * MIB)))
     await do(state, "small", "open('big', 'wb').write(bytes(60 << 20))")
-    troubled = await follower.troubled("small", 3)
+    troubled = await follower.troubled("small", 3, "session.disk-full")
     told.append([troubled.failure.kind.code, troubled.failure.cause])
     print(json.dumps(told))
     await follower.close()
@@ -47,16 +47,11 @@ asyncio.run(main())
 
 
 async def test_a_full_disk_is_told_when_a_session_starts_and_while_it_runs(state: State, tmp_path: Path) -> None:
-    if shutil.which("unshare") is None:
-        pytest.skip("util-linux's unshare is not installed")
     large, small = tmp_path / "large", tmp_path / "small"
     for folder in (large, small):
         folder.mkdir()
     (large / "file").write_bytes(os.urandom(40 << 20))
-    own = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
-    mount = 'mount -t tmpfs -o size=30m,mode=711 tmpfs "$0" && exec "$@"'
-    argv = ["unshare", *own, "--mount", "sh", "-c", mount, str(state.root)]
-    argv += [sys.executable, "-c", CODE, str(state.root), str(large), str(small)]
+    argv = [*on_small_disk(state.root, 30 << 20), sys.executable, "-c", CODE, str(state.root), str(large), str(small)]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), *sys.path))}
     told = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, env=environ)
     words, _ = await told.communicate()

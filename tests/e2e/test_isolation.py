@@ -54,7 +54,7 @@ async def pad(state: State) -> AsyncIterator[Pad]:
         yield pad
 
 
-@pytest.fixture(scope="module", params=["host-forked", "host-started", "base-forked"])
+@pytest.fixture(scope="module", params=["host-forked", "host-started", "base-forked", "host-blank"])
 def made(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Whose system the sandboxes see, and how their servers come there."""
     system, _, way = str(request.param).partition("-")
@@ -78,10 +78,12 @@ async def inside(pad: Pad, state: State, repo: Path, made: tuple[str, str]) -> A
     beside = (Mount(shown, Path("/opt/shown")),)
     for name, mounts in (("victim", ()), ("attacker", beside)):
         session = replace(spec(name, repo, mounts=mounts), root=root)
-        if way == "forked":
+        if way != "started":
             session = await forkable(pad, session, state.environments / "forked")
-        await pad.start(session)
-        assert await do(state, name, "import os; answer = os.getppid() == 0") == (way == "forked")
+        await pad.start(replace(session, home_from=None) if way == "blank" else session)
+        if way == "blank":
+            await pad.fill(name, repo)
+        assert await do(state, name, "import os; answer = os.getppid() == 0") == (way != "started")
     yield lambda code: do(state, "attacker", code)
     for name in ("victim", "attacker"):
         await pad.stop(name, EndReason.STOPPED)

@@ -369,6 +369,23 @@ async def test_what_pip_has_changed_is_imported_anew(kernels: Kernels) -> None:
     assert "packages have changed" in kernels.log()
 
 
+CONFIGURED = "import IPython.paths as p\nopen(p.locate_profile() + '/ipython_kernel_config.py', 'w').write({!r})"
+LISTENS = """
+import json, socket, jupyter_core.paths
+told = json.load(open(f"{{jupyter_core.paths.jupyter_runtime_dir()}}/kernel-{}.json"))
+[socket.socket().connect_ex((told["ip"], port)) for name, port in told.items() if name.endswith("_port")]
+"""
+
+
+async def test_a_forked_kernel_that_is_slow_is_told_of_once_it_listens(kernels: Kernels) -> None:
+    await run(kernels, CONFIGURED.format("import time\ntime.sleep(1)"))
+    kernel = kernels.session.kernel()
+    async with talking(kernels.session, kernels.started) as talk:
+        assert await talk.value(LISTENS.format(kernel)) == [0] * 5
+    await run(kernels, CONFIGURED.format(""))
+    assert await is_forked(kernels, kernel)
+
+
 async def test_where_the_forker_is_gone_its_kernels_go_on_and_later_ones_are_started(kernels: Kernels) -> None:
     kernel = kernels.session.kernel()
     assert await is_forked(kernels, kernel)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -21,8 +22,10 @@ from perijove.backends.pad.wire import Message, order_of, pack, write_order
 from perijove.domain.nouns import ForeignRun
 from perijove.domain.state import State
 from tests.e2e.service import BASE, Service, Session, shared_cache, until
+from tests.e2e.test_kept import Visitor
 from tests.fakes.bases import shared_base
 from tests.fakes.confined import ENVIRON, LIMITS, PYTHON, spec
+from tests.fakes.git_server import serving
 
 pytestmark = [
     pytest.mark.e2e,
@@ -193,6 +196,41 @@ def test_a_stop_and_a_start_of_the_service_leave_pad_and_sessions(
     assert session.execute("x + 1", kernel) == "42"
 
 
+def test_what_a_visitor_changed_is_read_as_the_session_and_becomes_the_masters(
+    service: Service, module_state: State
+) -> None:
+    root = Path(tempfile.mkdtemp(prefix="perijove-git-"))
+    root.chmod(0o755)
+    with serving(root) as server, Visitor(service) as visitor:
+        author = server.author("course")
+        author.commit({"notebook.ipynb": "{}", "closed/data.csv": "1,2"})
+        link = f"v2/git/{quote(server.url('course'), safe='')}/main"
+        session, _ = visitor.launch(link)
+        session.execute("import os; open('notebook.ipynb', 'w').write('mine'); os.symlink('/etc/shadow', 'shadow')")
+        service.cli("stop", session.name)
+        assert visitor.zipped(session.name) == {"notebook.ipynb": b"mine"}
+        (file,) = module_state.kept.glob("*/*")
+        assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (MASTER, 0o600)
+        again, log = visitor.launch(link)
+        assert "1 file of your last session given back" in log
+        ask = "import os; (open('notebook.ipynb').read(), os.stat('notebook.ipynb').st_uid == os.getuid())"
+        assert again.execute(ask) == "('mine', True)"
+
+
+@pytest.mark.parametrize("archive", ["/etc/shadow", "/root", "/dev/zero", "/proc/kmsg", "link"])
+def test_what_is_given_back_is_a_file_that_the_master_can_read(
+    service: Service, module_state: State, repository: Path, masters: Path, archive: str
+) -> None:
+    session = service.session(str(repository))
+    if archive == "link":
+        (masters / "link").symlink_to("/etc/shadow")
+        archive = str(masters / "link")
+    words = {"archive": archive, "opens": "00" * 32, "same_commit": True}
+    answer = asked(module_state, ask="give_back", session=session.name, words=words)
+    assert answer["fail"]["code"] == "session.kept-unreadable"
+    service.cli("stop", session.name)
+
+
 def test_the_folders_belong_to_whom_the_layout_says(service: Service, module_state: State) -> None:
     assert {path.stat().st_uid for path in module_state.of_pad} == {0}
     assert {path.stat().st_uid for path in module_state.of_master} == {MASTER}
@@ -287,7 +325,7 @@ def test_a_home_holds_nothing_that_the_master_may_not_read(module_state: State, 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "", "a/b", "x" * 41])
 def test_a_name_is_no_path(module_state: State, pad: PadOfRoot, name: str) -> None:
-    answer = asked(module_state, ask="start", order=order(None, name=name))
+    answer = asked(module_state, ask="start", order=order(None) | {"name": name})
     assert answer["fail"]["code"] == "start.sandbox-failed"
 
 

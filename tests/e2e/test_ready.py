@@ -48,6 +48,7 @@ def test_a_launch_gets_one_that_answers_already_with_all_that_is_its_own(service
     times = {entry["event"]["is"]: entry["at"] for entry in events}
     assert times["Ready"] - times["SessionStarted"] < 0.1
     assert session.execute("import os; print(os.environ['JUPYTERHUB_USER'])").strip() == session.name
+    assert session.execute("'kernel_forker' in open('/proc/self/cmdline').read()") == "True", "no page was opened"
     names = {entry["name"] for entry in session.get("api/contents/").json()["content"]}
     assert names >= {path.name for path in Path(HELLO).iterdir() if not path.name.startswith(".")}
     assert "Jupyter Server" in service.cli("logs", "session", session.name)

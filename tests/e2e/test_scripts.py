@@ -45,9 +45,9 @@ def test_a_session_begins_with_a_clean_tree_and_its_environment_is_its_own(servi
         session, other = (service.session(server.url("owner/repo")) for _ in range(2))
     kernel = session.kernel()
     page = session.get("lab").text
-    assert "@jupyterlab/lsp-extension" in page.partition('"disabledExtensions"')[2][:500], (
-        "it asks for what is not there"
-    )
+    disabled = page.partition('"disabledExtensions"')[2].partition("]")[0]
+    assert "@jupyterlab/lsp-extension" in disabled, "it asks for what is not there"
+    assert "@jupyterlab/extensionmanager-extension" in disabled, "session.lab_disabled says so"
     assert session.execute("!git status --short", kernel) == ""
     assert session.execute("!git describe --tags --dirty", kernel).startswith("v1.2-1-g")
     assert "could not fetch" in session.execute("!git log -p", kernel), "its host is out of a session's reach"

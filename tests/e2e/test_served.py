@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import unix_connect
 
 from perijove.backends.environments import server as own
-from tests.e2e.service import first
+from tests.e2e.service import executed, first_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 
@@ -25,11 +27,12 @@ program.__file__ = sys.argv[1]
 exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), program.__dict__)
 del sys.argv[0]
 program.prepare()
-before = set(sys.modules)
+from nbformat.validator import validators
+before, schemas = set(sys.modules), set(validators)
 threads = len(os.listdir("/proc/self/task"))
 def run(launch):
     launch()
-    print("LATE", threads, *sorted(set(sys.modules) - before), flush=True)
+    print("LATE", threads, *(set(validators) - schemas), *sorted(set(sys.modules) - before), flush=True)
     os._exit(0)
 program.run = run
 program.main()
@@ -43,20 +46,21 @@ NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+def served(folder: Path, **more: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
     """Its server as `serve.py` runs it, prepared first, and a client that it knows."""
-    environment = min(path for path in first().tools.glob("server-*") if (path / "bin/python").exists())
+    environment = first_server()
     (folder / "a.ipynb").write_text(json.dumps(NOTEBOOK))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "sock"))
         listener.listen()
         environ = {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", "JUPYTER_TOKEN": "token"}
-        environ["PERIJOVE_KERNEL_AHEAD"] = "1"
-        environ["PERIJOVE_SOCKET_FD"] = f"{listener.fileno()}"
+        environ |= {"PERIJOVE_KERNEL_AHEAD": "page", "PERIJOVE_SOCKET_FD": f"{listener.fileno()}", **more}
         options = [*own.OPTIONS, own.SHARED, "--ServerApp.base_url=/user/x/", f"--ServerApp.root_dir={folder}"]
         python = [str(environment / "bin/python"), "-I", "-c", PREPARED, str(own.HERE / "serve.py"), "lab", *options]
         passed = [listener.fileno()]
-        process = subprocess.Popen(python, env=environ, pass_fds=passed, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            python, env=environ, pass_fds=passed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
     transport = httpx.HTTPTransport(uds=str(folder / "sock"))
     headers = {"Authorization": "token token"}
     client = httpx.Client(transport=transport, base_url="http://localhost/user/x/", headers=headers, timeout=60)
@@ -65,14 +69,113 @@ def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]
             yield client, process
     finally:
         process.kill()
-        process.wait()
+        words, _ = process.communicate()
+        assert "JupyterServerAuthWarning" not in words, words
 
 
-def test_nothing_is_imported_that_was_not_before_the_fork(tmp_path: Path) -> None:
+def test_a_server_is_told_when_it_is_stopped_tells_its_pages_and_they_may_say_that_it_is_used(tmp_path: Path) -> None:
+    def told(ending: str, notices: str = "") -> str:
+        """As the service asks, every few seconds: what it hears."""
+        headers = {"X-Perijove-Ending": ending, "X-Perijove-Notices": notices}
+        answer = client.get("api/kernels?no_track_activity=1", headers=headers)
+        assert answer.json() == []
+        return answer.headers["X-Perijove-Use"].partition(" ")[0]
+
+    with served(tmp_path) as (client, _):
+        assert client.get("perijove/session").json().keys() == {"now"}
+        unused = told("at=99999999999 reason=idle")
+        assert client.get("perijove/session").json()["reason"] == "idle"
+        assert told("at=99999999999 reason=idle") == unused == "used=0.000"
+        assert client.post("perijove/session").status_code == 204
+        assert client.get("perijove/session").json().keys() == {"now"}
+        assert told("at=99999999999 reason=idle") > unused
+        assert client.get("perijove/session").json().keys() == {"now"}, "the service did not know yet"
+        told("at=99999999999 reason=old")
+        assert client.post("perijove/session").status_code == 204
+        assert client.get("perijove/session").json()["reason"] == "old", "which nobody can put off"
+        for odd in ("", "at=1", "at=1 reason=<b>", "at=nan reason=old", "at=9999999999999 reason=old"):
+            told(odd)
+            assert client.get("perijove/session").json().keys() == {"now"}
+        noticed = {"shares": {"memory": [1, 2]}, "troubles": [{"at": 1.5, "says": "\u00e9"}]}
+        for said, shown in ((json.dumps(noticed), noticed), ("[1]", noticed), ("{", noticed), ("{}", {})):
+            told("", said)
+            answer = client.get("perijove/session").json()
+            assert answer.pop("now") > 1_700_000_000
+            assert answer == shown
+        client.cookies.clear()
+        headers = {"Authorization": ""}
+        assert client.get("perijove/session", headers=headers).status_code == 403
+        assert client.post("perijove/session", headers=headers).status_code == 403
+
+
+KERNEL = {"argv": ["/usr/bin/env", "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+WHO = "import os; ('kernel_forker' in open('/proc/self/cmdline').read(), os.environ.get('BINDER_REPO_URL'))"
+
+
+async def test_what_a_held_server_forks_knows_what_it_was_told_since(tmp_path: Path) -> None:
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({**KERNEL, "display_name": "Python", "language": "python"}))
+    told = {"BINDER_REPO_URL": "https://example.org/moon", "HOME": "/elsewhere"}
+    found = {"PATH": f"{first_server() / 'bin'}:{os.defpath}", "JUPYTER_PATH": str(tmp_path / "jupyter")}
+    with served(tmp_path, PERIJOVE_KERNEL_AHEAD="held", **found) as (client, _):
+        assert client.get("api/status").status_code == 200
+        answer = client.get("api/kernels", headers={"X-Perijove-Variables": json.dumps(told)})
+        assert answer.headers["X-Perijove-Variables"] == "1", "not its home"
+        client.cookies.clear()
+        unknown = client.get("api/kernels", headers={"X-Perijove-Variables": "{}", "Authorization": ""})
+        assert unknown.status_code == 403
+        kernel = client.post("api/kernels", json={"name": "python3"}).json()["id"]
+        address = f"ws://localhost/user/x/api/kernels/{kernel}/channels?token=token"
+        async with asyncio.timeout(100), unix_connect(str(tmp_path / "sock"), address, max_size=None) as channel:
+            assert await executed(channel, WHO) == f"(True, {told['BINDER_REPO_URL']!r})"
+
+
+def test_what_a_page_saves_by_itself_is_no_use_but_what_somebody_wrote_is(tmp_path: Path) -> None:
+    def used_by(method: str, path: str, source: str = "", output: str = "", **more: str) -> bool:
+        """Whether a request counts as use."""
+        before = float(client.get("api/kernels").headers["X-Perijove-Use"].partition(" ")[0].partition("=")[2])
+        outputs = [{"output_type": "stream", "name": "stdout", "text": output}]
+        cell = {"id": "a", "cell_type": "code", "source": source, "outputs": outputs, "execution_count": 1}
+        content = more.get("content") or NOTEBOOK | {"cells": [{**cell, "metadata": {}}]}
+        model = {"type": "notebook", "format": "json", "content": content} | more
+        answer = client.request(method, path, json=model if method == "PUT" else None)
+        assert answer.is_success, answer.text
+        after = float(client.get("api/kernels").headers["X-Perijove-Use"].partition(" ")[0].partition("=")[2])
+        return after > before
+
+    with served(tmp_path) as (client, _):
+        assert used_by("PUT", "api/contents/a.ipynb", "moons", "Io")
+        assert not used_by("PUT", "api/contents/a.ipynb", "moons", "Io, Europa")
+        assert not used_by("PUT", "api/contents/a.ipynb", "moons", "Io, Europa, Ganymede")
+        assert used_by("POST", "api/contents/a.ipynb/checkpoints"), "somebody has pressed save"
+        assert used_by("PUT", "api/contents/a.ipynb", "moons of Jupiter", "Io, Europa, Ganymede")
+        assert used_by("PUT", "api/contents/a.txt", type="file", format="text", content="Io")
+        assert not used_by("PUT", "api/contents/a.txt", type="file", format="text", content="Io")
+        assert used_by("PUT", "api/contents/a.txt", type="file", format="text", content="Callisto")
+
+
+def test_nothing_is_imported_or_compiled_that_was_not_before_the_fork(tmp_path: Path) -> None:
     with served(tmp_path) as (client, process):
         for path in ASKED:
             assert client.get(path).status_code in {200, 302}, path
         process.terminate()
         words, _ = process.communicate(timeout=30)
     late = next(line for line in words.splitlines() if line.startswith("LATE")).split()[1:]
-    assert late == ["1"], "one thread, and no module"
+    assert late == ["1"], "one thread, no schema of a notebook, and no module"
+
+
+@pytest.mark.parametrize(("urlpath", "folder"), [("lab/tree/a.ipynb", "share/jupyter/lab"), ("tree", "notebook")])
+def test_the_largest_script_is_asked_for_by_the_page_under_the_address_that_was_told(urlpath: str, folder: str) -> None:
+    server = first_server()
+    _, _, served_by, file = own.largest_script(server, urlpath).split("/")
+    assert served_by == server.name
+    name, _, version = file.partition("?v=")
+    static = next(path for path in server.rglob(f"{folder}/static") if path.is_dir())
+    page = next(main for main in static.glob("main.*.js") if version in main.read_text())
+    assert f"{name.split('.')[0]}" in page.read_text()
+    assert (server / "share/static" / name).stat().st_size > 1_000_000
+
+
+def test_no_script_is_told_before_there_is_a_server(tmp_path: Path) -> None:
+    assert own.largest_script(tmp_path, "lab") == ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -17,7 +19,8 @@ from perijove.backends.environments import UvEnvironments
 from perijove.backends.environments.system import bootstrap
 from perijove.backends.environments.system.bases import NOTE, Base, certificates, choice
 from perijove.backends.pad.client import Pad
-from perijove.domain.failures import Fail
+from perijove.domain.conda_settings import CondaSettings
+from perijove.domain.failures import PYTHON_UNAVAILABLE, Fail
 from perijove.domain.nouns import (
     Checkout,
     EnvironmentPlan,
@@ -27,12 +30,15 @@ from perijove.domain.nouns import (
     RepoAddress,
     ResolvedRepo,
 )
+from perijove.domain.settings import BuildSettings, FetchPythons
 from perijove.domain.state import State
 from perijove.domain.system_settings import PlatformSettings, Root
-from tests.e2e.service import BASE, free_port, furnish, until
+from tests.e2e.service import BASE, furnish, until
+from tests.fakes import conda_channel
 from tests.fakes.bases import environments_of, merged, shared_base
 from tests.fakes.confined import do, spec
 from tests.fakes.pads import furnished_pad, running_pad
+from tests.fakes.ports import free_port
 from tests.fakes.registry import Registry, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -113,6 +119,25 @@ async def test_a_session_on_the_base_sees_no_file_of_this_machine(
 
 
 @pytest.mark.same_for_any_user
+async def test_a_python_that_is_nowhere_here_is_fetched_where_the_operator_allows_it(
+    environments: UvEnvironments, module_state: State, tmp_path: Path
+) -> None:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}.99"
+    packages = [conda_channel.cpython(version)]
+    await asyncio.to_thread(conda_channel.make, tmp_path / "conda-forge", packages)
+    wanted = replace(plan("tree"), python=PythonWish(f"=={version}", PythonSource.REQUIRES_PYTHON))
+    with pytest.raises(Fail) as refused:
+        await environments.inputs(wanted, checkout(module_state), print)
+    assert refused.value.failure.kind is PYTHON_UNAVAILABLE
+    with conda_channel.served(tmp_path) as (address, _):
+        mirrored = CondaSettings(mirrors={"conda-forge": f"{address}/conda-forge"})
+        environments.apply(BuildSettings(fetch_pythons=FetchPythons.CONDA), mirrored)
+        inputs = await environments.inputs(wanted, checkout(module_state), print)
+    assert inputs.wanted.conda is not None
+    assert inputs.wanted.conda.python == version
+
+
+@pytest.mark.same_for_any_user
 async def test_names_that_there_are_none_of_are_told_with_the_nearest(
     environments: UvEnvironments, module_state: State
 ) -> None:
@@ -172,6 +197,48 @@ async def test_all_environments_stand_on_the_base_where_the_operator_says_so(
     assert inputs.system.base == base.key
     assert not inputs.system.packages
     assert inputs.interpreter == base.interpreter
+
+
+async def test_a_python_of_this_machine_that_runs_on_the_base_is_taken_where_it_is_asked_for(
+    pad: Pad, confined: ConfinedCalls, module_state: State, base: Base, tmp_path: Path
+) -> None:
+    environments = environments_of(module_state, pad, confined, replace(BASE, root=Root.BASE))
+    here = await environments.uv.interpreters.installed()
+    ours = next((one for one in here if one.minor == "3.11" and not one.prefix.is_relative_to("/usr")), None)
+    if ours is None:
+        pytest.skip("this machine has no Python 3.11 outside of /usr")
+    wish = PythonWish("==3.11.*", PythonSource.RUNTIME_TXT)
+    await environments.prepare(print)
+    inputs = await environments.inputs(EnvironmentPlan(wish, ()), checkout(module_state), print)
+    assert inputs.interpreter == replace(ours, glibc=base.glibc)
+    environment = await environments.build(inputs, inputs.checkout.repo, print)
+    sandbox = replace(
+        spec("elsewhere", tmp_path, mounts=environment.mounts), overlays=environment.overlays, root=environment.root
+    )
+    await pad.start(sandbox)
+    ask = "import subprocess; answer = subprocess.check_output([{!r}, '-c', {!r}], text=True)"
+    said = "import sys, ssl, ipykernel, platform; print(sys.base_prefix, sys.version[:4], platform.libc_ver()[1])"
+    answer = await do(module_state, "elsewhere", ask.format(f"{environment.path}/bin/python", said), 60)
+    assert answer.split() == [str(ours.prefix), "3.11", base.glibc]
+
+
+async def test_a_python_that_does_not_run_on_the_base_is_told_once_and_the_nearest_is_taken(
+    environments: UvEnvironments, base: Base, module_state: State, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "python3.9"
+    program.parent.mkdir()
+    told = json.dumps({"version": "3.9.99", "prefix": str(tmp_path), "name": "cpython", "level": "final"})
+    program.write_text(f"#!/bin/sh\ngrep -q trixie /etc/os-release && echo no libssl >&2 && exit 1\necho '{told}'\n")
+    program.chmod(0o755)
+    environments.apply(BuildSettings(pythons=(str(program),)), None, replace(BASE, root=Root.BASE))
+    wanted = EnvironmentPlan(PythonWish("==3.9.99", PythonSource.RUNTIME_TXT), ())
+    lines: list[str] = []
+    for _ in range(2):
+        inputs = await environments.inputs(wanted, checkout(module_state), lines.append)
+        assert inputs.interpreter.version != "3.9.99"
+        assert inputs.interpreter.glibc == base.glibc
+    assert lines.count("Python 3.9.99 of this machine does not run on the base: no libssl") == 1
+    assert sum("(runtime.txt) is not installed here; the nearest" in line for line in lines) == 2
 
 
 async def test_without_sandboxes_there_is_no_base(state: State, tmp_path: Path) -> None:

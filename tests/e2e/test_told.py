@@ -60,6 +60,7 @@ def service(module_state: State) -> Iterator[Service]:
         SESSION_START_TIMEOUT="40s",
         SESSION_MEMORY="500M",
         SESSION_DISK="50M",
+        SESSION_PROCESSES="60",
     )
 
 
@@ -97,6 +98,21 @@ def test_a_kernel_killed_for_memory_is_told_and_the_session_goes_on(service: Ser
     with httpx.Client(timeout=10, trust_env=False, follow_redirects=True) as visitor:
         page = visitor.get(f"{service.url}launch/{number}?key={key}").text
     assert "killed for memory" in page
+
+
+def test_too_many_processes_are_told_and_the_next_kernel_is_refused_in_words(service: Service, tmp_path: Path) -> None:
+    session = service.session(repository(tmp_path, ""))
+    fills = (
+        "import threading\ntry:\n    while True: threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "except RuntimeError as error: print(error)"
+    )
+    assert "can't start new thread" in session.execute(fills, limit=30)
+    until(lambda: "session.too-many-processes" in service.cli("logs", "session", session.name))
+    assert "session.too-many-processes" in service.cli("describe", "session", session.name)
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        session.kernel()
+    assert refused.value.response.status_code == 503
+    assert "of the 60 that it may have" in refused.value.response.json()["message"]
 
 
 def test_a_full_disk_is_told(service: Service, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_what_pages_of_sessions_load_has_one_address_for_all_of_them(service: Se
     told = re.search(r"<script id=.jupyter-config-data.[^>]*>(.*?)</script>", session.get(page).text)
     assert told
     static = json.loads(told.group(1))["fullStaticUrl"]
+    waiting = httpx.get(f"{service.url}v2/gh/o/r/HEAD?urlpath={page}", trust_env=False).text
+    assert f'<link rel="prefetch" as="script" href="{static}/{core}.' in waiting
     files = [path.name for path in (service.state.tools / static.split("/")[2] / "share" / "static").iterdir()]
     main = next(name for name in files if name.startswith(core) and name.endswith(".js"))
     answer = httpx.get(f"{service.url}{static.lstrip('/')}/{main}", timeout=20, trust_env=False)
@@ -98,8 +100,22 @@ def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(service: 
     service.config.write_text("[service]\ntitle = 5\n[session]\nmemory = 'much'\n")
     service.process.send_signal(signal.SIGHUP)
     until(lambda: b"settings not reloaded" in service.log.read_bytes())
+    assert f"{service.config}:4" in service.log.read_text()
     assert "gh/bad" in service.cli("settings")
     assert service.session(HELLO).answers()
+
+
+def test_every_line_of_the_log_is_json_of_one_shape(service: Service) -> None:
+    session = service.session(HELLO)
+    service.cli("stop", session.name)
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-key": "x", "sec-websocket-version": "13"}
+    address = f"{session.base}api/events/subscribe?token={session.token}"
+    assert httpx.get(address, headers=upgrade, timeout=20, trust_env=False).status_code == 424
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert not [line for line in lines if not {"event", "level", "timestamp"} <= line.keys()]
+    assert f"Perijove is up at {service.url}" in [line["event"] for line in lines]
+    said = [line["event"] for line in lines]
+    assert not [one for one in said if "websocket" in one.lower() or one != one.strip()]
 
 
 def test_twenty_launches_at_once_all_get_ready(service: Service) -> None:
@@ -117,10 +133,11 @@ def test_cleaning_removes_what_nobody_uses_and_keeps_what_runs(service: Service,
     assert service.process is not None
     service.config.write_text('[build]\nkeep_free = "100T"\n')
     service.process.send_signal(signal.SIGHUP)
-    until(lambda: str(100 * 1024**4) in service.cli("settings"))
+    until(lambda: 'keep_free = "100T"' in service.cli("settings"))
     in_use = service.session(HELLO)
     (tmp_path / "requirements.txt").write_text("six\n")
     service.cli("stop", service.session(str(tmp_path)).name)
+    service.session(HELLO)
     before = json.loads(service.cli("get", "environments", "-o", "json"))
     assert "would be removed" in service.cli("clean", "--dry-run")
     assert len(json.loads(service.cli("get", "environments", "-o", "json"))) == len(before)
@@ -129,3 +146,23 @@ def test_cleaning_removes_what_nobody_uses_and_keeps_what_runs(service: Service,
     assert left == [json.loads(service.cli("get", "session", in_use.name, "-o", "json"))["environment"]]
     assert in_use.execute("1+1") == "2"
     assert service.session(str(tmp_path)).answers()
+
+
+def test_who_finds_no_disk_has_what_nobody_uses_removed_and_is_told_what_is_short(
+    service: Service, tmp_path: Path
+) -> None:
+    assert service.process is not None
+    (tmp_path / "requirements.txt").write_text("toolz\n")
+    service.cli("stop", service.session(str(tmp_path)).name)
+    service.session(HELLO)
+    before = {row["key"] for row in json.loads(service.cli("get", "environments", "-o", "json"))}
+    service.config.write_text('[build]\nkeep_free = "100T"\n[launching]\nkeep_disk = "100T"\nqueue_timeout = "1s"\n')
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: "100T" in service.cli("settings"))
+    failure = service.launch(HELLO, fails=True)[-1]["event"]["failure"]
+    assert failure["kind"] == "start.no-room"
+    assert "of disk are free" in failure["evidence"][0]["saw"]
+    assert "store/tools" in [evidence["where"] for evidence in failure["evidence"][1:]]
+    left = {row["key"] for row in json.loads(service.cli("get", "environments", "-o", "json"))}
+    in_use = {row["environment"] for row in json.loads(service.cli("get", "sessions", "-o", "json"))}
+    assert before > left >= in_use

@@ -21,8 +21,8 @@ from perijove.backends.environments import UvEnvironments
 from perijove.backends.environments.system import bootstrap
 from perijove.backends.environments.system.bases import NOTE, Base, choice, chosen
 from perijove.backends.pad import trees
-from perijove.backends.pad.client import Pad
 from perijove.domain.confinement import Identity
+from perijove.domain.ports import ForeignCode
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
 from perijove.domain.system_settings import PlatformSettings
@@ -34,11 +34,11 @@ SHARED = "TESTS_BASE"
 
 
 def environments_of(
-    state: State, pad: Pad, confined: ConfinedCalls, settings: PlatformSettings = BASE
+    state: State, foreign: ForeignCode, confined: ConfinedCalls, settings: PlatformSettings = BASE
 ) -> UvEnvironments:
     """As the service has them."""
     confined.hand_over(state.uv_cache, Identity.INSTALLER)
-    return UvEnvironments(state, BuildSettings(), pad, confined, None, settings)
+    return UvEnvironments(state, BuildSettings(), foreign, confined, None, settings)
 
 
 @cache

@@ -16,10 +16,10 @@ FAILED = "Failed to create temporary user for registry.example/binder-tiny-abc:0
 
 
 @contextmanager
-def running_binderhub(*, hub: bool) -> Iterator[str]:
-    """One, ended whatever happens."""
+def running_binderhub(*, hub: bool, sessions: str = "") -> Iterator[str]:
+    """One, ended whatever happens; `sessions`: the host of its hub, where that is another."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.hub = hub  # type: ignore[attr-defined]
+    server.hub, server.sessions = hub, sessions  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="binderhub")
     thread.start()
     try:
@@ -63,7 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def _built(self, well: bool) -> None:
-        base = f"{self.headers.get('X-Forwarded-Proto', 'http')}://{self.headers['Host']}"
+        name, _, port = self.headers["Host"].partition(":")
+        at = f"{self.server.sessions or name}:{port}" if port else self.server.sessions or name
+        base = f"{self.headers.get('X-Forwarded-Proto', 'http')}://{at}"
         ready = {"phase": "ready", "message": "server running\n", "url": f"{base}/user/tiny/", "token": "t"}
         events = [{"phase": "waiting", "message": "Waiting\n"}, {"phase": "built", "message": "Found built image\n"}]
         events += [ready if well else {"phase": "failed", "message": FAILED}]

@@ -10,9 +10,10 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import uvicorn
 
@@ -37,13 +38,18 @@ from perijove.launching.housekeeping import Housekeeping
 from perijove.retention import Retention
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.class_admin import ClassAdmin
+from perijove.web.operator_doors import OperatorDoors
+from perijove.web.service_admin import ServiceAdmin
 from tests.ways.conftest import World
+
+T = TypeVar("T")
 
 WAITING, SERVED = "binder.example.org", "wiki.example.org"
 TOKEN = "t0ken-that-nobody-prints"
 DAY = 86400.0
 CHAIN = "-----BEGIN CERTIFICATE-----\nZm9v\n-----END CERTIFICATE-----\n"
-KEY = "the private key, in PEM\n"
+KEY = f"-----BEGIN {'PRIVATE'} KEY-----\nYmFy\n-----END {'PRIVATE'} KEY-----\n"
 REDIRECTED = REDIRECT_NOT_FORWARDED(
     "nginx/1.22.1 at 192.0.2.1:80 answers 301 to https://binder.example.org/",
     Evidence("GET http://binder.example.org/.well-known/acme-challenge/…", "301, Location: https://\x1b[2Jevil"),
@@ -186,12 +192,17 @@ class Office:
             certificates = CertificateAdmin(self.desk, self.desk, w.journal, local_ca.root_pem)
             retention = Retention(w.journal, w.clock, lambda: w.settings.journal, lambda _: False)
             housekeeping = Housekeeping(
-                w.launches, w.sessions, w.sandboxes, w.repositories, w.environments, retention, w.clock,
+                w.launches, w.sessions, w.sandboxes, w.repositories, w.environments, retention, w.keeping, w.clock,
                 lambda: w.settings, lambda: None,
             )  # fmt: skip
+            service = ServiceAdmin(
+                w.launches, w.sessions, w.sandboxes, w.clock, lambda: w.settings, lambda: "https://wiki.example.org/",
+                OperatorDoors(w.keys, w.clock),
+            )  # fmt: skip
             admin = Admin(
-                w.launches, w.sessions, w.sandboxes, w.environments, housekeeping, w.journal, w.keys, w.clock,
-                lambda: (w.settings, {}), lambda: "https://wiki.example.org/", certificates,
+                w.launches, w.links, w.sessions, w.environments, housekeeping, w.journal, w.keys,
+                lambda: (w.settings, {}), service, certificates,
+                ClassAdmin(w.timetable, w.queue, w.way.pool, w.preparations),
             )  # fmt: skip
             self.tell(*BEGUN)
             config = uvicorn.Config(
@@ -218,6 +229,10 @@ class Hall:
         done: concurrent.futures.Future[object] = concurrent.futures.Future()
         self.loop.call_soon_threadsafe(lambda: done.set_result(work()))
         done.result(20)
+
+    def run(self, work: Coroutine[None, None, T]) -> T:
+        """The same, for what waits."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def tell(self, *events: Event) -> None:
         """Have events written down."""

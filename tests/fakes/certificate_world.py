@@ -15,16 +15,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from perijove.backends.sqlite import SqliteLedger
 from perijove.certifying.challenge import HttpAnswers
 from perijove.certifying.keeper import Certificates
 from perijove.certifying.looking import Looking
 from perijove.certifying.overview import Overview
+from perijove.certifying.persistent import PersistentRecords
 from perijove.certifying.serving import Serving
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_failures import ACME_ERROR, KEY_MISMATCH, ORDER_LOST
-from perijove.domain.certificate_ports import Names
+from perijove.domain.certificate_ports import Names, Solver
 from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.certificates import (
     Account,
@@ -37,6 +39,7 @@ from perijove.domain.certificates import (
     Hop,
     HostName,
     Issuer,
+    Observation,
     OrderName,
     OrderStatus,
     OrderView,
@@ -44,7 +47,6 @@ from perijove.domain.certificates import (
     RenewalWindow,
     Secret,
     SeenCertificate,
-    Sighting,
     covers,
 )
 from perijove.domain.data_plane import ServedCertificate
@@ -59,6 +61,15 @@ PRODUCTION, STAGING = (
     "https://acme-staging-v02.api.letsencrypt.org/directory",
 )
 MARKER = "this-perijove"
+
+
+CHAIN = "-----BEGIN CERTIFICATE-----\n"
+"""Begins every chain of this world; what it says stands after it as JSON."""
+
+
+def said(chain: bytes) -> Any:
+    """What a chain of this world says."""
+    return json.loads(chain.decode().removeprefix(CHAIN))
 
 
 class VirtualClock:
@@ -125,6 +136,8 @@ class FakeOrder:
     status: OrderStatus = OrderStatus.PENDING
     challenges: dict[HostName, str] = field(default_factory=dict)
     """Their states."""
+    chosen: dict[HostName, str] = field(default_factory=dict)
+    """Types of the challenges that were answered."""
     changed_at: float = 0
     finalized: bytes = b""
     problem: Problem | None = None
@@ -157,6 +170,9 @@ class FakeCa:
     asked: Counter[str] = field(default_factory=Counter)
     revoked: list[tuple[str, int]] = field(default_factory=list)
     clock_ahead: float = 0
+    issuer_names: tuple[str, ...] = ("letsencrypt.org",)
+    advertised: tuple[str, ...] = ()
+    """Issuer names in its directory."""
     placed: int = 0
     takes: float = 0.05
     """Seconds for a validation, and for signing."""
@@ -170,12 +186,13 @@ class FakeCa:
     async def directory(self) -> CaDirectory:
         await self._ask("directory")
         return CaDirectory(
-            self.url, caa_identities=("letsencrypt.org",), renewal_info=True, clock_ahead=self.clock_ahead
-        )
+            self.url, caa_identities=("letsencrypt.org",), renewal_info=True, clock_ahead=self.clock_ahead,
+            issuer_domain_names=self.advertised,
+        )  # fmt: skip
 
     async def account(self) -> Account:
         await self._ask("account")
-        return Account(f"{self.url}/account/1", "thumbprint")
+        return Account(self.account_uri, "thumbprint")
 
     async def new_order(self, hosts: tuple[HostName, ...], profile: str = "", replaces: str = "") -> OrderView:
         await self._ask("new_order")
@@ -206,7 +223,7 @@ class FakeCa:
         late = self.world.clock.now() - order.changed_at >= self.takes
         for host, state in order.challenges.items():
             if state == "processing" and late:
-                seen = self.world.seen_by_cas(host, self._token(order, host))
+                seen = self._sees(order, host)
                 order.challenges[host] = "valid" if seen else "invalid"
         if order.status is OrderStatus.PENDING and "invalid" in order.challenges.values():
             order.status = OrderStatus.INVALID
@@ -214,6 +231,16 @@ class FakeCa:
             order.status = OrderStatus.READY
         if order.status is OrderStatus.PROCESSING and late:
             order.status = OrderStatus.VALID
+
+    def _sees(self, order: FakeOrder, host: HostName) -> bool:
+        if order.chosen[host] != ChallengeType.DNS_PERSIST:
+            return self.world.seen_by_cas(host, self._token(order, host))
+        texts = self.world.texts.get(f"_validation-persist.{host.removeprefix('*.')}", ())
+        return any(f"accounturi={self.account_uri}" in one for one in texts)
+
+    @property
+    def account_uri(self) -> str:
+        return f"{self.url}/account/1"
 
     def _token(self, order: FakeOrder, host: HostName = "") -> str:
         own = host if host not in ("", order.hosts[0]) else ""
@@ -236,10 +263,9 @@ class FakeCa:
         if state == "invalid":
             detail = f"Invalid response from http://{host}: 404"
             problem = Problem("urn:ietf:params:acme:error:unauthorized", detail, 403, {"detail": detail, "status": 403})
-        kinds = [kind.value for kind in ChallengeType] + ["dns-persist-01"]
-        if host.startswith("*."):
-            kinds = ["dns-01"]
+        kinds = ["dns-01", "dns-persist-01"] if host.startswith("*.") else [kind.value for kind in ChallengeType]
         challenges = [ChallengeView(kind, f"{url}/{kind}", self._token(order, host), "pending") for kind in kinds]
+        challenges = [replace(one, issuer_domain_names=self.issuer_names) for one in challenges]
         challenges[0] = replace(challenges[0], status=state, problem=problem)
         status, wildcard = {"processing": "pending"}.get(state, state), host.startswith("*.")
         return AuthorizationView(url, host.removeprefix("*."), wildcard, status, tuple(challenges))
@@ -248,6 +274,7 @@ class FakeCa:
         await self._ask("answer")
         order, host = self._named(challenge.rpartition("/")[0])
         assert order.challenges[host] == "pending", "a challenge that is not pending must not be answered"
+        order.chosen[host] = challenge.rpartition("/")[2]
         order.challenges[host], order.changed_at = "processing", self.world.clock.now()
 
     async def finalize(self, order: OrderView, csr: bytes) -> OrderView:
@@ -267,7 +294,7 @@ class FakeCa:
         """A chain: here, what it says."""
         now = self.world.clock.now()
         told = {"names": names, "key": key, "from": now, "to": now + self.lifetime, "serial": serial, "by": self.url}
-        return json.dumps(told | {"trusted": self.trusted}).encode()
+        return f"{CHAIN}{json.dumps(told | {'trusted': self.trusted})}\n".encode()
 
     async def revoke(self, secret: Secret, reason: int) -> None:
         await self._ask("revoke")
@@ -356,7 +383,7 @@ class FakeSecrets:
     def stage(
         self, order: OrderName, host: HostName, chain: bytes, issuer: Issuer, directory: str, names: Names = ()
     ) -> Secret:
-        told = json.loads(chain)
+        told = said(chain)
         key = self.keys.get(order, b"").decode() or told["key"]
         if told["key"] != key:
             raise Fail(KEY_MISMATCH("another key"))
@@ -364,12 +391,12 @@ class FakeSecrets:
         return self._staged(host, chain, issuer.name, directory, names)
 
     def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
-        if json.loads(chain)["key"] != key.decode():
+        if said(chain)["key"] != key.decode():
             raise Fail(KEY_MISMATCH("another key"))
         return self._staged(host, chain, issuer, "", names)
 
     def _staged(self, host: HostName, chain: bytes, issuer: str, directory: str, names: Names) -> Secret:
-        told, print_ = json.loads(chain), hashlib.sha256(chain).hexdigest()
+        told, print_ = said(chain), hashlib.sha256(chain).hexdigest()
         paths = Path(f"/{host}/{print_[:8]}/tls.crt"), Path(f"/{host}/{print_[:8]}/tls.key")
         secret = Secret(
             host, print_[:8], tuple(told["names"]), told["from"], told["to"], told["serial"], print_, told["by"],
@@ -396,14 +423,14 @@ class FakeSecrets:
         self.keys.pop(order, None)
 
 
-class FakeSight:
-    """Implements `Sight`: what the world shows, as `certifying.verdict` judges it."""
+class FakeProbe:
+    """Implements `Probe`: what the world shows, as `certifying.verdict` judges it."""
 
     def __init__(self, world: CertificateWorld) -> None:
         self._world = world
         self.looks = 0
 
-    async def look(self, host: HostName, token: str, expected: str, *, tls: bool) -> Sighting:
+    async def look(self, host: HostName, token: str, expected: str, *, tls: bool) -> Observation:
         self.looks += 1
         await asyncio.sleep(0)
         seen = self._world.hosts[host].from_here
@@ -418,10 +445,14 @@ class FakeSight:
             DnsSeen(host, "AAAA", "no-record", (), "198.51.100.53:53"),
             DnsSeen(host, "CAA", "no-record", (), "198.51.100.53:53"),
         )
-        return Sighting(host, self._world.clock.now(), dns, (address,), expected)
+        return Observation(host, self._world.clock.now(), dns, (address,), expected)
 
-    async def past_caches(self, seen: Sighting, token: str, *, tls: bool) -> Sighting:
+    async def past_caches(self, seen: Observation, token: str, *, tls: bool) -> Observation:
         return seen
+
+    async def texts(self, name: str) -> tuple[DnsSeen, ...]:
+        values = self._world.texts.get(name, ())
+        return (DnsSeen(name, "TXT", "answered" if values else "no-record", values, "198.51.100.53:53"),)
 
     async def handshake(self, address: str, server_name: str) -> SeenCertificate:
         await asyncio.sleep(0)
@@ -447,7 +478,8 @@ class CertificateWorld:
         self.clock = VirtualClock()
         self.settings = Settings(
             service=ServiceSettings(hosts=hosts or ("binder.example.org",), session_hosts=session_hosts),
-            certificates=CertificatesSettings(rehearse=rehearse),
+            # Looks every five minutes would be all that a year consists of.
+            certificates=CertificatesSettings(rehearse=rehearse, look_every=DAY),
         )
         self.hosts = {host: Host() for host in (*self.settings.service.hosts, *session_hosts)}
         self.cas: dict[str, FakeCa] = {
@@ -455,9 +487,11 @@ class CertificateWorld:
         }
         self.cas[""] = LocalCa(self, "", trusted=False)
         self.secrets = FakeSecrets()
-        self.sight = FakeSight(self)
+        self.probe = FakeProbe(self)
         self.http = HttpAnswers()
         self.shown: dict[str, ServedCertificate] = {}
+        self.texts: dict[str, tuple[str, ...]] = {}
+        """TXT records by their names."""
         self.deaf = False
         self.plane_down_until = 0.0
         self.refused_tables = 0
@@ -501,10 +535,11 @@ class CertificateWorld:
         self.ledger = CrashingLedger(self.folder / "perijove.db", self)
         self.journal = Journal(self.ledger, self.clock)
         self.http = HttpAnswers()
-        solvers = {ChallengeType.HTTP: self.http}
+        records = PersistentRecords(self.probe, self.clock)
+        solvers: dict[ChallengeType, Solver] = {ChallengeType.HTTP: self.http, ChallengeType.DNS_PERSIST: records}
         authorities = lambda issuer, directory: self.cas[directory]  # noqa: E731
-        looking = Looking(self.sight, authorities, solvers, self.clock, MARKER, lambda: "127.0.0.1:8000")
-        serving = Serving(self.secrets, self.sight, self.apply, self.clock, lambda: "127.0.0.1:443")
+        looking = Looking(self.probe, authorities, solvers, self.clock, MARKER, lambda: "127.0.0.1:8000")
+        serving = Serving(self.secrets, self.probe, self.apply, self.clock, lambda: "127.0.0.1:443")
         way = CertificateWay(
             authorities, self.secrets, solvers, looking, serving, self.clock, lambda: tuple(self.hooks), self.run_hook
         )

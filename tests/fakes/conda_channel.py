@@ -1,7 +1,7 @@
 """A conda channel of our own: this machine's CPython and wheels of the package index as conda packages, over loopback.
 
-`python -m tests.fakes.conda_channel channels|small ROOT` makes them, in a process of its own as all that loads rattler;
-`served` answers as conda's own servers do, validators included.
+`python -m tests.fakes.conda_channel channels|small|stopping ROOT` makes them, in a process of its own as all that loads
+rattler; `served` answers as conda's own servers do, validators included.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ SITE_PACKAGES = f"lib/python{MINOR}/site-packages"
 SUBDIR = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}[platform.machine()]
 PLACEHOLDER = "/conda-placehold" + "_placehold" * 23 + "_placehol"
 """What stands for the environment's path in a package's files: 255 bytes."""
+MOONS = 30
+"""Packages that are all alike, of the channel `stopping`."""
 UNWANTED = re.compile(
     r"/(test|tests|idlelib|turtledemo|lib2to3|__pycache__|(site|dist)-packages|config-[^/]*|ensurepip)(/|$)"
 )
@@ -111,9 +113,9 @@ class Package:
         return told | {"size_in_bytes": len(content)} | more
 
 
-def cpython() -> Package:
-    """This machine's, without what no test needs."""
-    package = Package("python", VERSION, more={"python_site_packages_path": SITE_PACKAGES})
+def cpython(version: str = VERSION) -> Package:
+    """This machine's, without what no test needs; by another version's name where one is wanted that is not here."""
+    package = Package("python", version, more={"python_site_packages_path": SITE_PACKAGES})
     library = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
     for path in sorted(library.rglob("*")):
         name = f"lib/python{MINOR}/{path.relative_to(library)}"
@@ -231,6 +233,15 @@ def served(root: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join(10)
 
 
+LINKED = b"""mkdir "$PREFIX/share/jupiter/moons" && ln -s ../linked "$PREFIX/share/jupiter/moons/link"
+echo "in $PREFIX" > "$PREFIX/share/jupiter/linked"
+echo 69911 > "$PREFIX/share/jupiter/radius"
+rm "$PREFIX/share/jupiter/mass"
+echo "$PKG_NAME $PKG_VERSION $PKG_BUILDNUM is linked" >> "$PREFIX/.messages.txt"
+exit 3
+"""
+
+
 def channels(root: Path) -> None:
     """`conda-forge`, with what a kernel needs, and `planets`, with packages of ours that do what packages may do."""
     fetched = wheels(root / "wheels", "ipykernel", "numpy", "pip", "requests", "six")
@@ -244,13 +255,24 @@ def channels(root: Path) -> None:
         files={
             "bin/jupiter": tool,
             "share/jupiter/radius": b"71492\n",
+            "share/jupiter/mass": b"318\n",
             "etc/conda/activate.d/jupiter.sh": script,
             "etc/conda/env_vars.d/jupiter.json": b'{"JUPITER_FROM": "env_vars.d"}',
-            "bin/.jupiter-post-link.sh": b'echo "in $PREFIX" > "$PREFIX/share/jupiter/linked"\n',
+            "bin/.jupiter-post-link.sh": LINKED,
         },
         executable={"bin/jupiter"},
     )
     make(root / "planets", [jupiter])
+
+
+def stopping(root: Path) -> None:
+    """A channel whose Python cannot run, and `stops` and `links`, which wait where they are activated or linked."""
+    script = b"echo stopped; kill -STOP $$\n"
+    stops = Package("stops", noarch="generic", files={"etc/conda/activate.d/stops.sh": script})
+    packages = [Package(name, noarch="generic", depends=["python"]) for name in ("ipykernel", "pip")]
+    packages.append(Package("links", noarch="generic", files={"bin/.links-post-link.sh": script}))
+    packages += [Package(f"moon{number}", noarch="generic", depends=["python"]) for number in range(MOONS)]
+    make(root / "conda-forge", [empty_python(VERSION), *packages, stops])
 
 
 def empty_python(version: str) -> Package:
@@ -313,6 +335,6 @@ def hostile() -> Sequence[Package]:
 
 
 if __name__ == "__main__":
-    {"channels": channels, "small": small}[sys.argv[1]](Path(sys.argv[2]))
+    {"channels": channels, "small": small, "stopping": stopping}[sys.argv[1]](Path(sys.argv[2]))
     sys.stdout.flush()
     os._exit(0)  # rattler dies now and then of its own threads when Python ends

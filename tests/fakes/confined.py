@@ -35,6 +35,9 @@ def serve(connection):
             answer = scope.get("answer")
         except BaseException as error:
             answer = "raised " + repr(error)
+    elif b" /user/one/api/kernels" in head:
+        answer = [{"execution_state": state, "connections": 2, "last_activity": "2026-01-01T00:00:00.000000Z"}
+                  for state in ("busy", "idle", "starting")]
     else:
         answer = {"last_activity": "2026-01-01T00:00:00.000000Z", "connections": 1, "kernels": 2, "started": "x"}
     text = json.dumps(answer, default=repr).encode()
@@ -103,7 +106,7 @@ async def do(state: State, session: str, code: str, limit: float = 20) -> Any:
     return json.loads(text.partition(b"\r\n\r\n")[2])
 
 
-async def until(condition: Callable[[], object], limit: float = 10) -> None:
+async def until(condition: Callable[[], object], limit: float = 30) -> None:
     """Wait until it is true."""
     async with asyncio.timeout(limit):
         while not condition():
@@ -123,19 +126,21 @@ class Follower:
 
         self._task = asyncio.create_task(follow(), name="follower")
 
-    async def ended(self, session: str, limit: float = 10) -> SessionEnded:
+    async def ended(self, session: str, limit: float = 30) -> SessionEnded:
         await until(lambda: self.ends(session), limit)
         return self.ends(session)[0]
 
     def ends(self, session: str) -> list[SessionEnded]:
         return [event for event in self.events if isinstance(event, SessionEnded) and event.session == session]
 
-    async def troubled(self, session: str, limit: float = 10) -> SessionTroubled:
-        await until(lambda: self.troubles(session), limit)
-        return self.troubles(session)[0]
+    async def troubled(self, session: str, limit: float = 30, code: str = "") -> SessionTroubled:
+        """The first trouble, with this code where one is given."""
+        await until(lambda: self.troubles(session, code), limit)
+        return self.troubles(session, code)[0]
 
-    def troubles(self, session: str) -> list[SessionTroubled]:
-        return [event for event in self.events if isinstance(event, SessionTroubled) and event.session == session]
+    def troubles(self, session: str, code: str = "") -> list[SessionTroubled]:
+        found = [event for event in self.events if isinstance(event, SessionTroubled) and event.session == session]
+        return [event for event in found if code in ("", event.failure.kind.code)]
 
     def lines(self, session: str) -> list[str]:
         return [event.line for event in self.events if isinstance(event, SessionLogged) and event.session == session]

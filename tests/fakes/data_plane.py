@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import PORT_TAKEN, Fail, Failure
+from perijove.domain.ports import DataPlane
 from perijove.domain.state import State
 
 
@@ -26,6 +27,16 @@ def plain_table(state: State, listen: str, assets: Path | None = None) -> DataPl
         assets_version="v1",
         servers=state.tools,
     )
+
+
+async def begun_anew(plane: DataPlane, table: DataPlaneTable) -> None:
+    """What it does from now on, and nothing of what it did.
+
+    After a reload the old settings may be met for a moment, and a connection that a client keeps ends at any time, also
+    while it is used again.
+    """
+    await plane.close()
+    await plane.ensure(table)
 
 
 class FakeDataPlane:

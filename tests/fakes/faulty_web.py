@@ -2,7 +2,7 @@
 answers for all names, and each name has a fault of its own.
 
     with faulty_web(folder) as world:
-        seen = await world.eyes().look("missing.example", TOKEN, EXPECTED, tls=False)
+        seen = await world.probe().look("missing.example", TOKEN, EXPECTED, tls=False)
         world.judged(seen).failure
 """
 
@@ -17,13 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from perijove.backends.dns01.authoritative import Authoritative
-from perijove.backends.sight.eyes import Eyes
+from perijove.backends.probes.host_probe import HostProbe
 from perijove.certifying.verdict import Verdict, judge
 from perijove.domain.certificate_settings import CertificatesSettings
-from perijove.domain.certificates import SOLVER_HEADER, ChallengeType, Sighting
+from perijove.domain.certificates import SOLVER_HEADER, ChallengeType, Observation
 from perijove.domain.settings import Settings
 from tests.fakes.dns import Dns, running_dns
-from tests.fakes.nginx import quiet_port, running_nginx, self_signed
+from tests.fakes.nginx import running_nginx, self_signed
+from tests.fakes.ports import free_port
 
 FRONT, CLOSED_443, FILTERED, TLS_80, STRANGER, EMPTY = (f"127.0.0.{last}" for last in (2, 3, 5, 6, 9, 11))
 OURS = ("127.0.0.1", FRONT, CLOSED_443, FILTERED, TLS_80, EMPTY, "::1")
@@ -52,12 +53,12 @@ class World:
             )
         )
 
-    def eyes(self, settings: Settings | None = None) -> Eyes:
+    def probe(self, settings: Settings | None = None) -> HostProbe:
         """Looks at it; with other settings than its own where they are given."""
         own = settings or self.settings
-        return Eyes(lambda: own, Authoritative(lambda: own.certificates.resolvers))
+        return HostProbe(lambda: own, Authoritative(lambda: own.certificates.resolvers))
 
-    def judged(self, seen: Sighting, *allowed: ChallengeType, account: str = "", clock_ahead: float = 0) -> Verdict:
+    def judged(self, seen: Observation, *allowed: ChallengeType, account: str = "", clock_ahead: float = 0) -> Verdict:
         return judge(
             seen,
             marker=MARKER,
@@ -166,7 +167,7 @@ def _configuration(http: int, https: int, solver: str, folder: Path) -> str:
 @contextmanager
 def faulty_web(folder: Path) -> Iterator[World]:
     """All of it, running; nginx's files in `folder`."""
-    http, https = quiet_port(), quiet_port()
+    http, https = free_port(), free_port()
     with ExitStack() as stack:
         solver, dns = stack.enter_context(_solver()), stack.enter_context(running_dns())
         stack.enter_context(_swallowing(FILTERED, http))

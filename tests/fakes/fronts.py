@@ -27,7 +27,7 @@ _PROGRAMS = {"nginx": "nginx", "HAProxy": "haproxy", "Apache": "apache2"}
 _PACKAGES = {"nginx": "nginx-light", "HAProxy": "haproxy", "Apache": "apache2-bin"}
 _MODULES = Path("/usr/lib/apache2/modules")
 _LOADED = ("mpm_event", "authz_core", "headers", "rewrite", "proxy", "proxy_http", "proxy_wstunnel", "ssl")
-LIMIT = 15.0
+LIMIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Doors:
     host: str
     upstream: str
     leaf: Leaf
+    base: str = "/"
 
 
 def missing(name: str) -> str:
@@ -54,7 +55,7 @@ def missing(name: str) -> str:
 
 def written(name: str, doors: Doors, folder: Path) -> str:
     """The whole configuration around the lines that the doctor writes, at these doors."""
-    lines = WRITTEN[name](Front((doors.host,), doors.upstream, own=False))
+    lines = WRITTEN[name](Front((doors.host,), doors.upstream, own=False, base=doors.base))
     return {"nginx": _nginx, "HAProxy": _haproxy, "Apache": _apache, "Caddy": _caddy}[name](lines, doors, folder)
 
 
@@ -93,12 +94,13 @@ def _haproxy(lines: str, doors: Doors, folder: Path) -> str:
     both.touch(0o600)
     both.write_bytes(doors.leaf.chain.read_bytes() + doors.leaf.key.read_bytes())
     lines = _replaced(lines, ("redirect scheme https", f"redirect prefix https://{doors.host}:{doors.https} code 301"))
+    chosen = ["default_backend perijove"] if doors.base == "/" else []
     parts = [line.partition(":") for line in lines.splitlines()]
     sections = {name: [line.strip() for one, _, line in parts if one == name] for name in ("frontend", "backend")}
     return "\n".join([
         "defaults", "mode http", "timeout connect 5s", "timeout client 60s", "timeout server 60s",
         "frontend web", f"bind {doors.address}:{doors.http}", f"bind {doors.address}:{doors.https} ssl crt {both}",
-        *sections["frontend"], "default_backend binder", "backend binder", *sections["backend"], "",
+        *sections["frontend"], *chosen, "backend perijove", *sections["backend"], "",
     ])  # fmt: skip
 
 

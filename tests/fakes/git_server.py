@@ -2,7 +2,9 @@
 
 The first part of a URL's path is the manner: `plain`, `slow`, `missing`, `login` (lets in `ada` with `open`), `denied`,
 `broken`, `busy`, `cut`, `old` (protocol version 0, no commit but the refs' own, no filters), `elsewhere` (redirects to
-`plain`), `away` (redirects to `Server.away`), `lfs` (an object of `Server.lfs`). The rest names a repository.
+`plain`), `away` (redirects to `Server.away`), `lfs` (an object of `Server.lfs`), `token` (asks for one of
+`Server.tokens`, and says what GitHub and GitLab do), `astray` (asks for one, then redirects to `Server.away`). The rest
+names a repository.
 """
 
 from __future__ import annotations
@@ -81,6 +83,10 @@ class Server:
     """What Git LFS can be asked for, by its SHA-256."""
     lfs_base: str = ""
     """Where LFS objects are said to be; this server when empty."""
+    tokens: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Which repositories each opens; `(403)` for one without the scope."""
+    shown: list[str] = field(default_factory=list)
+    """The `Authorization` of each request that had one."""
     released: threading.Event = field(default_factory=threading.Event)
     """`slow` answers once this is set."""
 
@@ -155,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         tale: Server = self.server.tale
         tale.asked.append(f"{self.command} {self.path}")
         manner, _, rest = self.path.lstrip("/").partition("/")
+        if "Authorization" in self.headers:
+            tale.shown.append(self.headers["Authorization"])
         try:
             if manner in _STATUSES:
                 self.send_error(_STATUSES[manner])
@@ -165,9 +173,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-            elif manner in ("elsewhere", "away"):
+            elif manner in ("token", "astray") and (said := self._refused(rest)):
+                self._plain(*said)
+            elif manner in ("elsewhere", "away", "astray"):
                 self.send_response(301)
-                self.send_header("Location", f"{tale.away}/{rest}" if manner == "away" else f"/plain/{rest}")
+                self.send_header(
+                    "Location", f"{tale.away}/{rest}" if manner in ("away", "astray") else f"/plain/{rest}"
+                )
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             elif rest.endswith("/info/lfs/objects/batch"):
@@ -178,6 +190,28 @@ class _Handler(BaseHTTPRequestHandler):
                 self._served(manner, rest, body)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def _refused(self, rest: str) -> tuple[int, str] | None:
+        """As github.com and gitlab.com answered in 2024."""
+        tale: Server = self.server.tale
+        pair = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        opens = tale.tokens.get(pair.partition(":")[2])
+        if not pair:
+            return 401, ""
+        if opens is None:
+            return 401, "Invalid username or token. Password authentication is not supported for Git operations."
+        if "(403)" in opens:
+            return 403, "HTTP Basic: Access denied. Your token lacks the scope read_repository."
+        return None if rest.partition("/")[0] in opens else (404, "Repository not found.")
+
+    def _plain(self, status: int, words: str) -> None:
+        self.send_response(status)
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="GitHub"')
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(words)))
+        self.end_headers()
+        self.wfile.write(words.encode())
 
     def _bytes(self, content: bytes, kind: str) -> None:
         self.send_response(200)

@@ -23,6 +23,10 @@ def counted(texts: Mapping[str, str], names: frozenset[str]) -> dict[str, int]:
     return {name: len(texts.get(name, "")) for name in names}
 
 
+def niceness() -> int:
+    return os.nice(0)
+
+
 def text_of(path: Path) -> str:
     try:
         return path.read_text()

@@ -36,7 +36,7 @@ class InProcess:
         value: T = await self._called(function, given, tell)
         return value
 
-    def hand_over(self, folder: Path, identity: Identity) -> None:
+    def hand_over(self, folder: Path, identity: Identity, *, contents: bool = False) -> None:
         """It is ours, and so are the calls."""
 
     def take_back(self, folder: Path) -> None:

@@ -11,14 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import SystemRandom
 
 import psutil
 from cryptography import x509
@@ -26,11 +24,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from perijove.doctor.front.requests import Files, Nobody, Outcome, Passes, Redirects, Says
 from tests.e2e.service import until
 
 _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-LIMIT = 15.0
+LIMIT = 30.0
 
 
 def program() -> str:
@@ -45,19 +44,6 @@ def missing(*, stream: bool = False) -> str:
     return (
         f"{_STREAM} is not installed (Debian: apt-get install libnginx-mod-stream)" if stream and not _stream() else ""
     )
-
-
-def quiet_port() -> int:
-    """A port that is free at every address, below those that the kernel gives to outgoing connections."""
-    for _ in range(100):
-        port = SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no port is free")
 
 
 @dataclass
@@ -173,3 +159,22 @@ def _stream() -> bool:
     """Whether it knows `stream`, built in or as a module."""
     said = subprocess.run([program(), "-V"], capture_output=True, text=True, timeout=LIMIT, check=False).stderr
     return "--with-stream " in said or _STREAM.exists()
+
+
+def in_words(outcome: Outcome) -> str:
+    """What the doctor foretells of a request, in the words in which tests tell nginx's answer."""
+    match outcome:
+        case Redirects(status=status, location=location):
+            return f"{status} {location}"
+        case Says(status=200, by=by):
+            return f"200 {by.args[-1]}"
+        case Says(status=status):
+            return str(status)
+        case Files():
+            return "404"
+        case Passes(host=host, path=path):
+            return f"200 up {host} {path}"
+        case Nobody():
+            return "nobody"
+        case other:
+            return str(other)

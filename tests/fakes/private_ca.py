@@ -56,7 +56,7 @@ class PrivateCa:
             .sign(self._key, hashes.SHA256())
         )
         written = Leaf(self.folder / f"{called}.pem", self.folder / f"{called}.key")
-        written.chain.write_bytes(certificate.public_bytes(Encoding.PEM))
+        written.chain.write_bytes(certificate.public_bytes(Encoding.PEM) + self.file.read_bytes())
         written.key.touch(0o600)
         written.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return written

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from perijove import asking
 from perijove.backends.environments import complaints
 from perijove.backends.git import words
 from perijove.backends.git.program import plain
-from perijove.backends.pad import asking, egress
+from perijove.backends.pad import egress
 from perijove.domain import failures
 from perijove.domain.failures import BUG, Fail
 from perijove.launching.build.detect import detect

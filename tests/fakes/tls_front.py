@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -15,8 +16,9 @@ from cryptography import x509
 from perijove.backends.caddy import Caddy
 from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
+from tests.fakes.ports import free_port
 from tests.fakes.private_ca import PrivateCa
-from tests.fakes.upstream import free_ports, upstream
+from tests.fakes.upstream import upstream
 
 LIMIT = 20.0
 
@@ -76,8 +78,13 @@ class TlsFront:
                 await writer.wait_closed()
 
     async def shows(self, name: str, certificate: ServedCertificate, address: str = "127.0.0.1") -> bool:
-        """Whether a handshake for a name is shown this very certificate."""
-        wanted = x509.load_pem_x509_certificate(certificate.chain.read_bytes())
+        """Whether a handshake for a name is shown this very certificate: after a reload not at once."""
+        wanted, deadline = x509.load_pem_x509_certificate(certificate.chain.read_bytes()), time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ssl.SSLError):
+                if await self.shown(name, address=address) == wanted:
+                    return True
+            await asyncio.sleep(0.01)
         return await self.shown(name, address=address) == wanted
 
     async def refuses(self, name: str) -> bool:
@@ -117,7 +124,7 @@ async def tls_front(state: State) -> AsyncIterator[TlsFront]:
     assets = state.root / "assets"
     assets.mkdir(mode=0o755)
     (assets / "page.css").write_text("a {}")
-    http, https = free_ports(2)
+    http, https = free_port(), free_port()
     front = TlsFront(
         state,
         DataPlaneTable(

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+import io
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from perijove import kept_files
+from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus, ServerUse
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
-from perijove.domain.failures import Fail, Failure
+from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail, Failure
 from perijove.domain.isolation import Isolation
+from perijove.domain.keeping import Change, GivenBack, KeepTerms, KeptWork
 from perijove.domain.nouns import (
-    Activity,
     Checkout,
     EndReason,
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
+    Mount,
+    RefNames,
     RepoAddress,
     ResolvedRepo,
     Room,
     RunningSandbox,
     SandboxSpec,
-    ServerStatus,
     SessionName,
     StoredEnvironment,
 )
 from perijove.domain.ports import Place, Tell
 
 COMMIT = "1" * 40
+NAMES = RefNames(("main", "feature/x"), ("v1",))
 _ASKED = Checkout(ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), COMMIT, ""), Path("/r"))
 INPUTS = BuildInputs(Wanted(), Interpreter("3.12.1", Path("/usr/bin/python3.12"), Path("/usr")), _ASKED, "fake")
 """What every environment of this world is made from."""
@@ -62,11 +67,23 @@ class FakeRepositories:
     gate: asyncio.Event | None = None
     private: bool = False
     """Whether the operator's credentials open them."""
+    persons: bool = False
+    """Whether the token of whoever launches opens them."""
+    names: RefNames = NAMES
+    listed: int = 0
+    """How often their names were asked for."""
 
-    async def resolve(self, address: RepoAddress) -> ResolvedRepo:
+    async def resolve(self, address: RepoAddress, person: str = "") -> ResolvedRepo:
         if self.fails:
             raise Fail(self.fails.pop(0))
-        return ResolvedRepo(address, COMMIT, "refs/heads/main", self.private)
+        whose = person if self.persons else ""
+        return ResolvedRepo(address, COMMIT, "refs/heads/main", self.private or bool(whose), whose)
+
+    async def refs(self, address: RepoAddress) -> RefNames:
+        self.listed += 1
+        if self.fails:
+            raise Fail(self.fails.pop(0))
+        return self.names
 
     async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
         tell("fetching")
@@ -89,6 +106,9 @@ class FakeEnvironments:
     built: dict[str, Environment] = field(default_factory=dict)
     builds: int = 0
     turn: int = 0
+    server: tuple[Mount, ...] = ()
+    """What their servers run on: with some they can be blank."""
+    says: tuple[str, ...] = ("building",)
 
     async def inputs(
         self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
@@ -107,13 +127,16 @@ class FakeEnvironments:
         key = inputs.name
         async with place():
             self.builds += 1
-            tell("building")
+            for line in self.says:
+                tell(line)
             if self.gate is not None:
                 await self.gate.wait()
             if self.fails:
                 raise Fail(self.fails.pop(0))
         self.turn = inputs.turn
-        self.built[key] = Environment(key, Path("/env"), "3.12.1", ("python", "serve.py"), (("PATH", "/env/bin"),), ())
+        self.built[key] = Environment(
+            key, Path("/env"), "3.12.1", ("python", "serve.py"), (("PATH", "/env/bin"),), (), self.server
+        )
         return self.built[key]
 
     async def stored(self) -> Sequence[StoredEnvironment]:
@@ -131,24 +154,56 @@ class FakeSessions:
 
     def __init__(self, room: Room | None = None) -> None:
         self.specs: dict[SessionName, SandboxSpec] = {}
+        self.fills = True
+        self.unanswered: Failure | None = None
+        """Why whoever holds them does not answer."""
         self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
         self.stopped: list[tuple[SessionName, EndReason]] = []
         self.last_activity = 1_000_000.0
-        self.connections = 0
+        self.server_use = ServerUse(0, 0, 0, 0)
+        self.jobs = 0
+        self.told = NO_NOTICES
+        """What its server was told last."""
         self.missed: list[SessionEvent] = []
         """What happened while nobody listened; the next reader is told it first."""
+        self.handed = Path()
+        self.homes: dict[SessionName, dict[str, bytes]] = {}
+        """What was changed there."""
+        self.terms: dict[SessionName, KeepTerms] = {}
+        self.variables: dict[SessionName, dict[str, str]] = {}
+        """What their servers were told that they are for."""
+        self.now: Callable[[], float] = lambda: 1_000_000.0
+        self._kept = asyncio.Event()
+        self.all_fetched = False
+        """Whether whoever fetches what is kept has done all with it, and waits for more."""
         self._readers: list[asyncio.Queue[SessionEvent]] = []
 
     async def start(self, spec: SandboxSpec) -> None:
         self.specs[spec.session] = spec
 
+    async def fill(self, session: SessionName, home_from: Path) -> None:
+        if session not in self.specs or self.specs[session].home_from is not None:
+            raise Fail(SANDBOX_FAILED("its home cannot be filled", Evidence("session", session)))
+        self.specs[session] = replace(self.specs[session], home_from=home_from)
+
+    async def set_variables(
+        self, session: SessionName, base_url: str, token: str, variables: Mapping[str, str], limit: float
+    ) -> None:
+        if session not in self.specs:
+            raise ConnectionRefusedError("nobody listens")
+        self.variables[session] = dict(variables)
+
     async def stop(self, session: SessionName, reason: EndReason) -> None:
         if self.specs.pop(session, None) is not None:
             self.stopped.append((session, reason))
+            self._leave(session)
             self.tell(SessionEnded(session, reason, f"it was stopped ({reason})", -15))
 
     async def running(self) -> Sequence[RunningSandbox]:
-        return [RunningSandbox(name, 0.0, 1, 1, 1) for name in self.specs]
+        return [RunningSandbox(name, 0.0, 1, 1, 1, 7, spec.limits) for name, spec in self.specs.items()]
+
+    async def held(self, session: SessionName) -> RunningSandbox | None:
+        return next((sandbox for sandbox in await self.running() if sandbox.session == session), None)
 
     async def happenings(self) -> AsyncIterator[SessionEvent]:
         queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
@@ -162,14 +217,57 @@ class FakeSessions:
         for queue in self._readers:
             queue.put_nowait(event)
 
+    async def keep(self, session: SessionName, terms: KeepTerms) -> None:
+        if session in self.specs:
+            self.terms[session] = terms
+
+    async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
+        with archive.open("rb") as file:
+            found = {"/".join(kept.path): kept.content.read() for kept in kept_files.files(file, opens)}
+        self.homes.setdefault(session, {}).update(found)
+        return GivenBack(len(found))
+
+    async def kept(self) -> Sequence[SessionName]:
+        while True:
+            self._kept.clear()
+            found = [path.stem for path in self.handed.glob("*.kept")]
+            self.all_fetched = not found
+            if found:
+                return found
+            await self._kept.wait()
+
+    async def fetched(self, session: SessionName) -> None:
+        (self.handed / f"{session}.kept").unlink(missing_ok=True)
+
+    def _leave(self, session: SessionName) -> None:
+        """What is in its home is kept."""
+        terms, home = self.terms.pop(session, None), self.homes.pop(session, {})
+        if terms is None or not home:
+            return
+        facts = (terms.visitor, terms.repository, terms.commit, self.now(), sum(map(len, home.values())), len(home))
+        work = KeptWork(session, *facts, given_back=terms.given_back)
+        with (self.handed / f"{session}.kept").open("wb") as file, kept_files.written(file, work) as writing:
+            for name, content in home.items():
+                change = Change(tuple(name.split("/")), len(content))
+                writing.add(change, io.BytesIO(content), executable=False, modified=0)
+        self._kept.set()
+
     async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
-        return ServerStatus(self.last_activity, self.connections, 0)
+        return ServerStatus(self.last_activity, 0, 0)
 
     async def activity(self, session: SessionName) -> Activity:
-        return Activity(0, 0, queued=False, doing="sleeping in do_epoll_wait")
+        return Activity(0, 0, queued=False, doing="sleeping in do_epoll_wait", jobs=self.jobs)
+
+    async def use(
+        self, session: SessionName, base_url: str, token: str, limit: float, notices: Notices = NO_NOTICES
+    ) -> ServerUse:
+        self.told = notices
+        return self.server_use
 
     async def room(self) -> Room:
         await asyncio.sleep(0)  # the real one asks another process
+        if self.unanswered:
+            raise Fail(self.unanswered)
         return self.left
 
     async def isolation(self) -> Isolation:

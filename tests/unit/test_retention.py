@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from perijove.backends.sqlite import SqliteLedger
-from perijove.domain.events import Event, Failed, Logged, Phase, Ready, Requested, SessionEnded, SessionOpened
+from perijove.domain.events import (
+    Announced,
+    Event,
+    Failed,
+    Logged,
+    Phase,
+    Ready,
+    Requested,
+    SessionEnded,
+    SessionOpened,
+)
 from perijove.domain.failures import INTERRUPTED
 from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
 from perijove.domain.settings import JournalSettings
@@ -147,3 +157,13 @@ async def test_of_what_happened_to_a_certificate_the_last_of_each_kind_stays(she
     assert [entry.event for entry in shelf.journal.read("certificate/a.example.org")] == [
         Logged(Phase.BUILDING, "0"), Logged(Phase.BUILDING, "199"),
     ]  # fmt: skip
+
+
+async def test_of_old_messages_of_the_operator_the_last_stays(shelf: Shelf) -> None:
+    for number in range(5):
+        shelf.clock.time += 1
+        shelf.journal.append("operator/message", Announced(f"{number}", shelf.clock.time, shelf.clock.time + 1))
+    shelf.clock.time += 100 * DAY
+    await shelf.retention(keep_age=DAY).clean()
+    told = [entry.event for entry in shelf.journal.read("operator/message")]
+    assert [event.text for event in told if isinstance(event, Announced)] == ["0", "4"]

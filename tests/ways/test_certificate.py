@@ -22,6 +22,7 @@ from perijove.domain.certificate_events import (
     Served,
     Waiting,
 )
+from perijove.domain.certificate_settings import IssuerSettings
 from perijove.domain.certificates import Confidence, OrderStatus, Problem
 from perijove.domain.events import Event, Failed
 from perijove.domain.failures import DATA_PLANE_DOWN, DISK_FULL, Failure
@@ -34,6 +35,7 @@ from tests.fakes.certificate_world import (
     CaThatSaysInvalid,
     CertificateWorld,
     FakeCa,
+    Host,
     SlowCa,
 )
 from tests.ways.conftest import names
@@ -142,7 +144,7 @@ async def test_while_red_no_ca_is_asked_and_the_certificate_comes_seconds_after_
     world.hosts[HOST].from_here = "red"
     async with world.up():
         await world.clock.passes(120)
-        assert world.sight.looks >= 60
+        assert world.probe.looks >= 60
         looked = [event for event in world.events() if isinstance(event, Looked)]
         assert [one.failure and one.failure.kind for one in looked] == [rows.NOT_FORWARDED]
         assert world.ca.asked["new_order"] == 0
@@ -331,6 +333,46 @@ async def test_where_one_issuer_cannot_the_next_is_asked_and_told_why(world: Cer
         current = world.secrets.current(HOST)
         assert current is not None
         assert (current.issuer, current.directory) == ("zerossl", other)
+
+
+async def test_what_was_seen_from_here_and_outside_is_told_by_what_was_seen_here(world: CertificateWorld) -> None:
+    without_staging = "https://plain.example/dir"
+    world.cas[without_staging] = FakeCa(world, without_staging)
+    world.set(certificates__issuers=("plain",), certificates__issuer={"plain": IssuerSettings(without_staging)})
+    world.hosts[HOST] = Host("unknown", from_outside=False)
+    async with world.up():
+        await world.clock.until(lambda: any(isinstance(event, OrderPlaced) for event in world.events()))
+        running = world.overview.standing(HOST)
+        assert "because it fails" in running.verdict
+        assert "the CA is asked all the same" in running.verdict
+        told = failure(await world.attempt())
+        assert told.kind is rows.NOT_FORWARDED
+        assert "Invalid response" in str(told.evidence), "and the CA's words beside it"
+
+
+async def test_a_host_that_comes_right_is_asked_for_once_it_looks_well_for_a_while(world: CertificateWorld) -> None:
+    """As where nginx is reloaded: our look meets a new worker, the CA's an old one."""
+    world.hosts[HOST].from_here = "red"
+    async with world.up():
+        await world.clock.passes(10)
+        world.hosts[HOST] = Host("green", from_outside=False)
+        looks, mended = world.probe.looks, world.clock.now()
+        await world.clock.until(lambda: world.probe.looks > looks)
+        await world.clock.passes(0.5)
+        world.hosts[HOST].from_outside = True
+        assert isinstance((await world.attempt())[-1], Certified)
+        assert world.clock.now() - mended < 4
+        assert world.ca.asked["new_order"] == 1
+
+
+async def test_what_a_passing_state_failed_is_tried_again_as_soon_as_looks_are_well(world: CertificateWorld) -> None:
+    world.hosts[HOST].from_outside = False
+    async with world.up():
+        assert failure(await world.attempt()).kind is rows.VALIDATION_FAILED
+        began = world.clock.now()
+        world.hosts[HOST].from_outside = True
+        assert isinstance((await world.attempt(SECOND))[-1], Certified)
+        assert 1 <= world.clock.now() - began < 3
 
 
 async def test_what_a_ca_did_not_see_no_other_ca_is_asked(world: CertificateWorld) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pytest
 from perijove.certifying.attempts import host_subject
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificate_events import Certified, ChallengeSeen, Foreseen, Imported, OrderBegun, Revoked, Served
-from perijove.domain.certificate_settings import HostSettings, IssuerSettings
+from perijove.domain.certificate_settings import CertificatesSettings, HostSettings, IssuerSettings
 from perijove.domain.certificates import Confidence, RenewalWindow, Secret
 from perijove.domain.events import Event, Failed
 from perijove.domain.failures import BAD_SETTINGS, INTERRUPTED, NO_SUCH_OBJECT, Fail
-from tests.fakes.certificate_world import DAY, CertificateWorld, FakeCa, Host
+from tests.fakes.certificate_world import DAY, CertificateWorld, FakeCa, Host, said
 from tests.ways.conftest import names
 
 HOST = "binder.example.org"
@@ -233,13 +232,15 @@ async def test_a_fix_that_a_look_sees_ends_the_pause(world: CertificateWorld) ->
 # what will fail is a finding today
 
 
-async def test_a_renewal_that_would_fail_is_foreseen_within_a_day_and_told_when_it_changes(
+async def test_a_renewal_that_would_fail_is_foreseen_within_minutes_and_well_within_one_of_the_fix(
     world: CertificateWorld,
 ) -> None:
+    world.set(certificates__look_every=CertificatesSettings().look_every)
     async with world.up():
         await world.attempt()
+        await world.clock.passes(HOUR)
         world.hosts[HOST].from_here = "red"
-        await world.clock.passes(3 * DAY)
+        await world.clock.passes(6 * 60)
         (foreseen,) = between(world)
         assert isinstance(foreseen, Foreseen)
         assert foreseen.failure is not None
@@ -249,9 +250,50 @@ async def test_a_renewal_that_would_fail_is_foreseen_within_a_day_and_told_when_
         assert standing.foreseen
         assert "but a renewal would fail since" in standing.verdict
         world.hosts[HOST].from_here = "green"
-        await world.clock.passes(1.1 * HOUR)
+        await world.clock.passes(60)
         assert between(world)[-1] == Foreseen(None, Confidence.CERTAIN)
         assert world.overview.standing(HOST).failure is None
+
+
+async def test_what_passes_by_the_next_look_is_not_foreseen(world: CertificateWorld) -> None:
+    world.set(certificates__look_every=CertificatesSettings().look_every)
+    async with world.up():
+        await world.attempt()
+        for _ in range(20):
+            looks = world.probe.looks
+            world.hosts[HOST].from_here = "red"
+            await world.clock.until(lambda before=looks: world.probe.looks > before)  # type: ignore[misc]
+            world.hosts[HOST].from_here = "green"
+            await world.clock.passes(400)
+        assert between(world) == []
+
+
+@pytest.mark.parametrize("every", [0, CertificatesSettings().look_every])
+async def test_whoever_asks_is_told_how_the_ca_is_now_and_not_how_it_was(world: CertificateWorld, every: float) -> None:
+    world.set(certificates__look_every=every)
+    async with world.up():
+        await world.attempt()
+        await world.clock.passes(HOUR)
+        forecast = world.certificates.kept(HOST).forecast
+        assert forecast.looks, "an operator may ask"
+        assert (await forecast.today()).failure is None
+        world.ca.fails["directory"] = [rows.ACME_UNREACHABLE("no route")]
+        failure = (await forecast.today()).failure
+        assert failure is not None
+        assert failure.kind is rows.ACME_UNREACHABLE
+
+
+async def test_no_look_is_taken_where_the_operator_wants_none(world: CertificateWorld) -> None:
+    world.set(certificates__look_every=0)
+    async with world.up():
+        await world.attempt()
+        looks = world.probe.looks
+        await world.clock.passes(10 * DAY)
+        assert world.probe.looks == looks
+        world.set(certificates__look_every=DAY)
+        world.certificates.reload()
+        await world.clock.passes(2 * DAY)
+        assert world.probe.looks > looks, "and again where the settings say so"
 
 
 async def test_a_ca_that_cannot_be_reached_today_is_foreseen(world: CertificateWorld) -> None:
@@ -324,6 +366,46 @@ async def test_an_imported_certificate_is_served_until_it_is_due(world: Certific
         assert world.secrets.current(HOST) == secret
         assert not world.events(SECOND)
         await world.attempt(SECOND, 32 * DAY)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+async def test_an_attempt_under_way_ends_with_an_import_and_goes_on_without_one(
+    world: CertificateWorld, wrong: bool
+) -> None:
+    world.hosts[HOST] = Host("red")
+    async with world.up():
+        await world.clock.passes(10)
+        assert not world.ended()
+        if wrong:
+            with pytest.raises(Fail):
+                await world.certificates.import_(HOST, world.ca.signed((HOST,), "a key", "77"), b"another", "x.pem")
+        else:
+            secret = await world.certificates.import_(HOST, world.ca.signed((HOST,), "k", "77"), b"k", "x.pem")
+            last = world.events()[-1]
+            assert isinstance(last, Failed)
+            assert last.failure.kind is INTERRUPTED
+            assert f"perijove cert issue {HOST}" in last.failure.remedy
+        world.hosts[HOST] = Host()
+        await world.clock.passes(DAY)
+        if wrong:
+            assert isinstance(world.events()[-1], Certified)
+        else:
+            assert world.secrets.current(HOST) == secret
+            assert world.ca.asked["new_order"] == 0
+            assert not world.events(SECOND)
+
+
+async def test_a_renewal_under_way_ends_with_a_revocation(world: CertificateWorld) -> None:
+    async with world.up():
+        await world.attempt()
+        await world.clock.passes(57 * DAY)
+        world.hosts[HOST] = Host("red")
+        await world.clock.until(lambda: bool(world.events(SECOND)), 10 * DAY)
+        await world.certificates.revoke(HOST)
+        world.hosts[HOST] = Host()
+        await world.clock.passes(DAY)
+        assert isinstance(world.events(SECOND)[-1], Failed)
+        assert world.ca.asked["new_order"] == 1, "a new one is asked for by hand"
 
 
 async def test_an_import_that_is_wrong_changes_nothing(world: CertificateWorld) -> None:
@@ -418,7 +500,10 @@ def of_files(world: CertificateWorld, tmp_path: Path) -> CertificateWorld:
     return world
 
 
-def write(world: CertificateWorld, folder: Path, key: str = "a key", chain_key: str = "a key") -> None:
+KEY = f"-----BEGIN {'PRIVATE'} KEY-----"
+
+
+def write(world: CertificateWorld, folder: Path, key: str = KEY, chain_key: str = KEY) -> None:
     (folder / "chain.pem").write_bytes(world.ca.signed((HOST,), chain_key, "77"))
     (folder / "key.pem").write_text(key)
 
@@ -435,7 +520,7 @@ async def test_the_operator_s_files_are_served_and_taken_again_when_they_change(
         write(world, tmp_path)
         await world.attempt(SECOND, 10)
         assert begun(world, SECOND).reason == "FilesChanged"
-        assert json.loads((tmp_path / "chain.pem").read_bytes())["from"] == world.certificates.export(HOST).not_before
+        assert said((tmp_path / "chain.pem").read_bytes())["from"] == world.certificates.export(HOST).not_before
 
 
 async def test_files_that_are_wrong_are_told_and_the_old_certificate_stays(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from dataclasses import replace
 
-from perijove.domain.events import Ready
+from perijove.domain.classes import ClassSettings
+from perijove.domain.events import Failed, Queued, Ready
+from perijove.domain.failures import Evidence
 from perijove.domain.nouns import Room, StoredEnvironment
 from perijove.launching.housekeeping import EVERY, FIRST, Housekeeping
 from perijove.retention import Retention
 from tests.fakes.world import FakeEnvironments, FakeSessions
-from tests.ways.conftest import World
+from tests.ways.conftest import ADDRESS, World
 
 SHORT = Room(8 * 1024**3, 2 * 1024**3, 1_000_000, 8)
 """More than launches need, less than build.keep_free."""
@@ -45,9 +48,22 @@ def kept(world: World, logs: list[str], *, fails: bool = False) -> Housekeeping:
 
     retention = Retention(world.journal, world.clock, lambda: world.settings.journal, lambda _: False)
     return Housekeeping(
-        world.launches, world.sessions, world.sandboxes, world.repositories, world.environments, retention, world.clock,
-        lambda: world.settings, bound_logs,
+        world.launches, world.sessions, world.sandboxes, world.repositories, world.environments, retention,
+        world.keeping, world.clock, lambda: world.settings, bound_logs, lambda: world.way.pool.environments,
     )  # fmt: skip
+
+
+async def test_what_was_prepared_for_a_class_stays_while_the_disk_is_short(world: World) -> None:
+    world.sandboxes = FakeSessions(SHORT)
+    world.set(launching__classes=(ClassSettings("term", ("gh/owner/repo/HEAD",), ready=1),))
+    async with world.up():
+        world.preparations.look()
+        await world.until(lambda: not world.launches.running)
+        assert world.environments.built
+        assert not (await kept(world, []).clean()).environments
+        world.set(launching__classes=())
+        await world.way.pool.renew()
+        assert (await kept(world, []).clean()).environments
 
 
 async def test_what_nobody_uses_goes_while_the_disk_is_short_and_what_runs_stays(world: World) -> None:
@@ -85,6 +101,62 @@ async def test_what_a_layer_that_is_used_stands_on_stays_and_layers_go_before_th
         assert isinstance((await world.launched())[-1], Ready)
         await kept(world, []).clean()
         assert environments.gone == ["old-layer", "old-base"]
+
+
+class OnDisk(Full):
+    """What is removed is free again."""
+
+    def __init__(self, sandboxes: FakeSessions) -> None:
+        super().__init__()
+        self._sandboxes = sandboxes
+
+    async def remove(self, key: str) -> None:
+        await super().remove(key)
+        self._sandboxes.left = replace(self._sandboxes.left, disk=self._sandboxes.left.disk + 1024**3)
+
+
+NO_DISK = Room(8 * 1024**3, 100 * 1024**2, 1_000_000, 8)
+
+
+async def test_nobody_waits_for_disk_that_unused_environments_take(world: World) -> None:
+    world.sandboxes = FakeSessions(NO_DISK)
+    environments = world.environments = OnDisk(world.sandboxes)
+    async with world.up():
+        world.queue.store = kept(world, [])
+        events = await world.launched()
+        assert isinstance(events[-1], Ready)
+        assert not [event for event in events if isinstance(event, Queued)]
+        assert environments.gone == ["old", "older"]
+
+
+async def test_who_waits_for_disk_in_vain_is_told_what_takes_it_and_what_to_do(world: World) -> None:
+    world.sandboxes = FakeSessions(NO_DISK)
+    environments = world.environments = Full()
+    world.set(launching__queue_timeout=0.2)
+    async with world.up():
+        held = (Evidence("store/environments", "12,000 MB"),)
+        world.queue.store, world.queue.look_again = replace(kept(world, []), sizes=lambda: held), 0.01
+        events = await world.launched()
+        queued = [event for event in events if isinstance(event, Queued)]
+        wanted = "100 MB of disk are free, and 1,024 MB are wanted for one more session (launching.keep_disk)"
+        assert [event.why for event in queued] == [wanted]
+        assert isinstance(events[-1], Failed)
+        failure = events[-1].failure
+        assert (failure.kind.code, failure.cause) == ("start.no-room", "it waited 0 seconds for disk")
+        assert failure.evidence == (Evidence("this machine", wanted), *held)
+        assert "`perijove clean`" in failure.remedy
+        assert environments.tidied == 1, "it is looked once a minute whether disk can be freed"
+
+
+async def test_a_launch_waits_where_nothing_can_be_removed_now(world: World) -> None:
+    world.sandboxes = FakeSessions(NO_DISK)
+    async with world.up():
+        world.queue.store = kept(world, [], fails=True)
+        number = world.launches.begin(ADDRESS, "a")
+        await world.until(lambda: bool(world.queue.positions))
+        world.sandboxes.left = SHORT
+        world.queue.sessions.over()
+        assert isinstance((await world.events(number))[-1], Ready)
 
 
 async def test_it_is_done_hour_by_hour_whatever_went_wrong_the_last_time(world: World) -> None:

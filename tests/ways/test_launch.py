@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from perijove.backends.sqlite import SqliteLedger
-from perijove.domain import failures, server_failures
+from perijove.domain import failures, request_failures, server_failures
+from perijove.domain.activity import Ending, ServerUse
 from perijove.domain.events import (
     Entry,
     Event,
     Failed,
     Fetched,
     Logged,
+    Noted,
     Phase,
     Queued,
     Ready,
@@ -24,8 +26,10 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure
-from perijove.domain.nouns import EndReason, ResolvedRepo, Room, Wish
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.nouns import EndReason, ResolvedRepo, Room
 from perijove.domain.wire import encode
+from perijove.launching.start.sessions import LOOKS_AT_ONCE
 from perijove.launching.way import FETCHES
 from tests.fakes.world import (
     CrashingSessions,
@@ -100,9 +104,38 @@ async def test_a_built_environment_is_found_again(world: World) -> None:
         assert world.environments.builds == 1
 
 
+async def test_a_link_to_a_file_that_was_moved_opens_it_and_says_so(world: World) -> None:
+    moved = world.repositories.folder / "notebooks" / "a b.ipynb"
+    moved.parent.mkdir()
+    moved.touch()
+    async with world.up():
+        number = world.launches.begin(ADDRESS, "a", LaunchOptions(urlpath="doc/tree/a%20b.ipynb"))
+        events = await world.events(number)
+        told = Noted(
+            "This commit has no a b.ipynb; it has notebooks/a b.ipynb, which is opened",
+            "doc/tree/notebooks/a%20b.ipynb",
+        )
+        assert events[4] == told
+        launch = world.launches.get(number)
+        assert launch is not None
+        assert launch.opened("doc/tree/a%20b.ipynb#top") == told.urlpath
+        assert launch.opened("doc/tree/notebooks") == "doc/tree/notebooks", "another link to the same launch"
+        there = world.launches.begin(ADDRESS, "a", LaunchOptions(urlpath=told.urlpath))
+        assert "Noted" not in names(await world.events(there))
+
+
+async def test_a_file_in_a_person_s_home_is_no_commit_s(world: World) -> None:
+    async with world.up():
+        options = LaunchOptions(urlpath="lab/tree/home/mine.ipynb")
+        for path, person, missed in (("", "ada", True), ("/homes", "", True), ("/homes", "ada", False)):
+            world.set(home__path=path)
+            events = await world.events(world.launches.begin(ADDRESS, "a", options, person=person))
+            assert ("Noted" in names(events)) is missed
+
+
 async def test_a_launch_that_wishes_for_no_session_ends_with_its_environment(world: World) -> None:
     async with world.up():
-        number = world.launches.begin(ADDRESS, "a", Wish(build_only=True))
+        number = world.launches.begin(ADDRESS, "a", LaunchOptions(build_only=True))
         events = await world.events(number)
         assert names(events) == [*WHOLE[: WHOLE.index("Built") + 1], "Prepared"]
         assert world.sandboxes.specs == {}
@@ -115,7 +148,7 @@ async def test_a_launch_that_wishes_for_no_session_ends_with_its_environment(wor
 async def test_a_launch_builds_anew_once_where_that_is_wished(world: World) -> None:
     async with world.up():
         await world.launched()
-        events = await world.events(world.launches.begin(ADDRESS, "a", Wish(again=True)))
+        events = await world.events(world.launches.begin(ADDRESS, "a", LaunchOptions(again=True)))
         assert names(events) == WHOLE
         assert world.environments.builds == 2
         assert "BuildStarted" not in names(await world.launched())
@@ -124,7 +157,7 @@ async def test_a_launch_builds_anew_once_where_that_is_wished(world: World) -> N
 async def test_a_session_that_is_tried_again_is_not_built_anew_again(world: World) -> None:
     world.sandboxes = CrashingSessions()
     async with world.up():
-        events = await world.events(world.launches.begin(ADDRESS, "a", Wish(again=True)))
+        events = await world.events(world.launches.begin(ADDRESS, "a", LaunchOptions(again=True)))
         assert names(events).count("BuildStarted") == 1
         assert world.environments.builds == 1
 
@@ -181,6 +214,20 @@ async def test_what_trying_again_can_help_is_tried_again_and_told(world: World) 
         ]
         assert isinstance(events[-1], Ready)
         assert world.clock.slept[:2] == [2.0, 5.0]
+
+
+async def test_a_launch_that_fails_is_told_with_what_the_machine_has_to_do_with_it_and_tried_again_as_itself(
+    world: World,
+) -> None:
+    async def full(_: Failure) -> Failure:
+        return failures.DISK_FULL("0 bytes are free")
+
+    world.explain = full
+    world.repositories.fails[:] = [failures.HOST_UNREACHABLE("it is away")] * 10
+    async with world.up():
+        events = await world.launched()
+        told = [event.failure for event in events if isinstance(event, (Retrying, Failed))]
+        assert told == [failures.DISK_FULL("0 bytes are free")] * (world.settings.launching.retries + 1)
 
 
 async def test_trying_again_ends(world: World) -> None:
@@ -361,21 +408,27 @@ async def test_sessions_of_before_a_restart_go_on_and_the_lost_ones_are_told(wor
 
 async def test_a_session_in_use_goes_on_and_an_idle_one_is_stopped(world: World) -> None:
     world.set(session__idle_timeout=100.0, session__max_age=0.0)
-    world.sandboxes.connections = 1
+    world.sandboxes.server_use = ServerUse(1, 0, 0, 0)
     async with world.up():
         await world.launched()
         culling = asyncio.create_task(world.sessions.cull())
         await world.until(lambda: world.clock.time > 1_005_000)
+        world.sandboxes.server_use, world.sandboxes.jobs = ServerUse(0, 0, 0, 0), 1
+        await world.until(lambda: world.clock.time > 1_010_000)
         assert world.sessions.live
-        world.sandboxes.connections = 0
+        world.sandboxes.jobs = 0
         await world.until(lambda: not world.sessions.live)
         assert world.sandboxes.stopped[-1][1] is EndReason.IDLE
+        told = world.sandboxes.told.ending
+        assert told is not None
+        assert told.reason is EndReason.IDLE, "its pages could say so before"
+        assert told.at < world.clock.time
         culling.cancel()
 
 
 async def test_an_old_session_is_stopped_however_busy(world: World) -> None:
     world.set(session__idle_timeout=0.0, session__max_age=1000.0)
-    world.sandboxes.connections = 1
+    world.sandboxes.server_use = ServerUse(1, 1, 1, 2_000_000)
     async with world.up():
         await world.launched()
         culling = asyncio.create_task(world.sessions.cull())
@@ -385,12 +438,40 @@ async def test_an_old_session_is_stopped_however_busy(world: World) -> None:
         culling.cancel()
 
 
+async def test_a_session_that_the_operator_has_stopped_later_is_told_of_it_first(world: World) -> None:
+    world.set(session__idle_timeout=0.0, session__max_age=0.0, session__tab_timeout=0.0)
+    world.sandboxes.server_use = ServerUse(1, 1, 1, 2_000_000)
+    async with world.up():
+        await world.launched()
+        (session,) = world.sessions.live
+        world.sessions.stop_later(session.name, 600)
+        culling = asyncio.create_task(world.sessions.cull())
+        begun = world.clock.time
+        await world.until(lambda: world.sandboxes.told.ending is not None)
+        assert world.sandboxes.told.ending == Ending(begun + 600, EndReason.STOPPED)
+        await world.until(lambda: not world.sessions.live)
+        assert world.sandboxes.stopped[-1][1] is EndReason.STOPPED
+        assert world.clock.time > begun + 600
+        world.sessions.stop_later(session.name, 600)
+        culling.cancel()
+
+
 async def test_a_service_that_drains_takes_no_more_launches(world: World) -> None:
     async with world.up():
         await world.launches.drain(0)
         with pytest.raises(failures.Fail) as caught:
             world.launches.begin(ADDRESS, "a")
-        assert caught.value.failure.kind is failures.DRAINING
+        assert caught.value.failure.kind is request_failures.DRAINING
+
+
+async def test_a_service_that_is_closed_takes_no_launches_until_it_is_opened(world: World) -> None:
+    async with world.up():
+        world.launches.closed = request_failures.DRAINED("back at six")
+        with pytest.raises(failures.Fail) as caught:
+            world.launches.begin(ADDRESS, "a")
+        assert caught.value.failure == world.launches.closed
+        world.launches.closed = None
+        assert world.launches.begin(ADDRESS, "a") == 1
 
 
 async def test_two_launches_at_once_do_not_see_the_same_room(world: World) -> None:
@@ -454,6 +535,37 @@ async def test_a_pad_that_is_away_for_a_moment_does_not_end_the_watch_over_idle_
         culling = asyncio.create_task(world.sessions.cull())
         await world.until(lambda: not world.sessions.live)
         assert not culling.done()
+        culling.cancel()
+
+
+async def test_servers_that_hang_delay_no_look_at_others_and_few_are_asked_at_once(world: World) -> None:
+    class Hung(FakeSessions):
+        asked = 0
+        hung = LOOKS_AT_ONCE - 1
+
+        async def use(self, session: str, base_url: str, *of: Any) -> ServerUse:
+            self.asked += 1
+            if self.asked <= self.hung:
+                await asyncio.Event().wait()
+            return ServerUse(0, 0, 0, 0)
+
+    world.sandboxes = sandboxes = Hung()
+    world.set(session__idle_timeout=1.0, session__max_age=0.0)
+    async with world.up():
+        for _ in range(LOOKS_AT_ONCE + 3):
+            await world.launched()
+        culling = asyncio.create_task(world.sessions.cull())
+        await world.until(lambda: len(world.sessions.live) == sandboxes.hung)
+        culling.cancel()
+        await asyncio.wait({culling})
+        sandboxes.asked, sandboxes.hung = 0, 2 * LOOKS_AT_ONCE
+        for _ in range(LOOKS_AT_ONCE):
+            await world.launched()
+        culling = asyncio.create_task(world.sessions.cull())
+        await world.until(lambda: sandboxes.asked == LOOKS_AT_ONCE)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert sandboxes.asked == LOOKS_AT_ONCE
         culling.cancel()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from perijove.domain.events import Event, Ready, SessionEnded, SessionLogged, SessionOpened, SessionStarted
 from perijove.domain.nouns import Room, SandboxSpec
 from perijove.launching.start.pool import AGE
@@ -59,6 +61,20 @@ async def test_one_that_is_held_is_nobodys_and_one_that_is_handed_out_is_its_lau
         assert world.sessions.held == set()
 
 
+async def test_a_link_that_is_spelled_otherwise_finds_it_too_and_is_told_as_it_was_spelled(world: World) -> None:
+    spelled = replace(ADDRESS, provider="git", spec="…/HEAD", url=ADDRESS.url.replace("owner", "Owner") + ".git")
+    async with world.up():
+        await world.launched()
+        await world.launched(spelled)
+        await world.way.pool.renew()
+        (held,) = world.way.pool.held
+        assert session_of(await world.launched()) == held
+        await world.way.pool.renew()
+        (held,) = world.way.pool.held
+        assert session_of(await world.launched(spelled)) == held
+        assert next(session for session in world.sessions.live if session.name == held).repo.address == spelled
+
+
 async def test_each_is_handed_out_once(world: World) -> None:
     world.set(launching__ready=3)
     async with world.up():
@@ -100,6 +116,31 @@ async def test_they_give_way_to_a_launch_that_has_no_room(world: World) -> None:
             assert len(world.way.pool.held) == left
         await world.way.pool.renew()
         assert not world.way.pool.held
+
+
+@pytest.mark.parametrize(("megabytes", "told"), [(8000, "held"), (1100, "page")], ids=["much memory", "little memory"])
+async def test_one_that_is_held_imports_what_kernels_need_where_memory_allows(
+    world: World, megabytes: int, told: str
+) -> None:
+    async with world.up():
+        await world.launched()
+        await world.launched()
+        world.sandboxes.left = replace(world.sandboxes.left, memory=megabytes * MB)
+        await world.way.pool.renew()
+        (held,) = world.way.pool.held
+        asked = {name: dict(spec.environ)["PERIJOVE_KERNEL_AHEAD"] for name, spec in world.sandboxes.specs.items()}
+        assert asked.pop(held) == told
+        assert set(asked.values()) == {"page"}
+        assert session_of(await world.launched()) == held
+
+
+async def test_a_quota_is_of_a_repository_however_it_is_spelled(world: World) -> None:
+    world.set(launching__per_repo_quota=1, launching__queue_timeout=0.01)
+    async with world.up():
+        await world.launched()
+        spelled = replace(ADDRESS, provider="git", spec="…/HEAD", url=ADDRESS.url + ".git")
+        assert names(await world.launched(spelled))[-1] == "Failed"
+        assert names(await world.launched(OTHER))[-1] == "Ready"
 
 
 async def test_a_quota_holds_for_those_that_are_ready_too(world: World) -> None:

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from perijove.domain.activity import Activity, ServerStatus
 from perijove.domain.events import Queued, Ready, SessionStarted
-from perijove.domain.nouns import Activity, SandboxSpec, ServerStatus
+from perijove.domain.nouns import SandboxSpec
 from tests.fakes.world import FakeSessions
 from tests.ways.conftest import ADDRESS, World
 
@@ -131,3 +132,33 @@ async def test_whoever_gives_up_waiting_is_passed_by(world: World, slow: SlowSes
         await world.until(lambda: len(slow.starting) == 1)
         slow.answer()
         assert isinstance((await world.events(numbers[2]))[-1], Ready)
+
+
+async def test_whoever_waits_for_starts_is_told_how_long_those_before_took(world: World, slow: SlowSessions) -> None:
+    world.set(launching__starting=2)
+    async with world.up():
+        now = 0.0
+        world.queue.now = lambda: now
+        world.queue.look_again = 0.01
+        numbers = await begun(world, slow, 8)
+        for answered in range(2, 6):
+            now += 10
+            slow.answer()
+            await world.until(lambda left=8 - answered: len(world.queue.positions) == left - 1)  # type: ignore[misc]
+        last = numbers[-1]
+        await world.until(lambda: position(world, last) == 2)
+        queued = [event for event in told(world, last) if isinstance(event, Queued)]
+        assert queued[0].seconds is None
+        assert queued[-1].seconds == 20.0
+
+
+async def test_no_time_is_told_to_whoever_waits_for_what_may_never_come_free(world: World, slow: SlowSessions) -> None:
+    async with world.up():
+        await begun(world, slow, 4)
+        while slow.starting:
+            slow.answer()
+        world.set(launching__total_quota=1)
+        number = world.launches.begin(ADDRESS, "a")
+        await world.until(lambda: bool(world.queue.positions))
+        (queued,) = [event for event in told(world, number) if isinstance(event, Queued)]
+        assert queued.seconds is None

@@ -45,7 +45,6 @@ async def test_a_death_is_told_as_a_failure_with_its_last_words(
 @pytest.mark.parametrize(
     ("reason", "exit_code"),
     [
-        pytest.param(EndReason.EXITED, 0, id="somebody chose Shut Down"),
         pytest.param(EndReason.STOPPED, -15, id="stopped"),
         pytest.param(EndReason.IDLE, -15, id="idle"),
         pytest.param(EndReason.OLD, -15, id="old"),
@@ -56,3 +55,10 @@ async def test_an_end_that_was_wished_or_told_is_no_failure(world: World, reason
     async with world.up():
         told = await ended(world, reason, "in words", exit_code)
     assert [type(event).__name__ for event in told] == ["SessionLogged", "SessionEnded"]
+
+
+async def test_a_server_that_somebody_shut_down_is_told_so(world: World) -> None:
+    async with world.up():
+        _, end = await ended(world, EndReason.EXITED, "its server ended with exit code 0", 0)
+    assert isinstance(end, SessionEnded)
+    assert (end.reason, end.detail, end.exit_code) == (EndReason.SHUT_DOWN, "it was shut down", 0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from perijove.domain.activity import Activity, ServerStatus
 from perijove.domain.events import Failed, Retrying, SessionEnded, SessionLogged
 from perijove.domain.failures import PAD_DOWN, Fail, Retry
-from perijove.domain.nouns import Activity, EndReason, SandboxSpec, ServerStatus
+from perijove.domain.nouns import EndReason, SandboxSpec
 from perijove.launching.start.judging import PATIENCE
-from perijove.launching.start.sessions import KEPT_LINES
+from perijove.launching.start.watch import KEPT_LINES
 from tests.fakes.world import FakeSessions, SilentSessions
 from tests.ways.conftest import World
 

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from perijove import durable
 from perijove.certifying import local_names, secret
-from perijove.certifying.moments import DAY, moment
+from perijove.certifying.formatting import DAY, moment
 from perijove.domain.certificate_failures import ACME_ERROR, LOCAL_CA_BROKEN, NAME_REJECTED, ORDER_LOST
 from perijove.domain.certificates import (
     Account,

@@ -12,9 +12,12 @@ import hashlib
 import json
 import re
 import shutil
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import certifi
 from cryptography import x509
 
 from perijove import durable
@@ -37,8 +40,9 @@ _TAKEN, _GONE = ".taken", ".gone-"
 class DiskSecrets:
     """Implements the port `Secrets`. One writer: the control plane."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
-        self._root, self._clock = state.secrets, clock
+    def __init__(self, state: State, clock: Clock, public_roots: Callable[[], str] = str) -> None:
+        """`public_roots`: a file of roots that browsers trust, `` for Mozilla's and this machine's."""
+        self._root, self._clock, self._public_roots = state.secrets, clock, public_roots
 
     def request(self, order: OrderName, host: HostName, names: Names = ()) -> bytes:
         key = self._aside(order, host) / KEY
@@ -64,6 +68,8 @@ class DiskSecrets:
 
     def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
         certificates = values.verified(chain, key, names or (host,), self._clock.now())
+        if len(certificates) == 1:
+            values.check_whole(certificates, _roots(self._public_roots()), "chain")
         return self._taken(host, certificates, key, _origin(issuer, "", host, names))
 
     def _taken(self, host: HostName, certificates: tuple[x509.Certificate, ...], key: bytes, origin: Origin) -> Secret:
@@ -163,6 +169,18 @@ class DiskSecrets:
             seen = Evidence(str(told), content[:200].decode(errors="replace"))
             raise Fail(FILE_UNREADABLE("it does not say where the certificate came from", seen)) from error
         return values.described(leaf, host, origin, chain, key)
+
+
+def _roots(file: str) -> list[x509.Certificate]:
+    """Those of a file, `` for Mozilla's and this machine's; what cannot be read vouches for nobody."""
+    files = [file] if file else [certifi.where(), ssl.get_default_verify_paths().cafile]
+    found = []
+    for path in filter(None, files):
+        try:
+            found += x509.load_pem_x509_certificates(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
+            log.warning("roots cannot be read", file=path, error=str(error)[:200])
+    return found
 
 
 def _origin(issuer: str, directory: str, host: HostName, names: Names) -> Origin:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import itertools
 import os
 import pwd
+import re
 import secrets
 import shlex
 import shutil
 import stat
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perijove import durable
@@ -22,6 +26,12 @@ LONGEST_SOCKET_PATH = 107
 """Bytes, unix(7); a session's socket has the longest name."""
 LOG_LIMIT = 8 * 1024**2
 """Bytes of a log beyond which it begins anew."""
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+"""And nothing else that may stand in such a file, as keys."""
+MOST_AUTHORITIES = 4 * 1024**2
+"""Bytes; all that browsers trust is a quarter of a megabyte."""
+MOST_FILES = 300_000
+"""Of the store, whose sizes are looked at: that takes a second or two."""
 SINCE = 1_735_689_600
 """The beginning of 2025, Unix seconds."""
 
@@ -130,6 +140,59 @@ def bound_logs(state: State) -> None:
                 shutil.copyfile(path, path.with_name(f"{path.name}.1"))
             finally:
                 os.truncate(path, 0)
+
+
+def authorities(state: State, environ: Mapping[str, str]) -> Path | None:
+    """A copy of the certificates that the environment names, for sandboxes to see; None where it names none.
+
+    Raises OSError.
+    """
+    named = environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE")
+    if not named:
+        return None
+    with Path(named).open("rb") as file:
+        certificates = CERTIFICATE.findall(file.read(MOST_AUTHORITIES))
+    if not certificates:
+        raise OSError(errno.EINVAL, "it holds no certificate in PEM", named)
+    aside = state.authorities.with_name(f".authorities.{os.getpid()}")
+    aside.write_bytes(b"\n".join(certificates) + b"\n")
+    aside.chmod(0o644)
+    aside.rename(state.authorities)
+    return state.authorities
+
+
+def sizes(state: State, most: int = MOST_FILES) -> Sequence[Evidence]:
+    """What takes how much of the store, the most first. At most so many files are looked at. Raises OSError.
+
+    Files that two of its folders share count in one of them.
+    """
+    left, shared, held = most, set[int](), dict[str, int]()
+    for folder in (state.environments, *sorted(state.store.iterdir())):
+        if folder.name not in held:
+            held[folder.name], left = _size(folder, left, shared)
+    least = "" if left else "at least "
+    largest = sorted(held.items(), key=lambda one: -one[1])
+    return [Evidence(f"store/{name}", f"{least}{size >> 20:,} MB") for name, size in largest if size >> 20]
+
+
+def _size(folder: Path, left: int, shared: set[int]) -> tuple[int, int]:
+    """Bytes on the disk of what lies below, at most `left` files of it; how many more may be looked at then."""
+    size, folders = 0, [folder]
+    while folders and left:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in itertools.islice(entries, left):
+                    left -= 1
+                    found = entry.stat(follow_symlinks=False)
+                    if found.st_nlink == 1 or found.st_ino not in shared:
+                        size += 512 * found.st_blocks
+                    if stat.S_ISDIR(found.st_mode):
+                        folders.append(Path(entry.path))
+                    elif found.st_nlink > 1:
+                        shared.add(found.st_ino)
+        except OSError:  # it has gone meanwhile
+            continue
+    return size, left
 
 
 def keys(state: State) -> Keys:

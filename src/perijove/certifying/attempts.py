@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perijove.certifying.moments import HOUR
+from perijove.certifying.formatting import HOUR
 from perijove.certifying.progress import Progress, progress
 from perijove.domain.certificate_events import (
     Certified,

@@ -20,8 +20,9 @@ from perijove.domain.certificates import (
 )
 from perijove.domain.failures import Evidence, Fail
 
-PREFERRED = (ChallengeType.HTTP, ChallengeType.TLS_ALPN, ChallengeType.DNS)
+PREFERRED = (ChallengeType.HTTP, ChallengeType.TLS_ALPN, ChallengeType.DNS, ChallengeType.DNS_PERSIST)
 """The order in which they are tried where the operator says nothing: what needs the least comes first."""
+BY_DNS = frozenset({ChallengeType.DNS, ChallengeType.DNS_PERSIST})
 Solvers = Mapping[ChallengeType, Solver]
 
 
@@ -45,11 +46,16 @@ class HttpAnswers:
 def possible(
     host: HostName, allowed: Sequence[ChallengeType], solvers: Collection[ChallengeType]
 ) -> list[ChallengeType]:
-    """The types that this host could be shown by, the preferred first (RFC 8555, 8.4; RFC 8738, 7)."""
+    """The types that this host could be shown by, the preferred first (RFC 8555, 8.4; RFC 8738, 7).
+
+    Whoever can write records needs none that stays, and one for a wildcard is for whoever asks for it.
+    """
     kinds = [kind for kind in allowed or PREFERRED if kind in solvers]
+    if not allowed and (ChallengeType.DNS in kinds or host.startswith("*.")):
+        kinds = [kind for kind in kinds if kind is not ChallengeType.DNS_PERSIST]
     if host.startswith("*."):
-        return [kind for kind in kinds if kind is ChallengeType.DNS]
-    return [kind for kind in kinds if kind is not ChallengeType.DNS] if is_address(host) else kinds
+        return [kind for kind in kinds if kind in BY_DNS]
+    return [kind for kind in kinds if kind not in BY_DNS] if is_address(host) else kinds
 
 
 def choose(

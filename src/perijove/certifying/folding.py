@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from perijove.certifying.attempts import host_of
+from perijove.certifying.formatting import listed, moment, span
 from perijove.certifying.issuer import FALLS_OVER
-from perijove.certifying.moments import listed, moment, span
 from perijove.certifying.records import (
     CertificateRecord,
     ChallengeRecord,
@@ -16,7 +16,7 @@ from perijove.certifying.records import (
     OrderRecord,
     SecretRecord,
 )
-from perijove.certifying.renewal import lacking
+from perijove.certifying.renewal import RenewalDecision, lacking
 from perijove.domain.certificate_events import (
     Certified,
     ChallengeAnswered,
@@ -34,11 +34,13 @@ from perijove.domain.certificate_events import (
     Waiting,
 )
 from perijove.domain.certificate_failures import CERT_REVOKED
-from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, RenewalDecision, Secret
+from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, Secret
 from perijove.domain.events import Entry, Failed
 from perijove.domain.failures import Evidence, Failure
 
 OPEN = ("pending", "processing")
+WHILE_LOOKING = "It is looked at again all the time, and asked for as soon as that is put right"
+WHILE_ASKING = "That was seen from here; the CA is asked all the same, for others may see it otherwise"
 
 
 def order_record(name: str, entries: Sequence[Entry]) -> OrderRecord:
@@ -58,7 +60,9 @@ def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
         case Looked() | NameRefused():
             return _seen_of_name(record, entry.event)
         case IssuerChosen(issuer, directory, because):
-            return replace(record, issuer=issuer, directory=directory, reason=because, step="ordering", failure=None)
+            return replace(
+                record, issuer=issuer, directory=directory, reason=because, step="ordering", failure=record.seen
+            )
         case OrderPlaced(_, directory, url, rehearsal):
             return replace(
                 record,
@@ -67,7 +71,7 @@ def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
                 rehearsal=rehearsal,
                 state="pending",
                 step="ordering",
-                failure=None,
+                failure=record.seen,
             )
         case OrderSeen(status, problem):
             return replace(record, state=status.value, reason=problem.detail if problem else "")
@@ -97,7 +101,7 @@ def _seen_of_name(record: OrderRecord, event: Looked | NameRefused) -> OrderReco
         return replace(record, failing=told)
     failure = told[0][1] if told else None
     reason = failure.message if failure else ""
-    return replace(record, failing=told if event.host else (), failure=failure, reason=reason)
+    return replace(record, failing=told if event.host else (), failure=failure, reason=reason, seen=failure)
 
 
 def _challenges_after(record: OrderRecord, entry: Entry) -> tuple[ChallengeRecord, ...]:
@@ -233,8 +237,8 @@ def _verdict(
         )
     elif ready and standing.decision is not None and not standing.decision.due:
         parts.append(f"renewed on {moment(standing.decision.again_at)}")
-    if running and failure is not None:
-        parts.append("It is looked at again all the time, and asked for as soon as that is put right")
+    if running and failure is not None and standing.last is not None:
+        parts.append(WHILE_LOOKING if standing.last.step == "looking" else WHILE_ASKING)
     elif standing.next_attempt > now:
         parts.append(f"The next attempt is in {span(standing.next_attempt - now)}, on {moment(standing.next_attempt)}")
     return "; ".join(parts[:2]).rstrip(".") + "".join(f". {part}" for part in parts[2:]) + "."

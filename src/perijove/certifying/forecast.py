@@ -5,11 +5,12 @@ In: the wish, the journal, the ports. Out: a window for `renewal`, `Foreseen` ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from perijove.certifying.attempts import Attempts, host_subject
+from perijove.certifying.formatting import DAY, HOUR, MINUTE
 from perijove.certifying.issuer import asks_for_proof
-from perijove.certifying.moments import DAY, HOUR, MINUTE
 from perijove.certifying.renewal import ask_again
 from perijove.certifying.verdict import Verdict
 from perijove.certifying.way import CertificateWay
@@ -29,8 +30,10 @@ from perijove.domain.ports import Clock
 from perijove.journal import Journal
 from perijove.log import log
 
-LOOK_FIRST, LOOK_WELL, LOOK_ILL = MINUTE, DAY, HOUR
-"""Seconds until the first look after a start, and after looks that found all well, or something ill."""
+LOOK_FIRST, LOOK_ILL = MINUTE, 30.0
+"""Seconds until the first look after a start, and after one that found something ill."""
+CA_WELL, CA_ILL = DAY, HOUR
+"""Seconds until a CA is asked for its directory again, after one that it gave, or did not."""
 WINDOW_MISSED = HOUR
 """Seconds until a CA that could not be asked for its window is asked again."""
 NEVER = float("inf")
@@ -40,8 +43,16 @@ class Forecast:
     """One certificate's."""
 
     def __init__(
-        self, way: CertificateWay, attempts: Attempts, journal: Journal, clock: Clock, spec: CertificateSpec
+        self,
+        way: CertificateWay,
+        attempts: Attempts,
+        journal: Journal,
+        clock: Clock,
+        spec: CertificateSpec,
+        every: Callable[[], float],
     ) -> None:
+        """`every`: seconds between looks that find all well; 0: none."""
+        self._every = every
         self._way = way
         self._attempts = attempts
         self._journal = journal
@@ -52,6 +63,11 @@ class Forecast:
         """Who signed it and can be asked for a window; None for what the operator gave, or settings do not name."""
         self._window_at = 0.0
         self._look_at = clock.now() + LOOK_FIRST
+        self._ca_at = 0.0
+        self._ca_failure: Failure | None = None
+        """Why the CA could not be asked when it was last."""
+        self._doubted = ""
+        """The code of what the last look found ill and the one before did not: it may pass."""
         self._ill: set[HostName] | None = None
         """Names that were not well at the last look."""
         self.window: RenewalWindow | None = None
@@ -65,12 +81,12 @@ class Forecast:
         if self._secret is None:
             return NEVER
         window = self._window_at if self._asked is not None else NEVER
-        return min(window, self._look_at if self.looks else NEVER)
+        return min(window, self._next_look)
 
     def begin_anew(self) -> None:
         """An attempt has ended, or the operator gave a certificate."""
         self._ill, self.came_right = None, False
-        self._look_at = self._clock.now() + LOOK_WELL
+        self._look_at, self._ca_at, self._doubted = self._clock.now() + self._every(), 0.0, ""
 
     async def ask_window(self) -> None:
         """Ask the CA of the certificate that is served, where it is time to."""
@@ -88,14 +104,15 @@ class Forecast:
             self._window_at = self._clock.now() + WINDOW_MISSED
 
     async def look(self) -> None:
-        """See what a renewal would meet today, where it is time to; told when it changes."""
-        if self._secret is None or not self.looks or self._clock.now() < self._look_at:
+        """See what a renewal would meet today, where it is time to; a change is told, what is ill at a second look."""
+        if self._secret is None or self._clock.now() < self._next_look:
             return
-        verdict = await self.today()
+        verdict = await self._judged(await self._of_ca())
         failure = verdict.failure
-        self._look_at = self._clock.now() + (LOOK_WELL if failure is None else LOOK_ILL)
+        self._look_at = self._clock.now() + (self._every() if failure is None else LOOK_ILL)
+        passing, self._doubted = self._doubted != _code(failure), _code(failure)
         last = self._last()
-        if _code(failure) != _code(last.failure if last else None):
+        if _code(failure) != _code(last.failure if last else None) and not (failure and passing):
             foreseen = Foreseen(failure, verdict.confidence)
             self._journal.append(host_subject(self._spec.host), foreseen)
 
@@ -104,6 +121,11 @@ class Forecast:
 
         Nothing that a look from here saw before a certificate came all the same.
         """
+        return await self._judged(await self._way.looking.of_ca(self._spec))
+
+    async def _judged(self, of_ca: Failure | None) -> Verdict:
+        if of_ca is not None:
+            return Verdict(of_ca, Confidence.CERTAIN, (), ())
         try:
             verdicts = await self._way.looking.once(self._spec)
         except Fail as error:
@@ -124,6 +146,13 @@ class Forecast:
         self._ill = {host for host, verdict in verdicts.items() if verdict.failure is not None}
         self.came_right = bool(before & verdicts.keys() - self._ill)
 
+    async def _of_ca(self) -> Failure | None:
+        """Why the CA could not be asked when it was last, which is once a day where all is well."""
+        if (now := self._clock.now()) >= self._ca_at:
+            self._ca_failure = await self._way.looking.of_ca(self._spec)
+            self._ca_at = now + (CA_ILL if self._ca_failure else CA_WELL)
+        return self._ca_failure
+
     def _by_whom(self, secret: Secret | None) -> Issuer | None:
         if secret is None or not secret.ari:
             return None
@@ -134,6 +163,10 @@ class Forecast:
     def looks(self) -> bool:
         """Whether there is anything that a look could find out."""
         return asks_for_proof(self._spec.issuers) and bool(self._way.looking.useful(self._spec))
+
+    @property
+    def _next_look(self) -> float:
+        return self._look_at if self.looks and self._every() else NEVER
 
     def _last(self) -> Foreseen | None:
         """What was foreseen last, unless a certificate came since."""

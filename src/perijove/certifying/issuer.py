@@ -14,8 +14,8 @@ FALLS_OVER = frozenset(
         rows.ACME_UNREACHABLE, rows.ACME_UNTRUSTED, rows.ACME_NOT_ACME, rows.ACME_UNAVAILABLE, rows.ACME_RATE_LIMITED,
         rows.ACME_BAD_NONCE, rows.ACME_EAB_REQUIRED, rows.ACME_ACCOUNT_REFUSED, rows.ACME_TERMS_CHANGED,
         rows.NAME_REJECTED, rows.PROFILE_UNKNOWN, rows.CAA_FORBIDS, rows.ACME_ERROR, rows.CA_SLOW, rows.ORDER_INVALID,
-        rows.FILE_UNREADABLE, rows.KEY_MISMATCH, rows.CHAIN_BROKEN, rows.NAMES_MISSING, rows.NOT_VALID_NOW,
-        rows.LOCAL_CA_BROKEN,
+        rows.FILE_UNREADABLE, rows.FILE_FORM, rows.KEY_MISMATCH, rows.CHAIN_BROKEN, rows.NAMES_MISSING,
+        rows.NOT_VALID_NOW, rows.LOCAL_CA_BROKEN,
     )
 )  # fmt: skip
 """Failures that lie with one issuer, and that another one may not have. What the CA did not see, no CA will see."""

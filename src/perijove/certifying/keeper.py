@@ -7,17 +7,18 @@ the journal under `order/<host>-<number>` and `certificate/<host>`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 from perijove.certifying.attempts import Attempts, host_of, host_subject, subject
 from perijove.certifying.files import FilesWatch
 from perijove.certifying.forecast import Forecast
+from perijove.certifying.formatting import HOUR, MINUTE, moment
 from perijove.certifying.issuer import FALLS_OVER, asks_for_proof
-from perijove.certifying.moments import HOUR, MINUTE, moment
+from perijove.certifying.kept_host import Kept
 from perijove.certifying.pausing import pause
-from perijove.certifying.renewal import IMPORTED, decide
+from perijove.certifying.renewal import IMPORTED, RenewalDecision, decide
 from perijove.certifying.schedule import next_attempt
 from perijove.certifying.selection import NOTHING, Served
 from perijove.certifying.serving import shown_for
@@ -30,7 +31,6 @@ from perijove.domain.certificates import (
     HostName,
     IssuerKind,
     OrderName,
-    RenewalDecision,
     RenewalWindow,
     Secret,
 )
@@ -60,31 +60,6 @@ REASONS = {
     "cessationOfOperation": 5,
 }
 """Why a subscriber may have a certificate revoked (RFC 5280, 5.3.1)."""
-
-
-@dataclass
-class Kept:
-    """One host, and what is going on with its certificate."""
-
-    spec: CertificateSpec
-    forecast: Forecast
-    files: FilesWatch
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    attempt: Attempt | None = None
-    task: asyncio.Task[None] | None = None
-    taken_up: bool = False
-    """Whether the journal was asked for an attempt that was cut off."""
-    corrected: bool = True
-    """Whether the settings may have been put right since the last failure: after a start or a change of them."""
-    judged: bool = False
-    """Whether what is served was seen since: trusted by browsers or not, for which the settings may say other roots."""
-    decision: RenewalDecision | None = None
-    next_at: float = 0
-    """When the next attempt is due, where one failed."""
-    by_hand: bool = False
-    """Whether an operator asked for the attempt that runs."""
-    dropped: bool = False
-    """Whether the settings do not name it any more."""
 
 
 class Certificates:
@@ -157,7 +132,8 @@ class Certificates:
 
     def _add(self, spec: CertificateSpec) -> Kept:
         self.way.serving.adopt(spec)
-        forecast = Forecast(self.way, self.attempts, self._journal, self._clock, spec)
+        every = lambda: self._settings().certificates.look_every  # noqa: E731
+        forecast = Forecast(self.way, self.attempts, self._journal, self._clock, spec, every)
         self._kept[spec.host] = kept = Kept(spec, forecast, FilesWatch(spec))
         return kept
 
@@ -358,19 +334,44 @@ class Certificates:
         if reason not in REASONS:
             raise Fail(NO_SUCH_OBJECT(f"there is no reason {reason[:50]!r}", remedy=f"Use {', '.join(REASONS)}."))
         await self.way.authorities(issuer, secret.directory).revoke(secret, REASONS[reason])
-        self._journal.append(host_subject(host), Revoked(secret.serial, reason))
-        self.kept(host).bell.set()
+        kept = self.kept(host)
+        if kept.by_hand:
+            self._journal.append(host_subject(host), Revoked(secret.serial, reason))
+        else:
+            async with self._without_attempt(kept, "an operator had the certificate revoked"):
+                self._journal.append(host_subject(host), Revoked(secret.serial, reason))
+        kept.bell.set()
 
     async def import_(self, host: HostName, chain: bytes, key: bytes, origin: str) -> Secret:
         """Serve the operator's certificate until it is due; `origin` says where it was. Raises Fail: `cert.*`."""
         kept = self.kept(host)
         secret = self.way.secrets.take(host, chain, key, IMPORTED, kept.spec.names)
-        self._journal.append(host_subject(host), await self.way.serving.show(kept.spec, secret))
-        await self.way.serving.keep(secret)
-        self._journal.append(host_subject(host), Imported(secret.revision, origin))
+        async with self._without_attempt(kept, "an operator gave a certificate"):
+            self._journal.append(host_subject(host), await self.way.serving.show(kept.spec, secret))
+            await self.way.serving.keep(secret)
+            self._journal.append(host_subject(host), Imported(secret.revision, origin))
         kept.forecast.begin_anew()
         kept.bell.set()
         return secret
+
+    @asynccontextmanager
+    async def _without_attempt(self, kept: Kept, why: str) -> AsyncIterator[None]:
+        """No attempt goes on that what an operator does within the block has made needless."""
+        attempt, task = kept.attempt, kept.task
+        if attempt is None or task is None:
+            yield
+            return
+        task.cancel()
+        try:
+            await asyncio.wait({task})
+            if kept.attempt is attempt:
+                remedy = f"`perijove cert issue {kept.spec.host}` asks for a new one."
+                self._journal.append(subject(attempt.order), Failed(INTERRUPTED(why, remedy=remedy)))
+                kept.attempt, kept.by_hand = None, False
+            yield
+        finally:
+            if not kept.dropped:
+                self._look_after(kept)
 
     def kept(self, host: HostName) -> Kept:
         """What is going on with a host. Raises Fail: `platform.no-such-object`."""

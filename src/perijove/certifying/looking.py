@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from perijove.certifying.challenge import Solvers, possible, standing
+from perijove.certifying import persistent
+from perijove.certifying.challenge import BY_DNS, Solvers, possible, standing
 from perijove.certifying.verdict import Verdict, judge
 from perijove.domain.certificate_failures import CLOCK_WRONG
-from perijove.domain.certificate_ports import Authorities, Sight
+from perijove.domain.certificate_ports import Authorities, Probe
 from perijove.domain.certificates import (
+    Account,
     CaDirectory,
     CertificateSpec,
     ChallengeAnswer,
@@ -25,12 +27,12 @@ from perijove.domain.certificates import (
     HostName,
     Issuer,
     IssuerKind,
-    Sighting,
+    Observation,
 )
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.ports import Clock
 
-FRESH, FRESH_CLOCK = 600.0, 10.0
+FRESH, FRESH_CLOCK = 3600.0, 10.0
 """Seconds for which a CA's directory is not asked for again; the second while our clock is what is wrong."""
 AT_ONCE = 32
 """Hosts that are looked at in the same moment."""
@@ -43,9 +45,17 @@ class Offer:
     """What the CA says of itself, and of us."""
 
     directory: CaDirectory
-    account_url: str
+    account: Account | None
     at: float
     trouble: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """By what a host may be shown, and what is wrong with the record for dns-persist-01."""
+
+    kinds: tuple[ChallengeType, ...]
+    record: tuple[Failure, Confidence] | None = None
 
 
 class Looking:
@@ -53,14 +63,14 @@ class Looking:
 
     def __init__(
         self,
-        sight: Sight,
+        probe: Probe,
         authorities: Authorities,
         solvers: Solvers,
         clock: Clock,
         marker: str,
         reach_us: Callable[[], str],
     ) -> None:
-        self._sight = sight
+        self._probe = probe
         self._authorities = authorities
         self._solvers = solvers
         self._clock = clock
@@ -69,10 +79,10 @@ class Looking:
         self._offers: dict[str, Offer] = {}
         """What CAs said lately, by directory."""
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._eyes = asyncio.Semaphore(AT_ONCE)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def useful(self, spec: CertificateSpec) -> tuple[HostName, ...]:
-        """Names at which there is anything to look at: dns-01 alone shows nothing at the host."""
+        """Names of which there is anything to see: dns-01 alone shows nothing before it is asked for."""
         kinds = {name: possible(name, spec.challenges, self._solvers) for name in spec.names}
         return tuple(name for name in spec.names if any(kind is not ChallengeType.DNS for kind in kinds[name]))
 
@@ -99,42 +109,73 @@ class Looking:
             offer = await self._offer(spec)
             if offer.trouble is not None and offer.trouble.kind.code == CLOCK_WRONG.code:
                 return Verdict(offer.trouble, Confidence.CERTAIN, (), ())
-            async with self._eyes:
-                seen = await self._sight.look(host, token, expected, tls=ChallengeType.TLS_ALPN in kinds)
-                verdict = self._judged(seen, offer, tuple(kinds))
+            async with self._at_once:
+                tls = ChallengeType.TLS_ALPN in kinds
+                first = await self._first_kinds(spec, host, offer, kinds)
+                seen = await self._probe.look(host, token, expected, tls=tls)
+                verdict = self._judged(seen, offer, first)
                 if verdict.failure is not None:  # by an old answer, maybe
-                    newer = await self._sight.past_caches(seen, token, tls=ChallengeType.TLS_ALPN in kinds)
-                    verdict = verdict if newer is seen else self._judged(newer, offer, tuple(kinds))
+                    newer = await self._probe.past_caches(seen, token, tls=tls)
+                    verdict = verdict if newer is seen else self._judged(newer, offer, first)
+                    if first.kinds != tuple(kinds):
+                        verdict = self._judged(newer, offer, await self._all_kinds(spec, host, offer, kinds))
             if verdict.failure is not None and verdict.failure.kind.code == CLOCK_WRONG.code:
                 self._offers[directory] = replace(offer, at=offer.at - FRESH + FRESH_CLOCK)
             return verdict
 
         async with AsyncExitStack() as stack:
             for kind in kinds:
-                if kind is not ChallengeType.DNS:
+                if kind not in BY_DNS:
                     answer = ChallengeAnswer(host, kind, token, expected, directory)
                     await stack.enter_async_context(standing(self._solvers[kind], answer))
             yield look
 
-    async def once(self, spec: CertificateSpec) -> Mapping[HostName, Verdict]:
-        """One look, for a forecast: a CA that cannot be asked today is a failure too."""
+    async def of_ca(self, spec: CertificateSpec) -> Failure | None:
+        """Why the first CA cannot be asked now; None where it answers."""
         issuer = spec.issuers[0]
         try:
             await self._authorities(issuer, issuer.directory).directory()
         except Fail as error:
-            return {spec.host: Verdict(error.failure, Confidence.CERTAIN, (), ())}
+            return error.failure
+        return None
+
+    async def once(self, spec: CertificateSpec) -> Mapping[HostName, Verdict]:
+        """One look, for a forecast."""
         async with self.at(spec) as look:
             return await look(spec.names)
 
-    def _judged(self, seen: Sighting, offer: Offer, allowed: tuple[ChallengeType, ...]) -> Verdict:
+    async def _first_kinds(
+        self, spec: CertificateSpec, host: HostName, offer: Offer, kinds: Sequence[ChallengeType]
+    ) -> _Allowed:
+        """At first; a record that nobody asked for is looked for where nothing else is open."""
+        if spec.challenges:
+            return await self._all_kinds(spec, host, offer, kinds)
+        return _Allowed(tuple(kind for kind in kinds if kind is not ChallengeType.DNS_PERSIST))
+
+    async def _all_kinds(
+        self, spec: CertificateSpec, host: HostName, offer: Offer, kinds: Sequence[ChallengeType]
+    ) -> _Allowed:
+        """With what is wrong with the record in DNS; without it where the CA does not say that it would look there."""
+        if ChallengeType.DNS_PERSIST not in kinds:
+            return _Allowed(tuple(kinds))
+        record = persistent.before_order(host, spec.names, offer.directory, offer.account)
+        found = None
+        if record is not None:
+            found = persistent.judged(record, await self._probe.texts(record.name), self._clock.now())
+        if spec.challenges or offer.directory.issuer_domain_names or (record and not found):
+            return _Allowed(tuple(kinds), found)
+        return _Allowed(tuple(kind for kind in kinds if kind is not ChallengeType.DNS_PERSIST))
+
+    def _judged(self, seen: Observation, offer: Offer, allowed: _Allowed) -> Verdict:
         return judge(
             seen,
             marker=self._marker,
             caa_identities=offer.directory.caa_identities,
-            account_url=offer.account_url,
+            account_url=offer.account.url if offer.account else "",
             clock_ahead=offer.directory.clock_ahead,
-            allowed=allowed,
+            allowed=allowed.kinds,
             reach_us=self._reach_us(),
+            record=allowed.record,
         )
 
     async def _offer(self, spec: CertificateSpec) -> Offer:
@@ -148,13 +189,11 @@ class Looking:
             return last
 
     async def _asked(self, issuer: Issuer, now: float) -> Offer:
-        authority = self._authorities(issuer, issuer.directory)
+        authority, account = self._authorities(issuer, issuer.directory), None
         try:
             directory = await authority.directory()
         except Fail as error:
-            return Offer(CaDirectory(issuer.directory), "", now - FRESH + FRESH_CLOCK, error.failure)
-        try:
-            account = (await authority.account()).url
-        except Fail:
-            account = ""  # told, with all it says, as soon as this CA is asked for a certificate
+            return Offer(CaDirectory(issuer.directory), None, now - FRESH + FRESH_CLOCK, error.failure)
+        with suppress(Fail):  # told, with all it says, as soon as this CA is asked for a certificate
+            account = await authority.account()
         return Offer(directory, account, now)

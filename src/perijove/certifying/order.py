@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from perijove.certifying.moments import listed, span
+from perijove.certifying.formatting import listed, span
 from perijove.domain.certificate_failures import CA_SLOW, CAA_FORBIDS, ORDER_INVALID, VALIDATION_FAILED
 from perijove.domain.certificates import AuthorizationView, ChallengeView, HostName, OrderStatus, OrderView, Problem
 from perijove.domain.failures import Evidence, Failure

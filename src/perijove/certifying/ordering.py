@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from perijove.certifying import persistent
 from perijove.certifying.challenge import Solvers, choose, possible, standing
 from perijove.certifying.order import (
     Answer,
@@ -30,7 +31,7 @@ from perijove.certifying.order import (
     worth_telling,
 )
 from perijove.certifying.progress import Placed
-from perijove.certifying.turns import Turns
+from perijove.certifying.reload_lock import ReloadLock
 from perijove.domain.certificate_events import (
     CertificateEvent,
     ChallengeAnswered,
@@ -101,13 +102,20 @@ class Ordering:
     """Brings one order to its end."""
 
     def __init__(
-        self, authority: Authority, secrets: Secrets, solvers: Solvers, clock: Clock, turns: Turns, disk: Runs, ask: Ask
+        self,
+        authority: Authority,
+        secrets: Secrets,
+        solvers: Solvers,
+        clock: Clock,
+        reload_lock: ReloadLock,
+        disk: Runs,
+        ask: Ask,
     ) -> None:
         self._authority = authority
         self._secrets = secrets
         self._solvers = solvers
         self._clock = clock
-        self._turns = turns
+        self._reload_lock = reload_lock
         self._disk = disk
         self._turn = AsyncExitStack()
         """Holds reloads back while the CA looks."""
@@ -172,7 +180,7 @@ class Ordering:
             case Present(views):
                 return await _each(lambda view: self._presented(view, answers), views)
             case Answer(challenges):
-                await self._turn.enter_async_context(self._turns.look())
+                await self._turn.enter_async_context(self._reload_lock.look())
                 # The key's way to the disk takes as long as the CA's answer, and needs nothing of it.
                 await asyncio.gather(_each(self._authority.answer, challenges), self._requested())
                 answered = self._known.answered.union(challenges)
@@ -265,7 +273,10 @@ class Ordering:
         kind = ChallengeType(challenge.type)
         account = await self._authority.account()
         authorization = f"{challenge.token}.{account.thumbprint}"
-        answer = ChallengeAnswer(host, kind, challenge.token, authorization, self._ask.directory)
+        record = None
+        if kind is ChallengeType.DNS_PERSIST:
+            record = persistent.of_challenge(host, spec.names, await self._authority.directory(), account, challenge)
+        answer = ChallengeAnswer(host, kind, challenge.token, authorization, self._ask.directory, record)
         await answers.enter_async_context(standing(self._solvers[kind], answer))
         self._known = replace(self._known, presented={**self._known.presented, view.url: challenge.url})
         return ChallengePresented(kind, challenge.url, challenge.token, host if spec.also else "")

@@ -82,6 +82,8 @@ class OrderRecord:
     """All that the certificate was to have, where they are several."""
     failing: tuple[tuple[HostName, Failure], ...] = ()
     """What keeps single ones of several names out."""
+    seen: Failure | None = None
+    """What the last look from here found ill, which others may see otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

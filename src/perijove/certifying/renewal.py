@@ -7,13 +7,13 @@ What is random is a function of the certificate, so that a restart decides the s
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
-from perijove.certifying.moments import DAY, HOUR, listed, moment, span
+from perijove.certifying.formatting import DAY, HOUR, listed, moment, span
 from perijove.domain.certificates import (
     CertificateSpec,
     HostName,
     IssuerKind,
-    RenewalDecision,
     RenewalWindow,
     Secret,
     covers,
@@ -29,6 +29,18 @@ EMERGENCY = 1 / 20
 """With so much left nobody's window counts any more."""
 ASK_AGAIN = (HOUR, 7 * DAY)
 """A CA's window is asked for again no sooner and no later than this (RFC 9773, 4.3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalDecision:
+    """Due or not, and the sentence that says why."""
+
+    due: bool
+    why: str
+    again_at: float
+    """Unix seconds of the next time to decide; for one that is not due: when it will be."""
+    reason: str = ""
+    """As people know it: DoesNotExist, IncorrectIssuer, Expired, Renewing …; `` where nothing is due."""
 
 
 def decide(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
@@ -17,9 +18,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes, PrivateKeyTypes
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
 
-from perijove.certifying.moments import moment
+from perijove.certifying.formatting import moment
 from perijove.domain.certificate_failures import (
     CHAIN_BROKEN,
     FILE_UNREADABLE,
@@ -32,6 +33,7 @@ from perijove.domain.failures import Evidence, Fail
 
 CLOCK_GRACE = 300.0
 """Seconds by which a certificate's beginning may lie ahead: the CA's clock and ours differ a little."""
+INTERMEDIATE = "intermediate.pem"
 LONGEST_NAME = 64
 """Characters of a common name (RFC 5280, appendix A: ub-common-name)."""
 
@@ -118,6 +120,40 @@ def check_names(leaf: x509.Certificate, hosts: tuple[HostName, ...], where: str)
         seen = Evidence(where, "its names: " + (", ".join(held)[:500] or "none"))
         others = f", nor are {len(missing) - 1} others that it should be for" if len(missing) > 1 else ""
         raise Fail(NAMES_MISSING(f"{missing[0]} is not among them{others}", seen))
+
+
+def check_whole(certificates: tuple[x509.Certificate, ...], known: Iterable[x509.Certificate], where: str) -> None:
+    """Whether somebody can follow a certificate that stands alone to a root: its own, or one of the `known`.
+
+    Raises Fail: `cert.chain-broken`.
+    """
+    alone = certificates[0]
+    if len(certificates) > 1 or any(_signed_by(alone, one) for one in (alone, *known)):
+        return
+    signer = common_name(alone.issuer)
+    cause = f"{signer} signed it, and {signer}'s certificate is not there"
+    remedy = f"Append it: `cat leaf.pem {INTERMEDIATE} > chain.pem`. {_offered(alone)}"
+    raise Fail(CHAIN_BROKEN(cause, Evidence(where, f"one certificate: {_known_as(alone)}"), remedy=remedy.strip()))
+
+
+def _signed_by(one: x509.Certificate, signer: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(signer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _offered(certificate: x509.Certificate) -> str:
+    """Where the CA offers its own certificate (RFC 5280, 4.2.2.1); `` where it does not say."""
+    try:
+        told = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ""
+    places = [
+        one.access_location.value for one in told if one.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+    ]
+    return f"The CA offers it at {str(places[0])[:200]}." if places else ""
 
 
 def check_time(leaf: x509.Certificate, now: float, where: str) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from perijove.certifying.turns import Turns
+from perijove.certifying.reload_lock import ReloadLock
 from perijove.certifying.wanted import REHEARSALS
 from perijove.domain.certificate_events import Served
 from perijove.domain.certificate_failures import NOT_SERVED
-from perijove.domain.certificate_ports import Apply, Secrets, Sight
+from perijove.domain.certificate_ports import Apply, Probe, Secrets
 from perijove.domain.certificates import CertificateSpec, HostName, IssuerKind, Secret, SeenCertificate, covers
 from perijove.domain.data_plane import ServedCertificate
 from perijove.domain.failures import Evidence, Fail
@@ -39,16 +39,16 @@ class Serving:
     def __init__(
         self,
         secrets: Secrets,
-        sight: Sight,
+        probe: Probe,
         apply: Apply,
         clock: Clock,
         address: Callable[[], str],
         disk: Runs = in_place,
     ) -> None:
         self._secrets = secrets
-        self._sight = sight
+        self._probe = probe
         self._apply = apply
-        self.turns = Turns()
+        self.reload_lock = ReloadLock()
         self._clock = clock
         self._address = address
         self.disk = disk
@@ -103,7 +103,7 @@ class Serving:
         if secret is None or not (names := shown_for(spec, secret)):
             return
         try:
-            seen = await self._sight.handshake(self._address(), names[0].replace("*", "www", 1))
+            seen = await self._probe.handshake(self._address(), names[0].replace("*", "www", 1))
         except (ConnectionError, TimeoutError) as error:
             log.warning("a certificate is not seen, and what was known of it stays", host=host, saw=str(error)[:500])
             return
@@ -168,7 +168,7 @@ class Serving:
             self._untold.add(host)
 
     async def _applied(self) -> None:
-        async with self.turns.reload():
+        async with self.reload_lock.reload():
             await self._apply()
 
     async def _told_in_time(self, host: HostName) -> None:
@@ -199,7 +199,7 @@ class Serving:
         address, name = self._address(), host.replace("*", "www", 1)
         while True:
             try:
-                seen = await self._sight.handshake(address, name)
+                seen = await self._probe.handshake(address, name)
             except (ConnectionError, TimeoutError) as error:
                 words = str(error) or "no answer"
             else:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+from perijove.certifying.challenge import BY_DNS
 from perijove.certifying.local_names import SUFFIXES
 from perijove.domain.certificate_settings import CertificatesSettings, IssuerSettings
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind, is_address
@@ -139,16 +140,15 @@ def _challenges(host: HostName, names: Sequence[str]) -> tuple[ChallengeType, ..
 def _check_challenges(host: HostName, challenges: Sequence[ChallengeType], settings: CertificatesSettings) -> None:
     """That at least one way is left on which an ACME CA can be shown this name."""
     if host.startswith("*."):
-        if challenges and ChallengeType.DNS not in challenges:
-            raise _bad("certificates.challenges", f"must hold dns-01 for the wildcard {host}", ", ".join(challenges))
-        if not settings.dns:
-            raise _bad(
-                "certificates.dns", f"must be set: the wildcard {host} can only be shown by dns-01", settings.dns
-            )
-    if is_address(host) and challenges and set(challenges) == {ChallengeType.DNS}:
-        raise _bad(
-            "certificates.challenges", f"must hold more than dns-01 for the address {host}", ", ".join(challenges)
-        )
+        if challenges and BY_DNS.isdisjoint(challenges):
+            why = f"must hold dns-01 or dns-persist-01 for the wildcard {host}"
+            raise _bad("certificates.challenges", why, ", ".join(challenges))
+        if not settings.dns and ChallengeType.DNS_PERSIST not in challenges:
+            why = f"must be set, or certificates.challenges hold dns-persist-01: the wildcard {host} needs one of them"
+            raise _bad("certificates.dns", why, settings.dns)
+    if is_address(host) and challenges and BY_DNS.issuperset(challenges):
+        why = f"must hold more than {' and '.join(challenges)} for the address {host}"
+        raise _bad("certificates.challenges", why, ", ".join(challenges))
     if ChallengeType.DNS in challenges and not settings.dns:
         raise _bad("certificates.challenges", "holds dns-01, which needs certificates.dns", ", ".join(challenges))
 

@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from perijove.certifying import files
+from perijove.certifying import file_forms, files
 from perijove.certifying.challenge import Solvers
+from perijove.certifying.formatting import listed
 from perijove.certifying.issuer import FALLS_OVER, asks_for_proof, because, remaining
 from perijove.certifying.looking import Looking
-from perijove.certifying.moments import listed
 from perijove.certifying.ordering import Ask, Ordering
 from perijove.certifying.progress import Progress, after
-from perijove.certifying.schedule import PERIOD, budget_spent
+from perijove.certifying.schedule import PERIOD, SETTLING, Settling, budget_spent
 from perijove.certifying.selection import NOTHING, Served, askable, worth
 from perijove.certifying.serving import Serving
 from perijove.certifying.verdict import Verdict
@@ -37,6 +37,7 @@ from perijove.domain.certificate_ports import Authorities, Secrets
 from perijove.domain.certificates import (
     CertificateSpec,
     ChallengeAnswer,
+    ChallengeType,
     Confidence,
     HostName,
     Issuer,
@@ -186,6 +187,7 @@ class CertificateWay:
         last, ill, told_of_left = dict(attempt.past.looked), self.looking.useful(spec), False
         refused = attempt.refused()
         told: dict[HostName, Verdict] = {}
+        settling = Settling((*attempt.inside, *refused))
         async with self.looking.at(spec) as look:
             while not attempt.forced:
                 at = self._clock.now()
@@ -193,20 +195,25 @@ class CertificateWay:
                 waited, seconds = self._clock.now() - began, self._clock.now() - at
                 for host, verdict in verdicts.items():
                     key = host if spec.also else ""
-                    looked = Looked(verdict.failure, verdict.confidence, tuple(verdict.open), seconds, key)
+                    looked = Looked(
+                        verdict.failure, verdict.confidence, tuple(verdict.open), seconds, key, verdict.instead
+                    )
                     if key not in last or _essence(looked) != _essence(last[key]):
                         yield looked
                     last[key] = looked
                 told.update(verdicts)
                 attempt.inside = {host: one.failure for host, one in told.items() if one.failure is not None}
-                ill = tuple(attempt.inside)
-                well = [host for host in spec.names if host not in told or _may_be_well(told[host], waited)]
+                seen_well = {host: one.failure is None for host, one in verdicts.items()}
+                unsettled = settling.looked(seen_well, self._clock.now())
+                ill = (*attempt.inside, *unsettled)
+                may_be = [host for host in spec.names if host not in told or _may_be_well(told[host], waited)]
+                well = [host for host in may_be if host not in unsettled]
                 if self._chosen(attempt, refused, well, waited):
                     break
                 if not told_of_left and (waiting := _left_out(attempt, refused, well)):
                     told_of_left = True
                     yield waiting
-                await self._clock.sleep(LOOK_AGAIN)
+                await self._clock.sleep(SETTLING if unsettled else LOOK_AGAIN)
         if attempt.forced:
             attempt.names = spec.names
 
@@ -264,6 +271,8 @@ class CertificateWay:
             return False
         if placed is not None:
             return placed.order.rehearsal
+        if any(looked.open[:1] == (ChallengeType.DNS_PERSIST,) for looked in attempt.past.looked.values()):
+            return False  # the record is for our account at the CA itself
         new = attempt.spec.rehearse and self.serving.current(attempt.spec.host) is None
         return new or not attempt.inside.keys().isdisjoint(attempt.names)
 
@@ -274,13 +283,8 @@ class CertificateWay:
                 async for event in events:
                     yield event
         except Fail as error:
-            code = error.failure.kind.code
-            refused = attempt.past.placed.refused if attempt.past.placed else ()
-            seen = next((attempt.inside[host] for host in refused or attempt.names if host in attempt.inside), None)
-            if code == VALIDATION_FAILED.code and seen is not None:
-                # Seen from here and from outside: what we saw says more than what the CA says.
-                raise Fail(replace(seen, evidence=(*seen.evidence, *error.failure.evidence))) from error
-            if code in (VALIDATION_FAILED.code, CAA_FORBIDS.code, INTERRUPTED.code):
+            seen = {failure.kind for failure in attempt.inside.values()}
+            if error.failure.kind in {VALIDATION_FAILED, CAA_FORBIDS, INTERRUPTED, *seen}:
                 raise
             words = "the rehearsal cannot be had, so the CA itself is asked"
             yield Waiting(words, error.failure, self._clock.now())
@@ -297,15 +301,24 @@ class CertificateWay:
             placed = None
         seen = {looked.host or spec.host: looked.open for looked in attempt.past.looked.values()}
         ask = Ask(attempt.order, spec, attempt.names, issuer, directory, rehearsal, replaces, seen, placed)
-        authority, turns, disk = self.authorities(issuer, directory), self.serving.turns, self.serving.disk
-        ordering = Ordering(authority, self.secrets, self._solvers, self._clock, turns, disk, ask)
-        async with aclosing(ordering.run()) as events:
-            async for event in events:
-                yield event
+        authority, reload_lock, disk = self.authorities(issuer, directory), self.serving.reload_lock, self.serving.disk
+        ordering = Ordering(authority, self.secrets, self._solvers, self._clock, reload_lock, disk, ask)
+        try:
+            async with aclosing(ordering.run()) as events:
+                async for event in events:
+                    yield event
+        except Fail as error:
+            refused = attempt.past.placed.refused if attempt.past.placed else ()
+            ours = next((attempt.inside[host] for host in refused or attempt.names if host in attempt.inside), None)
+            if error.failure.kind is VALIDATION_FAILED and ours is not None:
+                # Seen from here and from outside: what we saw says more than what the CA says.
+                raise Fail(replace(ours, evidence=(*ours.evidence, *error.failure.evidence))) from error
+            raise
 
     def _taken(self, attempt: Attempt, issuer: Issuer) -> Issued:
         """The operator's own files. Raises Fail: `cert.file-unreadable` and what else is wrong with them."""
-        chain, key = files.read(issuer.chain_file), files.read(issuer.key_file)
+        found = files.read(issuer.chain_file), files.read(issuer.key_file)
+        chain, key = file_forms.pair(found[0], issuer.chain_file, found[1], issuer.key_file)
         secret = self.secrets.take(attempt.spec.host, chain, key, issuer.name, attempt.spec.names)
         return Issued(secret.revision, issuer.name, secret.serial, secret.not_before, secret.not_after)
 
@@ -347,4 +360,4 @@ def _left_out(attempt: Attempt, refused: Refused, well: Sequence[HostName]) -> W
 def _essence(looked: Looked) -> object:
     """What of a look is worth telling again when it changes."""
     failure = looked.failure
-    return failure and (failure.kind.code, failure.cause), looked.confidence, looked.open
+    return failure and (failure.kind.code, failure.cause, failure.remedy), looked.confidence, looked.open

@@ -1,31 +1,53 @@
-"""What `perijove up` says beneath its address: the certificate of each name, and what a server in front passes on."""
+"""What `perijove up` says beneath its address: where others reach it, its certificates, a server in front."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
-from rich.text import Text
-
-from perijove.cli import printing
 from perijove.cli.client import Client
 from perijove.domain.failures import Fail
-from perijove.domain.listening import certified_hosts, https_listeners, session_hosts
+from perijove.domain.listening import (
+    UDP,
+    certified_hosts,
+    http_listeners,
+    https_listeners,
+    quic_listeners,
+    session_hosts,
+)
 from perijove.domain.parsing import split_address
+from perijove.domain.ports import Tell
 from perijove.domain.settings import ServiceSettings, Settings
+from perijove.nearby import own_addresses
 
 
-def certificates(client: Client, settings: Settings) -> None:
+def certificates(client: Client, settings: Settings, say: Tell) -> None:
     """One line a name. A failure is told and harms nothing."""
     if not certified_hosts(settings.service):
         return
     try:
         rows = client.call("GET", "/certificates")
     except Fail as error:
-        printing.err.print(printing.failure(error.failure))
+        say(f"{error.failure.message} [{error.failure.kind.code}]")
         return
     for row in rows:
-        printing.out.print(Text(f"  {line(row, settings.service)}"))
+        say(line(row, settings.service))
+
+
+def on_this_network(service: ServiceSettings) -> Iterator[str]:
+    """Where others reach it by http, if it is to be reached by address; the addresses are this machine's."""
+    if service.hosts or service.behind:
+        return
+    for listener in http_listeners(service):
+        host, port = split_address(listener)
+        if host == "localhost" or (host and ip_address(host).is_loopback):
+            continue
+        everywhere = not host or ip_address(host).is_unspecified
+        for address in own_addresses(ip_address(host).version if host else 4) if everywhere else (host,):
+            named = f"[{address}]" if ":" in address else address
+            yield f"http://{named}{'' if port == 80 else f':{port}'}{service.base}"
 
 
 def shared_origin(service: ServiceSettings) -> str:
@@ -36,6 +58,14 @@ def shared_origin(service: ServiceSettings) -> str:
         "Sessions share one origin: a page of one repository can read and use its visitor's other sessions here. "
         "service.session_hosts gives each an origin of its own."
     )
+
+
+def quic(service: ServiceSettings) -> str:
+    """What a firewall must let through for HTTP/3; `` where it is not spoken."""
+    ports = dict.fromkeys(split_address(one.removeprefix(UDP))[1] for one in quic_listeners(service))
+    if not ports:
+        return ""
+    return f"HTTP/3 is offered: let UDP port {' and '.join(map(str, ports))} through too, or browsers stay with HTTP/2."
 
 
 def line(row: dict[str, Any], service: ServiceSettings) -> str:
@@ -60,19 +90,18 @@ def line(row: dict[str, Any], service: ServiceSettings) -> str:
 def _url(name: str, service: ServiceSettings) -> str:
     port = split_address(https_listeners(service)[0])[1]
     host = f"[{name}]" if ":" in name else name
-    return f"https://{host}{'' if port == 443 else f':{port}'}/"
+    return f"https://{host}{'' if port == 443 else f':{port}'}{service.base}"
 
 
-def passing_on(service: ServiceSettings) -> None:
+def passing_on(service: ServiceSettings, say: Tell) -> None:
     """What the web server in front must pass on, for the usual ones."""
     from perijove.doctor.front import lines as front  # noqa: PLC0415  imported late: few services are behind another
 
     what = front.front(service, _own_address(service.behind[0]))
     if what.unreachable:
-        printing.err.print(Text(f"  {what.unreachable}", "bold red"))
+        say(what.unreachable)
     for title, written in front.WRITTEN.items():
-        printing.out.print(Text(f"  For {title} in front:", "bold"))
-        printing.out.print(Text("".join(f"    {one}\n" for one in written(what).splitlines())), end="")
+        say(f"For {title} in front:\n" + "".join(f"    {one}\n" for one in written(what).splitlines()).rstrip("\n"))
 
 
 def _own_address(toward: str) -> str:

@@ -7,12 +7,16 @@ from typing import Annotated
 import typer
 
 from perijove.cli import printing, service
+from perijove.cli.grammar import examples, options
 from perijove.cli.places import ConfigOption, StateOption, state_at
 
-app = typer.Typer(no_args_is_help=True, help="The Debian of Perijove's own that environments can stand on.")
+app = typer.Typer(
+    no_args_is_help=True, help="The Debian of Perijove's own that environments can stand on.",
+    epilog=examples("perijove base prepare"),
+)  # fmt: skip
 
 
-@app.command()
+@app.command(**options(None, "perijove base prepare", "perijove base prepare --again"))
 def prepare(
     again: Annotated[bool, typer.Option("--again", help="Anew, with the packages of today.")] = False,
     state: StateOption = None,
@@ -29,7 +33,7 @@ def prepare(
     printing.out.print(f"{base.key}: {base.made_from}, Python {base.python}, glibc {base.glibc}", markup=False)
 
 
-@app.command()
+@app.command(**options(None, "perijove base show"))
 def show(state: StateOption = None, config: ConfigOption = None) -> None:
     """List the bases that stand, the latest first; the settings mean the one with a star."""
     from perijove.wiring import bases  # noqa: PLC0415  imported late: the other commands start without it
@@ -51,8 +55,12 @@ def show(state: StateOption = None, config: ConfigOption = None) -> None:
     printing.out.print(printing.table(columns, rows))
 
 
-@app.command()
-def remove(key: str, state: StateOption = None, config: ConfigOption = None) -> None:
+@app.command(**options(None, "perijove base remove 3f2a"))
+def remove(
+    key: Annotated[str, typer.Argument(help="As `perijove base show` lists it, or how it begins.", show_default=False)],
+    state: StateOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Remove a base that no environment stands on, by its key or how that begins."""
     from perijove.wiring import bases  # noqa: PLC0415  imported late: the other commands start without it
 

@@ -10,13 +10,16 @@ from typing import Annotated
 
 import typer
 
+from perijove.certifying import files
 from perijove.cli import attempt, printing
+from perijove.cli.grammar import examples, options
 from perijove.cli.objects import address
 from perijove.cli.places import StateOption, client_at
-from perijove.domain.certificate_failures import FILE_UNREADABLE
-from perijove.domain.failures import Evidence, Fail
 
-app = typer.Typer(no_args_is_help=True, help="Issue, renew, revoke, import and export certificates.")
+app = typer.Typer(
+    no_args_is_help=True, help="Issue, renew, revoke, import and export certificates.",
+    epilog=examples("perijove cert renew binder.example.org"),
+)  # fmt: skip
 STDOUT = "-"
 
 Name = Annotated[str, typer.Argument(help="The host's name, as `perijove get certificates` lists it.")]
@@ -34,13 +37,15 @@ class Reason(StrEnum):
     CESSATION_OF_OPERATION = "cessationOfOperation"
 
 
-@app.command()
+@app.command(**options(None, "perijove cert issue binder.example.org"))
 def issue(name: Name, force: Force = False, wait: Wait = True, state: StateOption = None) -> None:
     """Get a certificate now."""
     _attempt("issue", name, state, force=force, wait=wait)
 
 
-@app.command()
+@app.command(
+    **options(None, "perijove cert renew binder.example.org", "perijove cert renew binder.example.org --no-wait")
+)
 def renew(name: Name, force: Force = False, wait: Wait = True, state: StateOption = None) -> None:
     """Get a new certificate now, though the old one still holds."""
     _attempt("renew", name, state, force=force, wait=wait)
@@ -56,7 +61,7 @@ def _attempt(word: str, name: str, state: Path | None, *, force: bool, wait: boo
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(**options(None, "perijove cert revoke binder.example.org --reason keyCompromise"))
 def revoke(
     name: Name,
     reason: Annotated[Reason, typer.Option(help="What the CA is told.")] = Reason.UNSPECIFIED,
@@ -70,7 +75,7 @@ def revoke(
     printing.out.print(f"certificate of {name} revoked; `perijove cert issue {name}` gets a new one", markup=False)
 
 
-@app.command("import")
+@app.command("import", **options(None, "perijove cert import binder.example.org --chain chain.pem --key key.pem"))
 def import_(
     name: Name,
     chain: Annotated[
@@ -80,19 +85,16 @@ def import_(
     state: StateOption = None,
 ) -> None:
     """Serve a certificate of your own until it is due for renewal."""
-    body = {"chain": _read(chain), "key": _read(key), "origin": str(chain.absolute())}
+    from perijove.certifying import file_forms  # noqa: PLC0415  no other command needs to read keys
+
+    pem = file_forms.pair(files.read(str(chain)), str(chain), files.read(str(key)), str(key))
+    texts = [one.decode("ascii", "replace") for one in pem]
+    body = {"chain": texts[0], "key": texts[1], "origin": str(chain.absolute())}
     told = client_at(state).call("POST", f"{address('certificates', name)}/import", body)
     printing.out.print(f"certificate of {name} imported, valid until {told['notAfter'][:10]}", markup=False)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Fail(FILE_UNREADABLE("it is not PEM", Evidence(str(path), str(error)[:200]))) from error
-
-
-@app.command()
+@app.command(**options(None, "perijove cert export binder.example.org --chain chain.pem --key key.pem"))
 def export(
     name: Name,
     chain: Annotated[str, typer.Option("--chain", metavar="FILE", help="Where the chain goes; - is stdout.")] = STDOUT,

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from perijove.cli import printing
 from perijove.domain import wire
 from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
 from perijove.domain.state import State
@@ -43,7 +44,8 @@ class Client:
         Raises Fail: `platform.not-up`, and what the service answers.
         """
         try:
-            answer = self._http.request(method, path, json=body, timeout=limit)
+            with printing.patience("Waiting for the service"):
+                answer = self._http.request(method, path, json=body, timeout=limit)
         except httpx.TransportError as error:
             raise Fail(self._not_up(error)) from error
         if answer.is_error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from perijove.cli import examination
+from perijove.cli import examination, printing
 from perijove.cli.examination import Looked, Status
 from perijove.doctor.cluster.diagnosis import diagnosed
 from perijove.domain.cluster import Recording, day
@@ -23,12 +23,16 @@ def examine(folder: Path, now: str | None, *, as_json: bool) -> Status:
         return told(asked, cluster.from_folder(folder, moment(now)), as_json=as_json)
 
 
-def ask(context: str | None, namespace: str | None, *, as_json: bool, fix: bool, sure: bool) -> Status:
+def ask(
+    context: str | None, namespace: str | None, *, as_json: bool, fix: bool, sure: bool, save: Path | None = None
+) -> Status:
     """A cluster that runs. With `fix`: show what would be changed, ask, change it, look again."""
     flags = {"--context": context, "--namespace": namespace}
     asked = " ".join(["kubernetes", *(f"{flag} {value}" for flag, value in flags.items() if value)])
     with examination.looking(asked, as_json=as_json):
         seen = asyncio.run(cluster.from_context(context, namespace))
+        if save is not None:
+            cluster.save(seen, save, names=True)
         changes = [one for finding in diagnosed(seen).findings for one in finding.changes] if fix else []
         if not changes or not as_json:
             left = told(asked, seen, as_json=as_json)
@@ -37,6 +41,18 @@ def ask(context: str | None, namespace: str | None, *, as_json: bool, fix: bool,
             asyncio.run(cluster.change(context, namespace, changes))
             left = told(asked, asyncio.run(cluster.from_context(context, namespace)), as_json=as_json)
         return left
+
+
+def record(context: str | None, namespace: str | None, folder: Path, *, names: bool) -> Status:
+    """A cluster that runs, written down. What could not be looked at is told, and written too."""
+    asked = "record kubernetes"
+    with examination.looking(asked, as_json=False):
+        seen = asyncio.run(cluster.from_context(context, namespace))
+        cluster.save(seen, folder, names=names)
+    for one in looked(seen):
+        for step in (Evidence("written to", str(folder)), *one.steps):
+            printing.out.print(f"{step.where}: {printing.one_line(step.saw)}", markup=False)
+    return Status.UNSEEN if seen.unseen else Status.WELL
 
 
 def told(asked: str, seen: Recording, *, as_json: bool) -> Status:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perijove.cli.printing import age, at, size
+from perijove.cli.printing import age, at, local, size
 
 Row = dict[str, Any]
 Columns = dict[str, Callable[[Row], str]]
@@ -22,6 +22,8 @@ class Kind:
     """Whether those of `-o wide` stand before the last column, as kubectl has it where that is AGE."""
     of_certificates: bool = False
     """Whether its objects have the shape of Kubernetes's: metadata, spec, status."""
+    sum: str = ""
+    """Which size of theirs is told as a sum; `` for none."""
 
     def shown(self, *, wide: bool) -> Columns:
         """The columns of a list."""
@@ -31,6 +33,14 @@ class Kind:
             return self.columns | self.wide
         *first, last = self.columns.items()
         return dict([*first, *self.wide.items(), last])
+
+
+def total(kind: str, rows: list[Row]) -> str:
+    """`3 sessions, 512M`: beneath a list."""
+    one = {"launches": "launch", "classes": "class"}.get(kind, kind.removesuffix("s"))
+    words = f"{len(rows)} {one if len(rows) == 1 else kind}"
+    of = KINDS[kind].sum
+    return f"{words}, {size(sum(row.get(of) or 0 for row in rows))}" if of else words
 
 
 def _condition(row: Row, part: str) -> str:
@@ -56,6 +66,8 @@ KINDS: dict[str, Kind] = {
     "sessions": Kind(
         {
             "NAME": lambda row: row["name"],
+            "TITLE": lambda row: row.get("title") or "-",
+            "STATE": lambda row: row["state"],
             "REPO": lambda row: row["repo"],
             "MEMORY": lambda row: size(row.get("memory")),
             "IDLE": lambda row: age(row["last_activity"]),
@@ -65,9 +77,11 @@ KINDS: dict[str, Kind] = {
             "COMMIT": lambda row: row["commit"][:10],
             "ENVIRONMENT": lambda row: row["environment"][:10],
             "LAUNCH": lambda row: str(row["launch"]),
+            "CLIENT": lambda row: row.get("person") or row.get("client") or "-",
             "DISK": lambda row: size(row.get("disk")),
             "PROCESSES": lambda row: str(row.get("processes", "-")),
         },
+        sum="memory",
     ),
     "launches": Kind(
         {
@@ -80,7 +94,7 @@ KINDS: dict[str, Kind] = {
         {
             "COMMIT": lambda row: row["commit"][:10] or "-",
             "ENVIRONMENT": lambda row: row["environment"][:10] or "-",
-            "CLIENT": lambda row: row["client"],
+            "CLIENT": lambda row: row["person"] or row["client"],
             "FAILURE": lambda row: row["failure"]["kind"] if row["failure"] else "-",
         },
     ),
@@ -93,6 +107,29 @@ KINDS: dict[str, Kind] = {
             "AGE": lambda row: age(row["created_at"]),
         },
         {"KEY": lambda row: row["key"], "MADE FROM": lambda row: row["made_from"]},
+        sum="size",
+    ),
+    "classes": Kind(
+        {
+            "NAME": lambda row: row["name"],
+            "STATE": lambda row: row["state"],
+            "UNTIL": lambda row: local(row["closes"]),
+            "SEATS": lambda row: f"{row['taken']}/{row['seats'] or '-'}",
+            "READY": lambda row: f"{row['ready']}/{row['wanted']}",
+            "OPENS": lambda row: local(row["opens"]),
+        },
+        {},
+    ),
+    "kept": Kind(
+        {
+            "NAME": lambda row: row["name"],
+            "REPOSITORY": lambda row: row["repository"],
+            "FILES": lambda row: str(row["files"]),
+            "SIZE": lambda row: size(row["size"]),
+            "UNTIL": lambda row: local(row["until"]),
+            "AGE": lambda row: age(row["ended_at"]),
+        },
+        {"COMMIT": lambda row: row["commit"][:10], "VISITOR": lambda row: row["visitor"]},
     ),
     "issuers": _certified(
         {"READY": lambda row: _condition(row, "status"), "KIND": lambda row: row["status"]["kind"]},
@@ -103,7 +140,11 @@ KINDS: dict[str, Kind] = {
         },
     ),
     "certificates": _certified(
-        {"READY": lambda row: _condition(row, "status"), "SECRET": lambda row: row["spec"]["secretName"]},
+        {
+            "READY": lambda row: _condition(row, "status"),
+            "SECRET": lambda row: row["spec"]["secretName"],
+            "PROBLEM": lambda row: (row["status"]["failure"] or {}).get("kind") or "-",
+        },
         {
             "ISSUER": lambda row: row["spec"]["issuerRef"]["name"],
             "STATUS": lambda row: _condition(row, "message"),
@@ -156,7 +197,7 @@ KINDS: dict[str, Kind] = {
 }
 
 SHORT = {
-    "launch": "launches", "cert": "certificates", "certs": "certificates", "ev": "events",
+    "launch": "launches", "class": "classes", "cert": "certificates", "certs": "certificates", "ev": "events",
 }  # fmt: skip
 """Names that are not the plural without its last letter."""
 

@@ -8,6 +8,7 @@ import typer
 import typer.core
 
 from perijove.cli import places
+from perijove.cli.grammar import examples, options
 from perijove.cli.places import ConfigOption, StateOption
 
 
@@ -19,7 +20,15 @@ class Asked(typer.core.TyperGroup):
 
 
 app = typer.Typer(
-    cls=Asked, invoke_without_command=True, help="Say what is wrong, where it was seen, and what puts it right."
+    cls=Asked,
+    invoke_without_command=True,
+    help="Say what is wrong, where it was seen, and what puts it right.",
+    epilog=examples(
+        "perijove doctor",
+        "perijove doctor --fix",
+        "perijove doctor https://binder.example.org",
+        "perijove doctor nginx",
+    ),
 )
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: docs/doctor.md.")]
 FixOption = Annotated[bool, typer.Option("--fix", help="Show what would be changed, ask, change it, look again.")]
@@ -42,7 +51,9 @@ def doctor(
     fix: FixOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Without a command: this service and its machine. Nothing is changed without --fix."""
+    """Say what is wrong, where it was seen, and what puts it right: here; with a URL at any Binder.
+
+    Nothing is changed without --fix."""
     if context.invoked_subcommand is None:
         from perijove.cli import service_examined  # noqa: PLC0415  imported late: it reads what few commands need
 
@@ -51,7 +62,7 @@ def doctor(
         raise typer.Exit(service_examined.fix(asked, sure=yes) if fix else service_examined.examine(asked))
 
 
-@app.command()
+@app.command(**options(None, "perijove doctor nginx", "perijove doctor nginx --host binder.example.org --fix"))
 def nginx(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE|DIR]", help="/etc/nginx/nginx.conf, or a copy.", show_default=False)
@@ -63,6 +74,7 @@ def nginx(
         list[str] | None, typer.Option("--address", metavar="ADDR", help="Where that name leads; may be repeated.")
     ] = None,
     to: Annotated[str, typer.Option("--to", metavar="ADDR:PORT", help="Who answers challenges.")] = "",
+    base: Annotated[str, typer.Option("--base", metavar="PATH", help="What the Binder lies below: /binder/.")] = "/",
     json: JsonOption = False,
     fix: FixOption = False,
     yes: YesOption = False,
@@ -75,14 +87,14 @@ def nginx(
     asked_for_sure(fix=fix, json=json, yes=yes)
     asked = f"nginx {file or '/etc/nginx/nginx.conf'}"
     with examination.looking(asked, as_json=json):
-        what = front_examined.asked(file, host or (), address or (), to)
+        what = front_examined.asked(file, host or (), address or (), to, base)
         left = front_examined.examine(asked, what, as_json=json, quiet=fix and json)
         if fix and left is examination.Status.ILL:
             left = front_examined.fix(asked, what, prefix, reload, as_json=json, sure=yes)
     raise typer.Exit(left)
 
 
-@app.command(hidden=True)
+@app.command(hidden=True, epilog=examples("perijove doctor https://binder.example.org --no-build"))
 def site(
     url: Annotated[str, typer.Argument(metavar="URL", help="https://binder.example.org", show_default=False)],
     json: JsonOption = False,
@@ -93,9 +105,11 @@ def site(
         list[str] | None, typer.Option("--resolver", metavar="ADDR[:PORT]", help="Name server; may be repeated.")
     ] = None,
     http_port: Annotated[int, typer.Option("--http-port", metavar="PORT", help="Where plain http is answered.")] = 80,
+    hub: Annotated[str, typer.Option("--hub", metavar="URL", help="Its JupyterHub, where that is elsewhere.")] = "",
 ) -> None:
     """Examine a Binder from outside: `perijove doctor https://binder.example.org`."""
     from perijove.cli import site_examined  # noqa: PLC0415  imported late: it reads what few commands need
 
     asked = site_examined.asked(url, http_port, "" if no_build else build or None)
-    raise typer.Exit(site_examined.examine(asked, ca, resolver or (), as_json=json))
+    named = site_examined.asked(hub, http_port, "") if hub else None
+    raise typer.Exit(site_examined.examine(asked, ca, resolver or (), hub=named, as_json=json))

@@ -21,7 +21,12 @@ from perijove.doctor.engine import Examination, Outcome, Told
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.findings import Confidence, Finding
 
-MARKS = {Outcome.WELL: ("✓ ", "bold green"), Outcome.ILL: ("✗ ", "bold red"), Outcome.SKIPPED: ("– ", "dim")}
+MARKS = {
+    Outcome.WELL: ("✓ ", "bold green"),
+    Outcome.ILL: ("✗ ", "bold red"),
+    Outcome.SKIPPED: ("– ", "dim"),
+    Outcome.UNSEEN: ("? ", "bold yellow"),
+}
 CONFIDENCES = {Confidence.POSSIBLE: "possibly", Confidence.LIKELY: "likely", Confidence.CERTAIN: "certain"}
 
 
@@ -31,7 +36,7 @@ class Status(enum.IntEnum):
     WELL = 0
     ILL = 1
     UNSEEN = 2
-    """it could not look"""
+    """it could not look, or not at all of it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,28 @@ class Looked:
     steps: tuple[Evidence, ...]
 
 
-def show(asked: str, examination: Examination, looked: Sequence[Looked] = (), *, as_json: bool) -> None:
-    """Print it."""
+def show(
+    asked: str,
+    examination: Examination,
+    looked: Sequence[Looked] = (),
+    *,
+    as_json: bool,
+    fixes: Sequence[str] | None = None,
+) -> None:
+    """Print it; for programs with what `--fix` would do, where it was asked."""
     if as_json:
-        printing.as_json(told(asked, examination, looked))
+        planned = {} if fixes is None else {"fixes": list(fixes)}
+        printing.as_json(told(asked, examination, looked) | planned)
     else:
         printing.out.print(tree(asked, examination, looked))
 
 
 def status(examination: Examination) -> Status:
-    """Ill where anything was found; unseen where no check had anything to look at."""
+    """Ill where anything was found; unseen where a check was not shown what it asks, or none had anything to ask."""
     if not examination.well:
         return Status.ILL
-    skipped = all(result.outcome is Outcome.SKIPPED for result in examination.results)
-    return Status.UNSEEN if skipped else Status.WELL
+    outcomes = {result.outcome for result in examination.results}
+    return Status.UNSEEN if Outcome.UNSEEN in outcomes or outcomes <= {Outcome.SKIPPED} else Status.WELL
 
 
 @contextmanager
@@ -112,6 +125,7 @@ def _told(root: Told) -> dict[str, Any]:
         "commands": list(finding.commands),
         "foreseen": finding.foreseen,
         "surer_with": finding.surer_with,
+        "follows": finding.follows.value if finding.because else "",
         "explains": [_told(one) for one in root.explains],
     }
 
@@ -135,7 +149,8 @@ def tree(asked: str, examination: Examination, looked: Sequence[Looked] = ()) ->
     """What was asked, what came of each question, then the root causes with their remedies last."""
     branches = [_Branch(Text(plain(one.what)), _steps(one.steps)) for one in looked]
     for result in examination.results:
-        words = f" ({plain(result.why_skipped)})" if result.why_skipped else ""
+        unseen = "not seen, because " if result.outcome is Outcome.UNSEEN else ""
+        words = f" ({unseen}{plain(result.why_skipped)})" if result.why_skipped else ""
         answer = Text.assemble(MARKS[result.outcome], plain(result.question), (words, "dim"))
         titles = [Text.assemble(one.failure.kind.title, (f"  {one.code}", "dim")) for one in result.findings]
         branches.append(_Branch(answer, [_Branch(title) for title in titles]))
@@ -196,4 +211,7 @@ def _seen(evidence: Sequence[Evidence]) -> list[Text]:
 
 def _grown(one: Told) -> _Branch:
     """What follows from a root, with what follows from that."""
-    return _Branch(_head(one.finding), [*_steps(one.finding.failure.evidence), *map(_grown, one.explains)])
+    head = _head(one.finding)
+    if one.finding.follows is not Confidence.CERTAIN:
+        head = Text.assemble(head, (f" ({CONFIDENCES[one.finding.follows]})", "dim"))
+    return _Branch(head, [*_steps(one.finding.failure.evidence), *map(_grown, one.explains)])

@@ -25,6 +25,8 @@ def convert(file: Path) -> int:
         printing.out.print(text, markup=False, end="")
     for line in done.changed:
         printing.err.print(printing.plain(f"✓ {line}"), markup=False)
+    for line in done.hints:
+        printing.err.print(printing.plain(f"· {line}"), markup=False)
     for line in done.left:
         printing.err.print(printing.plain(f"! {line}"), markup=False)
     return 1 if done.left or not done.documents else 0

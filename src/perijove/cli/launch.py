@@ -24,6 +24,7 @@ from perijove.domain.events import (
     Failed,
     Fetched,
     Logged,
+    Noted,
     Prepared,
     Queued,
     Ready,
@@ -32,8 +33,8 @@ from perijove.domain.events import (
     Retrying,
     SessionStarted,
 )
-from perijove.domain.failures import ALREADY_UP, BUG, Fail
-from perijove.domain.nouns import Wish
+from perijove.domain.failures import ALREADY_UP, BAD_LINK, BUG, Evidence, Fail
+from perijove.domain.launch_options import LaunchOptions
 
 STARTS_WITHIN = 300.0
 """Seconds that a service which another command started is given to answer: its first start installs much."""
@@ -65,14 +66,28 @@ def in_service(client: Client, start: Callable[[], bool], begin: Callable[[], bo
     return begin()
 
 
-def run(client: Client, link: str, wish: Wish, *, as_json: bool, browser: bool) -> bool:
-    """Launch `link` and tell its events; whether it got ready."""
-    body: dict[str, Any] = {"folder": str(Path(link).expanduser().resolve())} if is_folder(link) else {"link": link}
-    begun = client.call("POST", "/launches", body | {"again": wish.again, "build_only": wish.build_only})
+def asked(link: str) -> dict[str, str]:
+    """A link as the service is asked for it. Raises Fail: `resolve.bad-link` and the like, before anything is begun."""
+    if is_folder(link):
+        folder = Path(link).expanduser().resolve()
+        if not folder.is_dir():
+            raise Fail(BAD_LINK("there is no such folder", Evidence("this machine", str(folder)[:300])))
+        return {"folder": str(folder)}
+    from perijove.launching.resolve.pasted import pasted  # noqa: PLC0415  imported late: other commands read no links
+
+    pasted(link)
+    return {"link": link}
+
+
+def run(client: Client, asked_for: dict[str, str], options: LaunchOptions, *, as_json: bool, browser: bool) -> bool:
+    """Launch what `asked` returned and tell its events; whether it got ready."""
+    begun = client.call("POST", "/launches", asked_for | {"again": options.again, "build_only": options.build_only})
     told = _Json() if as_json else _Terminal(begun["number"])
     with told:
         for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
             event = wire.decode_event(entry["event"])
+            if isinstance(event, Noted):
+                begun["urlpath"] = event.urlpath or begun["urlpath"]
             url = _at_place(entry.pop("url"), begun["urlpath"]) if isinstance(event, Ready) else ""
             told.tell(entry, event, url)
             if isinstance(event, Ready):
@@ -89,7 +104,7 @@ class _Json(AbstractContextManager["_Json"]):
 
     def tell(self, entry: dict[str, Any], event: Event, url: str) -> None:
         line = entry | ({"url": url} if url else {})
-        printing.out.print(json.dumps(line, ensure_ascii=False), markup=False, soft_wrap=True)
+        printing.out.print(json.dumps(line, ensure_ascii=not printing.writes_all()), markup=False, soft_wrap=True)
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -143,15 +158,15 @@ def _line(event: Event, url: str, number: int) -> RenderableType:  # noqa: C901 
             return Text.assemble(done, "commit ", repo.commit[:10])
         case Fetched():
             return Text.assemble(done, "files fetched")
-        case Logged(_, line):
+        case Logged(_, line) | Noted(line):
             return Text(f"    {line}", "dim")
         case BuildStarted(_, shared):
             return Text("… joining a build under way" if shared else "… building the environment")
         case Built(key, found, seconds):
             words = "found" if found else f"built in {seconds:.1f} s"
             return Text.assemble(done, f"environment {key[:10]} {words}")
-        case Queued(position, why):
-            return Text(f"… waiting for room, number {position} in the queue: {why}", "yellow")
+        case Queued(position, why, about=about):
+            return Text(f"… waiting for room, number {position} in the queue{about}: {why}", "yellow")
         case SessionStarted(session):
             return Text.assemble(done, f"sandbox of {session} started")
         case Retrying(failure, delay):

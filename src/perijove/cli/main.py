@@ -11,30 +11,53 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from perijove.cli import bases, certificates, cluster, describing, doctor, flags, objects, printing, service, trust
+from perijove.cli import (
+    backups,
+    bases,
+    certificates,
+    cluster,
+    day,
+    describing,
+    doctor,
+    flags,
+    installation,
+    objects,
+    people,
+    printing,
+    service,
+    trust,
+)
 from perijove.cli import launch as launching
 from perijove.cli.client import Client
 from perijove.cli.columns import KINDS, plural
+from perijove.cli.grammar import CERTIFICATES, CONTEXT, OPERATE, RUN, SEE, VersionOption, examples, options
 from perijove.cli.objects import Output
 from perijove.cli.places import ConfigOption, StateOption, client_at, state_at
 from perijove.domain import wire
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Wish
-from perijove.domain.settings import Settings, names
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.settings import Settings
+from perijove.domain.settings_layers import names
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="A self-hosted Binder: paste a link to a Git repository, get a live Jupyter.",
+    context_settings=CONTEXT,
+    epilog=examples("perijove up", "perijove launch gh/binder-examples/requirements/HEAD", "perijove launch -h"),
 )
 
-app.add_typer(certificates.app, name="cert")
-app.add_typer(doctor.app, name="doctor")
-app.add_typer(cluster.convert, name="convert")
-app.add_typer(bases.app, name="base")
-app.command()(trust.trust)
-KindArgument = Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False)]
+
+@app.callback()
+def _perijove(version: VersionOption = False) -> None:
+    """A self-hosted Binder: paste a link to a Git repository, get a live Jupyter."""
+
+
+def _complete_kind(incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+KindArgument = Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False, autocompletion=_complete_kind)]
+NameArgument = Annotated[str, typer.Argument(help="As `perijove get` lists it.", show_default=False)]
 
 
 def _kind(given: str, allowed: tuple[str, ...] = tuple(KINDS)) -> str:
@@ -44,7 +67,14 @@ def _kind(given: str, allowed: tuple[str, ...] = tuple(KINDS)) -> str:
     return kind
 
 
-@app.command()
+@app.command(
+    **options(
+        RUN,
+        "perijove up",
+        "perijove up --http 0.0.0.0:8000",
+        "perijove up --host binder.example.org --email me@example.org",
+    )
+)
 def up(
     state: StateOption = None,
     config: ConfigOption = None,
@@ -76,7 +106,14 @@ AgainOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    **options(
+        RUN,
+        "perijove launch .",
+        "perijove launch https://github.com/binder-examples/requirements --open",
+        "perijove launch gh/owner/repo/main --json",
+    )
+)
 def launch(
     link: LinkArgument,
     json: JsonOption = False,
@@ -91,11 +128,11 @@ def launch(
 ) -> None:
     """Launch a repository; starts a service, and stays, where none runs."""
     given = flags.values(host=host, http=http, https=https, email=email)
-    begun = _Begun(client_at(state), link, Wish(again), as_json=json, browser=open_browser)
+    begun = _Begun(client_at(state), link, LaunchOptions(again), as_json=json, browser=open_browser)
     begun.run(state, service.loader(config, given))
 
 
-@app.command()
+@app.command(**options(RUN, "perijove build gh/owner/repo/HEAD", "perijove build --again gh/owner/repo/HEAD"))
 def build(
     link: LinkArgument,
     json: JsonOption = False,
@@ -104,7 +141,7 @@ def build(
     config: ConfigOption = None,
 ) -> None:
     """Build a repository's environment without launching it; starts a service for that long, where none runs."""
-    begun = _Begun(client_at(state), link, Wish(again, build_only=True), as_json=json, browser=False)
+    begun = _Begun(client_at(state), link, LaunchOptions(again, build_only=True), as_json=json, browser=False)
     begun.run(state, service.loader(config, {}))
 
 
@@ -114,37 +151,38 @@ class _Begun:
 
     client: Client
     link: str
-    wish: Wish
+    options: LaunchOptions
     as_json: bool
     browser: bool
 
     def run(self, state: Path | None, load: Callable[[], tuple[Settings, Mapping[str, str]]]) -> NoReturn:
         """To its end, or to the service's that was started for it."""
+        asked = launching.asked(self.link)
         well = launching.in_service(
             self.client,
-            lambda: service.run(state_at(state), load, lambda: self._tell(there=False)),
-            lambda: self._tell(there=True),
+            lambda: service.run(state_at(state), load, lambda: self._tell(asked, there=False)),
+            lambda: self._tell(asked, there=True),
         )
         raise typer.Exit(0 if well else 1)
 
-    def _tell(self, *, there: bool) -> bool:
+    def _tell(self, asked: dict[str, str], *, there: bool) -> bool:
         try:
-            well = launching.run(self.client, self.link, self.wish, as_json=self.as_json, browser=self.browser)
+            well = launching.run(self.client, asked, self.options, as_json=self.as_json, browser=self.browser)
         except Fail as error:
             printing.err.print(printing.failure(error.failure))
             well = False
-        if self.wish.build_only and not there:
+        if not there and (self.options.build_only or not well):
             os.kill(os.getpid(), signal.SIGTERM)  # as whoever runs the service stops it
         elif not there and not self.as_json:
             printing.out.print("Perijove stays up; Ctrl-C stops it and all its sessions.", style="dim")
         return well
 
 
-@app.command()
+@app.command(**options(SEE, "perijove get sessions", "perijove get launches -o json", "perijove get certificates -w"))
 def get(
     kind: KindArgument,
-    name: Annotated[str | None, typer.Argument(show_default=False)] = None,
-    output: Annotated[Output, typer.Option("-o", "--output")] = Output.TABLE,
+    name: Annotated[str | None, typer.Argument(help="Only this one.", show_default=False)] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="How it is shown.")] = Output.TABLE,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Show what changes as well, until Ctrl-C.")] = False,
     state: StateOption = None,
 ) -> None:
@@ -152,32 +190,35 @@ def get(
     objects.get(client_at(state), _kind(kind), name, output, watch=watch)
 
 
-@app.command()
-def describe(kind: KindArgument, name: str, state: StateOption = None) -> None:
+@app.command(**options(SEE, "perijove describe launch 12", "perijove describe certificate binder.example.org"))
+def describe(kind: KindArgument, name: NameArgument, state: StateOption = None) -> None:
     """Show one object whole: what it has come to, what was wanted, what happened."""
     kind = _kind(kind, tuple(one for one in KINDS if one != "events"))
     (describing if KINDS[kind].of_certificates else objects).describe(client_at(state), kind, name)
 
 
-@app.command()
+@app.command(**options(SEE, "perijove logs launch 12 -f", "perijove logs session requirements-x1y2z3a4"))
 def logs(
-    kind: Annotated[str, typer.Argument(help="launch or session")],
-    name: str,
-    follow: Annotated[bool, typer.Option("-f", "--follow")] = False,
+    kind: Annotated[str, typer.Argument(help="launch or session", show_default=False)],
+    name: NameArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes, to its end.")] = False,
     state: StateOption = None,
 ) -> None:
     """Print the log of a launch or a session."""
     objects.logs(client_at(state), _kind(kind, ("launches", "sessions")), name, follow=follow)
 
 
-@app.command()
-def stop(session: str, state: StateOption = None) -> None:
-    """Stop a session."""
-    told = client_at(state).call("DELETE", f"/sessions/{session}")
-    printing.out.print(f"{told['stopped']} stopped")
+@app.command(**options(OPERATE, "perijove stop requirements-x1y2z3a4", "perijove stop all --after 10m"))
+def stop(
+    session: Annotated[str, typer.Argument(help="Its name, or `all`.")],
+    after: Annotated[str, typer.Option(help="Let its pages say so first, and stop it then: 10m.")] = "0",
+    state: StateOption = None,
+) -> None:
+    """Stop a session, or all of them."""
+    objects.stop(client_at(state), session, after)
 
 
-@app.command()
+@app.command(**options(OPERATE, "perijove clean --dry-run"))
 def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     state: StateOption = None,
@@ -186,11 +227,13 @@ def clean(
     objects.clean(client_at(state), dry_run=dry_run)
 
 
-@app.command()
+@app.command(
+    **options(SEE, "perijove settings", "perijove settings --config new.toml", "perijove settings > perijove.toml")
+)
 def settings(
     state: StateOption = None,
     config: ConfigOption = None,
-    json: Annotated[bool, typer.Option("--json")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show every setting and where its value came from: the running service's, else those the next one would have."""
     client = client_at(state)
@@ -211,10 +254,10 @@ def settings(
     objects.settings(rows, as_json=json)
 
 
-@app.command(hidden=True)
+@app.command(hidden=True, epilog=examples("perijove pad --state /var/lib/perijove --for perijove"))
 def pad(
     state: StateOption = None,
-    isolation: str = "sandbox",
+    isolation: Annotated[str, typer.Option(help="sandbox or none.")] = "sandbox",
     master: Annotated[str | None, typer.Option("--for", metavar="USER", help="The service's user.")] = None,
 ) -> None:
     """Hold the sandboxes; `perijove up` starts one where none runs."""
@@ -224,8 +267,31 @@ def pad(
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
 
 
+app.command(**options(SEE, "perijove status", "perijove status --json"))(day.status)
+app.command(**options(SEE, "perijove admin"))(day.admin)
+app.command(**options(OPERATE, 'perijove drain "back at 18:00"', "perijove drain --off"))(day.drain)
+app.command(**options(OPERATE, 'perijove message "Maintenance at 18:00"', "perijove message --clear"))(day.message)
+app.command(**options(OPERATE, "perijove backup perijove.tar.gz"))(backups.backup)
+app.command(**options(OPERATE, "perijove restore perijove.tar.gz --for perijove"))(backups.restore)
+app.command(
+    **options(
+        OPERATE, "perijove install --host binder.example.org --email me@example.org", "perijove install --dry-run"
+    )
+)(installation.install)
+app.command(**options(OPERATE, "perijove upgrade ./perijove"))(installation.upgrade)
+app.command(**options(OPERATE, "perijove uninstall", "perijove uninstall --purge"))(installation.uninstall)
+app.command(**options(CERTIFICATES, "perijove trust", "perijove trust --print > root.pem"))(trust.trust)
+app.add_typer(certificates.app, name="cert", rich_help_panel=CERTIFICATES)
+app.add_typer(doctor.app, name="doctor", rich_help_panel=CERTIFICATES)
+app.add_typer(cluster.record, name="record", rich_help_panel=CERTIFICATES)
+app.add_typer(cluster.convert, name="convert", rich_help_panel=CERTIFICATES)
+app.add_typer(bases.app, name="base", rich_help_panel=OPERATE)
+app.add_typer(people.app, name="user", rich_help_panel=OPERATE)
+
+
 def main() -> None:
     """The command `perijove`."""
+    printing.any_encoding()
     try:
         app()
     except Fail as error:

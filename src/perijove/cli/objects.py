@@ -7,15 +7,18 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
+import typer
 from rich.text import Text
 
 from perijove.cli import printing
 from perijove.cli.client import Client
-from perijove.cli.columns import KINDS, Row
-from perijove.cli.printing import age, size
-from perijove.domain import wire
-from perijove.domain.events import Failed, Logged, SessionEnded, SessionLogged, SessionTroubled
+from perijove.cli.columns import KINDS, Row, total
+from perijove.cli.printing import age, local, moment, size
+from perijove.domain import settings_file, wire
+from perijove.domain.events import Failed, Logged, Noted, SessionEnded, SessionLogged, SessionTroubled
 from perijove.domain.failures import Failure
+from perijove.domain.parsing import parsed
+from perijove.domain.settings import Seconds
 
 CLEANING = 3600.0
 """Seconds that it may take."""
@@ -46,7 +49,11 @@ def get(client: Client, kind: str, name: str | None, output: Output, *, watch: b
         printing.err.print(f"No {kind}.")
         return
     columns = KINDS[kind].shown(wide=output is Output.WIDE)
-    printing.out.print(printing.table(list(columns), [[cell(row) for cell in columns.values()] for row in rows]))
+    width = printing.width() if output is Output.TABLE else None
+    cells = [[cell(row) for cell in columns.values()] for row in rows]
+    printing.out.print(printing.table(list(columns), cells, width=width))
+    if not name:
+        printing.err.print(total(kind, rows), style="dim")
 
 
 def address(kind: str, name: str) -> str:
@@ -78,8 +85,9 @@ def _watch(client: Client, path: str, kind: str, output: Output) -> None:
         elif cells is not None:
             there.append(cells)
         else:
-            widths = [max(map(len, column)) for column in zip(columns, *there, strict=True)]
-            printing.out.print(printing.table(list(columns), there))
+            width = printing.width() if output is Output.TABLE else None
+            widths = printing.widths([list(columns), *there], width)
+            printing.out.print(printing.table(list(columns), there, width=width))
             there = None
 
 
@@ -91,7 +99,7 @@ def _print_changed(output: Output, change: Row) -> None:
         printing.out.print("---")
         printing.as_yaml(change["object"])
     else:
-        printing.out.print(json.dumps(change["object"], ensure_ascii=False), markup=False)
+        printing.out.print(json.dumps(change["object"], ensure_ascii=not printing.writes_all()), markup=False)
 
 
 def describe(client: Client, kind: str, name: str) -> None:
@@ -104,6 +112,13 @@ def describe(client: Client, kind: str, name: str) -> None:
         if key != "failure" and not isinstance(value, (dict, list)):
             shown = _shown(key, value)
             printing.out.print(Text.assemble((f"{key.replace('_', ' ').capitalize():<{width + 2}}", "bold"), shown))
+    if kind == "classes":
+        _class(row)
+        return
+    if kind == "kept":
+        for what, count in row["left_out"].items():
+            printing.out.print(Text(f"Left out: {what} ({count})"))
+        return
     if kind == "environments":
         printing.out.print(Text("Packages", "bold"))
         for line in row["packages"]:
@@ -114,37 +129,78 @@ def describe(client: Client, kind: str, name: str) -> None:
         event = entry["event"]
         if event["is"] not in ("Logged", "SessionLogged"):
             words = happened(event, name)
-            printing.out.print(Text.assemble(f"  {age(entry['at']):>5} ago  ", (event["is"], "bold"), f"  {words}"))
+            printing.out.print(Text.assemble(f"  {moment(entry['at'])}  ", (event["is"], "bold"), f"  {words}"))
+
+
+def _class(row: Row) -> None:
+    """What belongs to a class, and what was said of it."""
+    printing.out.print(Text("Repositories", "bold"))
+    for one in row["repositories"]:
+        last = one["prepared"]
+        words = "not prepared" if not last else f"{last['state']} by launch {last['launch']}"
+        if last and last["ended_at"]:
+            words += f", {age(last['ended_at'])} ago"
+        printing.out.print(Text(f"  {printing.one_line(one['link'])}: {words}"))
+        for key in ("commit", "environment"):
+            if last and last[key]:
+                printing.out.print(Text(f"    {key} {last[key][:10]}"))
+        if last and last["failure"]:
+            printing.out.print(printing.failure(wire.decode(Failure, last["failure"])))
+    printing.out.print(Text("Settings", "bold"))
+    for key, value in row["settings"].items():
+        if value and key not in ("name", "repositories"):
+            printing.out.print(Text(f"  {key} = {_shown(key, value)}"))
 
 
 def happened(event: Row, name: str) -> str:
-    """What an event of the object `name` says in a line; a failure by its code and cause."""
+    """What an event of the object `name` says in a line, but for what nobody knows; a failure by its code and cause."""
     plain = {key: value for key, value in event.items() if key != "is" and not isinstance(value, (dict, list))}
-    words = [f"{key}={value}" for key, value in plain.items() if value != name]
+    words = [f"{key}={_brief(value)}" for key, value in plain.items() if value not in (name, None)]
     if failure := event.get("failure"):
         words.append(f"{failure['kind']}: {failure['cause']}")
     return "  ".join(words)
+
+
+def _brief(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _shown(key: str, value: Any) -> str:
     """A value as people read it, by what its name says it is."""
     if value in (None, ""):
         return "-"
+    if key in ("opens", "closes", "until", "kept_until"):
+        return local(value)
     if key.endswith("_at") or key == "last_activity":
-        return f"{age(value)} ago"
-    return size(value) if key in ("memory", "disk", "size") else str(value)
+        return f"{moment(value)} ({age(value)} ago)"
+    sizes = ("memory", "disk", "size", "kept")
+    return size(value) if key.removesuffix("_limit") in sizes else str(value)
 
 
 def logs(client: Client, kind: str, name: str, *, follow: bool) -> None:
     """The log lines of a launch or a session."""
     for entry in client.events(f"{address(kind, name)}/events", follow=follow):
         match wire.decode_event(entry["event"]):
-            case Logged(_, line) | SessionLogged(_, line):
+            case Logged(_, line, colours) | SessionLogged(_, line, colours):
+                printing.out.print(printing.coloured(line, colours))
+            case Noted(line):
                 printing.out.print(Text(line))
             case SessionTroubled(_, failure) | Failed(failure):
                 printing.out.print(printing.failure(failure))
             case SessionEnded(_, reason, detail):
                 printing.out.print(Text(f"ended ({reason}): {detail}", "bold"))
+
+
+def stop(client: Client, name: str, after: str) -> None:
+    """Stop a session or `all`, at once or `after` a while that their pages are told of."""
+    try:
+        seconds = parsed(Seconds, after)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--after") from error
+    names = [row["name"] for row in client.call("GET", "/sessions")] if name == "all" else [name]
+    for one in names:
+        told = client.call("DELETE", f"/sessions/{quote(one, safe='')}?after={seconds:g}")
+        printing.out.print(f"{told['stopped']} {f'will be stopped in {after}' if seconds else 'stopped'}")
 
 
 def clean(client: Client, *, dry_run: bool) -> None:
@@ -154,20 +210,24 @@ def clean(client: Client, *, dry_run: bool) -> None:
     if forgotten := told["journal"]["subjects"]:
         what = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(forgotten.items()))
         printing.out.print(f"of the journal {what} {words} ({size(told['journal']['size'])})")
+    if kept := told["kept"]:
+        total = size(sum(work["size"] for work in kept))
+        printing.out.print(f"what was kept of {len(kept)} session{'s' * (len(kept) > 1)} {words} ({total})")
     for row in told["removed"]:
         printing.out.print(
             f"environment {row['key'][:10]} {words} ({size(row['size'])}, used {age(row['used_at'])} ago)"
         )
     if told["checkouts"]:
         printing.out.print(f"{told['checkouts']} checkouts removed; they are fetched again when they are asked for")
-    if not told["removed"] and not told["checkouts"] and not forgotten:
+    if not any((told["removed"], told["checkouts"], forgotten, kept)):
         printing.out.print(f"Nothing to remove: {size(told['free'])} are free, {size(told['keep_free'])} are wanted.")
 
 
 def settings(rows: list[Row], *, as_json: bool) -> None:
-    """Every setting with where its value came from."""
+    """Every setting as the settings file takes it, and where its value came from."""
     if as_json:
         printing.as_json(rows)
         return
-    shown = [[row["name"], str(row["value"]), row["source"]] for row in rows]
-    printing.out.print(printing.table(["SETTING", "VALUE", "FROM"], shown))
+    printing.out.print("# What has no comment is the default.")
+    for line in settings_file.written(rows):
+        printing.out.print(Text(printing.plain(line)))

@@ -11,9 +11,12 @@ from typing import Any
 
 from perijove.cli import announce, printing
 from perijove.cli.client import Client
+from perijove.domain import settings_file
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
-from perijove.domain.settings import Layer, Settings, environment_layers, merged
+from perijove.domain.settings import Settings
+from perijove.domain.settings_layers import Layer, environment_layers, merged, names, unknown
 from perijove.domain.state import State
+from perijove.log import take_libraries
 
 OWN_VARIABLES = ("PERIJOVE_STATE", "PERIJOVE_CONFIG")
 """Not settings: they say where to look for them."""
@@ -54,15 +57,20 @@ def _file_layers(config: Path | None) -> list[Layer]:
     if config is None and not path.exists():
         return []
     try:
-        tables = tomllib.loads(path.read_text())
+        text = path.read_text()
+        tables = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Fail(BAD_SETTINGS(f"{path} cannot be read", Evidence(str(path), str(error)))) from error
+    lines = settings_file.lines(text)
     values: dict[str, Any] = {}
+    if "class" in tables:
+        values[settings_file.CLASSES] = tables.pop("class")
+        lines = {**lines, settings_file.CLASSES: lines.get("class", 1)}
     for table, entries in tables.items():
         if not isinstance(entries, dict):
-            raise Fail(BAD_SETTINGS(f"there is no setting {table}", Evidence(str(path), f"{table} = …")))
+            raise Fail(unknown(table, names(), Evidence(f"{path}:{lines.get(table, 1)}", f"{table} = …")))
         values |= {f"{table}.{name}": value for name, value in entries.items()}
-    return [Layer(str(path), values)]
+    return [Layer(str(path), values, lines)]
 
 
 def run(
@@ -78,16 +86,13 @@ def run(
         wiring.on_signals(service)
 
         def up(url: str) -> None:
-            printing.out.print(f"Perijove is up at {url}")
-            if service.settings().session.isolation == "none":
-                printing.err.print("[bold red]isolation = none: strangers' code runs as you, without a sandbox.[/]")
+            _tell_up(url, service.settings())
             told = service.settings()
-            if sentence := announce.shared_origin(told.service):
-                printing.err.print(f"[yellow]{sentence}[/]", highlight=False)
             beside.append(asyncio.get_running_loop().run_in_executor(None, lambda: _up(state, told, when_up)))
 
-        await service.run(lambda line: printing.err.print(f"  {line}", style="dim", markup=False), up)
+        await service.run(lambda line: printing.say(f"  {line}", style="dim"), up)
 
+    take_libraries()
     try:
         asyncio.run(serve())
     except asyncio.CancelledError:
@@ -95,9 +100,23 @@ def run(
     return all(one.result() for one in beside if one.done() and not one.cancelled())
 
 
+def _tell_up(url: str, settings: Settings) -> None:
+    """Where it is reached, and what its operator should know of that."""
+    printing.say(f"Perijove is up at {url}")
+    for address in announce.on_this_network(settings.service):
+        printing.say(f"  on this network: {address}, plain http: whoever is on the way can read it")
+    if settings.session.isolation == "none":
+        warned = "isolation = none: strangers' code runs as you, without a sandbox."
+        printing.say(warned, level="warning", style="bold red")
+    if sentence := announce.shared_origin(settings.service):
+        printing.say(sentence, level="warning", style="yellow")
+
+
 def _up(state: State, settings: Settings, when_up: Callable[[], bool] | None) -> bool:
     """What is told and done once the service answers; whether that came out well."""
     if settings.service.behind:
-        announce.passing_on(settings.service)
-    announce.certificates(Client(state), settings)
+        announce.passing_on(settings.service, printing.say)
+    announce.certificates(Client(state), settings, printing.say)
+    if sentence := announce.quic(settings.service):
+        printing.say(sentence)
     return when_up() if when_up is not None else True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from perijove.certifying.moments import moment
-from perijove.cli import examination, printing, service
+from perijove.certifying.formatting import moment
+from perijove.cli import announce, examination, printing, service
 from perijove.cli.client import Client
 from perijove.cli.examination import Looked, Status
 from perijove.doctor.engine import Examination
@@ -42,7 +42,8 @@ def examine(asked: Asked) -> Status:
     """The service of that state directory, by the settings that it runs with, else those the next one would have."""
     with examination.looking(asked.title, as_json=asked.as_json):
         own, came_of_it = _examined(asked)
-        examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json)
+        fixes = [step.words for step in mending.plan(own, came_of_it)]
+        examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json, fixes=fixes)
     return examination.status(came_of_it)
 
 
@@ -52,7 +53,7 @@ def fix(asked: Asked, *, sure: bool) -> Status:
         own, came_of_it = _examined(asked)
         steps = mending.plan(own, came_of_it)
         if not steps or not asked.as_json:
-            examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json)
+            examination.show(asked.title, came_of_it, looked(own), as_json=asked.as_json, fixes=())
         if not steps:
             return examination.status(came_of_it)
         examination.agreed([step.words for step in steps], sure=sure, quiet=asked.as_json)
@@ -61,8 +62,13 @@ def fix(asked: Asked, *, sure: bool) -> Status:
 
 
 def _examined(asked: Asked) -> tuple[Own, Examination]:
-    settings, admin = _settings(asked.state, asked.config)
+    running, admin = _settings(asked.state)
+    wished = None if running is not None and asked.config is None else service.loader(asked.config, {})()[0]
+    settings = running or wished
+    assert settings is not None, "no service answers: the next one's were read"
     own = asyncio.run(_looked(asked.state, settings, admin, launch=asked.launch))
+    if running is not None and wished is not None:
+        own = replace(own, service=replace(own.service, unlike=_unlike(running, wished)))
     return own, diagnosed(own)
 
 
@@ -75,12 +81,12 @@ async def _looked(state: State, settings: Settings, admin: Failure | None, *, la
     return await examining.with_launch(own, state)
 
 
-def _settings(state: State, config: Path | None) -> tuple[Settings, Failure | None]:
-    """Those of the running service; else the next one's, and why none answers."""
+def _settings(state: State) -> tuple[Settings | None, Failure | None]:
+    """Those of the running service, or why none answers."""
     try:
-        rows = Client(state).call("GET", "/settings")
+        rows = Client(state).call("GET", "/settings", limit=examining.LIMIT)
     except Fail as error:
-        return service.loader(config, {})()[0], error.failure
+        return None, error.failure
     tables: dict[str, dict[str, Any]] = {}
     for row in rows:
         table, _, name = row["name"].partition(".")
@@ -89,15 +95,31 @@ def _settings(state: State, config: Path | None) -> tuple[Settings, Failure | No
     return settings, None
 
 
+def _unlike(running: Settings, wished: Settings) -> tuple[str, ...]:
+    """`table.name: …` of each setting that differs. What the file leaves out may be of flags and variables."""
+    usual = wire.encode(Settings())
+    has, wants = wire.encode(running), wire.encode(wished)
+    return tuple(
+        f"{table}.{name}: the file says {value}, the service has {has[table][name]}"
+        for table, values in wants.items()
+        for name, value in values.items()
+        if value not in (has[table][name], usual[table][name])
+    )
+
+
 def looked(own: Own) -> list[Looked]:
     """What there is, well or not."""
     ground = own.ground
     steps = [Evidence(one.name, f"{one.version} ({one.path})") for one in ground.programs]
     steps += [Evidence(name, value) for name, value in ground.switches if value]
-    steps.append(Evidence("control groups", ground.cgroups or "none: limits are watched"))
+    isolation = own.service.isolation
+    groups = ground.cgroups if isinstance(isolation, Unseen) else isolation.cgroups
+    steps.append(Evidence("control groups", groups or "none: limits are watched"))
     room = f"{ground.room.disk >> 20:,} MB of disk, {ground.room.memory >> 20:,} MB of memory"
     steps.append(Evidence("free", room))
     steps += [Evidence(one.address, one.holder or "somebody this user may not see") for one in own.service.listeners]
+    if hint := announce.quic(own.settings.service):
+        steps.append(Evidence("service.http3", f"{hint} Whether it is let through cannot be seen from here."))
     told = [Looked("This machine", tuple(steps))]
     if not isinstance(own.certificates, Unseen):
         told += [_certificate(one) for one in own.certificates]

@@ -43,7 +43,7 @@ def asked(url: str, http_port: int, build: str | None) -> Site:
     return Site(parts.scheme, host.rstrip("."), port, f"/{path}/" if path else "/", http_port, spec)
 
 
-def examine(site: Site, ca: Path | None, resolvers: Sequence[str], *, as_json: bool) -> Status:
+def examine(site: Site, ca: Path | None, resolvers: Sequence[str], *, hub: Site | None = None, as_json: bool) -> Status:
     """Look, and tell."""
     if ca is not None:
         try:
@@ -55,7 +55,7 @@ def examine(site: Site, ca: Path | None, resolvers: Sequence[str], *, as_json: b
     if not as_json:
         waits = f"; launching {site.build} there, up to five minutes" if site.build else ""
         printing.err.print(Text(f"Looking at {printing.plain(site.url)}{waits} …", "dim"))
-    seen = asyncio.run(wiring.seen(site, str(ca) if ca else "", tuple(resolvers)))
+    seen = asyncio.run(wiring.seen(site, str(ca) if ca else "", tuple(resolvers), hub))
     came_of_it = diagnosed(seen)
     examination.show(site.url, came_of_it, looked(seen), as_json=as_json)
     return examination.status(came_of_it)
@@ -83,6 +83,7 @@ def looked(seen: SiteSeen) -> list[Looked]:
         answers += [Evidence(f"GET {seen.build.answer.url}", saw)]
     front = program(seen)
     answers += [Evidence("in front", front)] if front else []
+    told += [one for other in seen.others for one in looked(other)]
     return [*told, Looked(seen.site.url, tuple(answers))] if answers else told
 
 

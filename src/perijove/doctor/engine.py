@@ -16,12 +16,19 @@ class NotSeen(Exception):
     """A check's facts are not there: nobody may say that all is well, nor that it is not. Says why."""
 
 
+class Missing(NotSeen):
+    """The same, where more could have been shown: what came of the rest is not all that there is to say."""
+
+
 class Outcome(StrEnum):
     """What came of a check."""
 
     WELL = "well"
     ILL = "ill"
     SKIPPED = "skipped"
+    """nothing was there to be asked, or another question comes first"""
+    UNSEEN = "unseen"
+    """what it would be answered by was not shown"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,8 @@ def examine(facts: Facts, checks: Sequence[Check[Facts]]) -> Examination:
         try:
             findings = tuple(check.look(facts))
         except NotSeen as reason:
-            results[check.name] = Result(check.name, check.question, Outcome.SKIPPED, why_skipped=str(reason))
+            outcome = Outcome.UNSEEN if isinstance(reason, Missing) else Outcome.SKIPPED
+            results[check.name] = Result(check.name, check.question, outcome, why_skipped=str(reason))
         else:
             outcome = Outcome.ILL if findings else Outcome.WELL
             results[check.name] = Result(check.name, check.question, outcome, findings)
@@ -96,24 +104,25 @@ def examine(facts: Facts, checks: Sequence[Check[Facts]]) -> Examination:
 
 
 def folded(findings: Iterable[Finding]) -> tuple[Told, ...]:
-    """The tree of what explains what. Where several findings have the code that is named, the first one explains.
+    """The tree of what explains what. Where several findings have the code and no subject is named, the first explains.
 
     Findings that explain one another in a circle are all told as roots.
     """
     all_of = tuple(dict.fromkeys(findings))
-    by_code: dict[str, Finding] = {}
+    named: dict[tuple[str, str], Finding] = {}
     for finding in all_of:
-        by_code.setdefault(finding.code, finding)
+        for subject in ("", finding.subject):
+            named.setdefault((finding.code, subject), finding)
 
     def above(finding: Finding) -> Finding | None:
-        found = by_code.get(finding.because) if finding.because else None
+        found = named.get((finding.because, finding.because_of))
         seen = {finding}
         step = found
         while step is not None:
             if step in seen:
                 return None
             seen.add(step)
-            step = by_code.get(step.because) if step.because else None
+            step = named.get((step.because, step.because_of))
         return found
 
     def told(finding: Finding) -> Told:

@@ -30,7 +30,7 @@ class Interpreter:
     prefix: Path
     """The folder that holds it with its standard library."""
     glibc: str = ""
-    """Of the system of ours that it belongs to, outside of which it is never run; `` for one of this machine's."""
+    """Of the system of ours that it is for, outside of which it is never run; `` for this machine's system."""
 
     @property
     def minor(self) -> str:

@@ -37,6 +37,8 @@ class Looked:
     seconds: float
     host: HostName = ""
     """Which of the names, where they are several."""
+    instead: Failure | None = None
+    """Why nothing but a record that stays in DNS is open, where more is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,12 +255,17 @@ DNS_NOT_VISIBLE = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look whether all of the zone's servers get the update; secondaries may lag.",
 )  # fmt: skip
+DNS_PERSIST = row(
+    "cert.dns-persist-record", "The DNS record that stays does not show the CA that this name is ours",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Have the record entered that `perijove describe certificate NAME` shows.",
+)  # fmt: skip
 
 # secrets
 CHAIN_BROKEN = row(
     "cert.chain-broken", "The chain does not lead from the certificate to its issuer",
     Owner.OPERATOR, Retry.NEVER,
-    "Give the certificate first, then each issuer's in order.",
+    "Give the certificate first, then each issuer's in order, up to the root's or without it.",
 )  # fmt: skip
 KEY_MISMATCH = row(
     "cert.key-mismatch", "The private key is not the certificate's",
@@ -277,10 +282,15 @@ NOT_VALID_NOW = row(
     Owner.OPERATOR, Retry.NEVER,
     "Give one that is; where it should be valid, look at this machine's clock.",
 )  # fmt: skip
+FILE_FORM = row(
+    "cert.file-form", "A certificate's file has another form than PEM",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Give the certificate and then its chain in PEM, and the key in PEM without a password.",
+)  # fmt: skip
 FILE_UNREADABLE = row(
     "cert.file-unreadable", "A certificate's file cannot be read",
     Owner.OPERATOR, Retry.BACKOFF,
-    "Give the service's user the right to read it; PEM is expected.",
+    "Give the service's user the right to read it.",
 )  # fmt: skip
 NOT_SERVED = row(
     "cert.not-served", "The new certificate is not what the port serves",

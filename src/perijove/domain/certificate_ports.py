@@ -10,14 +10,15 @@ from perijove.domain.certificates import (
     AuthorizationView,
     CaDirectory,
     ChallengeAnswer,
+    DnsSeen,
     HostName,
     Issuer,
+    Observation,
     OrderName,
     OrderView,
     RenewalWindow,
     Secret,
     SeenCertificate,
-    Sighting,
 )
 
 
@@ -134,20 +135,27 @@ class Solver(Protocol):
         ...
 
 
-class Sight(Protocol):
+class Probe(Protocol):
     """Looks at a host as far as this machine can see."""
 
-    async def look(self, host: HostName, token: str, expected: str, *, tls: bool) -> Sighting:
+    async def look(self, host: HostName, token: str, expected: str, *, tls: bool) -> Observation:
         """DNS, then every address: port 80 hop by hop to the challenge of `token`; with `tls` port 443 as well.
 
         `expected` is the key authorization that must come back. Never raises for what it sees. At most a few seconds.
         """
         ...
 
-    async def past_caches(self, seen: Sighting, token: str, *, tls: bool) -> Sighting:
+    async def past_caches(self, seen: Observation, token: str, *, tls: bool) -> Observation:
         """The same by the zone's own servers, where resolvers remember something else; otherwise `seen` itself.
 
         CAs ask those servers. Never raises for what it sees; where they cannot be asked, that takes below a second.
+        """
+        ...
+
+    async def texts(self, name: str) -> tuple[DnsSeen, ...]:
+        """The TXT records of a name, by each server of its zone; by the resolvers where none of those can be asked.
+
+        Never raises for what it sees. At most a few seconds.
         """
         ...
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from perijove.domain.certificates import ChallengeType
+
+Seconds = Annotated[float, "seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class CertificatesSettings:
     """File with its MAC key."""
     challenges: tuple[ChallengeType, ...] = ()
     """How names are shown to be ours, in the order of preference. Empty: whatever is open, http-01 first."""
+    look_every: Seconds = 300
+    """How often a host that has its certificate is looked at, whether a renewal would succeed; 0: never. One that looks
+    ill is looked at every half minute. What its CA says of itself is asked for once an hour at most."""
     rehearse: bool = True
     """Whether a new host asks the CA's staging first, where it has one."""
     issuer: Mapping[str, IssuerSettings] = field(default_factory=dict)

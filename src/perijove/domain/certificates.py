@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from perijove.domain.persistent_record import PersistentRecord
+
 HostName = str
 """A name that a certificate is for: `binder.example.org`, `*.example.org`, `192.0.2.1`, `2001:db8::1`."""
 OrderName = str
@@ -61,6 +63,8 @@ class ChallengeType(StrEnum):
     """RFC 8737"""
     DNS = "dns-01"
     """RFC 8555, 8.4"""
+    DNS_PERSIST = "dns-persist-01"
+    """draft-ietf-acme-dns-persist-02: by a record that stays"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,10 @@ class ChallengeView:
     status: str
     """pending, processing, valid, invalid"""
     problem: Problem | None = None
+    issuer_domain_names: tuple[str, ...] = ()
+    """Of dns-persist-01: by which of the CA's names a record may call it."""
+    account_uri: str = ""
+    """Of dns-persist-01 up to its draft 01: as what the CA knows us; `` where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +203,10 @@ class CaDirectory:
     """Whether it says when to renew (RFC 9773)."""
     clock_ahead: float = 0
     """Seconds by which its clock is ahead of ours, by the answer's Date; 0 where it sent none."""
+    issuer_domain_names: tuple[str, ...] = ()
+    """By which names records for dns-persist-01 call it; a CA that names some offers that challenge (draft, 3.2)."""
+    account_hash_prefix: str = ""
+    """Before the hash by which such records name an account (draft, 4.1); ``: they name its URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,18 +240,8 @@ class ChallengeAnswer:
     key_authorization: str
     directory: str
     """URL of the CA's directory; the TLS-ALPN solver files answers by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RenewalDecision:
-    """Due or not, and the sentence that says why."""
-
-    due: bool
-    why: str
-    again_at: float
-    """Unix seconds of the next time to decide; for one that is not due: when it will be."""
-    reason: str = ""
-    """As people know it: DoesNotExist, IncorrectIssuer, Expired, Renewing …; `` where nothing is due."""
+    record: PersistentRecord | None = None
+    """What must stand in DNS for dns-persist-01."""
 
 
 # Secrets
@@ -352,6 +354,8 @@ class Hop:
     """What a CDN or proxy says of itself: CF-Ray, Via, X-Cache …"""
     body: str = ""
     """Its beginning, as text, at most 512 characters."""
+    encoding: str = ""
+    """Content-Encoding"""
     certificate: SeenCertificate | None = None
     seconds: float = 0
     undated: bool = False
@@ -374,7 +378,7 @@ class AddressSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """All that was seen of a host in one look."""
 
     host: HostName

@@ -10,6 +10,11 @@ RECORDING_UNREADABLE = row(
     Owner.OPERATOR, Retry.NEVER,
     "Give a folder with what `kubectl get KIND -A -o yaml` wrote.",
 )  # fmt: skip
+RECORDING_UNWRITABLE = row(
+    "cluster.recording-unwritable", "A recording of a cluster cannot be written there",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name a folder that is not there yet, or an empty one.",
+)  # fmt: skip
 API_UNREACHABLE = row(
     "cluster.api-unreachable", "The cluster's API cannot be asked",
     Owner.OPERATOR, Retry.BACKOFF,
@@ -30,6 +35,21 @@ LAUNCHES_FAIL = row(
     "cluster.launches-fail", "BinderHub cannot have the hub start servers",
     Owner.OPERATOR, Retry.NEVER,
     "Put right what explains it.",
+)  # fmt: skip
+HUB_URL_WRONG_PATH = row(
+    "cluster.hub-url-wrong-path", "BinderHub calls the hub below the wrong path",
+    Owner.OPERATOR, Retry.NEVER,
+    "Let hub_url and hub_url_local end with the hub's own base URL.",
+)  # fmt: skip
+ADMISSION_REFUSED = row(
+    "cluster.admission-refused", "A policy of the cluster refuses users' pods",
+    Owner.OPERATOR, Retry.NEVER,
+    "Change what the policy names in the pods of users, or let it pass there.",
+)  # fmt: skip
+USER_COMMAND_FAILS = row(
+    "cluster.user-command-fails", "A user's server ends by what its repository starts",
+    Owner.AUTHOR, Retry.NEVER,
+    "Correct the repository's start or postBuild, or the command that it needs.",
 )  # fmt: skip
 HUB_API_TLS_EXPIRED = row(
     "cluster.hub-api-tls-expired", "BinderHub calls the hub by an address whose certificate has expired",
@@ -313,7 +333,7 @@ NODE_SELECTOR_MISMATCH = row(
 TAINT_UNTOLERATED = row(
     "cluster.taint-untolerated", "No node without a taint that a pod does not tolerate",
     Owner.OPERATOR, Retry.NEVER,
-    "Add the toleration, or remove the taint.",
+    "Give the pods the toleration.",
 )  # fmt: skip
 VOLUME_ON_OTHER_NODE = row(
     "cluster.volume-on-other-node", "A pod's volume is bound to a node that cannot take the pod",

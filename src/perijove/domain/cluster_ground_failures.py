@@ -162,3 +162,18 @@ SITE_UNREACHABLE = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look at what stands between: name, firewall, front, ingress.",
 )  # fmt: skip
+INGRESS_CLASS_UNKNOWN = row(
+    "cluster.ingress-class-unknown", "An ingress class is named that does not exist",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name one that exists, or make that class.",
+)  # fmt: skip
+INOTIFY_EXHAUSTED = row(
+    "cluster.inotify-exhausted", "The inotify instances of a node are used up",
+    Owner.OPERATOR, Retry.NEVER,
+    "Raise fs.inotify.max_user_instances and max_user_watches on the nodes, and keep that in /etc/sysctl.d.",
+)  # fmt: skip
+NO_RULE = row(
+    "cluster.no-rule", "Something fails for which the doctor has no rule",
+    Owner.OPERATOR, Retry.NEVER,
+    "Read the lines. Then report them where you have Perijove from, with a recording: `perijove record kubernetes`.",
+)  # fmt: skip

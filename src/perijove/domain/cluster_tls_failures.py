@@ -66,12 +66,12 @@ ISSUER_IN_OTHER_NAMESPACE = row(
 ISSUER_NOT_READY = row(
     "cluster.issuer-not-ready", "An issuer is not ready",
     Owner.OPERATOR, Retry.BACKOFF,
-    "Read its condition below.",
+    "Read its condition, and put that right.",
 )  # fmt: skip
 CERT_MANAGER_DOWN = row(
     "cluster.cert-manager-down", "cert-manager does not run",
     Owner.OPERATOR, Retry.NEVER,
-    "Bring its pods back.",
+    "Have its controller run again: without it nothing is issued and nothing renewed.",
 )  # fmt: skip
 CERT_MANAGER_WEBHOOK_BROKEN = row(
     "cluster.cert-manager-webhook-broken", "cert-manager's webhook does not answer as it should",
@@ -179,4 +179,9 @@ AUTOHTTPS_HOSTS_NO_LIST = row(
     "cluster.autohttps-hosts-no-list", "proxy.https.hosts is a text where a list belongs",
     Owner.OPERATOR, Retry.NEVER,
     "Write it as a list.",
+)  # fmt: skip
+CHALLENGE_FORBIDDEN = row(
+    "cluster.challenge-forbidden", "cert-manager may not set up the answer to challenges",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give cert-manager's controller the right that is named.",
 )  # fmt: skip

@@ -53,9 +53,20 @@ class DataPlaneTable:
     """A hash of them."""
     servers: Path
     """The folder of Jupyter servers, of which each one's `share/static` is served below `/-/<its folder>/`."""
+    base: str = "/"
+    """The path that all of it lies below, but for the challenge's."""
     cors_allow_origin: tuple[str, ...] = ()
     """Whose pages may read what sessions answer: origins, or `*`."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Whose pages may hold sessions' in a frame, beside their own: as a Content-Security-Policy names them."""
     hosts: tuple[str, ...] = ()
     """The service's own names; a wildcard of `session_hosts` does not mean them."""
     session_hosts: tuple[str, ...] = ()
     """Where browsers open sessions: a wildcard, or names whose first label ends the names of their sessions."""
+    grants: Path | None = None
+    """The folder where a session is a folder of files, of which a browser names one that it is opened by; None: they
+    are opened by anybody who has their address."""
+    front_says: tuple[str, ...] = ()
+    """Headers that nobody may set but `proxies`."""
+    quic: tuple[str, ...] = ()
+    """`udp/address:port`s, at which https is spoken as HTTP/3."""

@@ -1,4 +1,5 @@
-"""What happens, in the past tense: a closed union for launches, one for sessions, one for certificates. Pure.
+"""What happens, in the past tense: a closed union for launches, one for sessions, one for certificates; and what an
+operator announces. Pure.
 
 A launch ends in exactly one of `Ready`, `Prepared` or `Failed`. Each event is appended once to the journal.
 """
@@ -8,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perijove.domain.bounded_log import Colours
 from perijove.domain.certificate_events import CertificateEvent, Certified
 from perijove.domain.failures import Failure
+from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
 from perijove.domain.nouns import (
-    NO_WISH,
     EndReason,
     EnvironmentKey,
     RepoAddress,
     ResolvedRepo,
     Session,
     SessionName,
-    Wish,
 )
 
 
@@ -37,7 +38,12 @@ class Requested:
     address: RepoAddress
     client: str
     """The visitor's address, or `local` for the command line."""
-    wish: Wish = NO_WISH
+    wish: LaunchOptions = NO_OPTIONS
+    """By this name journals have it."""
+    visitor: str = ""
+    """The public half of the visitor's key; `` where they brought none."""
+    person: str = ""
+    """Whose launch it is, by the name they logged in by; `` without log-in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,15 @@ class Queued:
 
     position: int
     why: str
+    seconds: float | None = None
+    """How much longer it will take, as far as starts of late tell; None where they tell nothing."""
+
+    @property
+    def about(self) -> str:
+        """`, about 12 s`; `` where nothing is known."""
+        if self.seconds is None:
+            return ""
+        return f", about {self.seconds / 60:.0f} min" if self.seconds >= 90 else f", about {max(1, self.seconds):.0f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,16 @@ class Logged:
 
     phase: Phase
     line: str
+    colours: Colours = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the repository's author should know of how it is read; the launch goes on. Pages show it above the log."""
+
+    line: str
+    urlpath: str = ""
+    """What is opened in the place of the options' `urlpath`, which this commit does not have; else ``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +134,7 @@ class Ready:
 
     session: SessionName
     path: str
-    """`/user/<name>/`"""
+    """`/user/<name>/`, below `service.base`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +157,7 @@ LaunchEvent = (
     | Queued
     | Fetched
     | Logged
+    | Noted
     | BuildStarted
     | Built
     | SessionStarted
@@ -155,6 +181,7 @@ class SessionLogged:
 
     session: SessionName
     line: str
+    colours: Colours = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +190,14 @@ class SessionTroubled:
 
     session: SessionName
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTitled:
+    """Its person called it something; the last one counts."""
+
+    session: SessionName
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +212,18 @@ class SessionEnded:
     """Negative for a signal; None where nobody could see."""
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The operator tells everybody something, in the place of what was told before; `` for nothing any more."""
+
+    text: str
+    at: float
+    until: float
+    """Unix seconds, both."""
+
+
 SessionEvent = SessionOpened | SessionLogged | SessionTroubled | SessionEnded
-Event = LaunchEvent | SessionEvent | CertificateEvent
+Event = LaunchEvent | SessionEvent | SessionTitled | CertificateEvent | Announced
 Terminal = Ready | Prepared | Failed | SessionEnded | Certified
 
 
@@ -191,7 +236,7 @@ class Entry:
     at: float
     """Unix seconds."""
     subject: str
-    """`launch/<number>`, `session/<name>`, `order/<host>-<number>` or `certificate/<host>`."""
+    """`launch/<number>`, `session/<name>`, `order/<host>-<number>`, `certificate/<host>` or `operator/message`."""
     event: Event
 
 

@@ -7,6 +7,7 @@ libraries' errors into rows at their border; only the web knows HTTP statuses, o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,9 +68,27 @@ class Failure:
     """Seconds until it is worth trying again, for `Retry.AFTER`."""
 
     @property
+    def sentence(self) -> str:
+        """The cause as a sentence of its own."""
+        return sentence(self.cause)
+
+    @property
     def message(self) -> str:
         """The one line that every client can show: `<title>: <cause>. <remedy>`."""
         return f"{self.kind.title}: {self.cause.rstrip('. ')}. {self.remedy}"
+
+
+_BEGINS = re.compile(
+    r"(?:an?|after|all|another|at|both|each|every|for|in|its?|more|no|nobody|none|nothing|of|on|one|only|others?|our"
+    r"|some|somebody|that|the|there|these|this|those|too|two|what|when|where|which|while|who|whoever|with|your?)(?= )"
+)
+"""Words that are written with a capital at a sentence's beginning; any other may be a file's or a program's name."""
+
+
+def sentence(words: str) -> str:
+    """These words with a capital where they may have one, and a full stop."""
+    begun = f"{words[0].upper()}{words[1:]}" if _BEGINS.match(words) else words
+    return f"{begun.rstrip('. ')}."
 
 
 class Fail(Exception):
@@ -191,6 +210,11 @@ INDEX_UNREACHABLE = row(
     Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's network and uv's index settings.",
 )  # fmt: skip
+INDEX_UNDATED = row(
+    "build.index-undated", "The package index does not tell since when it has its packages",
+    Owner.OPERATOR, Retry.NEVER,
+    "Set build.exclude_newer = false, or use an index that tells upload times (PEP 700), as PyPI does.",
+)  # fmt: skip
 INSTALL_FAILED = row(
     "build.install-failed", "The environment could not be installed",
     Owner.AUTHOR, Retry.NEVER,
@@ -253,12 +277,17 @@ SANDBOX_FAILED = row(
 KERNEL_MEMORY = row(
     "session.kernel-out-of-memory", "A process was killed for memory",
     Owner.VISITOR, Retry.NEVER,
-    "Your files are safe; restart the kernel and work on less data at once.",
+    "Your files are safe; restart the kernel and work on less data at once. The operator can raise session.memory.",
 )  # fmt: skip
 SESSION_MEMORY = row(
     "session.out-of-memory", "The session was killed for memory",
     Owner.VISITOR, Retry.NEVER,
-    "Launch again and work on less data at once.",
+    "Launch again and work on less data at once. The operator can raise session.memory.",
+)  # fmt: skip
+SESSION_DISK_SOON = row(
+    "session.disk-nearly-full", "The session's disk is nearly full",
+    Owner.VISITOR, Retry.NEVER,
+    "Remove files that nobody needs, or write less; the operator can raise session.disk.",
 )  # fmt: skip
 SESSION_DISK = row(
     "session.disk-full", "The session's disk is full",
@@ -339,14 +368,9 @@ KILLED = row(
     "Most likely it ran out of memory: `dmesg` says so; give it more, or let fewer launches run at once.",
 )  # fmt: skip
 INTERRUPTED = row(
-    "platform.interrupted", "The service was restarted during this launch",
+    "platform.interrupted", "The service stopped during this launch",
     Owner.OPERATOR, Retry.BACKOFF,
     "Launch again; what was built is kept.",
-)  # fmt: skip
-DRAINING = row(
-    "platform.draining", "The service is about to stop",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Launch again in a minute.",
 )  # fmt: skip
 NO_SUCH_OBJECT = row(
     "platform.no-such-object", "There is no such thing here",

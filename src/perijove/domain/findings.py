@@ -66,6 +66,14 @@ class Finding:
     """What to show the doctor so that it can say more."""
     changes: tuple[Change, ...] = ()
     """What of the remedy a program may do, asked for by name: it stands in `commands` too."""
+    objects: tuple[str, ...] = ()
+    """All that it is about, named as in `subject`; none where that is all."""
+    since: float = 0
+    """Since when it is so, or was first seen to be, in Unix seconds; 0 where nothing tells."""
+    because_of: str = ""
+    """The subject of the finding that explains this one, where several may have its code."""
+    follows: Confidence = Confidence.CERTAIN
+    """How surely it is that one that explains it."""
 
     @property
     def code(self) -> str:

@@ -41,6 +41,28 @@ class Listener:
     """`caddy (process 12)`; `` where this user may not see it."""
 
 
+PACKAGE_INDEX = "the package index"
+"""What is fetched from one host that launches need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A host that launches need, and whether this machine gets there."""
+
+    address: str
+    """`pypi.org:443`"""
+    what: str
+    """What is fetched there."""
+    proxy: str = ""
+    """By which proxy; `` for straight."""
+    words: str = ""
+    """Why not; `` where it is reached."""
+    unresolved: bool = False
+    """Whether its name, or the proxy's, has no address."""
+    no_resolver: bool = False
+    """Whether that is for want of an answer, and not for want of such a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class FreeThen:
     """How much of the disk was free at some time."""
@@ -86,6 +108,14 @@ class Ground:
     """What stands among the environments and is none."""
     past: tuple[FreeThen, ...] = ()
     """What was free before, the oldest first; as far back as the service kept it."""
+    homes: Failure | Unseen | None = Unseen("nobody has a home here")
+    """Why people's homes cannot be used."""
+    memory: int = 0
+    """All that the machine has, bytes; 0 where nobody looked."""
+    reached: tuple[Reached, ...] | Unseen = Unseen("nobody tried")
+    """Hosts that launches need."""
+    resolvers: tuple[str, ...] = ()
+    """The name servers that this machine asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +129,10 @@ class Journal:
     """How many more there are like these."""
     newest: float = 0
     """When the last entry was written, Unix seconds; 0 where there is none."""
+    repositories: tuple[str, ...] = ()
+    """Addresses of repositories that were found by their hosts of late, one a host."""
+    held: int = 0
+    """The process that keeps everybody else from writing; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +156,12 @@ class Service:
     listeners: tuple[Listener, ...]
     isolation: Isolation | Unseen = Unseen("the service does not answer")
     """What its pad has for limits."""
+    held_for: float = 0
+    """Seconds since that process began."""
+    unlike: tuple[str, ...] = ()
+    """Settings of the file that was named which the running service does not have."""
+    login: Failure | Unseen | None = Unseen("nobody logs in here")
+    """Why people cannot log in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Isolation:
     """`v1`, `v2` or `` when limits are watched instead."""
     disk: str
     """`quota` or `watched`."""
-    layers: str = "overlay"
-    """`overlay`, or `copy` where a session's own environment is a copy."""
+    copied: str = ""
+    """Why a session's own environment is a copy; `` where folders can be laid over one another for it."""
     started: str = ""
     """Why servers are started that could be forked; `` where they are, or where nobody has asked for one."""

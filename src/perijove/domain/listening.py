@@ -10,8 +10,12 @@ from typing import Protocol
 from perijove.domain.parsing import split_address
 
 OFF = "off"
+UDP = "udp/"
+"""Before addresses at which datagrams are waited for."""
 LOCAL_SESSIONS = "*.localhost"
 """Browsers ask nobody where these names are: this machine (RFC 6761, 6.3)."""
+BASE = re.compile(r"/(?!-/)(?:(?!\.{1,2}/)[A-Za-z0-9._~-]{1,60}/){0,5}")
+"""A path's unreserved characters (RFC 3986, 2.3), so that it is spelled in one way; `/-/` begins our static files."""
 MARK = "--"
 """Stands in a session's name before the first label of its host, where there is a list of them; nowhere else."""
 SESSION_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -30,11 +34,15 @@ class Wish(Protocol):
     @property
     def https(self) -> tuple[str, ...]: ...
     @property
+    def http3(self) -> bool: ...
+    @property
     def hosts(self) -> tuple[str, ...]: ...
     @property
     def session_hosts(self) -> tuple[str, ...]: ...
     @property
     def behind(self) -> tuple[str, ...]: ...
+    @property
+    def base(self) -> str: ...
 
 
 def http_listeners(wish: Wish) -> tuple[str, ...]:
@@ -51,6 +59,11 @@ def https_listeners(wish: Wish) -> tuple[str, ...]:
     if wish.hosts and not wish.behind:
         return ("0.0.0.0:443", "[::]:443")
     return ("127.0.0.1:8443",) if wish.behind or not wish.http else ()
+
+
+def quic_listeners(wish: Wish) -> tuple[str, ...]:
+    """Where https is spoken over UDP too: `udp/ADDRESS:PORT`s. Whoever stands in front speaks to browsers itself."""
+    return tuple(UDP + address for address in https_listeners(wish)) if wish.http3 and not wish.behind else ()
 
 
 def certified_hosts(wish: Wish) -> tuple[tuple[str, ...], ...]:
@@ -125,7 +138,7 @@ def service_origin(wish: Wish, origin: str) -> str:
     name, colon, port = authority.lower().partition(":")
     if name in wish.hosts or not {name, f"*.{name.partition('.')[2]}"} & set(session_hosts(wish)):
         return origin
-    return own_url(wish).rstrip("/") if named_session_hosts(wish) else f"{scheme}://localhost{colon}{port}"
+    return own_origin(wish) if named_session_hosts(wish) else f"{scheme}://localhost{colon}{port}"
 
 
 def redirects(wish: Wish) -> bool:
@@ -143,20 +156,25 @@ def loopback_only(wish: Wish) -> bool:
 
 def own_url(wish: Wish) -> str:
     """The service's own address with its slash, by its first name where it has one."""
+    return own_origin(wish) + wish.base
+
+
+def own_origin(wish: Wish) -> str:
+    """The same without its path, `https://binder.example.org`."""
     if not wish.hosts:
-        return listening_url(wish)
+        return listening_origin(wish)
     name = next((host for host in wish.hosts if not host.startswith("*.")), wish.hosts[0].replace("*", "www", 1))
     name = f"[{name}]" if ":" in name else name
     if wish.behind:
-        return f"https://{name}/"
+        return f"https://{name}"
     if https := https_listeners(wish):
-        return f"https://{name}{_port(https[0], 443)}/"
-    return f"http://{name}{_port(http_listeners(wish)[0], 80)}/"
+        return f"https://{name}{_port(https[0], 443)}"
+    return f"http://{name}{_port(http_listeners(wish)[0], 80)}"
 
 
-def listening_url(wish: Wish) -> str:
+def listening_origin(wish: Wish) -> str:
     """Where this machine itself reaches the service by http, whatever its names mean elsewhere."""
-    return f"http://{here(http_listeners(wish)[0]).removesuffix(':80')}/"
+    return f"http://{here(http_listeners(wish)[0]).removesuffix(':80')}"
 
 
 def here(address: str) -> str:

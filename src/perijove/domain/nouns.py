@@ -34,19 +34,6 @@ class RepoAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody asks for beside a repository."""
-
-    again: bool = False
-    """Its environment resolved and made anew, whatever the commit was resolved to before."""
-    build_only: bool = False
-    """Its environment, and no session."""
-
-
-NO_WISH = Wish()
-
-
-@dataclass(frozen=True, slots=True)
 class ResolvedRepo:
     """A repository at one commit."""
 
@@ -56,13 +43,25 @@ class ResolvedRepo:
     ref_name: str
     """The full name the ref had (`refs/heads/main`), or `` when a commit was asked for."""
     private: bool = False
-    """Whether the operator's credentials may open it (`repositories.private`): it is nobody's but who holds a key."""
+    """Whether credentials may open it, the operator's (`repositories.private`) or a person's: it is nobody's but who
+    holds a key."""
+    person: str = ""
+    """Whose own token for its host opens it; `` where that is not needed."""
 
     @property
     def persistent_spec(self) -> str:
         """The spec with the commit in the ref's place, for a link that always means the same."""
         ref = quoted_ref(self.address.ref)
         return self.address.spec.removesuffix(ref) + self.commit if ref else self.commit
+
+
+@dataclass(frozen=True, slots=True)
+class RefNames:
+    """Short names of what a repository has, a bounded number of them."""
+
+    branches: tuple[str, ...]
+    """The default one first."""
+    tags: tuple[str, ...]
 
 
 def quoted_ref(ref: str) -> str:
@@ -257,8 +256,16 @@ class Limits:
     """Bytes in `/tmp` and `/dev/shm`, each."""
 
 
+PERSON_HOME = "home"
+"""The folder of a session's home in which its person's own is shown."""
+
 SessionName = str
 """`[a-z0-9-]{1,40}`, as it stands in `/user/<name>/`."""
+
+
+def session_path(base: str, name: SessionName) -> str:
+    """A session's path below `service.base`, with both slashes."""
+    return f"{base}user/{name}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +278,8 @@ class SandboxSpec:
     environ: tuple[tuple[str, str], ...]
     """The whole environment inside; may hold secrets, so it never stands on a command line."""
     mounts: tuple[Mount, ...]
-    home_from: Path
-    """The checkout that is copied as the session's home, `/home/jovyan`."""
+    home_from: Path | None
+    """The checkout that is copied as the session's home, `/home/jovyan`; None: it is empty at first."""
     limits: Limits
     egress: Egress
     egress_allowed: tuple[str, ...] = ()
@@ -282,6 +289,8 @@ class SandboxSpec:
     root: tuple[Path, ...] = ()
     server: tuple[Mount, ...] = ()
     """Both as in `Environment`; with `server` the command is an interpreter, an option, a program and its words."""
+    person_home: Path | None = None
+    """A person's own folder, shown as `PERSON_HOME` in the session's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,11 +333,13 @@ class Session:
     environment: EnvironmentKey
     started_at: float
     """Unix seconds."""
+    base: str = "/"
+    """`service.base` as it was then; its server answers below that."""
 
     @property
     def path(self) -> str:
-        """Its path below the service, with both slashes."""
-        return f"/user/{self.name}/"
+        """As `session_path`."""
+        return session_path(self.base, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,20 +352,9 @@ class RunningSandbox:
     disk: int
     """Bytes in use now, and in its home."""
     processes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What all processes of a session have done so far, and what its server does now."""
-
-    used: float
-    """Seconds of processor time."""
-    waited: float
-    """Seconds that its threads were ready to run and stood in line for a processor."""
-    queued: bool
-    """Whether one of its processes runs or stands in line now, for a processor or for the disk."""
-    doing: str
-    """Its server: `sleeping in do_epoll_wait`."""
+    threads: int = 0
+    """Of all its processes, which `session.processes` bounds. A pad of before does not tell, nor what is allowed."""
+    limits: Limits | None = None
 
 
 class EndReason(StrEnum):
@@ -366,6 +366,8 @@ class EndReason(StrEnum):
     OLD = "old"
     EXITED = "exited"
     """Its server ended by itself."""
+    SHUT_DOWN = "shut-down"
+    """Its server ended without an error: somebody shut it down, as by File > Shut Down."""
     MEMORY = "memory"
     """Its server was killed for memory."""
     DISK = "disk"
@@ -373,17 +375,7 @@ class EndReason(StrEnum):
     FAILED_START = "failed-start"
     SERVICE_STOPPED = "service-stopped"
     PAD_LOST = "pad-lost"
-    """The process that holds the sandboxes ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
-    """What a session's Jupyter server says of itself at `api/status`."""
-
-    last_activity: float
-    """Unix seconds."""
-    connections: int
-    kernels: int
+    """The process that holds the sandboxes ended, or the cluster took its place."""
 
 
 @dataclass(frozen=True, slots=True)

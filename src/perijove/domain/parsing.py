@@ -9,8 +9,9 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-_UNITS = {"size": {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}}
-_UNITS["seconds"] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"size": {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}}
+UNITS["seconds"] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+"""What each letter behind a number stands for, by the kind of quantity."""
 
 
 def parsed(hint: Any, raw: Any) -> Any:
@@ -19,6 +20,8 @@ def parsed(hint: Any, raw: Any) -> Any:
     if origin is Annotated:
         base, unit = get_args(hint)
         return _quantity(base, unit, raw)
+    if origin is tuple and is_dataclass(inner := get_args(hint)[0]):
+        return _listed(inner, raw)
     if origin is tuple:
         if isinstance(raw, str):
             raw = [part for part in re.split(r"[,\s]+", raw) if part]
@@ -45,25 +48,36 @@ def _tables(inner: Any, raw: Any) -> Any:
     """Named tables of settings."""
     if not isinstance(raw, dict) or not all(isinstance(table, dict) for table in raw.values()):
         raise ValueError("must be tables, written in the settings file")
-    hints, made = get_type_hints(inner, include_extras=True), {}
-    for name, table in raw.items():
-        if unknown := table.keys() - hints.keys():
-            raise ValueError(f"has no {', '.join(sorted(unknown))} (in {name}); it knows {', '.join(hints)}")
+    return {name: _table(inner, name, table) for name, table in raw.items()}
+
+
+def _listed(inner: Any, raw: Any) -> Any:
+    """Tables one after the other, each of which says its own name."""
+    if not isinstance(raw, list) or not all(isinstance(table, dict) for table in raw):
+        raise ValueError("must be tables, written in the settings file")
+    return tuple(_table(inner, str(table.get("name", "")), table) for table in raw)
+
+
+def _table(inner: Any, name: str, table: Mapping[str, Any]) -> Any:
+    hints, values = get_type_hints(inner, include_extras=True), {}
+    if unknown := table.keys() - hints.keys():
+        raise ValueError(f"has no {', '.join(sorted(unknown))} (in {name}); it knows {', '.join(hints)}")
+    for key, value in table.items():
         try:
-            made[name] = inner(**{key: parsed(hints[key], value) for key, value in table.items()})
+            values[key] = parsed(hints[key], value)
         except ValueError as error:
-            raise ValueError(f"of {name}: {error}") from error
-    return made
+            raise ValueError(f"of {name}: {key} {error}") from error
+    return inner(**values)
 
 
 def _quantity(base: type, unit: str, raw: Any) -> Any:
     """A number with a unit."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]?)", str(raw).strip().removesuffix("B").removesuffix("i"))
     letter = (match[2].upper() if unit == "size" else match[2].lower()) if match else "?"
-    if match is None or letter not in _UNITS[unit]:
+    if match is None or letter not in UNITS[unit]:
         example = "512M" if unit == "size" else "10m"
-        raise ValueError(f"must be a number, perhaps with a unit of {' '.join(filter(None, _UNITS[unit]))}: {example}")
-    return base(float(match[1]) * _UNITS[unit][letter])
+        raise ValueError(f"must be a number, perhaps with a unit of {' '.join(filter(None, UNITS[unit]))}: {example}")
+    return base(float(match[1]) * UNITS[unit][letter])
 
 
 def _scalar(hint: type, raw: Any) -> Any:

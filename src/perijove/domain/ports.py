@@ -5,31 +5,32 @@ A backend implements a port; one contract test in `tests/contracts/` runs agains
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus, ServerUse
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import READING, Bounds, Identity
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.events import Entry, Event, Kept, SessionEvent
 from perijove.domain.failures import Failure
 from perijove.domain.isolation import Isolation
+from perijove.domain.keeping import GivenBack, KeepTerms, KeptWork
 from perijove.domain.nouns import (
-    Activity,
     Checkout,
     EndReason,
     Environment,
     EnvironmentKey,
     EnvironmentPlan,
     ForeignRun,
+    RefNames,
     RepoAddress,
     ResolvedRepo,
     Room,
     RunningSandbox,
     SandboxSpec,
-    ServerStatus,
     SessionName,
     StoredEnvironment,
 )
@@ -60,8 +61,15 @@ Explain = Callable[[Failure], Awaitable[Failure]]
 class Repositories(Protocol):
     """Git repositories, wherever they live."""
 
-    async def resolve(self, address: RepoAddress) -> ResolvedRepo:
-        """Which commit the ref means. Raises Fail: `resolve.*`."""
+    async def resolve(self, address: RepoAddress, person: str = "") -> ResolvedRepo:
+        """Which commit the ref means; for a person by their own token, where its host lets nobody in without.
+
+        Raises Fail: `resolve.*`.
+        """
+        ...
+
+    async def refs(self, address: RepoAddress) -> RefNames:
+        """What its host lists, whatever the address's own ref. Raises Fail: `resolve.*`."""
         ...
 
     async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
@@ -137,8 +145,8 @@ class Confined(Protocol):
         """The same for an asynchronous one, in a loop of its own; with `tell` it is given a keyword of this name."""
         ...
 
-    def hand_over(self, folder: Path, identity: Identity) -> None:
-        """Let the calls of an identity own a folder, where they have a uid of their own."""
+    def hand_over(self, folder: Path, identity: Identity, *, contents: bool = False) -> None:
+        """Let the calls of an identity own a folder, with its `contents` too, where they have a uid of their own."""
         ...
 
     def take_back(self, folder: Path) -> None:
@@ -164,12 +172,29 @@ class Sessions(Protocol):
         """Start it; return as soon as its process runs and its socket listens. Raises Fail: `start.*`, `platform.*`."""
         ...
 
+    @property
+    def fills(self) -> bool:
+        """Whether whoever holds them knows `fill`: they may be of a version before."""
+        ...
+
+    async def fill(self, session: SessionName, home_from: Path) -> None:
+        """Copy a checkout as the home of a session that was started without one.
+
+        Raises Fail: `start.sandbox-failed` where it is over or its home has been changed, `start.disk-full`,
+        `platform.*`. What is in the home then is nobody's: the session is the caller's to end.
+        """
+        ...
+
     async def stop(self, session: SessionName, reason: EndReason) -> None:
         """End it and remove what it left; nothing where it is gone already."""
         ...
 
     async def running(self) -> Sequence[RunningSandbox]:
         """What runs, asked afresh."""
+        ...
+
+    async def held(self, session: SessionName) -> RunningSandbox | None:
+        """The same of one; None where it does not run."""
         ...
 
     def happenings(self) -> AsyncIterator[SessionEvent]:
@@ -183,13 +208,85 @@ class Sessions(Protocol):
         """Ask its server at `<base_url>api/status`, at most `limit` seconds. Raises TimeoutError, ConnectionError."""
         ...
 
+    async def use(
+        self, session: SessionName, base_url: str, token: str, limit: float, notices: Notices = NO_NOTICES
+    ) -> ServerUse:
+        """Ask it at `<base_url>api/kernels` how it is used, and tell it what its pages shall be told.
+
+        Raises TimeoutError, ConnectionError.
+        """
+        ...
+
+    async def set_variables(
+        self, session: SessionName, base_url: str, token: str, variables: Mapping[str, str], limit: float
+    ) -> None:
+        """Tell its server what it was launched for, which its kernels and terminals get as variables.
+
+        Raises TimeoutError, ConnectionError.
+        """
+        ...
+
     async def activity(self, session: SessionName) -> Activity:
         """What it has done so far, asked afresh."""
         ...
 
+    async def keep(self, session: SessionName, terms: KeepTerms) -> None:
+        """Have what changes in its home kept when it ends, however that comes; nothing where it is over.
+
+        Raises Fail: `platform.*`.
+        """
+        ...
+
+    async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
+        """Kept work into its home, over nothing of the repository's that is not as it was; `opens`: the file's key.
+
+        `same_commit`: its home is of the commit that the work began with. Raises Fail: `session.kept-unreadable`,
+        `platform.*`.
+        """
+        ...
+
+    async def kept(self) -> Sequence[SessionName]:
+        """Those whose work waits to be fetched, as soon as there are any; they are told until it was `fetched`."""
+        ...
+
+    async def fetched(self, session: SessionName) -> None: ...
+
     async def room(self) -> Room: ...
 
     async def isolation(self) -> Isolation: ...
+
+
+class KeptWorks(Protocol):
+    """What visitors changed in sessions that are over, each of it to be opened with its visitor's key alone.
+
+    Everything raises Fail: `platform.disk-full`, `platform.state-unusable`.
+    """
+
+    async def take_in(self, session: SessionName) -> KeptWork | None:
+        """Fetch what waits of a session, over what was taken in of it before; None where nothing waits."""
+        ...
+
+    async def all(self) -> Sequence[KeptWork]:
+        """The newest first."""
+        ...
+
+    async def of(self, visitor: str) -> Sequence[KeptWork]:
+        """One visitor's, the newest first."""
+        ...
+
+    async def remove(self, work: KeptWork) -> None: ...
+
+    async def tidy(self, before: float) -> None:
+        """Remove what nobody can read, and what was not taken in whole, of before this time."""
+        ...
+
+    async def opening(self, work: KeptWork, key: str) -> tuple[Path, bytes]:
+        """The file, and the file's key, by its visitor's. Raises Fail: `session.kept-unreadable`."""
+        ...
+
+    def zipped(self, work: KeptWork, key: str) -> Iterator[bytes]:
+        """The files as a zip, made while it is read: synchronous. Raises Fail: `session.kept-unreadable`."""
+        ...
 
 
 class Ledger(Protocol):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perijove.domain.failures import KILLED, Evidence, Fail
+
 PROXY = "Perijove's egress proxy: "
 """Begins a line of a sandbox's log that the proxy tells, among those of what runs there."""
+
+
+BY_OTHERS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+"""No program of a run ends itself by these: somebody did, most likely the kernel that ran out of memory."""
 
 
 class Withheld(StrEnum):
@@ -37,3 +44,9 @@ class Ran:
     """Its exit status, negative for a signal."""
     unreached: tuple[Unreached, ...] = ()
     """In the order in which it asked."""
+
+    def not_killed(self, who: str) -> Ran:
+        """It, where it ended by itself; `who` ran. Raises Fail: `platform.killed`."""
+        if -self.status in BY_OTHERS:
+            raise Fail(KILLED(f"{who} was ended by somebody else", Evidence(who, f"ended by signal {-self.status}")))
+        return self

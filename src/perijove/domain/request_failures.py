@@ -1,4 +1,4 @@
-"""Why a request is refused before anything is begun: rows of the catalogue. Pure."""
+"""Why a request is refused, or what it gave up: rows of the catalogue. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ FOREIGN_PAGE = row(
     Owner.VISITOR, Retry.NEVER,
     "Open the launch's link in the browser; the operator allows other sites' pages by service.cors_allow_origin.",
 )  # fmt: skip
+PUSH_NOT_SIGNED = row(
+    "start.push-not-signed", "Only signed pushes are taken here",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give the Git host's webhook the secret that stands in the file of launching.push_secret_file.",
+)  # fmt: skip
 TOO_MANY_READERS = row(
     "start.too-many-readers", "Too many follow launches at this moment",
     Owner.VISITOR, Retry.AFTER,
@@ -34,8 +39,38 @@ LOG_CLOSED = row(
     Owner.VISITOR, Retry.NEVER,
     "Open it in the browser that began the launch; service.open_logs opens logs of public repositories to all.",
 )  # fmt: skip
+CANCELLED = row(
+    "start.cancelled", "This launch was given up",
+    Owner.VISITOR, Retry.AFTER,
+    "Launch again: what was fetched and built meanwhile is kept.",
+)  # fmt: skip
+CANCEL_CLOSED = row(
+    "start.cancel-closed", "Only whoever began this launch may give it up",
+    Owner.VISITOR, Retry.NEVER,
+    "Use the button in the browser that began the launch.",
+)  # fmt: skip
+ADMIN_CLOSED = row(
+    "start.admin-closed", "This page is the operator's",
+    Owner.VISITOR, Retry.NEVER,
+    "Run `perijove admin` on the server: it prints a link that opens this page once.",
+)  # fmt: skip
+ADMIN_SHARED = row(
+    "start.admin-shared", "The operator's page is not served beside sessions",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give sessions hosts of their own with service.session_hosts, or use `perijove get` and `perijove stop`.",
+)  # fmt: skip
 WRONG_HOST = row(
     "start.wrong-host", "This service is not reached by this name",
     Owner.VISITOR, Retry.NEVER,
     "Use one of its own names; the operator lists them in service.hosts.",
+)  # fmt: skip
+DRAINING = row(
+    "platform.draining", "The service is about to stop",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Launch again in a minute.",
+)  # fmt: skip
+DRAINED = row(
+    "platform.drained", "No new launches are taken now",
+    Owner.OPERATOR, Retry.NEVER,
+    "Come back later; sessions that run go on.",
 )  # fmt: skip

@@ -49,6 +49,11 @@ START_MEMORY = row(
     Owner.OPERATOR, Retry.NEVER,
     "Ask the operator to raise session.memory.",
 )  # fmt: skip
+TOO_MANY_PROCESSES = row(
+    "session.too-many-processes", "The session has as many processes and threads as it may",
+    Owner.VISITOR, Retry.NEVER,
+    "Shut down kernels and terminals that nobody needs; the operator can raise session.processes.",
+)  # fmt: skip
 SESSION_KILLED = row(
     "session.server-killed", "The session's Jupyter server was killed",
     Owner.OPERATOR, Retry.NEVER,

@@ -32,6 +32,11 @@ JOURNAL_UNREACHED = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look what the kernel says of the disk and of memory: `dmesg | tail`.",
 )  # fmt: skip
+NAMES_UNRESOLVED = row(
+    "platform.names-unresolved", "This machine cannot resolve names",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Have /etc/resolv.conf name a server that answers: `resolvectl status`, or `getent hosts pypi.org`, tells.",
+)  # fmt: skip
 SECRET_DAMAGED = row(
     "platform.secret-damaged", "The secret is not one",
     Owner.OPERATOR, Retry.NEVER,
@@ -67,6 +72,11 @@ NOT_ANSWERING = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look at its log; restart it. Sessions and their work stay.",
 )  # fmt: skip
+SETTINGS_UNLIKE = row(
+    "platform.settings-unlike", "The running service has other settings than the file that was named",
+    Owner.OPERATOR, Retry.NEVER,
+    "Restart the service with that file (`perijove up --config FILE`), or name the file that it was started with.",
+)  # fmt: skip
 STORE_DAMAGED = row(
     "platform.store-damaged", "Something among the environments is none",
     Owner.OPERATOR, Retry.NEVER,
@@ -81,6 +91,28 @@ ORIGIN_SHARED = row(
     "platform.origin-shared", "Sessions share one origin in visitors' browsers",
     Owner.OPERATOR, Retry.NEVER,
     "Give sessions hosts of their own: service.session_hosts, a wildcard or a list of names.",
+)  # fmt: skip
+BACKUP_UNREADABLE = row(
+    "platform.backup-unreadable", "This is no backup, or a damaged one",
+    Owner.OPERATOR, Retry.NEVER,
+    "Take another backup, or fetch this one again; nothing was changed.",
+)  # fmt: skip
+STATE_OCCUPIED = row(
+    "platform.state-occupied", "A state directory is there already",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name another with --state; or add --replace: what stands there is moved aside, not removed.",
+)  # fmt: skip
+INSTALLATION_FAILED = row(
+    "platform.installation-failed", "A step of the installation failed",
+    Owner.OPERATOR, Retry.NEVER,
+    "Mend what the evidence says and run it again: what is done already stays, and nothing is done twice.",
+)  # fmt: skip
+
+
+SEATS_WITHOUT_MEMORY = row(
+    "platform.seats-without-memory", "A class has more seats than memory carries",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give it fewer seats, lower session.memory_reserved to what its sessions use, or give the machine more memory.",
 )  # fmt: skip
 
 

@@ -6,22 +6,18 @@ A field `session.memory` is `[session] memory = "2G"` in the file and `PERIJOVE_
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
-from operator import attrgetter
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
+from perijove.domain.auth_settings import AuthSettings
 from perijove.domain.certificate_settings import CertificatesSettings
+from perijove.domain.classes import ClassSettings
 from perijove.domain.conda_settings import CondaSettings
-from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail
-from perijove.domain.listening import http_listeners, https_listeners, loopback_only, session_host_faults
 from perijove.domain.nouns import Egress
-from perijove.domain.parsing import parsed, split_address
+from perijove.domain.page_settings import PageSettings
 from perijove.domain.system_settings import PlatformSettings
-from perijove.domain.system_settings import faults as system_faults
 
 Size = Annotated[int, "size"]
 """Bytes; written as a number or with a unit: `512M`, `2G`, `1.5T` (powers of 1024)."""
@@ -39,6 +35,14 @@ class IsolationMode(StrEnum):
     """For a service on loopback only: it then runs as whoever runs the service."""
 
 
+class FetchPythons(StrEnum):
+    """Where a Python comes from that a repository asks for and this machine does not have."""
+
+    NO = "no"
+    CONDA = "conda"
+    """conda-forge, as a package of an environment of its own."""
+
+
 class PrivateAddresses(StrEnum):
     """Whether visitors may name repositories at private and loopback addresses."""
 
@@ -54,6 +58,8 @@ class ServiceSettings:
     """Addresses and ports for http. Empty: `127.0.0.1:8000`, or `0.0.0.0:80` and `[::]:80` when there are `hosts`."""
     https: tuple[str, ...] = ()
     """Addresses and ports for https, or `off`. Empty: `127.0.0.1:8443`, or port 443 of everywhere with `hosts`."""
+    http3: bool = False
+    """Whether browsers are offered HTTP/3 (QUIC), at the same ports by UDP; never behind a web server in front."""
     hosts: tuple[str, ...] = ()
     """Names the service is reached by, each with a certificate of its own; others are refused. Empty: `localhost` and
     loopback addresses, and where it listens beyond loopback this machine's name and any IP address."""
@@ -61,12 +67,18 @@ class ServiceSettings:
     """Names that sessions are reached by, each an origin of its own: `*.run.example.org`, or a list of names, all in
     one certificate, that differ in their first label alone. Empty: `*.localhost` on loopback; elsewhere, or with `off`,
     sessions lie below the service's own names, and share their origin."""
+    base: str = "/"
+    """The path that everything lies below, with both slashes: `/binder/`, which a web server in front passes on as it
+    is. Only what CAs ask for stays at the root. Sessions that run while it changes are reached no more."""
     behind: tuple[str, ...] = ()
     """Addresses or networks of the web server in front; what it says in X-Forwarded-* is believed, others' is not."""
     drain: Seconds = 10
     """How long launches in progress may go on after SIGTERM."""
     cors_allow_origin: tuple[str, ...] = ()
     """Origins whose pages may launch and talk to sessions (thebe): `https://book.example.org`, or `*`. Empty: none."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Origins whose pages may hold ours and sessions' in a frame: `https://book.example.org`, `*`, or `none`. Empty:
+    those of `cors_allow_origin`. What a repository's own server says of frames stays as it is."""
     open_logs: bool = False
     """Whether anybody may read the logs of launches of public repositories; else whoever began a launch alone."""
     title: str = "Perijove"
@@ -111,11 +123,15 @@ class BuildSettings:
     exclude_newer: bool = False
     """Whether packages that the index got after a commit was made are left out, as by `uv --exclude-newer`: so a commit
     of 2021 gets packages of 2021, pip and uv in its postBuild as well. Wants an index that tells when it got them, as
-    PyPI does."""
+    PyPI does; another one fails with `build.index-undated`."""
     keep_free: Size = 5 * 1024**3
-    """Least recently used environments are removed until so much disk is free, every hour and by `perijove clean`."""
+    """Least recently used environments are removed until so much disk is free: every hour, by `perijove clean`, and
+    before a launch waits for disk. At least `launching.keep_disk`."""
     pythons: tuple[str, ...] = ()
     """Further interpreters, by absolute path, beside those found on this machine."""
+    fetch_pythons: FetchPythons = FetchPythons.NO
+    """Where a Python comes from that runtime.txt, .python-version or requires-python asks for, and that is not
+    installed: `conda`, from conda-forge; or `no`: the nearest that is installed is taken where that may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +139,12 @@ class LaunchingSettings:
     total_quota: int = 0
     """How many sessions may run at once; 0: as many as memory and disk allow."""
     per_repo_quota: int = 0
-    """How many sessions of one repository may run at once; 0: no such limit."""
+    """How many sessions of one repository, however it is spelled, may run at once; 0: no such limit."""
     starting: int = 0
     """How many servers may start at once, while others wait; 0: 2 a processor."""
     ready: int = 4
-    """How many sessions are held ready at most for what is asked for often, while memory allows; 0: none."""
+    """How many sessions are held ready at most for what is asked for often, blank ones of environments that several
+    repositories have among them, while memory allows; 0: none."""
     queue_length: int = 100
     """How many launches may wait for room."""
     queue_timeout: Seconds = 600
@@ -137,29 +154,44 @@ class LaunchingSettings:
     keep_disk: Size = 1024**3
     """Disk that is never given to sessions."""
     banned: tuple[str, ...] = ()
-    """Regular expressions; a launch `provider/spec` that one matches at its start is refused."""
+    """Regular expressions; a launch `provider/spec` that one matches at its start is refused. A repository is meant,
+    however a link spells it: by `gh/` or by `git/` and a URL, with `.git` or without; and a person's gists with all of
+    their repositories."""
     allowed: tuple[str, ...] = ()
-    """Regular expressions; when there are any, a launch `provider/spec` must match one at its start."""
+    """Regular expressions; when there are any, a launch `provider/spec` must match one at its start, in any spelling
+    that is surely of the same repository: not by http for https."""
     banned_networks: Mapping[str, str] = field(default_factory=dict)
     """Networks whose visitors are refused, each with the name they are told: `"192.0.2.0/24" = "example"`."""
     rate_limit: int = 10
     """Launches per visitor and `rate_period` by clients that did not come through a page of ours; 0: no limit. A
-    visitor is an address, for IPv6 a /64 network."""
+    visitor is an address, for IPv6 a /64 network. What fails does not count, unless it is ten times as much."""
     page_rate_limit: int = 300
     """The same for launches that came through a page of ours; 0: no limit. A class of 60 behind one address may so
     launch five times an hour each."""
+    origin_rate_limit: int = 300
+    """The same for launches by pages of `service.cors_allow_origin` (thebe); 0: no limit. Those who read such a site's
+    pages at one address are a visitor of their own, also for what may run at once: a class reads a book together."""
     build_rate_limit: int = 10
     """Builds without a launch (`/build/…?build_only=true`) per visitor and `rate_period`; 0: no limit."""
     rate_period: Seconds = 3600
-    """The window of `rate_limit`, `page_rate_limit` and `build_rate_limit`."""
+    """The window of `rate_limit`, `page_rate_limit`, `origin_rate_limit` and `build_rate_limit`."""
     per_visitor_launches: int = 75
     """Launches of one visitor in progress at once; 0: no limit. A class of 60 may begin together, and a quarter of a
     queue of 100 is left to others."""
     per_visitor_quota: int = 150
     """Sessions of one visitor at once, those about to start included; 0: no limit. A class of 60 may so begin anew
     while its forgotten sessions still run."""
+    offer_running: bool = True
+    """Whether whoever opens a launch link in their browser, and has a session of it running, is offered that one first.
+    Programs, other sites' pages and what they embed are not asked."""
     retries: int = 2
     """How often a launch is tried again after a failure that trying again can help."""
+    push_secret_file: str = ""
+    """File with the secret, of 16 characters or more, by which GitHub, GitLab, Gitea or Forgejo signs what it tells
+    `/hooks/prepare` of a push to a class's repository; the service's user must be able to read it, and nobody else.
+    Empty: pushes are not taken."""
+    classes: tuple[ClassSettings, ...] = ()
+    """Classes: whose repositories are prepared in time, and for whom room is kept. Each is a table of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +222,46 @@ class SessionSettings:
     stall_timeout: Seconds = 10
     """How long a starting server may do nothing at all, although it could, before it counts as hanging."""
     idle_timeout: Seconds = 1800
-    """A session without activity for so long is stopped; 0: never."""
+    """A session with no page open is stopped when it was not used for so long; 0: never."""
+    tab_timeout: Seconds = 2 * 3600
+    """A session whose page is open is stopped when nobody used it and nothing ran in it for so long; 0: never."""
     max_age: Seconds = 6 * 3600
-    """A session older than this is stopped; 0: never."""
-    kernel_ahead: bool = False
-    """Whether a session imports what Python kernels need while its page loads, and forks them then: a kernel takes
-    0.4 s less of a processor. Until none has been wanted for five minutes, that takes 40 MB, beside a kernel 16 MB."""
+    """A session older than this is stopped, whatever runs in it; 0: never."""
+    keep: Seconds = 7 * 86400
+    """How long what a visitor changed in the home of a session that ended is kept, for them alone; 0: not at all."""
+    keep_size: Size = 100 * 1024**2
+    """How many bytes of a session's changed files are kept, the smallest first."""
+    keep_files: int = 5000
+    """How many files."""
+    keep_per_visitor: Size = 500 * 1024**2
+    """How much is kept for one visitor, each session counting 1 MB or more; of more the oldest sessions' goes."""
+    keep_total: Size = 10 * 1024**3
+    """How much is kept for all; of more that of whoever has most."""
+    lab_disabled: tuple[str, ...] = ("@jupyterlab/extensionmanager-extension",)
+    """Extensions, or plugins of one, that pages of JupyterLab and Notebook do without: `@jupyterlab/name-extension` or
+    `@jupyterlab/name-extension:plugin`. What the extension manager installs is gone with its session."""
+    kernel_ahead: bool = True
+    """Whether a session imports what Python kernels need while its page loads, or while it is held ready and memory
+    allows, and forks them then: a kernel is there 0.3 s sooner. Until none has been wanted for two minutes, that takes
+    50 MB, beside a kernel 17 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSettings:
+    path: str = ""
+    """Folder with a home for each person who logs in, `<path>/<name>`, which their sessions have at `~/home`. It
+    belongs to the service's user, or, where that is root, to any other. Empty: nobody has one."""
+    quota: Size = 0
+    """From how many bytes on people are told that their home is too full; 0: never. What bounds it is a quota of its
+    file system."""
+    timeout: Seconds = 5
+    """How long its file system may take to answer when a session starts."""
+
+
+def home_faults(home: HomeSettings) -> Iterator[tuple[str, str, str]]:
+    """What cannot be followed: a setting's name, words after it, and what stands there."""
+    if home.path and not home.path.startswith("/"):
+        yield "home.path", "must be an absolute path", home.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +279,7 @@ class Settings:
     """All settings, by table."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    page: PageSettings = field(default_factory=PageSettings)
     certificates: CertificatesSettings = field(default_factory=CertificatesSettings)
     repositories: RepositoriesSettings = field(default_factory=RepositoriesSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
@@ -220,110 +287,6 @@ class Settings:
     platform: PlatformSettings = field(default_factory=PlatformSettings)
     launching: LaunchingSettings = field(default_factory=LaunchingSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
+    home: HomeSettings = field(default_factory=HomeSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """Values from one source by dotted name (`session.memory`); texts are parsed to the field's type."""
-
-    source: str
-    """As people know it: `perijove.toml`, `PERIJOVE_SESSION_MEMORY`, `--http`."""
-    values: Mapping[str, Any]
-
-
-def names() -> Mapping[str, tuple[type, str, Any]]:
-    """Every setting's dotted name, with its table's class, its field and the field's type."""
-    found: dict[str, tuple[type, str, Any]] = {}
-    for table, table_class in get_type_hints(Settings).items():
-        for name, hint in get_type_hints(table_class, include_extras=True).items():
-            found[f"{table}.{name}"] = (table_class, name, hint)
-    return found
-
-
-def environment_layers(environ: Mapping[str, str]) -> tuple[Layer, ...]:
-    """`PERIJOVE_SESSION_MEMORY=1G` → `session.memory`, one layer a variable. Raises Fail for unknown ones."""
-    by_variable = {"PERIJOVE_" + name.replace(".", "_").upper(): name for name in names()}
-    layers = []
-    for variable, text in environ.items():
-        if variable.startswith("PERIJOVE_"):
-            if variable not in by_variable:
-                raise Fail(BAD_SETTINGS(f"there is no setting {variable}", Evidence("environment", variable)))
-            layers.append(Layer(variable, {by_variable[variable]: text}))
-    return tuple(layers)
-
-
-def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
-    """Settings from layers, the last one wins; and each changed setting's source by name. Raises Fail: bad-settings."""
-    known, values, sources = names(), dict[str, Any](), dict[str, str]()
-    for layer in layers:
-        for name, raw in layer.values.items():
-            if name not in known:
-                raise Fail(BAD_SETTINGS(f"there is no setting {name}", Evidence(layer.source, str(raw)[:200])))
-            try:
-                values[name] = parsed(known[name][2], raw)
-            except ValueError as error:
-                raise Fail(BAD_SETTINGS(f"{name} {error}", Evidence(layer.source, str(raw)[:200]))) from error
-            sources[name] = layer.source
-    tables = {}
-    for table in fields(Settings):
-        own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(table.name + ".")}
-        tables[table.name] = get_type_hints(Settings)[table.name](**own)
-    settings = Settings(**tables)
-    _check(settings, sources)
-    return settings, sources
-
-
-def _check(settings: Settings, sources: Mapping[str, str]) -> None:
-    """What a type cannot say. Raises Fail: bad-settings."""
-
-    def fail(name: str, why: str, saw: str) -> None:
-        raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(sources.get(name, "default"), saw)))
-
-    _check_addresses(settings, fail)
-    others = [("service.session_hosts", *fault) for fault in session_host_faults(settings.service)]
-    for name, why, saw in (*others, *system_faults(settings.platform)):
-        fail(name, why, saw)
-    for allowed in settings.service.cors_allow_origin:
-        if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", allowed):
-            fail("service.cors_allow_origin", "must be origins like https://book.example.org, without a path", allowed)
-    for name in ("launching.banned", "launching.allowed", "repositories.private"):
-        for pattern in attrgetter(name)(settings):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                fail(name, f"holds no regular expression: {error}", pattern)
-    if settings.session.isolation is IsolationMode.NONE and not loopback_only(settings.service):
-        everywhere = " ".join((*http_listeners(settings.service), *https_listeners(settings.service)))
-        raise Fail(NOT_ISOLATED("the service listens beyond loopback", Evidence("service.http(s)", everywhere)))
-    if settings.build.concurrent < 1:
-        fail("build.concurrent", "must be at least 1", str(settings.build.concurrent))
-    if settings.journal.log_size < LEAST_LOG:
-        fail("journal.log_size", f"must be at least {LEAST_LOG >> 10}K", str(settings.journal.log_size))
-    if settings.session.cpus <= 0:
-        fail("session.cpus", "must be more than 0", str(settings.session.cpus))
-
-
-def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:
-    for name, addresses in (("http", settings.service.http), ("https", settings.service.https)):
-        for address in addresses:
-            try:
-                split_address("127.0.0.1:0" if (name, address) == ("https", "off") else address)
-            except ValueError as error:
-                fail(f"service.{name}", str(error), address)
-    networks = [("launching.banned_networks", one) for one in settings.launching.banned_networks]
-    for name, network in [*networks, *(("service.behind", one) for one in settings.service.behind)]:
-        try:
-            ip_network(network)
-        except ValueError:
-            fail(name, "must name networks like 192.0.2.0/24", network)
-    for server in settings.certificates.resolvers:
-        try:
-            _ = ip_address(server) if server.count(":") != 1 else split_address(server)
-        except ValueError:
-            fail("certificates.resolvers", "must name servers like 192.0.2.53 or 192.0.2.53:5353", server)
-    for address in settings.certificates.public_addresses:
-        try:
-            ip_address(address)
-        except ValueError:
-            fail("certificates.public_addresses", "must be IP addresses", address)
+    auth: AuthSettings = field(default_factory=AuthSettings)

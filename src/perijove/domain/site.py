@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from perijove.domain.certificates import DnsSeen, Hop, HostName, SeenCertificate
 
@@ -12,6 +14,15 @@ SESSION = "/user/perijove-doctor/api/kernels/none/channels"
 """A kernel's websocket of a session that is not there."""
 TINY = "gh/binder-examples/requirements/HEAD"
 """A public repository that takes no time to build: `<provider>/<spec>`."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """What a stranger's text says as an object of JSON; nothing where it is none."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +136,7 @@ class SiteSeen:
     """`SESSION` asked with an upgrade to a websocket."""
     build: BuildSeen | None = None
     """None where none was asked for."""
+    others: tuple[SiteSeen, ...] = ()
+    """The hub's host that was named, and the host where the session was, each where it is another one: names, ports and
+    certificates."""
     seconds: float = field(default=0, kw_only=True)

@@ -35,7 +35,7 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
-        private = dict.fromkeys((self.uv_cache, self.conda_cache, self.resolutions), 0o700)
+        private = dict.fromkeys((self.uv_cache, self.conda_cache, self.resolutions, self.image_layers), 0o700)
         shown = (self.environments, self.interpreters, self.tools, self.bases, self.layers)
         of_apt = (self.apt, self.apt_lists, self.apt_archives)
         return {self.checkouts: 0o710} | private | dict.fromkeys((*shown, *of_apt), 0o755) | {self.apt_decided: 0o700}
@@ -56,6 +56,16 @@ class State:
         return self.root / "pad"
 
     @property
+    def home_disks(self) -> Path:
+        """The disk of each session's home, where homes have disks of their own, as a file; 0700."""
+        return self.pad / "homes"
+
+    @property
+    def keep_notes(self) -> Path:
+        """What is to be kept of which session, one file each; 0700."""
+        return self.pad / "keep"
+
+    @property
     def session_sockets(self) -> Path:
         """One `<session>.sock` each, 0600 and the master's; only the pad writes here; 0710."""
         return self.root / "s"
@@ -67,7 +77,7 @@ class State:
 
     @property
     def handed(self) -> Path:
-        """One folder a foreign run whose result waits to be fetched by the master; 0710."""
+        """One folder a foreign run, one file a session of which something is kept: for the master to fetch; 0710."""
         return self.root / "handed"
 
     @property
@@ -121,6 +131,11 @@ class State:
         return self.store / "resolutions"
 
     @property
+    def image_layers(self) -> Path:
+        """Digests of layers that were published to a registry, a file a layer; 0700."""
+        return self.store / "image-layers"
+
+    @property
     def bases(self) -> Path:
         """Systems of our own, one folder a key; 0755."""
         return self.store / "bases"
@@ -144,6 +159,11 @@ class State:
     def apt_archives(self) -> Path:
         """Packages as they were fetched."""
         return self.apt / "archives"
+
+    @property
+    def authorities(self) -> Path:
+        """Certificates that sandboxes trust where the service has its own; 0644."""
+        return self.store / "authorities.pem"
 
     @property
     def apt_decided(self) -> Path:
@@ -179,6 +199,35 @@ class State:
     def secret(self) -> Path:
         """What all keys are made from; 0600."""
         return self.control / "secret"
+
+    @property
+    def kept(self) -> Path:
+        """What visitors changed in sessions that are over, sealed; one folder a visitor; 0700, the files 0600."""
+        return self.control / "kept"
+
+    @property
+    def people(self) -> Path:
+        """Who may log in by a password; 0600."""
+        return self.control / "people"
+
+    def people_in(self, named: str) -> Path:
+        """The same, where the operator has named another file."""
+        return Path(named) if named else self.people
+
+    @property
+    def logins(self) -> Path:
+        """One file for each browser that is logged in; 0700."""
+        return self.control / "logins"
+
+    @property
+    def host_tokens(self) -> Path:
+        """One sealed file a person: their tokens for Git hosts; 0700, the files 0600."""
+        return self.control / "host-tokens"
+
+    @property
+    def grants(self) -> Path:
+        """One folder a session, one file in it for each browser that may open it; 0700."""
+        return self.control / "grants"
 
     @property
     def acme(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from perijove.domain.failures import Evidence
 
@@ -52,6 +53,35 @@ class Configuration:
     """What the server would refuse."""
     absent: tuple[Evidence, ...] = ()
     """Includes by name of which the file is not there."""
+    unread: tuple[Evidence, ...] = ()
+    """Includes that are there, and that this user may not read: what they say is not known."""
+
+
+class Way(StrEnum):
+    """How an ACME client answers challenges."""
+
+    NGINX = "nginx"
+    """it writes into nginx's files for as long as it takes"""
+    FILES = "files"
+    """below a folder that nginx serves"""
+    ELSEWHERE = "elsewhere"
+    """by DNS-01 or TLS-ALPN-01: nobody asks port 80"""
+    ALONE = "alone"
+    """on port 80, when nginx is stopped"""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Who renews a certificate, and how."""
+
+    client: str
+    """certbot, acme.sh, lego; `` where nothing tells"""
+    way: Way
+    where: str
+    """The file that says so."""
+    folders: tuple[str, ...] = ()
+    """Where it puts its answers."""
 
 
 @dataclass(frozen=True, slots=True)

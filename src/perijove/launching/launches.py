@@ -16,18 +16,28 @@ from perijove.domain.events import (
     Entry,
     Failed,
     Fetched,
+    Noted,
+    Phase,
     Prepared,
     Queued,
     Ready,
     Requested,
     Resolved,
+    Retrying,
     SessionStarted,
 )
-from perijove.domain.failures import DRAINING, INTERRUPTED, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail, Failure
-from perijove.domain.nouns import NO_WISH, RepoAddress, ResolvedRepo, SessionName, Wish
+from perijove.domain.failures import INTERRUPTED, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail, Failure
+from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
+from perijove.domain.nouns import RepoAddress, ResolvedRepo, SessionName
+from perijove.domain.people import Visitor
+from perijove.domain.request_failures import CANCELLED, DRAINING
 from perijove.journal import Journal
+from perijove.launching.notebook import Preview
+from perijove.launching.resolve.urlpath import named_notebook, view_and_file
+from perijove.launching.start.titles import entitle
 from perijove.launching.way import LaunchWay
 from perijove.log import log
+from perijove.sealing import public_half
 
 
 def subject(number: int) -> str:
@@ -50,7 +60,30 @@ class Launch:
     session: SessionName | None = None
     failure: Failure | None = None
     ended_at: float | None = None
-    wish: Wish = NO_WISH
+    options: LaunchOptions = NO_OPTIONS
+    visitor: str = ""
+    """As in `Requested`; likewise the next."""
+    person: str = ""
+    stages: tuple[tuple[Phase, float], ...] = ()
+    """Those it has come to, each with when it began; the last is the one it is at, or ended at."""
+    builds: bool = False
+    """Whether its environment had to be made."""
+    queued: Queued | None = None
+    """Its place in the line, where it waits or waited."""
+    notes: tuple[str, ...] = ()
+    """What the repository's author should know of it."""
+    urlpath: str = ""
+    """As in `Noted`."""
+
+    def opened(self, urlpath: str) -> str:
+        """What is opened in its session for a link with this `urlpath`: what the commit has in its place."""
+        named = view_and_file(urlpath)
+        return self.urlpath if self.urlpath and named == view_and_file(self.options.urlpath) else urlpath
+
+    @property
+    def stage(self) -> Phase:
+        """The one it is at, or ended at."""
+        return self.stages[-1][0] if self.stages else Phase.FETCHING
 
 
 def after(launch: Launch, entry: Entry) -> Launch:
@@ -58,14 +91,19 @@ def after(launch: Launch, entry: Entry) -> Launch:
     match entry.event:
         case Resolved(repo):
             return replace(launch, repo=repo, state="fetching")
+        case Retrying():
+            return replace(launch, stages=((Phase.FETCHING, entry.at),), notes=(), urlpath="")
         case Fetched():
-            return replace(launch, state="building")
+            return replace(launch, state="building", stages=(*launch.stages, (Phase.BUILDING, entry.at)))
+        case Noted(line, urlpath):
+            return replace(launch, notes=(*launch.notes, line), urlpath=urlpath or launch.urlpath)
         case BuildStarted():
-            return replace(launch, state="building")
+            return replace(launch, state="building", builds=True)
         case Built(environment):
-            return replace(launch, environment=environment, state="building")
+            stages = (*launch.stages, (Phase.LAUNCHING, entry.at))
+            return replace(launch, environment=environment, state="building", stages=stages)
         case Queued():
-            return replace(launch, state="waiting")
+            return replace(launch, state="waiting", queued=entry.event)
         case SessionStarted(session):
             return replace(launch, session=session, state="launching")
         case Ready(session):
@@ -85,26 +123,52 @@ class Launches:
         self._journal = journal
         self._group = group
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
         self._draining = False
+        self.closed: Failure | None = None
+        """Why the operator takes no new launches now; None where they are taken."""
 
-    def begin(self, address: RepoAddress, client: str, wish: Wish = NO_WISH) -> int:
-        """Start a launch in the background; its number. Raises Fail: `platform.draining`, `platform.disk-full`."""
+    def begin(
+        self, address: RepoAddress, client: str, options: LaunchOptions = NO_OPTIONS, key: str = "", person: str = ""
+    ) -> int:
+        """Start a launch in the background for whoever has this visitor's key, or has logged in; its number.
+
+        Raises Fail: `platform.draining`, `platform.drained`, `platform.disk-full`.
+        """
         if self._draining:
             raise Fail(DRAINING("it takes no more launches"))
+        if self.closed:
+            raise Fail(self.closed)
         number = self._journal.ledger.next_number()
-        self._journal.append(subject(number), Requested(address, client, wish))
-        task = self._group.create_task(self._run(number, address, client, wish), name=f"launch {number}")
+        self._journal.append(subject(number), Requested(address, client, options, public_half(key), person))
+        task = self._group.create_task(
+            self._run(number, address, Visitor(client, key, person), options), name=f"launch {number}"
+        )
         self._running[number] = task
-        task.add_done_callback(lambda _: self._running.pop(number, None))
+        task.add_done_callback(lambda _: self._over(number))
         return number
 
-    async def _run(self, number: int, address: RepoAddress, client: str, wish: Wish) -> None:
+    def cancel(self, number: int) -> None:
+        """Give a launch up that goes on; a build of it goes on, for whoever launches it next."""
+        if task := self._running.get(number):
+            self._cancelled.add(number)
+            task.cancel()
+
+    def _over(self, number: int) -> None:
+        self._running.pop(number, None)
+        self._cancelled.discard(number)
+
+    async def _run(self, number: int, address: RepoAddress, visitor: Visitor, options: LaunchOptions) -> None:
         try:
-            async with aclosing(self._way.launch(number, address, client, wish)) as events:
+            async with aclosing(self._way.launch(number, address, visitor, options)) as events:
                 async for event in events:
                     self._journal.append(subject(number), event)
+                    if options.title and isinstance(event, Ready):
+                        entitle(self._journal, event.session, options.title)
         except asyncio.CancelledError:
-            self._journal.append(subject(number), Failed(self._interrupted(number)))
+            given_up = number in self._cancelled
+            failure = CANCELLED("whoever began it asked for that") if given_up else self._interrupted(number)
+            self._journal.append(subject(number), Failed(failure))
             raise
         except Fail as error:
             # Only the journal itself fails here; it tells its followers, and the service outlives a full disk.
@@ -116,10 +180,24 @@ class Launches:
         if not entries or not isinstance(entries[0].event, Requested):
             return None
         first = entries[0].event
-        launch = Launch(number, first.address, first.client, "resolving", entries[0].at, wish=first.wish)
+        at = entries[0].at
+        launch = Launch(
+            number, first.address, first.client, "resolving", at, options=first.wish, visitor=first.visitor,
+            person=first.person, stages=((Phase.FETCHING, at),),
+        )  # fmt: skip
         for entry in entries[1:]:
             launch = after(launch, entry)
         return launch
+
+    async def preview(self, launch: Launch) -> Preview | None:
+        """The notebook that its link opens; None before the files are here, and once it is over.
+
+        Raises Fail: `resolve.*`, `platform.*`.
+        """
+        path = named_notebook(launch.urlpath or launch.options.urlpath)
+        if not path or launch.repo is None or launch.ended_at or launch.stage is Phase.FETCHING:
+            return None
+        return await self._way.preview(launch.repo, path)
 
     def missing(self, number: int) -> Failure:
         """Why `get` knows none of this number."""
@@ -144,8 +222,20 @@ class Launches:
 
     def asked_by(self, number: int) -> str:
         """The address of whoever began a launch."""
+        return request.client if (request := self._request(number)) else ""
+
+    def visitor(self, number: int) -> str:
+        """The public half of the key of whoever began it; `` where they brought none."""
+        return request.visitor if (request := self._request(number)) else ""
+
+    def _request(self, number: int) -> Requested | None:
         first = self._journal.read(subject(number), 0, 1)
-        return first[0].event.client if first and isinstance(first[0].event, Requested) else ""
+        return first[0].event if first and isinstance(first[0].event, Requested) else None
+
+    def whose(self, number: int) -> str:
+        """The person whose launch it is; `` where nobody logged in for it."""
+        first = self._journal.read(subject(number), 0, 1)
+        return first[0].event.person if first and isinstance(first[0].event, Requested) else ""
 
     @property
     def in_progress(self) -> int:
@@ -171,7 +261,7 @@ class Launches:
             self._journal.append(name, Failed(self._interrupted(number)))
             if launch is not None and launch.repo is not None and launch.state in ("fetching", "building"):
                 self._group.create_task(
-                    self._way.prepare(launch.repo, again=launch.wish.again),
+                    self._way.prepare(launch.repo, again=launch.options.again),
                     name=f"build of launch {number}, taken up again",
                 )
 

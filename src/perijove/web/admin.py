@@ -18,22 +18,33 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from perijove.domain import failures, wire
+from perijove.domain.auth_settings import AuthMethod
 from perijove.domain.events import Entry, Ready, SessionOpened
-from perijove.domain.failures import BAD_LINK, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.failures import BAD_LINK, BAD_REQUEST, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.keys import Keys
-from perijove.domain.listening import session_origin
-from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment, Wish
-from perijove.domain.ports import Clock, Environments, Sessions
-from perijove.domain.settings import Settings, names
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.listening import own_origin, session_origin
+from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment, session_path
+from perijove.domain.people import Grants
+from perijove.domain.ports import Environments
+from perijove.domain.settings import Settings
+from perijove.domain.settings_layers import names
 from perijove.journal import Journal
 from perijove.launching.housekeeping import Housekeeping
 from perijove.launching.launches import Launch, Launches
+from perijove.launching.links import Links
 from perijove.launching.resolve.address import local_folder
-from perijove.launching.resolve.pasted import pasted
+from perijove.launching.resolve.urlpath import opened_file, view_and_file
 from perijove.launching.start.sessions import SessionKeeper, subject
+from perijove.launching.start.titles import title_of
 from perijove.web.certificate_admin import CertificateAdmin
+from perijove.web.class_admin import ClassAdmin
+from perijove.web.kept_admin import KeptAdmin
+from perijove.web.service_admin import ServiceAdmin
 from perijove.web.watching import List, is_watched, watch
 
+OPERATOR = "operator"
+"""No log-in has this id."""
 LISTED = 200
 """Launches and ended sessions that a list shows."""
 MOVING = ("memory", "disk", "processes", "last_activity", "used_at")
@@ -45,16 +56,18 @@ class Admin:
     """What the operator's commands act on."""
 
     launches: Launches
+    links: Links
     sessions: SessionKeeper
-    sandboxes: Sessions
     environments: Environments
     housekeeping: Housekeeping
     journal: Journal
     keys: Keys
-    clock: Clock
     settings: Callable[[], tuple[Settings, Mapping[str, str]]]
-    url: Callable[[], str]
+    service: ServiceAdmin
     certificates: CertificateAdmin | None = None
+    classes: ClassAdmin | None = None
+    grants: Grants | None = None
+    """Open what nobody has logged in for, where people log in."""
 
     # launches
 
@@ -67,10 +80,11 @@ class Admin:
                 raise Fail(BAD_LINK("there is no such folder", Evidence("this machine", str(folder)[:300])))
             address = local_folder(folder)
         else:
-            link = pasted(str(asked.get("link", "")))
+            link = await self.links.meant(str(asked.get("link", "")))
             address, urlpath = link.address, link.urlpath
-        wish = Wish(again=asked.get("again") is True, build_only=asked.get("build_only") is True)
-        number = self.launches.begin(address, "local", wish)
+        opened = opened_file(*view_and_file(urlpath))
+        options = LaunchOptions(asked.get("again") is True, asked.get("build_only") is True, urlpath=opened)
+        number = self.launches.begin(address, "local", options)
         return _json({"number": number, "urlpath": urlpath})
 
     async def list_launches(self, request: Request) -> Response:
@@ -103,15 +117,29 @@ class Admin:
         return [await self._session_row(session) for session in self.sessions.live]
 
     async def get_session(self, request: Request) -> Response:
-        return _json(await self._session_row(self._session(request)))
+        session = self._session(request)
+        row, kept = await self._session_row(session), await self._kept.of(session.name)
+        return _json(row | ({"kept": kept["size"], "kept_until": kept["until"]} if kept else {}))
+
+    async def list_kept(self, request: Request) -> Response:
+        return await self._list(request, self._kept.rows)
+
+    @property
+    def _kept(self) -> KeptAdmin:
+        return KeptAdmin(self.housekeeping.keeping)
 
     async def session_events(self, request: Request) -> Response:
         return self._events(request, subject(self._session(request).name))
 
     async def stop_session(self, request: Request) -> Response:
-        session = self._session(request)
-        await self.sessions.stop(session.name, EndReason.STOPPED)
-        return _json({"stopped": session.name})
+        session, after = self._session(request), request.query_params.get("after", "0")
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", after):
+            raise Fail(BAD_REQUEST("after is no number of seconds", Evidence("after", after[:100])))
+        if seconds := float(after):
+            self.sessions.stop_later(session.name, seconds)
+        else:
+            await self.sessions.stop(session.name, EndReason.STOPPED)
+        return _json({"stopped": session.name, "after": seconds})
 
     def _session(self, request: Request) -> Session:
         name = request.path_params["name"]
@@ -124,26 +152,40 @@ class Admin:
         raise Fail(NO_SUCH_OBJECT(f"there is no session {name[:40]}"))
 
     async def _session_row(self, session: Session) -> dict[str, Any]:
-        used = (await self.sessions.running()).get(session.name)
+        used = await self.sessions.sandboxes.held(session.name)
         row = {
             "name": session.name,
+            "title": title_of(self.journal, session.name),
             "state": "running" if used else "over",
             "repo": session.repo.address.path,
             "commit": session.repo.commit,
             "environment": session.environment,
             "launch": session.launch,
+            "client": self.launches.asked_by(session.launch),
+            "person": self.launches.whose(session.launch),
             "started_at": session.started_at,
             "last_activity": self.sessions.last_activity(session.name),
         }
         if used:
             row |= {"memory": used.memory, "disk": used.disk, "processes": used.processes}
+            if used.limits:
+                row |= {"memory_limit": used.limits.memory, "disk_limit": used.limits.disk}
+                row |= {"threads": used.threads, "threads_limit": used.limits.processes}
             row["url"] = self._link(session.name)
         return row
 
     def _link(self, name: SessionName) -> str:
-        """A session's address with its token."""
-        at = session_origin(self.settings()[0].service, self.url().rstrip("/"), name)
-        return f"{at}/user/{name}/?token={self.keys.session_token(name)}"
+        """A session's address with its token, and, where people log in, with a grant for programs if it is nobody's."""
+        settings, _ = self.settings()
+        at = session_origin(settings.service, own_origin(settings.service), name)
+        token = self.keys.session_token(name)
+        if self.grants and settings.auth.method is not AuthMethod.NONE and not self._whose(name):
+            token += f".{self.grants.give(name, OPERATOR)}"
+        return f"{at}{session_path(settings.service.base, name)}?token={token}"
+
+    def _whose(self, name: SessionName) -> str:
+        launches = (session.launch for session in self.sessions.live if session.name == name)
+        return next(map(self.launches.whose, launches), "")
 
     # environments
 
@@ -164,13 +206,11 @@ class Admin:
         asked = await request.json()
         done = await self.housekeeping.clean(dry_run=asked.get("dry_run") is True)
         told = {"free": done.free, "keep_free": self.settings()[0].build.keep_free, "removed": _rows(done.environments)}
-        return _json(told | {"checkouts": done.checkouts, "journal": wire.encode(done.journal)})
+        return _json(
+            told | {"checkouts": done.checkouts, "journal": wire.encode(done.journal), "kept": wire.encode(done.kept)}
+        )
 
     # the service
-
-    async def status(self, request: Request) -> Response:
-        isolation = wire.encode(await self.sandboxes.isolation())
-        return _json({"url": self.url(), "launches": self.launches.in_progress, "isolation": isolation})
 
     async def show_settings(self, request: Request) -> Response:
         settings, sources = self.settings()
@@ -216,10 +256,16 @@ class Admin:
             told["url"] = self._link(entry.event.session)
         return json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
+    def _class_routes(self, classes: ClassAdmin) -> list[tuple[str, str, Callable[[Request], Any]]]:
+        async def listed(request: Request) -> Response:
+            return await self._list(request, classes.rows)
+
+        return [("GET", "/classes", listed), ("GET", "/classes/{name}", classes.get)]
+
     def app(self) -> Starlette:
         """The application; its socket is its only guard."""
         rows: list[tuple[str, str, Callable[[Request], Any]]] = [
-            ("GET", "/status", self.status),
+            *self.service.routes(),
             ("GET", "/settings", self.show_settings),
             ("POST", "/launches", self.begin),
             ("GET", "/launches", self.list_launches),
@@ -231,8 +277,11 @@ class Admin:
             ("GET", "/sessions/{name}/events", self.session_events),
             ("GET", "/environments", self.list_environments),
             ("GET", "/environments/{name}", self.get_environment),
+            ("GET", "/kept", self.list_kept),
+            ("GET", "/kept/{name}", self._kept.get),
             ("POST", "/clean", self.clean),
             *(self.certificates.routes() if self.certificates else ()),
+            *(self._class_routes(self.classes) if self.classes else ()),
         ]
         return Starlette(
             routes=[Route(path, handler, methods=[method]) for method, path, handler in rows],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from perijove.domain.auth_failures import LOGIN_NEEDED
 from perijove.domain.certificate_failures import HTTPS_PENDING
 from perijove.domain.failures import Failure, Retry
 from perijove.web import pages, stream
@@ -27,10 +30,13 @@ class Form(Enum):
 
 def refused(request: Request, failure: Failure, form: Form, public: Public) -> Response:
     """The whole answer to a request that failed."""
+    headers = {"Retry-After": f"{max(1, math.ceil(failure.after))}"} if failure.kind.retry is Retry.AFTER else {}
     if form is Form.STREAM:
-        return Response(stream.refusal(failure), media_type="text/event-stream", headers=EVENT_STREAM)
+        return Response(stream.refusal(failure), media_type="text/event-stream", headers=EVENT_STREAM | headers)
     code = status(failure)
-    headers = {"Retry-After": f"{max(1, failure.after):.0f}"} if failure.kind.retry is Retry.AFTER else {}
+    if form is Form.PAGE and failure.kind is LOGIN_NEEDED and reads_pages(request) and request.method == "GET":
+        there = request.scope["raw_path"].decode("latin-1") + f"?{request.url.query}" * bool(request.url.query)
+        return RedirectResponse(f"/login?next={quote(there, safe='')}", 303, headers)
     if form is Form.PAGE and reads_pages(request):
         if failure.kind is HTTPS_PENDING:
             return pages.https_pending(public, request, failure, code, headers)

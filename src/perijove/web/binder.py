@@ -17,13 +17,16 @@ from perijove.cached import Cached
 from perijove.domain import failures
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.reach import household
+from perijove.domain.repository_names import canonical
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
+from perijove.launching.start.admission import Load, kept, room_for
 from perijove.web import stream
 from perijove.web.assets import STATIC
 from perijove.web.following import follow
 from perijove.web.launch_keys import hold
 from perijove.web.public import Public
-from perijove.web.requests import client, raw_spec, wished
+from perijove.web.requests import client, launch_options, raw_spec
+from perijove.web.room_metrics import Held
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""
@@ -55,7 +58,9 @@ class Binder:
         _streams_only(request)
         address = from_launch_path(raw_spec(request))
         with public.readers.seat(0, household(client(request)), holds=True):
-            number = public.launches.begin(address, client(request), wished(request))
+            key, person = public.gate.visitor_key(request), public.gate.identity.name(request)
+            number = public.launches.begin(address, client(request), launch_options(request), key, person)
+        public.gate.begun(request, number)
         key = keys.launch_key(number)
         answer = follow(public, request, number, 0, key=key, log=True, held=public.held)
         hold(answer, request, number, key)
@@ -66,9 +71,16 @@ class Binder:
         well, checks = await self._health.get()
         return JSONResponse({"ok": well, "checks": checks}, 200 if well else 503)
 
+    async def hub_health(self, request: Request) -> Response:
+        """Whether sessions can be started, as JupyterHub says that it is well."""
+        _, checks = await self._health.get()
+        return JSONResponse({}, 200 if checks[0]["ok"] else 503)
+
     async def _looked(self) -> tuple[bool, list[dict[str, object]]]:
         sessions, sandboxes = await self._sandboxes()
-        checks = [sandboxes, await self._room(), self._quota(sessions)]
+        # Clients of BinderHub look for who starts its sessions by this name.
+        hub = {"service": "JupyterHub API", "ok": sandboxes["ok"]}
+        checks = [hub, sandboxes, await self._room(), self._quota(sessions)]
         return all(check["ok"] or check.get("_ignore_failure") for check in checks), checks
 
     async def _sandboxes(self) -> tuple[int, dict[str, object]]:
@@ -95,12 +107,17 @@ class Binder:
         return {"service": "Room", "ok": ok, "memory": room.memory, "disk": room.disk, "_ignore_failure": True}
 
     def _quota(self, users: int) -> dict[str, object]:
-        """As the federation's redirector reads it."""
-        builds = self.public.metrics.building
+        """As the federation's redirector reads it. Whoever it sends finds the seats of classes taken."""
+        builds, kept = self.public.metrics.building, self._kept_seats()
         quota = self.public.settings().launching.total_quota or None
-        told = {"total_pods": users + builds, "build_pods": builds, "user_pods": users, "quota": quota}
-        ok = quota is None or users < quota
-        return {"service": "Pod quota", **told, "ok": ok, "_ignore_failure": True}
+        told = {"total_pods": users + kept + builds, "build_pods": builds, "user_pods": users, "kept_seats": kept}
+        ok = quota is None or users + kept < quota
+        return {"service": "Pod quota", **told, "quota": quota, "ok": ok, "_ignore_failure": True}
+
+    def _kept_seats(self) -> int:
+        """How many seats of open classes are free."""
+        running = [canonical(session.repo.address.url) for session in self.public.sessions.live]
+        return kept("", Load(running, 0), self.public.timetable.seated())
 
     async def versions(self, request: Request) -> Response:
         """What runs here, for anybody."""
@@ -113,9 +130,24 @@ class Binder:
         return Response(await self._metrics.get(), media_type=CONTENT_TYPE_LATEST)
 
     async def _counted(self) -> bytes:
-        sessions, _ = await self._sandboxes()
-        self.public.metrics.sessions_run(sessions, self.public.sessions.ready)
+        self.public.metrics.room.tell(await self._held())
         return self.public.metrics.text()
+
+    async def _held(self) -> Held:
+        """What runs and what is left; a pad that does not answer is the health's to tell."""
+        sessions, now = self.public.sessions, self.public.clock.now()
+        try:
+            async with asyncio.timeout(HEALTH_LIMIT):
+                running = await self.public.sandboxes.running()
+                room = await self.public.sandboxes.room()
+        except (TimeoutError, Fail):
+            return Held(0, sessions.ready, 0, 0, 0, (), None, 0)
+        taken = [one for one in running if one.session not in sessions.held]
+        settings = self.public.settings()
+        more = room_for(len(taken), room, settings.launching, settings.session)
+        memory, disk = (sum(getattr(one, key) for one in running) for key in ("memory", "disk"))
+        busy = sum(sessions.processors(one.session) for one in taken)
+        return Held(len(taken), sessions.ready, memory, disk, busy, [now - one.started_at for one in taken], room, more)
 
     async def providers(self, request: Request) -> Response:
         """The kinds of links served here, as forms elsewhere show them."""

@@ -23,8 +23,9 @@ from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.ground import CertificateState
 from perijove.journal import Journal
 from perijove.web import certificate_objects as shapes
+from perijove.web import launch_told
 from perijove.web.certificate_objects import Object
-from perijove.web.certificate_told import encoded, event, host_of
+from perijove.web.certificate_told import encoded, event, host_of, is_of_certificates
 from perijove.web.watching import NDJSON, is_watched, watch
 
 LISTED = 200
@@ -133,7 +134,9 @@ class CertificateAdmin:
         async def again() -> list[Object]:
             return listed()
 
-        return watch(self.journal, again, lambda one: one["metadata"]["name"], kept=kind == "events")
+        # Of its sentences the times grow by themselves.
+        spoken, is_event = ("status.verdict", "status.renewalReason"), kind == "events"
+        return watch(self.journal, again, lambda one: one["metadata"]["name"], ignored=spoken, kept=is_event)
 
     def _certificates(self, of: HostName) -> list[CertificateRecord]:
         return [one for one in self.objects.certificates() if of in ("", one.name)]
@@ -142,11 +145,17 @@ class CertificateAdmin:
         return [one for one in self.objects.orders(LISTED) if of in ("", one.host)]
 
     def _told(self, of: HostName) -> list[Object]:
-        """The last events, the newest last."""
+        """The last events, the newest last; without a certificate's name, those of launches and sessions too."""
         ledger = self.journal.ledger
-        subjects = [*ledger.subjects("certificate/", LISTED), *ledger.subjects("order/", LISTED)]
-        entries = [entry for name in subjects if of in ("", host_of(name)) for entry in ledger.steps(name)]
-        return [event(entry) for entry in sorted(entries, key=lambda entry: entry.seq)[-LISTED:]]
+        subjects = [name for kind in ("certificate/", "order/") for name in ledger.subjects(kind, LISTED)]
+        subjects = [name for name in subjects if of in ("", host_of(name))]
+        if not of:
+            subjects += [
+                name for kind in ("launch/", "session/", "operator/") for name in ledger.subjects(kind, LISTED)
+            ]
+        entries = sorted((entry for name in subjects for entry in ledger.steps(name)), key=lambda entry: entry.seq)
+        told = {True: event, False: launch_told.event}
+        return [told[is_of_certificates(entry.subject)](entry) for entry in entries[-LISTED:]]
 
     async def order_events(self, request: Request) -> Response:
         """An attempt's events, a line each, as they are and in words; those to come as well with `follow=1`."""

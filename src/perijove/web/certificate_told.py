@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perijove.certifying.moments import listed, moment, span
+from perijove.certifying.formatting import listed, moment, span
 from perijove.domain import certificate_events as e
 from perijove.domain import wire
 from perijove.domain.certificates import Confidence, HostName, OrderStatus, Problem
@@ -87,6 +87,7 @@ def _look(what: e.Looked | e.Foreseen) -> Told:
     if isinstance(what, e.Foreseen):
         return NORMAL, "RenewalForeseen", "A renewal would find all in order today"
     words = f"open for {', '.join(what.open)}" if what.open else "nothing stands in the way"
+    words += f"; not for more, since {what.instead.cause}" if what.instead else ""
     return NORMAL, "Looked", f"{named}Looked at the host in {what.seconds * 1000:.0f} ms: {words}"
 
 

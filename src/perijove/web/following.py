@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,8 +15,7 @@ from perijove.domain.reach import household
 from perijove.launching.launches import subject
 from perijove.web import stream
 from perijove.web.public import Public
-from perijove.web.readers import Seat
-from perijove.web.requests import client, origin
+from perijove.web.requests import client
 
 KEEPALIVE_EVERY = 20.0
 """Seconds of silence after which a comment is sent; the protocol's clients expect one every 25."""
@@ -26,13 +26,21 @@ EVENT_STREAM = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": 
 class EventStream(StreamingResponse):
     """A stream whose reader gives back their seat when they leave."""
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], seat: Seat) -> None:
+    def __init__(self, frames: AsyncGenerator[bytes, None], seat: AbstractContextManager[object]) -> None:
         super().__init__(frames, media_type="text/event-stream", headers=EVENT_STREAM)
         self._seat = seat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._seat:
             await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """As its parent does, but that what was sent is not held while a reader waits: for a thousand it is 11 MB."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for part in self.body_iterator:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            del part
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def follow(
@@ -46,8 +54,9 @@ def follow(
     if _seen_all(public, number, after):
         return Response(status_code=204)
     seat = public.readers.seat(number, household(client(request)), holds=bool(key))
-    here = origin(request)
-    reader = stream.Reader(here, number, key, public.keys.session_token, public.opened_at(here), log=log)
+    reader = stream.Reader(
+        public.home(request), number, key, public.token_for(request), public.opened_at(request), log=log
+    )
     return EventStream(told(public, reader, after, held=held), seat)
 
 
@@ -72,6 +81,7 @@ async def told(
             read = chunk.last
             if text := chunk.told(reader, after):
                 yield text
+            del text
             if chunk.over:
                 break
             if chunk.full:

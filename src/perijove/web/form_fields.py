@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perijove.domain.nouns import quoted_ref
-from perijove.launching.resolve.address import from_launch_path
-from perijove.launching.resolve.giturl import checked_ref
-from perijove.launching.resolve.pasted import Link, pasted
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import RepoAddress
+from perijove.domain.settings import LaunchingSettings
+from perijove.launching.resolve.pasted import Link, pasted, with_ref
 from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
+from perijove.launching.start.admission import refusal
 
 
-def link_of(link: str, ref: str, file: str) -> Link:
+def with_fields(meant: Link, ref: str, file: str) -> Link:
     """The link, with its ref and what it opens replaced where the other fields say so. Raises Fail: `resolve.*`."""
-    meant = pasted(link)
     if ref.strip():
-        address = meant.address
-        place = address.spec.removesuffix(f"/{quoted_ref(address.ref)}")
-        meant = replace(
-            meant, address=from_launch_path(f"{address.provider}/{place}/{quoted_ref(checked_ref(ref.strip()))}")
-        )
+        meant = with_ref(meant, ref.strip())
     if file.strip():
         meant = replace(meant, urlpath=opened(file.strip()))
     return meant
+
+
+def tried(example: str, settings: LaunchingSettings) -> RepoAddress | None:
+    """The example that the operator names, where it is one that may be launched here."""
+    try:
+        address = pasted(example).address
+    except Fail:  # a service without an example is none that fails
+        return None
+    return None if refusal(address, settings) else address
 
 
 def opened(file: str) -> str:

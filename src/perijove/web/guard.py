@@ -13,25 +13,34 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from perijove.domain.certificate_failures import HTTPS_PENDING
 from perijove.domain.certificates import HostName
-from perijove.domain.failures import BAD_REQUEST, Evidence, Failure
+from perijove.domain.classes import Class
+from perijove.domain.failures import BAD_REQUEST, Evidence, Fail, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.listening import named_session_hosts, redirects
-from perijove.domain.nouns import SessionName
+from perijove.domain.nouns import RepoAddress, SessionName
 from perijove.domain.ports import Clock
+from perijove.domain.repository_names import canonical
 from perijove.domain.request_failures import CLIENT_BANNED, FOREIGN_PAGE, WRONG_HOST
 from perijove.domain.settings import IsolationMode, Settings
 from perijove.journal import Journal
-from perijove.web import hosts, origins
+from perijove.launching.launches import Launches
+from perijove.launching.resolve.address import from_launch_path
+from perijove.launching.start.timetable import Timetable
+from perijove.web import admitted, hosts, origins, visitors
+from perijove.web.identity import Identity
 from perijove.web.launch_keys import EVENT_ID, keys_given
-from perijove.web.limits import BuildTokens, Limits
-from perijove.web.requests import asked_host, client, origin, raw_spec, wished
+from perijove.web.limits import BuildTokens, Limits, Visitor, Way
+from perijove.web.requests import asked_host, client, launch_options, origin, raw_spec
 
 Guard = Callable[[Request], Failure | None]
 
 HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+OPENED = "/user/"
+"""All that is served at a session's host; Caddy reads `/v2/..%2fuser/` as one of those addresses too."""
 AGAIN = 3.0
 """Seconds after which whoever came by http too early may come again."""
 
@@ -65,12 +74,18 @@ class Gate:
         journal: Journal,
         certificates: Callable[[HostName], CertificateStanding | None],
         limits: Limits,
+        timetable: Timetable,
+        identity: Identity,
+        launches: Launches,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._journal = journal
         self._certificates = certificates
         self._limits = limits
+        self._timetable = timetable
+        self._launches = launches
+        self.identity = identity
         self.tokens = BuildTokens(keys, clock)
 
     def anyone(self, request: Request) -> Failure | None:
@@ -81,14 +96,18 @@ class Gate:
         """By one of the service's names, not from a banned network, and by https where names lead to it."""
         return self._wrong_host(request) or self._banned(request) or self._insecure(request)
 
+    def person(self, request: Request) -> Failure | None:
+        """A visitor who has logged in, where people log in here."""
+        return self.visitor(request) or self.identity.unknown(request)
+
     def launcher(self, request: Request) -> Failure | None:
         """A visitor who may begin a launch, or goes on with one. Resuming is not counted."""
-        if refused := self.visitor(request) or self.foreign(request):
+        if refused := self.visitor(request) or self.foreign(request) or self.identity.unknown(request):
             return refused
         if self.resumption(request) is not None:
             return None
         by_page = self.tokens.spend(request.query_params.get("build_token", ""), raw_spec(request))
-        return self.beginning(request, by_page=by_page, build_only=wished(request).build_only)
+        return self.beginning(request, by_page=by_page, build_only=launch_options(request).build_only)
 
     def foreign(self, request: Request) -> Failure | None:
         """Another site's page asks, and the operator has not allowed it."""
@@ -108,7 +127,38 @@ class Gate:
             return FOREIGN_PAGE("Sessions run without a sandbox here, and no page of its own asked")
         if not by_page and origins.EVERYBODY not in settings.service.cors_allow_origin and origins.unsaid(request):
             return FOREIGN_PAGE("A browser asked and did not say for which page")
-        return self._limits.refusal(client(request), by_page=by_page, build_only=build_only)
+        origin = "" if by_page else origins.named(request, settings.service.cors_allow_origin)
+        if (address := _named(request)) and (failure := self.not_for(request, address)):
+            return failure
+        of = None if build_only else self._class(request)
+        way = Way.BUILD if build_only else Way.PAGE if by_page else Way.ORIGIN if origin else Way.PROGRAM
+        way = Way.CLASS if of else way
+        request.state.counted = (visitor := Visitor(client(request), origin, of, self.identity.name(request))), way
+        return self._limits.refusal(visitor, way)
+
+    def _class(self, request: Request) -> Class | None:
+        """The open class whose repository the request names."""
+        address = _named(request)
+        return self._timetable.seats_for(canonical(address.url)) if address else None
+
+    def not_for(self, request: Request, address: RepoAddress) -> Failure | None:
+        """Why the person who asks may not launch that, nor be told what names it has."""
+        if not (asking := self.identity.who(request)):
+            return None
+        of = self._timetable.of(canonical(address.url))
+        return admitted.refusal(asking.person, address, self._settings().auth, of)
+
+    def begun(self, request: Request, number: int) -> None:
+        """It has begun this launch, as `beginning` allowed: nothing may have waited meanwhile."""
+        self._limits.begun(number, *request.state.counted)
+
+    def may_look(self, request: Request) -> bool:
+        """Whether this visitor may have a Git host asked once more for its names; counts it."""
+        return self._limits.look(Visitor(client(request)))
+
+    def unsigned(self, request: Request) -> Failure | None:
+        """Count a push that nobody signed; the failure where this visitor sent too many."""
+        return self._limits.unsigned(Visitor(client(request)))
 
     def resumption(self, request: Request) -> Resumption | None:
         """Who the event id of the request (`<seq>.<key>`) proves them to be; None where it proves nothing."""
@@ -117,7 +167,7 @@ class Gate:
             return None
         entry = self._journal.at(int(match[1]))
         kind, _, number = entry.subject.partition("/") if entry else ("", "", "")
-        if kind != "launch" or not self.holds(int(number), match[2]):
+        if kind != "launch" or not self.holds(int(number), match[2]) or self.others(request, int(number)):
             return None
         return Resumption(int(number), int(match[1]))
 
@@ -126,11 +176,38 @@ class Gate:
         return Keys.same(key, self._keys.launch_key(number))
 
     def key_given(self, request: Request, number: int) -> str:
-        """The launch's key where the request brings it, else ``."""
+        """The launch's key where the request brings it, or is its person's; else ``."""
+        if self.identity.needed:
+            return self._keys.launch_key(number) if self._owns(request, number) else ""
         return next((key for key in keys_given(request) if self.holds(number, key)), "")
+
+    def visitor_key(self, request: Request) -> str:
+        """What opens what is kept for a visitor: their browser's own, or where people log in their person's."""
+        if not self.identity.needed:
+            return visitors.key_given(request)
+        return self._keys.person_key(name) if (name := self.identity.name(request)) else ""
+
+    def held(self, response: Response, request: Request) -> Response:
+        """The same, and the browser keeps a visitor's key; a person's it need not."""
+        return response if self.identity.needed else visitors.hold(response, request)
+
+    def others(self, request: Request, number: int) -> bool:
+        """Whether the launch is somebody's, and whoever asks is neither them nor an admin."""
+        return self.identity.needed and not self._owns(request, number) and not self.oversees(request)
+
+    def oversees(self, request: Request) -> bool:
+        """Whether an admin asks."""
+        asking = self.identity.who(request)
+        return asking is not None and asking.person.admin
+
+    def _owns(self, request: Request, number: int) -> bool:
+        name = self.identity.name(request)
+        return name != "" and self._launches.whose(number) == name
 
     def session_proved(self, request: Request, name: SessionName) -> bool:
         """Whether the request brings the session's token, as its own pages do."""
+        if self.identity.needed:  # where people log in, a token shows nothing
+            return False
         said = request.headers.get("authorization", "").rpartition(" ")[2]
         right = self._keys.session_token(name)
         return any(Keys.same(token, right) for token in (said, request.query_params.get("token", "")))
@@ -140,6 +217,9 @@ class Gate:
         seen = Evidence("the request's Host", host[:200])
         if not HOST.fullmatch(host):
             return BAD_REQUEST("its Host header is not a host's name", seen)
+        opens = str(request.scope["path"]).startswith(OPENED)
+        if not opens and hosts.of_a_session(asked_host(request), self._settings().service):
+            return WRONG_HOST(f"At {asked_host(request)} a session is served and nothing else", seen)
         remedy = hosts.refusal(asked_host(request), self._settings().service, socket.gethostname())
         if remedy is not None:
             return WRONG_HOST(f"It was asked for as {asked_host(request)}", seen, remedy=remedy)
@@ -168,6 +248,14 @@ class Gate:
         for network, label in self._settings().launching.banned_networks.items():
             if _within(address, network):
                 return CLIENT_BANNED(f"Requests from {label} are not allowed", Evidence("your address", address))
+        return None
+
+
+def _named(request: Request) -> RepoAddress | None:
+    """What a launch link names; None where its handler says what is wrong with it."""
+    try:
+        return from_launch_path(raw_spec(request))
+    except Fail:
         return None
 
 

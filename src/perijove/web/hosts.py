@@ -7,6 +7,7 @@ even a service that was given no names answers to those alone that nobody else c
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from starlette.requests import Request
@@ -24,6 +25,16 @@ def listed(name: str, service: ServiceSettings) -> HostName:
     """The one of the service's hosts and sessions' that this name is, as the settings write it; `` for none of them."""
     known = {host.lower().strip("[]"): host for host in (*service.hosts, *named_session_hosts(service))}
     return known.get(name) or known.get(f"*.{name.partition('.')[2]}", "")
+
+
+def of_a_session(name: str, service: ServiceSettings) -> bool:
+    """Whether sessions are opened at this name, and the service is not."""
+    there = session_hosts(service)
+    return name not in _lower(service.hosts) and not _lower(there).isdisjoint((name, f"*.{name.partition('.')[2]}"))
+
+
+def _lower(names: Iterable[str]) -> set[str]:
+    return {name.lower() for name in names}
 
 
 def refusal(name: str, service: ServiceSettings, machine: str) -> str | None:
@@ -49,7 +60,7 @@ def led_on(request: Request, service: ServiceSettings) -> str:
         return ""
     port = re.search(r"(?::[0-9]+)?$", request.headers["host"].rpartition("]")[2])
     path, query = request.scope["raw_path"].partition(b"?")[0].decode("latin-1"), request.url.query
-    return f"//localhost{port[0] if port else ''}{path}{'?' * bool(query)}{query}"
+    return f"//localhost{port[0] if port else ''}{service.base.rstrip('/')}{path}{'?' * bool(query)}{query}"
 
 
 def _is_loopback(name: str) -> bool:

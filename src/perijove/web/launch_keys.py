@@ -12,27 +12,21 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perijove.web.requests import origin
+from perijove.web import cookies
 
 COOKIE = "perijove_launch"
 EVENT_ID = re.compile(r"([0-9]{1,15})(?:\.([0-9a-z]{1,64}))?")
 
 
 def keys_given(request: Request) -> Iterator[str]:
-    """All that may be a key. Others may have set further cookies of this name: none of them hides ours."""
+    """All that may be a key."""
     yield request.query_params.get("key", "")
     if (resumed := EVENT_ID.fullmatch(request.headers.get("last-event-id", ""))) and resumed[2]:
         yield resumed[2]
-    for cookies in request.headers.getlist("cookie"):
-        for cookie in cookies.split(";"):
-            name, _, value = cookie.strip().partition("=")
-            if name == COOKIE:
-                yield value
+    yield from cookies.values(request, COOKIE)
 
 
 def hold(response: Response, request: Request, number: int, key: str) -> None:
     """Have the browser keep a launch's key, until it is closed."""
-    secure = "; Secure" if origin(request).startswith("https:") else ""
     for path in (f"/launch/{number}", f"/api/launches/{number}"):
-        # Lax: whoever comes back from their session's own host, or from a link in a terminal, holds it too.
-        response.headers.append("Set-Cookie", f"{COOKIE}={key}; Path={path}; HttpOnly; SameSite=Lax{secure}")
+        cookies.keep(response, request, COOKIE, key, path)

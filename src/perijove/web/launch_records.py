@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.requests import Request
 
+from perijove.domain.auth_failures import NOT_YOURS
 from perijove.domain.events import SessionEnded, SessionOpened, SessionTroubled
-from perijove.domain.failures import Fail, Failure
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import RepoAddress, Session, SessionName
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
@@ -62,10 +63,20 @@ def log_open(settings: Settings, launch: Launch) -> bool:
     return settings.service.open_logs and repo is not None and not repo.private and repo.address.provider != "local"
 
 
+def told_log(public: Public, request: Request, launch: Launch) -> bool:
+    """Whether whoever brings no key of the launch may read its log: where people log in, an admin."""
+    if public.gate.identity.needed:
+        return public.gate.oversees(request)
+    return log_open(public.settings(), launch)
+
+
 def outline(launch: Launch) -> Launch:
     """What of a launch anybody may know: how far it is, and the code of its failure."""
     failure = outlined(launch.failure) if launch.failure else None
-    return replace(launch, address=NOWHERE, client="", repo=None, environment="", session=None, failure=failure)
+    return replace(
+        launch, address=NOWHERE, client="", visitor="", repo=None, environment="", session=None, failure=failure,
+        notes=(), urlpath="",
+    )  # fmt: skip
 
 
 def outline_told(launch: Launch) -> dict[str, Any]:
@@ -73,32 +84,37 @@ def outline_told(launch: Launch) -> dict[str, Any]:
     return {
         "number": launch.number,
         "state": launch.state,
+        "stage": launch.stage.value,
         "started_at": launch.started_at,
         "ended_at": launch.ended_at,
         "failure": failure_told(launch.failure) if launch.failure else None,
     }
 
 
-def launch_told(launch: Launch, session: SessionRecord | None) -> dict[str, Any]:
+def launch_told(base: str, launch: Launch, session: SessionRecord | None) -> dict[str, Any]:
     """A launch as JSON, for those who may read its log: who asked and the session's token are left out."""
     told: dict[str, Any] = {
         **outline_told(launch),
-        "link": f"/{launch.address.path}",
-        "log": f"/launch/{launch.number}",
+        "link": f"{base}{launch.address.path}",
+        "log": f"{base}launch/{launch.number}",
         "environment": launch.environment or None,
         "session": session.told if session else None,
+        "notes": list(launch.notes),
+        "urlpath": launch.urlpath or None,
     }
     if launch.repo is not None:
-        told |= {"commit": launch.repo.commit, "persistent_link": f"/{persistent_path(launch.repo)}"}
+        told |= {"commit": launch.repo.commit, "persistent_link": f"{base}{persistent_path(launch.repo)}"}
     return told
 
 
 def known_launch(public: Public, request: Request) -> Launch:
     """The launch whose number stands in the address.
 
-    Raises Fail: `platform.no-such-object`, `platform.no-longer-kept`.
+    Raises Fail: `start.not-yours`, `platform.no-such-object`, `platform.no-longer-kept`.
     """
     number = int(str(request.path_params["number"])[:15])
+    if public.gate.others(request, number):
+        raise Fail(NOT_YOURS("another person has launched it", Evidence("launch", str(number))))
     launch = public.launches.get(number)
     if launch is None:
         raise Fail(public.launches.missing(number))

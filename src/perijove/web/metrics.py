@@ -25,6 +25,7 @@ from perijove.domain.events import (
     SessionTroubled,
 )
 from perijove.domain.failures import Failure
+from perijove.web.room_metrics import RoomMetrics
 
 LAUNCH_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 BUILD_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
@@ -53,8 +54,7 @@ class Metrics:
         self._launching = Gauge("binderhub_inprogress_launches", "Launches that run", registry=r)
         self._building = Gauge("binderhub_inprogress_builds", "Launches that wait for a build", registry=r)
         self._queued = Gauge("perijove_queued_launches", "Launches that wait for room", registry=r)
-        self._sessions = Gauge("perijove_sessions", "Sessions that run", registry=r)
-        self._ready = Gauge("perijove_sessions_ready", "Sessions held ready, which are nobody's yet", registry=r)
+        self.room = RoomMetrics(r)
         self._failures = Counter("perijove_failures", "Failed launches by cause", ["code", "owner"], registry=r)
         self._retries = Counter("perijove_retries", "Failures that were tried again", ["code"], registry=r)
         self._ends = Counter("perijove_sessions_ended", "Sessions that are over", ["reason"], registry=r)
@@ -93,11 +93,6 @@ class Metrics:
     def building(self) -> int:
         """Launches that wait for a build now."""
         return len(self._in_build)
-
-    def sessions_run(self, count: int, ready: int) -> None:
-        """Set to what was asked of the sandboxes afresh: sessions outlive this process."""
-        self._sessions.set(count)
-        self._ready.set(ready)
 
     def text(self) -> bytes:
         """All of it, in Prometheus's format."""

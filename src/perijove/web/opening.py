@@ -5,13 +5,14 @@ A CA that looks, and a look of our own, need no sandboxes and no environments; e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from perijove.domain.settings import ServiceSettings
 from perijove.web.challenge import PATH, Challenge
 from perijove.web.headers import EdgeHeaders
 
@@ -19,7 +20,7 @@ COME_BACK = {"Retry-After": "2", "Refresh": "2", "Cache-Control": "no-store"}
 STARTING = PlainTextResponse("Perijove is starting. This page tries again by itself.\n", 503, COME_BACK)
 
 
-def opening_app(challenge: Challenge, cors: Callable[[], Collection[str]]) -> Starlette:
+def opening_app(challenge: Challenge, service: Callable[[], ServiceSettings]) -> Starlette:
     """The application until everything stands; all of it is for anyone."""
     routes = [Route(PATH, challenge.answer), Mount("/", STARTING)]
-    return Starlette(routes=routes, middleware=[Middleware(EdgeHeaders, cors=cors)])
+    return Starlette(routes=routes, middleware=[Middleware(EdgeHeaders, service=service)])

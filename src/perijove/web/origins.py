@@ -27,6 +27,14 @@ def foreign(request: Request, allowed: Collection[str]) -> str:
     return "another site" if site else ""
 
 
+def named(request: Request, allowed: Collection[str]) -> str:
+    """The allowed site whose page asks, by its origin; `*` for any where all are allowed, `` for none."""
+    asking = request.headers.get("origin", "")
+    if asking in allowed:
+        return asking
+    return EVERYBODY if asking and EVERYBODY in allowed else ""
+
+
 def unsaid(request: Request) -> bool:
     """Whether a browser asks without saying for whom, as it does by plain http for pages that need no answer.
 

@@ -11,7 +11,12 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
-from perijove.domain.nouns import Wish
+from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
+from perijove.domain.launch_options import LaunchOptions
+from perijove.launching.resolve.urlpath import opened_file, relative_urlpath, view_and_file
+
+LONGEST_TITLE = 60
+"""Characters."""
 
 
 def client(request: Request) -> str:
@@ -34,7 +39,7 @@ def asked_host(request: Request) -> str:
 def origin(request: Request) -> str:
     """The address the client reached us by, `https://binder.example.org`. The guard has looked at the host already."""
     told = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    scheme = "https" if told == "https" else "http"
+    scheme = "https" if told in ("https", "wss") else "http"  # Traefik says wss of websockets
     return f"{scheme}://{request.headers['host']}"
 
 
@@ -45,7 +50,30 @@ def raw_spec(request: Request) -> str:
     return match[1].rstrip("/") if match else ""
 
 
-def wished(request: Request) -> Wish:
-    """What it asks for beside a repository: `again=true`, `build_only=true`."""
-    again, build_only = (request.query_params.get(name, "").lower() == "true" for name in ("again", "build_only"))
-    return Wish(again, build_only)
+def launch_options(request: Request) -> LaunchOptions:
+    """What it asks for beside a repository: `again=true`, `build_only=true`, `fresh=true`, `session_name=…`, a file.
+
+    Raises Fail: `start.bad-request`.
+    """
+    query = request.query_params
+    again, build_only, fresh = (query.get(name, "").lower() == "true" for name in ("again", "build_only", "fresh"))
+    return LaunchOptions(
+        again,
+        build_only,
+        fresh,
+        read_title(query.get("session_name", "")),
+        opened_file(*view_and_file(relative_urlpath(query))),
+    )
+
+
+def read_title(text: str) -> str:
+    """What a session is called, as it was typed: a line that lists and terminals can show.
+
+    Raises Fail: `start.bad-request`.
+    """
+    title = " ".join(text.split())
+    if len(title) > LONGEST_TITLE or not title.isprintable():
+        seen = Evidence("the name", title[:LONGEST_TITLE])
+        remedy = f"Give it at most {LONGEST_TITLE} letters, digits and signs."
+        raise Fail(BAD_REQUEST("a session cannot be called so", seen, remedy=remedy))
+    return title

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
+from perijove.domain.bounded_log import Colours
 from perijove.domain.certificate_events import CertificateEvent
 from perijove.domain.events import (
+    Announced,
     BuildStarted,
     Built,
     Entry,
@@ -19,6 +21,8 @@ from perijove.domain.events import (
     Failed,
     Fetched,
     Logged,
+    Noted,
+    Phase,
     Prepared,
     Queued,
     Ready,
@@ -29,10 +33,13 @@ from perijove.domain.events import (
     SessionLogged,
     SessionOpened,
     SessionStarted,
+    SessionTitled,
     SessionTroubled,
 )
 from perijove.domain.failures import Failure, Retry
-from perijove.domain.nouns import NO_WISH, EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, Wish, ref_url
+from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
+from perijove.domain.nouns import EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, ref_url
+from perijove.web.progress import NOW
 from perijove.web.statuses import status
 
 Message = dict[str, Any]
@@ -40,6 +47,8 @@ Message = dict[str, Any]
 
 KEEPALIVE = b":keepalive\n\n"
 FOLLOWED = "Another launch is building this already; following it"
+BUILDS = "Building the environment"
+FETCHING, BUILDING, LAUNCHING = (phase.value for phase in Phase)
 PREPARED = "Done! The environment stands; nothing is launched"
 REFUSED_ID = "0.refused"
 """The event id of a refusal that began no launch, so that an EventSource that comes back is told to stop."""
@@ -49,8 +58,8 @@ REFUSED_ID = "0.refused"
 class Reader:
     """Who reads a launch, and by which address they reached us."""
 
-    origin: str
-    """`https://binder.example.org`"""
+    home: str
+    """`https://binder.example.org/`, with `service.base`."""
     number: int
     key: str
     """The launch's key where they hold it, else ``: without it no token is told."""
@@ -68,14 +77,14 @@ class Known:
     address: RepoAddress | None = None
     repo: ResolvedRepo | None = None
     environment: EnvironmentKey = ""
-    wish: Wish = NO_WISH
+    options: LaunchOptions = NO_OPTIONS
 
 
 def learn(known: Known, event: Event) -> Known:
     """What is known after this event."""
     match event:
-        case Requested(address=address, wish=wish):
-            return replace(known, address=address, wish=wish)
+        case Requested(address=address, wish=options):
+            return replace(known, address=address, options=options)
         case Resolved(repo=repo):
             return replace(known, address=repo.address, repo=repo)
         case Built(environment=environment):
@@ -106,38 +115,38 @@ def encoded(data: Message, number: str) -> bytes:
 
 def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C901, PLR0912  one case an event
     """What stands behind `data:` for this event of a launch or a session."""
-    assert not isinstance(event, CertificateEvent), "certificates have subjects of their own"
+    assert not isinstance(event, CertificateEvent | Announced), "which have subjects of their own"
     match event:
         case Requested(address=address):
-            return _says("waiting", f"Launch {reader.number}: {address.provider}/{address.spec}", launch=reader.number)
+            return _requested(f"Launch {reader.number}: {address.provider}/{address.spec}", reader.number)
         case Resolved(repo=repo):
-            name = repo.ref_name.removeprefix("refs/heads/").removeprefix("refs/tags/")
-            return _says("fetching", f"{repo.address.ref} is {name + ', ' if name else ''}commit {repo.commit}")
-        case Queued(position=position, why=why):
-            return _says("waiting", f"Waiting for room, number {position} in the queue: {why}", position=position)
+            return _resolved(repo)
+        case Queued(why=why):
+            return _waiting(event, f": {why}")
         case Fetched(commit=commit):
-            return _says("fetching", f"The files of {commit[:12]} are here")
-        case Logged(phase=phase, line=line):
-            return _says(phase.value, line)
-        case BuildStarted(shared=shared):
-            return _says("building", FOLLOWED if shared else "Resolving and building the environment")
-        case Built(environment=environment, found=found, seconds=seconds):
-            how = "Found the environment built" if found else f"Built the environment in {seconds:.1f} s"
-            return _says("built", f"{how}{'' if known.wish.build_only else ', launching...'}", imageName=environment)
+            return _says("fetching", f"The files of {commit[:12]} are here", stage=BUILDING, now=NOW["building"])
+        case Logged(phase=phase, line=line, colours=colours):
+            return _says(phase.value, line, **_coloured(colours))
+        case Noted(line=line, urlpath=urlpath):
+            return _says("building", line, note=line, **({"urlpath": urlpath} if urlpath else {}))
+        case BuildStarted():
+            return _building(event)
+        case Built():
+            return _built(event, known)
         case SessionStarted():
-            return _says("launching", "Launching server...")
-        case Retrying(failure=failure, delay=delay):
-            return _says("waiting", f"{failure.message} Trying again in {delay:g} s.", retrying=failure_told(failure))
+            return _says("launching", "Launching server...", now=NOW["launching"])
+        case Retrying():
+            return _retrying(event)
         case Ready():
             return ready(event, known, reader)
         case Prepared(environment=environment):
             return _says("ready", PREPARED, imageName=environment, launch=reader.number)
         case Failed(failure=failure):
             return {**failed(failure), "launch": reader.number}
-        case SessionOpened(session=session):
-            return _says("session", f"Session {session.name} opened")
-        case SessionLogged(line=line):
-            return _says("session", line)
+        case SessionOpened() | SessionTitled():
+            return _says("session", _named(event))
+        case SessionLogged(line=line, colours=colours):
+            return _says("session", line, **_coloured(colours))
         case SessionTroubled(failure=failure):
             return _says("session", failure.message, failure=failure_told(failure))
         case SessionEnded(detail=detail, reason=reason):
@@ -146,23 +155,66 @@ def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C90
             assert_never(event)
 
 
+def _coloured(colours: Colours) -> Message:
+    return {"colours": colours} if colours else {}
+
+
+def _named(event: SessionOpened | SessionTitled) -> str:
+    return f"Session {event.session.name} opened" if isinstance(event, SessionOpened) else f"It is called {event.title}"
+
+
+def _requested(text: str, number: int) -> Message:
+    return _says("waiting", text, launch=number, stage=FETCHING, now=NOW["resolving"])
+
+
+def _resolved(repo: ResolvedRepo) -> Message:
+    name = repo.ref_name.removeprefix("refs/heads/").removeprefix("refs/tags/")
+    text = f"{repo.address.ref} is {name + ', ' if name else ''}commit {repo.commit}"
+    return _says("fetching", text, now=NOW["fetching"])
+
+
+def _built(event: Built, known: Known) -> Message:
+    how = "Found the environment built" if event.found else f"Built the environment in {event.seconds:.1f} s"
+    text = f"{how}{'' if known.options.build_only else ', launching...'}"
+    return _says("built", text, imageName=event.environment, stage=LAUNCHING, now=NOW["launching"])
+
+
+def _waiting(event: Queued, why: str) -> Message:
+    words = f"Waiting for room, number {event.position} in the queue{event.about}{why}"
+    return _says("waiting", words, position=event.position, seconds=event.seconds, now=words)
+
+
+def _building(event: BuildStarted) -> Message:
+    text, now = (FOLLOWED, FOLLOWED) if event.shared else ("Resolving and building the environment", BUILDS)
+    return _says("building", text, builds=True, now=now)
+
+
+def _retrying(event: Retrying) -> Message:
+    failure = event.failure
+    text, now = f"{failure.message} Trying again in {event.delay:g} s.", f"{failure.kind.title}. It is tried again."
+    return _says("waiting", text, retrying=failure_told(failure), stage=FETCHING, now=now)
+
+
 def outline(event: Event, number: int) -> Message:
     """How far a launch is, for those who may not read its log: no line, no name, no address; empty for most events."""
     match event:
         case Requested():
-            return _says("waiting", f"Launch {number}", launch=number)
+            return _requested(f"Launch {number}", number)
         case Resolved():
-            return _says("fetching", "The commit is known")
-        case Fetched() | BuildStarted():
-            return _says("building", "The environment is being made")
+            return _says("fetching", "The commit is known", now=NOW["fetching"])
+        case Fetched():
+            return _says("building", "The environment is being made", stage=BUILDING, now=NOW["building"])
+        case BuildStarted():
+            return _says("building", "The environment is being made", builds=True, now=BUILDS)
         case Built():
-            return _says("built", "The environment stands")
-        case Queued(position=position):
-            return _says("waiting", f"Waiting for room, number {position} in the queue", position=position)
+            return _says("built", "The environment stands", stage=LAUNCHING, now=NOW["launching"])
+        case Queued():
+            return _waiting(event, "")
         case SessionStarted():
-            return _says("launching", "Launching server...")
+            return _says("launching", "Launching server...", now=NOW["launching"])
         case Retrying(failure=failure):
-            return _says("waiting", f"{failure.kind.title}. It is tried again.")
+            text = f"{failure.kind.title}. It is tried again."
+            return _says("waiting", text, stage=FETCHING, now=text)
         case Ready():
             return _says("ready", "The server runs", launch=number)
         case Prepared():
@@ -180,7 +232,7 @@ def outlined(failure: Failure) -> Failure:
 
 def ready(event: Ready, known: Known, reader: Reader) -> Message:
     """The end everybody hopes for. Only whoever holds the launch is told where it runs and by which token."""
-    told: Message = {"launch": reader.number, "image": known.environment, "binder_launch_host": f"{reader.origin}/"}
+    told: Message = {"launch": reader.number, "image": known.environment, "binder_launch_host": reader.home}
     if known.address is not None:
         told |= {"repo_url": known.address.url, "binder_request": known.address.path}
     if known.repo is not None:
@@ -205,6 +257,7 @@ def failure_told(failure: Failure) -> Message:
         "code": failure.kind.code,
         "title": failure.kind.title,
         "cause": failure.cause,
+        "sentence": failure.sentence,
         "owner": failure.kind.owner.value,
         "evidence": [{"where": seen.where, "saw": seen.saw} for seen in failure.evidence],
         "remedy": failure.remedy,

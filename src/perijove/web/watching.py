@@ -37,7 +37,8 @@ def is_watched(request: Request) -> bool:
 def watch(
     journal: Journal, listed: List, named: Callable[[Row], str], *, ignored: Collection[str] = (), kept: bool = False
 ) -> Response:
-    """The changes as they happen. Changes of `ignored` keys alone are none; with `kept` nothing is told as DELETED."""
+    """The changes as they happen. Changes of `ignored` keys (`status`, `status.verdict`) alone are none; with `kept`
+    nothing is told as DELETED."""
     return StreamingResponse(_changes(journal, listed, named, ignored, kept=kept), media_type=NDJSON)
 
 
@@ -73,7 +74,11 @@ def _differences(before: dict[str, Row], now: dict[str, Row], ignored: Collectio
     """What was added, modified and deleted, in the order of the lists."""
 
     def told(row: Row) -> Row:
-        return {key: value for key, value in row.items() if key not in ignored}
+        kept = {key: value for key, value in row.items() if key not in ignored}
+        for key, _, below in (one.partition(".") for one in ignored):
+            if isinstance(inner := kept.get(key), dict):
+                kept[key] = {name: value for name, value in inner.items() if name != below}
+        return kept
 
     changed = [
         ("MODIFIED" if name in before else "ADDED", row)

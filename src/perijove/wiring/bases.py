@@ -16,6 +16,7 @@ from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
+from perijove.wiring.outward import outward
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def _used(state: State) -> list[str]:
 async def _bases(state: State, settings: Settings) -> AsyncIterator[tuple[Bases, Pad]]:
     statedir.prepare(state)
     pad = Pad(state, settings.session.isolation)
+    pad.way_out = outward(state)
     with closing(ConfinedCalls()) as confined:
         environments = UvEnvironments(state, settings.build, pad, confined, settings.conda, settings.platform)
         yield environments.systems.bases, pad

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from perijove.backends import hooks
-from perijove.backends.acme import AcmeAuthority
 from perijove.backends.caddy.alpn import TlsAlpnSolver
 from perijove.backends.dns01.authoritative import Authoritative
 from perijove.backends.dns01.solver import dns_solver
 from perijove.backends.localca import LocalAuthority
+from perijove.backends.probes.host_probe import HostProbe
 from perijove.backends.secrets import DiskSecrets
-from perijove.backends.sight.eyes import Eyes
 from perijove.certifying.challenge import HttpAnswers
 from perijove.certifying.keeper import Certificates
 from perijove.certifying.looking import Looking
 from perijove.certifying.overview import Overview
+from perijove.certifying.persistent import PersistentRecords
 from perijove.certifying.serving import Serving
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_ports import Apply, Authority, Solver
@@ -30,6 +31,9 @@ from perijove.domain.state import State
 from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
+
+if TYPE_CHECKING:
+    from perijove.backends.acme import AcmeAuthority
 
 
 def directories(specs: Iterable[CertificateSpec]) -> tuple[str, ...]:
@@ -79,6 +83,8 @@ class Authorities:
         if issuer.kind is IssuerKind.LOCAL:
             return self.local
         if (issuer, directory) not in self.made:
+            from perijove.backends.acme import AcmeAuthority  # noqa: PLC0415  imported late: many services ask no CA
+
             self.made[issuer, directory] = AcmeAuthority(issuer, directory, self.state)
         return self.made[issuer, directory]
 
@@ -99,18 +105,19 @@ def joined(
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
     local, answers = LocalAuthority(state, clock), HttpAnswers()
-    eyes = Eyes(settings, Authoritative(lambda: settings().certificates.resolvers))
+    probe = HostProbe(settings, Authoritative(lambda: settings().certificates.resolvers))
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,
         ChallengeType.TLS_ALPN: TlsAlpnSolver(state),
+        ChallengeType.DNS_PERSIST: PersistentRecords(probe, clock),
     }
     _by_dns(solvers, settings())
     looking = Looking(
-        eyes, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
+        probe, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
-    secrets = DiskSecrets(state, clock)
-    serving = Serving(secrets, eyes, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
+    secrets = DiskSecrets(state, clock, lambda: settings().certificates.public_roots)
+    serving = Serving(secrets, probe, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perijove.backends.cluster.recording import recorded
+from perijove.backends.cluster.writing import write
 from perijove.backends.nginx.reading import main_file, read
 from perijove.domain.cluster import Recording
 from perijove.domain.failures import Fail
@@ -23,6 +24,11 @@ def from_folder(folder: Path, now: float | None) -> Recording:
     except Fail as error:
         # Nobody is forced to record a front that is nginx.
         return replace(seen, unseen={**seen.unseen, "front/": error.failure.message})
+
+
+def save(seen: Recording, folder: Path, *, names: bool) -> None:
+    """Write it down, to be judged elsewhere. Raises Fail: `cluster.recording-unwritable`, what the disk refuses."""
+    write(seen, folder, names=names)
 
 
 async def change(context: str | None, namespace: str | None, changes: Sequence[Change]) -> None:

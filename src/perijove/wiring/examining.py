@@ -6,6 +6,8 @@ Nothing is changed. Whether the operator's socket answers is told by whoever ask
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +18,20 @@ from perijove.backends.caddy import Caddy, addresses
 from perijove.backends.caddy.program import binary
 from perijove.backends.environments import store, uv
 from perijove.backends.environments.system import bases
-from perijove.backends.ground import holding, machine, past, programs
+from perijove.backends.ground import holding, machine, past, programs, reaching
+from perijove.backends.homes import HomesOnDisk
+from perijove.backends.oidc import OidcProvider
 from perijove.backends.pad import ground, tools
 from perijove.backends.pad.footing import Footing
+from perijove.backends.passwords import PasswordFile
 from perijove.domain import wire
+from perijove.domain.auth_failures import PEOPLE_UNREADABLE
+from perijove.domain.auth_settings import AuthMethod
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
-from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Service, Unseen
+from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Reached, Service, Unseen
 from perijove.domain.isolation import Isolation
 from perijove.domain.keys import Keys
-from perijove.domain.listening import listening_url
+from perijove.domain.listening import listening_origin, own_url
 from perijove.domain.ports import Clock
 from perijove.domain.service_failures import NOT_ANSWERING
 from perijove.domain.settings import IsolationMode, Settings
@@ -34,9 +41,11 @@ from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.challenge import MARKER, NOBODYS
 from perijove.wiring import showing, trying
+from perijove.wiring.given import SystemClock
 
 LIMIT = 2.0
 """Seconds for one answer of the service's own."""
+REMOUNT = "Look why the kernel mounted it so (`dmesg | tail`), mend that, and mount it again with `rw`."
 
 
 async def look(state: State, settings: Settings, admin: Failure | None, clock: Clock) -> Own:
@@ -47,7 +56,9 @@ async def look(state: State, settings: Settings, admin: Failure | None, clock: C
         service = group.create_task(_service(state, settings, admin), name="look at the service")
         journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
         shown = group.create_task(_certificates(state, settings, admin), name="look at certificates")
-    return Own(clock.now(), settings, beneath.result(), service.result(), journal.result(), shown.result())
+        outside = group.create_task(_outside(state, journal), name="look outside")
+    ground = replace(beneath.result(), reached=outside.result(), resolvers=reaching.resolvers())
+    return Own(clock.now(), settings, ground, service.result(), journal.result(), shown.result())
 
 
 async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
@@ -57,7 +68,16 @@ async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
     async with asyncio.TaskGroup() as group:
         ground = group.create_task(_ground(state, settings), name="look at the machine")
         journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
-    return Own(clock.now(), settings, ground.result(), service, journal.result())
+        outside = group.create_task(_outside(state, journal), name="look outside")
+    seen = replace(ground.result(), reached=outside.result(), resolvers=reaching.resolvers())
+    return Own(clock.now(), settings, seen, service, journal.result())
+
+
+async def _outside(state: State, journal: asyncio.Task[Journal | Unseen]) -> tuple[Reached, ...]:
+    """Whether hosts of repositories of late and the package index are in reach, by the service's own variables."""
+    told = await journal
+    repositories = () if isinstance(told, Unseen) else told.repositories
+    return await reaching.reached(holding.holder(state.run / "up.lock"), repositories)
 
 
 async def with_launch(own: Own, state: State) -> Own:
@@ -81,8 +101,19 @@ async def _ground(state: State, settings: Settings) -> Ground:
     unusable, too_open = _files(state)
     return Ground(
         state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
-        unusable, too_open, _base(state, settings), _garbage(state), _past(state),
+        unusable, too_open, _base(state, settings), _garbage(state), _past(state), await _homes(settings),
+        machine.memory(),
     )  # fmt: skip
+
+
+async def _homes(settings: Settings) -> Failure | Unseen | None:
+    if not settings.home.path:
+        return Unseen("home.path is empty")
+    try:
+        await HomesOnDisk(lambda: settings.home).look()
+    except Fail as error:
+        return error.failure
+    return None
 
 
 def _base(state: State, settings: Settings) -> Failure | Unseen | None:
@@ -123,7 +154,13 @@ def _files(state: State) -> tuple[Failure | None, tuple[tuple[Path, int], ...]]:
     """Why the state directory cannot be used, and files of secrets that others may read."""
     if not state.root.exists():
         return None, ()  # the first start makes it
+    where = Evidence(str(state.root), "statvfs: ST_RDONLY")
     try:
+        if not state.root.is_dir():
+            remedy = "Put the file elsewhere, or choose another path with --state."
+            return STATE_UNUSABLE("it is no folder", Evidence(str(state.root), "a file"), remedy=remedy), ()
+        if os.statvfs(state.root).f_flag & os.ST_RDONLY:
+            return STATE_UNUSABLE("its file system is mounted to be read only", where, remedy=REMOUNT), ()
         statedir.check_passable(state.root)
         return None, machine.too_open(state)
     except Fail as error:
@@ -135,7 +172,7 @@ def _files(state: State) -> tuple[Failure | None, tuple[tuple[Path, int], ...]]:
 
 def _journal(path: Path) -> Journal | Unseen:
     try:
-        return sqlite.look(path)
+        return replace(sqlite.look(path), held=holding.writer(path))
     except FileNotFoundError:
         return Unseen("there is none yet")
     except OSError as error:
@@ -147,12 +184,15 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
     listens = table(settings, state, STATIC, ASSETS_VERSION)
     dead = await caddy.look()
     answered, marker = await _asked("http://perijove" + NOBODYS, state.control_socket)
-    through, seen = await _asked(listening_url(settings.service) + NOBODYS.lstrip("/"))
+    through, seen = await _asked(listening_origin(settings.service) + NOBODYS)
     if dead is None and not seen:
         dead = DATA_PLANE_DOWN("our own address does not lead to us", through)
     known = marker and _marker(state)
+    holder = holding.holder(state.run / "up.lock")
+    began = holding.since(holder)
     return Service(
-        holder=holding.holder(state.run / "up.lock"),
+        holder=holder,
+        held_for=max(0.0, time.time() - began) if began else 0.0,
         admin=admin,
         control=None if marker else NOT_ANSWERING("the socket behind Caddy does not answer", answered),
         same_secret=marker == known if known else Unseen("the secret on disk cannot be read"),
@@ -160,6 +200,7 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
         caddy=caddy.pid() or 0,
         ports=Unseen("Caddy has them") if caddy.pid() is not None else _ports(settings, state),
         listeners=holding.listeners((*listens.http, *listens.https)),
+        login=await _login(settings, state),
         isolation=await _isolation(state) if admin is None else Unseen("the service does not answer"),
     )
 
@@ -173,6 +214,29 @@ async def _isolation(state: State) -> Isolation | Unseen:
         return Unseen(f"the service did not tell: {str(error)[:200]}")
     isolation: Isolation = wire.decode(Isolation, told["isolation"])
     return isolation
+
+
+async def _login(settings: Settings, state: State) -> Failure | Unseen | None:
+    """Why people cannot log in, as far as can be seen without one of them."""
+    auth = settings.auth
+    try:
+        if auth.method is AuthMethod.PASSWORD:
+            if not PasswordFile(lambda: state.people_in(auth.password_file)).entries():
+                where = Evidence(str(state.people_in(auth.password_file)), "nobody")
+                return PEOPLE_UNREADABLE(
+                    "there is nobody in it", where, remedy="Add somebody: `perijove user add NAME`."
+                )
+        elif auth.method is AuthMethod.OIDC:
+            await OidcProvider(lambda: auth, SystemClock()).check(f"{own_url(settings.service)}login/back")
+        else:
+            return Unseen(
+                "nobody logs in here" if auth.method is AuthMethod.NONE else "the web server in front does it"
+            )
+    except Fail as error:
+        if isinstance(error.__cause__, PermissionError):
+            return Unseen("another user's service keeps it to itself")
+        return error.failure
+    return None
 
 
 def _ports(settings: Settings, state: State) -> Failure | None:

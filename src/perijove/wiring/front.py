@@ -13,9 +13,11 @@ from pathlib import Path
 from perijove.backends.nginx.asking import ask, certificate_problem
 from perijove.backends.nginx.changing import Change, Nginx
 from perijove.backends.nginx.reading import read
-from perijove.doctor.engine import Examination, NotSeen, examine
-from perijove.doctor.front import doors, judge
-from perijove.doctor.front.remedy import Patch
+from perijove.backends.nginx.renewals import homes, renewals
+from perijove.doctor.engine import Examination, examine
+from perijove.doctor.front import conflicts, diagnosis, doors, judge, ordering
+from perijove.doctor.front.choosing import taking
+from perijove.doctor.front.remedy import Patch, listener_removed
 from perijove.doctor.front.requests import CHALLENGED, Hop, PassesTcp, Redirects, Request
 from perijove.doctor.front.servers import front_of
 from perijove.doctor.front.trace import trace
@@ -23,7 +25,7 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.front_failures import NOT_FIXED
 from perijove.domain.web_servers import Answered
 
-OBEYED = 5.0
+OBEYED = 10.0
 """Seconds in which a running nginx must have taken up what it was told."""
 PAUSE = 0.05
 MOST_ROUNDS = 40
@@ -37,18 +39,24 @@ class Asked:
     hosts: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     to: str = ""
+    base: str = "/"
+    """The path that the Binder lies below."""
 
 
 def look(asked: Asked, changed: Mapping[str, str] | None = None) -> judge.Facts:
     """The facts; `changed` are texts to read in the place of files. Raises Fail: `front.configuration-unreadable`."""
     front = front_of(read(asked.main, changed))
-    facts = judge.Facts(front, asked.hosts or doors.hosts(front), asked.addresses, asked.to, named=bool(asked.hosts))
+    known = renewals(ordering.chains(front), homes())
+    hosts = asked.hosts or doors.hosts(front, asked.base)
+    facts = judge.Facts(
+        front, hosts, asked.addresses, asked.to, base=asked.base, renewals=known, named=bool(asked.hosts)
+    )
     return replace(facts, shown={}) if changed else replace(facts, shown=_shown(facts))
 
 
 def examined(facts: judge.Facts) -> Examination:
     """What comes of them."""
-    return examine(facts, judge.checks(facts))
+    return examine(facts, diagnosis.checks(facts))
 
 
 def followed(facts: judge.Facts) -> list[tuple[Hop, ...]]:
@@ -72,10 +80,11 @@ def _shown(facts: judge.Facts) -> dict[tuple[str, str], str]:
         first, last = hops[0].outcome, hops[-1].outcome
         if not (isinstance(first, Redirects) and isinstance(last, PassesTcp)):
             continue
-        answered = ask(hops[0].request.url, address or "127.0.0.1")
+        answered = _answer(facts, hops[0].request.url, hops[0].request)
         if (answered.status, answered.location) == (first.status, first.location):
             try:
-                problem = certificate_problem(address or "127.0.0.1", hops[-1].request.port, host)
+                there, port = address or "127.0.0.1", hops[-1].request.port
+                problem = certificate_problem(there, port, host, proxied=_proxied(facts, hops[-1].request))
             except OSError as error:
                 problem = f"no handshake: {error}"[:200]
             if problem is not None:
@@ -86,33 +95,43 @@ def _shown(facts: judge.Facts) -> dict[tuple[str, str], str]:
 def plan(asked: Asked) -> Patch:
     """All that would be changed, already seen to help. Raises Fail: `front.not-fixed` where nothing would."""
     facts = look(asked)
-    before, after = dict(facts.front.configuration.texts), dict[str, str]()
-    shown = facts.shown
+    before, shown = dict(facts.front.configuration.texts), facts.shown
+    after, why = _parted(asked, facts)
     for host, address in _places(facts)[:MOST_ROUNDS]:
-        facts = replace(look(asked, after), shown=shown)
-        if not _ill(facts, host, address):
+        facts = replace(look(asked, after), shown=shown) if after else facts
+        if not judge.ill(facts, host, address):
             continue
         patch = judge.patch(facts, host, address)
         if patch is None:
             continue
         trial = {**after, **patch.after}
-        if not _ill(replace(look(asked, trial), shown=shown), host, address):
+        if not judge.ill(replace(look(asked, trial), shown=shown), host, address):
             after = trial
     if not after:
-        remedy = "Name who answers challenges with --to ADDR:PORT, or change the files by hand."
+        remedy = f"{why} Name who answers challenges with --to ADDR:PORT, or change the files by hand.".strip()
         raise Fail(NOT_FIXED("nothing is known that would help", remedy=remedy))
     return Patch({path: before[path] for path in after}, after)
 
 
-def _ill(facts: judge.Facts, host: str, address: str) -> bool:
-    try:
-        return any(True for _ in judge.blocked(facts, host, address))
-    except NotSeen:
-        return False
+def _parted(asked: Asked, facts: judge.Facts) -> tuple[dict[str, str], str]:
+    """Texts in which no two listeners want one port, and why where that is the operator's to decide."""
+    after, why = dict[str, str](), ""
+    for _ in range(MOST_ROUNDS):
+        facts = replace(look(asked, after), shown=facts.shown) if after else facts
+        made = None
+        for conflict in conflicts.found(facts.front):
+            goes, why = conflicts.chosen(facts, conflict)
+            made = listener_removed(facts.front, goes) if goes is not None else None
+            if made is not None:
+                break
+        if made is None:
+            break
+        after |= made.after
+    return after, why
 
 
 def apply(asked: Asked, patch: Patch, nginx: Nginx) -> tuple[Path, ...]:
-    """Write, test, reload, look again; the places where the files of before are kept.
+    """Write, test, have nginx take it up or start it, look again; the places where the files of before are kept.
 
     Raises Fail: `front.not-fixed`; then all is as it was.
     """
@@ -122,25 +141,35 @@ def apply(asked: Asked, patch: Patch, nginx: Nginx) -> tuple[Path, ...]:
     seen = {place: _asked(facts, *place) for place in moved}
     change = Change(patch.after)
     change.make()
-    reloaded = False
+    tested = False
     try:
         nginx.test()
-        reloaded = True
-        nginx.reload()
+        tested = True
+        nginx.take_up(OBEYED)
         for place, before in seen.items():
             _better(there, place, before)
     except BaseException:
         change.undo()
-        if reloaded:
-            nginx.reload()
+        if tested:
+            nginx.take_back()
         raise
     return tuple(change.kept.values())
 
 
 def _asked(facts: judge.Facts, host: str, address: str) -> tuple[Answered, Answered]:
     """What the running server answers now: to the challenge, and to people."""
-    url = _challenge(facts, host, address)[0].request.url
-    return ask(url, address or "127.0.0.1"), ask(url.removesuffix(CHALLENGED) + "/", address or "127.0.0.1")
+    request = _challenge(facts, host, address)[0].request
+    people = request.url.removesuffix(CHALLENGED) + "/"
+    return _answer(facts, request.url, request), _answer(facts, people, request)
+
+
+def _answer(facts: judge.Facts, url: str, request: Request) -> Answered:
+    return ask(url, request.address or "127.0.0.1", proxied=_proxied(facts, request))
+
+
+def _proxied(facts: judge.Facts, request: Request) -> bool:
+    """Whether the listener of this request wants a line of the PROXY protocol."""
+    return any(one.proxy for one in taking(facts.front.listens, request.address, request.port))
 
 
 def _better(facts: judge.Facts, place: tuple[str, str], before: tuple[Answered, Answered]) -> None:

@@ -9,20 +9,29 @@ from dataclasses import dataclass
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.git import GitRepositories, fetching
+from perijove.backends.homes import HomesOnDisk
+from perijove.backends.host_tokens import HostTokenFolder
+from perijove.backends.kept import KeptOnDisk
 from perijove.backends.pad.client import Pad
 from perijove.domain.keys import Keys
 from perijove.domain.listening import loopback_only
 from perijove.domain.ports import Clock, Explain
-from perijove.domain.settings import PrivateAddresses, Settings
+from perijove.domain.settings import HomeSettings, IsolationMode, PrivateAddresses, Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
 from perijove.launching.build.builder import Builds
 from perijove.launching.launches import Launches
+from perijove.launching.links import Links
+from perijove.launching.preparing import Preparations
+from perijove.launching.resolve.classes import understood
 from perijove.launching.start.factory import SessionFactory
+from perijove.launching.start.keeping import Keeping
 from perijove.launching.start.pool import Pool
 from perijove.launching.start.queue import Queue
 from perijove.launching.start.sessions import SessionKeeper
+from perijove.launching.start.timetable import Timetable
 from perijove.launching.way import LaunchWay
+from perijove.wiring.outward import outward
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,17 @@ class LaunchParts:
     sessions: SessionKeeper
     launches: Launches
     pool: Pool
+    queue: Queue
+    timetable: Timetable
+    preparations: Preparations
+    keeping: Keeping
+    links: Links
 
     def reload(self, settings: Settings) -> None:
         """Do as the settings say now."""
         self.repositories.apply(settings.repositories, _private(settings))
         self.environments.apply(settings.build, settings.conda, settings.platform)
+        self.environments.without_in_lab(settings.session.lab_disabled)
 
 
 def joined(
@@ -49,31 +64,45 @@ def joined(
     journal: Journal,
     keys: Keys,
     clock: Clock,
+    pad: Pad,
     group: asyncio.TaskGroup,
     explain: Explain,
     certified: Callable[[], Collection[str]],
 ) -> LaunchParts:
-    """All objects, each given what it needs. `certified`: names for which a certificate is shown."""
+    """All objects, each given what it needs. `certified`: names for which a certificate is shown.
+
+    Raises Fail: `platform.bad-settings`, for classes whose links are not understood.
+    """
     now = settings()
-    confined = ConfinedCalls((fetching.__name__,))
+    understood(now.launching.classes)
+    timetable = Timetable(lambda: understood(settings().launching.classes), clock.now)
+    confined = ConfinedCalls((fetching.__name__, "perijove.backends.git.trusted"))
     confined.let_through(state.checkouts)
-    pad = Pad(state, now.session.isolation)
-    repositories = GitRepositories(state, now.repositories, _private(now), confined)
+    pad.way_out = outward(state)
+    repositories = GitRepositories(
+        state, now.repositories, _private(now), confined, HostTokenFolder(state.host_tokens, keys)
+    )
     environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
+    environments.without_in_lab(now.session.lab_disabled)
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
+    queue = Queue(sessions, settings, timetable=timetable)
+    keeping = Keeping(KeptOnDisk(state), pad, clock, settings)
     way = LaunchWay(
-        repositories,
-        environments,
-        builds,
-        Queue(sessions, settings),
-        sessions,
-        SessionFactory(keys, clock, settings, lambda: sessions.names, certified),
-        clock,
-        settings,
-        explain,
-    )
-    return LaunchParts(confined, pad, repositories, environments, sessions, Launches(way, journal, group), way.pool)
+        repositories, environments, confined, builds, queue, sessions,
+        SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
+        clock, settings, keeping, explain, HomesOnDisk(lambda: _homes(settings())),
+    )  # fmt: skip
+    launches = Launches(way, journal, group)
+    return LaunchParts(
+        confined, pad, repositories, environments, sessions, launches, way.pool, queue, timetable,
+        Preparations(timetable, launches, clock), keeping, Links(repositories, settings, clock.now),
+    )  # fmt: skip
+
+
+def _homes(settings: Settings) -> HomeSettings:
+    """Without a sandbox there is nothing to show them in."""
+    return settings.home if settings.session.isolation is IsolationMode.SANDBOX else HomeSettings()
 
 
 def _private(settings: Settings) -> bool:

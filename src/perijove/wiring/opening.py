@@ -68,7 +68,7 @@ async def opened(given: Given, plane: DataPlane) -> AsyncIterator[Opened]:
     parts = joined(given.state, given.settings, given.journal, given.keys, given.clock, given.group, apply)
     given.reloaded.append(parts.reload)
     challenge = Challenge(given.keys.solver_marker(), parts.answers.get)
-    first = Opened(parts, Door(opening_app(challenge, lambda: given.settings().service.cors_allow_origin)))
+    first = Opened(parts, Door(opening_app(challenge, lambda: given.settings().service)))
     given.journal.listeners.append(first.hear)
     try:
         async with serving(first.door, given.state.control_socket):

@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
+from perijove.backends.ground import programs
+from perijove.backends.pad.client import Pad
 from perijove.backends.sqlite import SqliteLedger
 from perijove.certifying.wanted import wanted
 from perijove.domain.failures import Fail
@@ -22,6 +24,7 @@ from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
+from perijove.launching.resolve.classes import understood
 from perijove.log import log
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
@@ -62,8 +65,10 @@ class Service:
         try:
             new = self._load()
             wanted(new[0])
+            understood(new[0].launching.classes)
         except Fail as error:
-            log.warning("settings not reloaded, the old ones stay", message=error.failure.message)
+            seen = [f"{one.where}: {one.saw}" for one in error.failure.evidence]
+            log.warning("settings not reloaded, the old ones stay", message=error.failure.message, evidence=seen)
             return
         self._settings = new
         for apply in self._reloaded:
@@ -77,6 +82,7 @@ class Service:
         Raises Fail: `platform.*` for what keeps the service from starting.
         """
         _allow_files()
+        programs.on_path("git")
         statedir.prepare(self.state)
         lock = statedir.lock(self.state)
         self._starting = asyncio.current_task()
@@ -96,13 +102,13 @@ class Service:
 
     async def _live(self, given: Given, tell: Tell, up: Callable[[str], object]) -> None:
         """Certificates first: whoever looks from outside is answered while the rest still starts."""
-        async with self._data_plane() as plane:
+        async with self._data_plane() as plane, self._pad() as pad:
             from perijove.wiring.opening import opened  # noqa: PLC0415  imported late: Caddy starts meanwhile
 
             async with opened(given, plane) as first:
                 await first.head_start()
                 visited = await asyncio.to_thread(_visited)
-                async with visited(given, first, self.stopping, tell):
+                async with visited(given, first, pad, self.stopping, tell):
                     self._starting = None
                     up(self.url())
                     await self.stopping.wait()
@@ -120,6 +126,16 @@ class Service:
                 await caddy.close()
             raise
         await caddy.close()
+
+    @asynccontextmanager
+    async def _pad(self) -> AsyncIterator[Pad]:
+        """A pad that runs or starts; it and its sessions outlive us, but for a stop, or a start of both that failed."""
+        pad = Pad(self.state, self.settings().session.isolation)
+        try:
+            await pad.begin()
+            yield pad
+        finally:
+            await pad.close(stop=self.stopping.is_set() or (self._starting is not None and pad.spawned))
 
 
 def _visited() -> Callable[..., AbstractAsyncContextManager[None]]:

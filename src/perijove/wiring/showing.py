@@ -9,8 +9,8 @@ from urllib.parse import quote
 import httpx
 
 from perijove.backends.dns01.authoritative import Authoritative
-from perijove.backends.sight.eyes import Eyes
-from perijove.backends.sight.names import Names
+from perijove.backends.probes.host_probe import HostProbe
+from perijove.backends.probes.names import Names
 from perijove.certifying.issuer import asks_for_proof
 from perijove.certifying.wanted import wanted
 from perijove.domain import wire
@@ -29,7 +29,7 @@ MOST = 4
 
 async def certificates(state: State, settings: Settings) -> tuple[CertificateSeen, ...] | Unseen:
     """Every host's, in the order of the settings."""
-    turns, eyes = asyncio.Semaphore(AT_ONCE), _Ports.of(settings)
+    turns, probe = asyncio.Semaphore(AT_ONCE), _Ports.of(settings)
     transport = httpx.AsyncHTTPTransport(uds=str(state.admin_socket))
     async with httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=LIMIT) as operator:
 
@@ -37,7 +37,7 @@ async def certificates(state: State, settings: Settings) -> tuple[CertificateSee
             async with turns:
                 answer = await operator.post(f"/certificates/{quote(spec.host)}/look")
                 held: CertificateState = wire.decode(CertificateState, answer.raise_for_status().json())
-                return CertificateSeen(held, await eyes.shown(spec))
+                return CertificateSeen(held, await probe.shown(spec))
 
         try:
             return tuple(await asyncio.gather(*map(one, wanted(settings))))
@@ -50,13 +50,13 @@ class _Ports:
     """Looks at ports that show a certificate."""
 
     settings: Settings
-    eyes: Eyes
+    probe: HostProbe
     names: Names
 
     @classmethod
     def of(cls, settings: Settings) -> _Ports:
         resolvers = settings.certificates.resolvers
-        return cls(settings, Eyes(lambda: settings, Authoritative(lambda: resolvers)), Names(lambda: resolvers))
+        return cls(settings, HostProbe(lambda: settings, Authoritative(lambda: resolvers)), Names(lambda: resolvers))
 
     async def shown(self, spec: CertificateSpec) -> tuple[Shown, ...]:
         """By the service's own listener, and by the addresses that the name has."""
@@ -73,6 +73,6 @@ class _Ports:
 
     async def _at(self, place: str, own: str, name: HostName) -> Shown:
         try:
-            return Shown(place, place == own, await self.eyes.handshake(place, name), "")
+            return Shown(place, place == own, await self.probe.handshake(place, name), "")
         except (ConnectionError, TimeoutError) as error:
             return Shown(place, place == own, None, str(error)[:300])

@@ -12,6 +12,8 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from perijove.backends.caddy.handlers import KEPT
+
 
 class Door:
     """An application that another one takes the place of, for requests that come from then on."""
@@ -43,9 +45,12 @@ async def serving(app: ASGIApp, path: Path) -> AsyncIterator[None]:
         os.umask(before)
     listener.listen(1024)
     listener.setblocking(False)
+    # An idle connection is Caddy's to end: were it ours, a POST that is just being sent by it would be lost, for Go
+    # sends only what is idempotent again (net/http, `Transport`), and its visitor be told that we are away.
+    # Below errors it tells what strangers do, and to install what we do not want.
     config = uvicorn.Config(
-        app, ws="none", log_config=None, access_log=False, lifespan="off", server_header=False,
-        timeout_graceful_shutdown=2,
+        app, ws="none", log_config=None, log_level="error", access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=2, timeout_keep_alive=2 * KEPT,
     )  # fmt: skip
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"serving {path.name}")

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 import perijove.doctor.own as own_doctor
-from perijove.backends.sight.handshakes import unverified
+from perijove.backends.probes.handshakes import unverified
 from perijove.backends.site.asking import UPGRADE, Asker, Place
 from perijove.domain import wire
 from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure

@@ -14,13 +14,20 @@ from contextlib import asynccontextmanager
 import httpx
 
 from perijove.backends import statedir
+from perijove.backends.grants import GrantFolder
 from perijove.backends.ground import machine, past
+from perijove.backends.host_tokens import HostTokenFolder
+from perijove.backends.logins import LoginFolder
+from perijove.backends.oidc import OidcProvider
+from perijove.backends.pad.client import Pad
+from perijove.backends.passwords import PasswordFile
 from perijove.certifying.attempts import host_of
 from perijove.doctor.own.ground import memory_not_held
+from perijove.domain import failures
 from perijove.domain.failures import DATA_PLANE_DOWN, Evidence, Fail
 from perijove.domain.ground import FreeThen
 from perijove.domain.isolation import Isolation
-from perijove.domain.listening import listening_url, own_url
+from perijove.domain.listening import listening_origin, own_url
 from perijove.domain.nouns import Egress, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
@@ -32,14 +39,23 @@ from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.certificate_metrics import CertificateMetrics
 from perijove.web.challenge import MARKER, NOBODYS
+from perijove.web.class_admin import ClassAdmin
+from perijove.web.doctor_metrics import DoctorMetrics
 from perijove.web.front import public_app
+from perijove.web.identity import People
+from perijove.web.operator_desk import Desk
+from perijove.web.operator_doors import OperatorDoors
 from perijove.web.public import Public
+from perijove.web.service_admin import ServiceAdmin
+from perijove.wiring.doctoring import OwnDoctor
 from perijove.wiring.explaining import explainer
 from perijove.wiring.given import Given, Tasks
 from perijove.wiring.launching import LaunchParts, joined
 from perijove.wiring.opening import Opened
 from perijove.wiring.sockets import serving
 
+SWEPT = 30.0
+"""Seconds within which whoever was removed, or got another password, is let into no session any more."""
 NOTED = 3600.0
 """Seconds between notes of what is free on the disk."""
 ANSWERS_WITHIN = 15.0
@@ -47,7 +63,7 @@ ANSWERS_WITHIN = 15.0
 
 
 @asynccontextmanager
-async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: Tell) -> AsyncIterator[None]:
+async def visited(given: Given, opened: Opened, pad: Pad, stopping: asyncio.Event, tell: Tell) -> AsyncIterator[None]:
     """Visitors and operators are served; launches are drained when the block ends well. Raises Fail: `platform.*`."""
     explain = explainer(given.state, given.settings, given.clock)
     served = opened.certifying.certificates.served
@@ -56,15 +72,23 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
         return {name for certificate in served() for name in certificate.names}
 
     launching = joined(
-        given.state, given.settings, given.journal, given.keys, given.clock, given.group, explain, certified
+        given.state, given.settings, given.journal, given.keys, given.clock, pad, given.group, explain, certified
     )
     given.reloaded.append(launching.reload)
-    housekeeping = _housekeeping(given, opened, launching)
-    admin, public = _admin(given, opened, launching, housekeeping), _public(given, opened, launching)
+    launching.queue.store = housekeeping = _housekeeping(given, opened, launching)
+    service = ServiceAdmin(
+        launching.launches, launching.sessions, launching.pad, given.clock, given.settings,
+        lambda: own_url(given.settings().service), OperatorDoors(given.keys, given.clock),
+    )  # fmt: skip
+    admin = _admin(given, opened, launching, housekeeping, service)
+    doctor = OwnDoctor(given.state, given.clock)
+    public = _public(given, opened, launching, service, doctor)
     tasks = Tasks(given.group)
     try:
         await _ready(given, launching, tasks, tell)
         tasks.add(housekeeping.run(), "everything that grows, bounded")
+        tasks.add(_swept(given, public), "log-ins, ended")
+        tasks.add(doctor.run(), "doctor, looking")
         async with serving(admin.app(), given.state.admin_socket):
             opened.door.leads_to = public_app(public)
             await _answers(given.settings(), given.keys.solver_marker())
@@ -74,7 +98,7 @@ async def visited(given: Given, opened: Opened, stopping: asyncio.Event, tell: T
     finally:
         tasks.cancel()
         launching.confined.close()
-        if await launching.pad.close(stop=stopping.is_set()):
+        if stopping.is_set() and pad.is_child:
             launching.sessions.told_stopped()
 
 
@@ -92,29 +116,39 @@ def _housekeeping(given: Given, opened: Opened, launching: LaunchParts) -> House
     retention = Retention(given.journal, given.clock, lambda: given.settings().journal, needed)
     return Housekeeping(
         launching.launches, launching.sessions, launching.pad, launching.repositories, launching.environments,
-        retention, given.clock, given.settings, lambda: statedir.bound_logs(given.state),
+        retention, launching.keeping, given.clock, given.settings, lambda: statedir.bound_logs(given.state),
+        lambda: launching.pool.environments, lambda: statedir.sizes(given.state),
     )  # fmt: skip
 
 
-def _admin(given: Given, opened: Opened, launching: LaunchParts, housekeeping: Housekeeping) -> Admin:
+def _admin(
+    given: Given, opened: Opened, launching: LaunchParts, housekeeping: Housekeeping, service: ServiceAdmin
+) -> Admin:
     """Answers the operator's commands."""
     certifying = opened.certifying
     return Admin(
-        launching.launches, launching.sessions, launching.pad, launching.environments, housekeeping,
-        given.journal, given.keys, given.clock, given.layered, lambda: own_url(given.settings().service),
+        launching.launches, launching.links, launching.sessions, launching.environments, housekeeping,
+        given.journal, given.keys, given.layered, service,
         CertificateAdmin(
             certifying.certificates, certifying.overview, given.journal, certifying.local_ca.root_pem
         ),
+        ClassAdmin(launching.timetable, launching.queue, launching.pool, launching.preparations),
+        GrantFolder(given.state.grants, given.keys),
     )  # fmt: skip
 
 
-def _public(given: Given, opened: Opened, launching: LaunchParts) -> Public:
+def _public(given: Given, opened: Opened, launching: LaunchParts, service: ServiceAdmin, doctor: OwnDoctor) -> Public:
     """Answers visitors, and counts what has happened and what will."""
     certifying, journal = opened.certifying, given.journal
     public = Public(
-        launching.launches, launching.sessions, launching.pad, journal, given.keys, given.clock, given.settings,
-        certifying.answers.get, certifying.standing,
+        launching.launches, launching.links, launching.sessions, launching.pad,
+        journal, given.keys, given.clock, given.settings,
+        launching.keeping, Desk(service, launching.environments, certifying.overview.certificates, doctor),
+        certifying.answers.get, certifying.standing, script=launching.environments.largest_script,
+        timetable=launching.timetable, pushed=launching.preparations.pushed, people=_people(given),
     )  # fmt: skip
+    public.recall()
+    DoctorMetrics(public.metrics.registry, doctor)
     metrics = CertificateMetrics(public.metrics.registry, certifying.overview.certificates, given.clock)
     journal.listeners.append(metrics.told)
     journal.listeners.remove(opened.hear)
@@ -122,6 +156,27 @@ def _public(given: Given, opened: Opened, launching: LaunchParts) -> Public:
         public.metrics.told(entry)
         metrics.told(entry)
     return public
+
+
+def _people(given: Given) -> People:
+    """Who logs in, in the state directory."""
+    return People(
+        PasswordFile(lambda: given.state.people_in(given.settings().auth.password_file)),
+        OidcProvider(lambda: given.settings().auth, given.clock),
+        LoginFolder(given.state.logins),
+        GrantFolder(given.state.grants, given.keys),
+        HostTokenFolder(given.state.host_tokens, given.keys),
+    )
+
+
+async def _swept(given: Given, public: Public) -> None:
+    """End log-ins that hold no more, for ever."""
+    while True:
+        try:
+            public.gate.identity.sweep(public.sessions.names)
+        except Fail as error:
+            log.warning("log-ins are not ended", code=error.failure.kind.code, message=error.failure.message)
+        await given.clock.sleep(SWEPT)
 
 
 async def _watch_disk(given: Given) -> None:
@@ -137,19 +192,24 @@ async def _watch_disk(given: Given) -> None:
 async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell) -> None:
     """Have everything that a launch needs."""
     launching.confined.start()
-    await launching.pad.ensure()
+    async with asyncio.TaskGroup() as both:
+        both.create_task(launching.pad.ensure(), name="pad, awaited")
+        both.create_task(launching.environments.ask_interpreters(), name="interpreters, asked")
     isolation = await launching.pad.isolation()
     tell(_ground(isolation))
     if failure := memory_not_held(isolation, given.settings().service):
         log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)
     tasks.add(launching.pad.supervise(), "pad, supervised")
     tasks.add(launching.sessions.watch(), "sessions, heard")
+    tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()
     await launching.environments.prepare(tell)
     launching.repositories.sweep()
     launching.launches.recover()
     tasks.add(launching.sessions.cull(), "sessions, culled")
+    tasks.add(launching.sessions.tell(), "troubles of sessions, told")
     tasks.add(launching.pool.run(), "sessions, held ready")
+    tasks.add(launching.preparations.run(), "classes, prepared")
     tasks.add(_watch_disk(given), "free space, noted")
     if given.settings().session.forked:
         tasks.add(_warmed(given, launching), "fork server, warmed")
@@ -164,8 +224,9 @@ async def _warmed(given: Given, launching: LaunchParts) -> None:
             SandboxSpec("fork-server", served.command, (), served.mounts, given.state.root, bounds, Egress.NONE,
                         server=served.server)
         )  # fmt: skip
-    except Fail as error:
-        log.warning("no server is kept to fork from", code=error.failure.kind.code, message=error.failure.message)
+    except (Fail, OSError) as error:  # a full disk, for one: sessions are started then
+        failure = failures.of(error)
+        log.warning("no server is kept to fork from", code=failure.kind.code, message=failure.message)
 
 
 def _ground(isolation: Isolation) -> str:
@@ -174,13 +235,13 @@ def _ground(isolation: Isolation) -> str:
         return "Sessions run without a sandbox"
     uid = "a user each" if isolation.own_uid else "one user for all"
     limits = f"limits by cgroup {isolation.cgroups}" if isolation.cgroups else "limits watched, no cgroups here"
-    copied = ", environments copied" if isolation.layers == "copy" else ""
+    copied = ", environments copied" if isolation.copied else ""
     return f"Sessions run in bubblewrap: {uid}, {limits}, disk {isolation.disk}{copied}"
 
 
 async def _answers(settings: Settings, marker: str) -> None:
     """Until our own address really answers, through Caddy. Raises Fail: `platform.data-plane-down`."""
-    said, address = "nothing", listening_url(settings.service) + NOBODYS.lstrip("/")
+    said, address = "nothing", listening_origin(settings.service) + NOBODYS
     # By http: a context without authorities spares the event loop the 30 ms of reading them.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     async with httpx.AsyncClient(trust_env=False, timeout=2, verify=context) as client:

@@ -16,6 +16,7 @@ from tests.doctor.cluster.world import (
     b64,
     certificate,
     challenge,
+    event,
     ingress,
     issuer,
     order,
@@ -112,15 +113,30 @@ def test_what_the_ca_says_of_a_challenge(code: str, words: str) -> None:
     Case(challenged(words, "invalid", "invalid"), (code,), words[:60]).check()
 
 
+def unpresented(words: str) -> Broken:
+    """As cert-manager writes it: the bare error in the reason, and a sentence around it in the event alone."""
+    held = challenge(words)
+    held["status"]["presented"] = False
+    told = event(held, "PresentError", f"Error presenting challenge: {words}")
+    return Broken((*challenged(words).add[:-1], held, told))
+
+
+FORBIDDEN = (
+    'ingresses.networking.k8s.io is forbidden: User "system:serviceaccount:cert-manager:cert-manager" cannot create '
+    'resource "ingresses" in API group "networking.k8s.io" in the namespace "binderhub"'
+)
+
+
 def test_a_challenge_that_could_not_be_set_up() -> None:
-    words = "Error presenting challenge: error looking up a zone of rfc2136: connection refused"
-    Case(challenged(words), ("cluster.challenge-not-presented",), "Error presenting challenge").check()
+    words = "error looking up a zone of rfc2136: connection refused"
+    Case(unpresented(words), ("cluster.challenge-not-presented",), f"Error presenting challenge: {words}").check()
     words = (
-        'Error presenting challenge: admission webhook "validate.nginx.ingress.kubernetes.io" denied the '
-        "request: ingress "
-        "contains invalid paths: path /.well-known/acme-challenge/tok cannot be used with pathType Exact"
+        'admission webhook "validate.nginx.ingress.kubernetes.io" denied the request: ingress contains invalid paths: '
+        "path /.well-known/acme-challenge/tok cannot be used with pathType Exact"
     )
-    Case(challenged(words), ("cluster.pathtype-exact-refused",), "pathType Exact").check()
+    Case(unpresented(words), ("cluster.pathtype-exact-refused",), "pathType Exact").check()
+    chain = ("cluster.challenge-forbidden", "cluster.challenge-not-presented")
+    Case(unpresented(FORBIDDEN), chain, 'cannot create resource "ingresses"').check()
 
 
 def test_a_challenge_that_cannot_be_deleted() -> None:

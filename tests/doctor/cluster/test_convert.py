@@ -128,6 +128,13 @@ def test_what_was_changed_is_told_beside_it(tmp_path: Path) -> None:
         assert told in done.stderr.replace("\n", " ")
 
 
+def test_a_hint_is_no_failure(tmp_path: Path) -> None:
+    issuer = "apiVersion: certmanager.k8s.io/v1alpha1\nkind: Issuer\nmetadata: {name: i}\nspec: {acme: {http01: {}}}"
+    done, documents = converted(tmp_path, issuer)
+    assert (done.exit_code, list(documents)) == (0, ["Issuer"])
+    assert "· Issuer i: name the ingress class" in done.stderr
+
+
 def test_what_is_converted_already_stays(tmp_path: Path) -> None:
     done, documents = converted(tmp_path, CERTIFICATE)
     again, same = converted(tmp_path, done.stdout)

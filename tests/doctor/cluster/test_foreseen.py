@@ -31,7 +31,7 @@ def test_a_secret_that_changed_under_a_running_hub_is_foreseen() -> None:
     finding = broken.seen().told[0].finding
     assert finding.foreseen
     assert finding.confidence.value == "possible", "labels alone may have changed"
-    assert "Pod binderhub/proxy-1" in finding.surer_with
+    assert "Pod binderhub/proxy-1" in finding.failure.cause
     assert "s3cr3t" not in repr(finding)
 
 

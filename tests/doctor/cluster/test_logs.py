@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from perijove.doctor.cluster.diagnosis import diagnosed
+from perijove.doctor.cluster.known_lines import HUB, OTHERS, Line
 from tests.doctor.cluster.world import Broken, codes, crashing, recording
 
 LOCKED = "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked"
@@ -77,3 +81,25 @@ def test_a_log_alone_is_believed(log: str, code: str) -> None:
 def test_the_words_of_a_hub_that_crashes_are_told_once() -> None:
     told = codes(Broken((crashing("hub-1", component="hub", container="hub"),), logs={"hub.log": LOCKED}).seen().told)
     assert told.count("cluster.hub-db-locked") == 1
+
+
+@pytest.mark.parametrize("known", [*HUB, *OTHERS], ids=lambda known: known.kind.code)
+def test_every_line_that_is_known_says_whose_source_it_is_from(known: Line) -> None:
+    """`jupyterhub 6.1.1 app.py, start`; or that it was met, and nobody read where it is from."""
+    for place in known.source.split("; "):
+        assert re.match(r"[a-z0-9]+ (?:[\d.]+|main) [\w./]+\.py|as recorded: \w+", place), place
+
+
+def test_a_server_that_the_hub_does_not_start_is_told_in_the_words_of_binderhub() -> None:
+    """`Error starting server{} for user {}: {}`, with a blank before the name of a named server."""
+    for words in ("server for user ada-x", "server two for user ada-x"):
+        log = f"[E 260310 08:58:11 launcher:170] Error starting {words}: HTTP 500: Internal Server Error"
+        assert codes(Broken(logs={"binder.log": log}).seen().told) == ["cluster.launches-fail"]
+
+
+@pytest.mark.parametrize("word", ['"message":"Pod ', "api/users", "[E a.a.a.a.a.a.", "Hub API ", "a-"])
+def test_a_log_that_somebody_made_to_be_slow_is_read_in_time(word: str) -> None:
+    line = word * (200_000 // len(word))
+    began = time.process_time()
+    diagnosed(recording([], logs={"hub.log": line, "binder.log": f"[E 1 {line}\n" * 3}))
+    assert time.process_time() - began < 5

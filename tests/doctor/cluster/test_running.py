@@ -40,6 +40,7 @@ HUBS = [
         "cluster.hub-db-schema-old",
         "DatabaseSchemaMismatch: Found database schema version None != 4621fec11365",
     ),
+    ("cluster.proxy-token-mismatch", "[E JupyterHub proxy:989] api_request to proxy failed: HTTP 403: Forbidden"),
     (
         "cluster.proxy-token-mismatch",
         "Proxy running at http://proxy-api:8001, but can't access it (HTTP 403: Forbidden)",

@@ -324,14 +324,15 @@ class Broken:
     served: Mapping[str, bytes] = field(default_factory=dict)
 
     def seen(self) -> Examination:
+        return diagnosed(self.recorded())
+
+    def recorded(self) -> Recording:
         """Objects that are added take the place of those of the same kind and name."""
         replaced = {f"{one['kind']}/{one['metadata']['name']}" for one in self.add if one["kind"] != "Event"} | set(
             self.drop
         )
         kept = [one for one in healthy() if f"{one['kind']}/{one['metadata']['name']}" not in replaced]
-        return diagnosed(
-            recording([*kept, *self.add], probes=self.probes, logs=dict(self.logs), served=dict(self.served))
-        )
+        return recording([*kept, *self.add], probes=self.probes, logs=dict(self.logs), served=dict(self.served))
 
 
 def codes(told: Iterable[Told]) -> list[str]:

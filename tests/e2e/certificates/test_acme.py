@@ -37,11 +37,11 @@ from perijove.domain.certificate_failures import (
 from perijove.domain.certificates import AuthorizationView, Issuer, IssuerKind, OrderStatus
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.state import State
-from tests.e2e.service import free_port
 from tests.fakes.acme_client import Answerer, answering, fetched, issued, ready, show, until, wish
 from tests.fakes.acme_proxy import Answer, Exchange, Proxy, any_of, edited, html, on, problem, running_proxy, told
 from tests.fakes.dns import Dns, running_dns
 from tests.fakes.pebble import EAB_KEY, EAB_KID, Pebble, needs_pebble, running_pebble
+from tests.fakes.ports import free_port
 from tests.fakes.world import FakeClock
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user, needs_pebble]

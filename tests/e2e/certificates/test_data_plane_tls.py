@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 import shutil
@@ -10,7 +11,7 @@ import socket
 import ssl
 import stat
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import httpx
@@ -26,8 +27,10 @@ from perijove.backends.caddy.alpn import TlsAlpnSolver
 from perijove.domain.certificates import ChallengeAnswer, ChallengeType
 from perijove.domain.failures import BAD_SETTINGS, PORT_TAKEN, STATE_UNUSABLE, Fail
 from perijove.domain.state import State
+from tests.fakes.http3 import asked as asked_by_http3
+from tests.fakes.ports import free_port, listening
 from tests.fakes.tls_front import LIMIT, TlsFront, tls_front
-from tests.fakes.upstream import bound, echo, free_port, free_ports, listening, served, upstream
+from tests.fakes.upstream import bound, echo, served, upstream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 HSTS = "strict-transport-security"
@@ -192,7 +195,7 @@ async def test_forwarded_headers_are_believed_from_the_server_in_front_only(fron
 async def test_the_twins_of_ipv4_and_ipv6_share_a_port(front: TlsFront) -> None:
     if not has_ipv6():
         pytest.skip("this machine has no IPv6")
-    http, https = free_ports(2)
+    http, https = free_port(), free_port()
     one = front.certificate("one.test")
     await front.ensure(
         http=(f"0.0.0.0:{http}", f"[::]:{http}"), https=(f"0.0.0.0:{https}", f"[::]:{https}"), certificates=(one,)
@@ -386,6 +389,7 @@ async def test_caddy_itself_asks_no_ca(front: TlsFront) -> None:
         await front.ensure(certificates=(one,), alpn_hosts=hosts, alpn_directories=(directory,))
         assert await front.shows("one.test", one)
         assert await front.refuses("waiting.test")
+        await front.caddy.close()
         await front.ensure(certificates=(), redirects=True)
         assert await front.refuses("one.test")
         with pytest.raises(BlockingIOError):
@@ -400,3 +404,36 @@ async def test_an_answer_that_cannot_be_written_is_told(front: TlsFront) -> None
     with pytest.raises(Fail) as raised:
         await TlsAlpnSolver(front.state).present(challenge("one.test", "https://a.test/d"))
     assert raised.value.failure.kind is STATE_UNUSABLE
+
+
+async def test_http3_is_offered_and_spoken_at_the_same_port_also_after_a_reload(front: TlsFront) -> None:
+    quic = (f"udp/127.0.0.1:{front.port}",)
+    await front.ensure(certificates=(front.certificate("one.test"),), quic=quic)
+    both = (front.certificate("one.test"), front.certificate("two.test"))
+    for certificates in (both[:1], both):
+        await front.ensure(certificates=certificates, quic=quic)
+        async with front.asking("one.test") as client:
+            offered = (await client.get("/")).headers["Alt-Svc"]
+        assert offered.startswith(f'h3=":{front.port}";')
+        status, body = await asked_by_http3(("127.0.0.1", front.port), "one.test", "/", front.ca.file.read_text())
+        assert (status, b"control" in body) == (200, True)
+    await front.ensure(certificates=both, quic=())
+    async with front.asking("one.test") as client:
+        assert "Alt-Svc" not in (await client.get("/")).headers
+    with bound_datagrams(front.port):
+        pass  # whoever does not speak it holds no port
+
+
+async def test_a_udp_port_that_somebody_has_is_told(front: TlsFront) -> None:
+    with bound_datagrams(front.port), pytest.raises(Fail) as caught:
+        await front.ensure(certificates=(front.certificate("one.test"),), quic=(f"udp/127.0.0.1:{front.port}",))
+    assert caught.value.failure.kind is PORT_TAKEN
+    assert f"listens on udp/127.0.0.1:{front.port}" in caught.value.failure.cause
+    assert "service.http3" in caught.value.failure.remedy
+
+
+@contextlib.contextmanager
+def bound_datagrams(port: int) -> Iterator[None]:
+    with socket.socket(type=socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", port))
+        yield

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from perijove.domain.certificate_failures import NAME_REJECTED
 from perijove.domain.state import State
-from tests.e2e.service import Service, free_port, until
+from tests.e2e.service import Service, until
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.same_for_any_user, pytest.mark.e2e]
 PUBLIC, LOCAL = "www.example.org", "binder.internal"

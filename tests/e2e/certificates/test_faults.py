@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
-from perijove.backends.sight.eyes import Eyes
+from perijove.backends.probes.host_probe import HostProbe
 from perijove.certifying.verdict import Verdict
 from perijove.domain.certificates import ChallengeType, Confidence
 from perijove.domain.settings import Settings
@@ -39,19 +39,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-async def eyes(world: World) -> Eyes:
-    return world.eyes()
+async def probe(world: World) -> HostProbe:
+    return world.probe()
 
 
 @pytest.mark.parametrize("which", FAULTS)
 async def test_a_fault_is_named_with_its_place_and_remedy(
-    which: str, world: World, eyes: Eyes, record_property: Callable[[str, object], None]
+    which: str, world: World, probe: HostProbe, record_property: Callable[[str, object], None]
 ) -> None:
     fault = FAULTS[which]
     fault.happens(world.dns)
     began = time.monotonic()
-    seen = await eyes.look(fault.name, TOKEN, EXPECTED, tls=False)
-    verdict = world.judged(await eyes.past_caches(seen, TOKEN, tls=False))
+    seen = await probe.look(fault.name, TOKEN, EXPECTED, tls=False)
+    verdict = world.judged(await probe.past_caches(seen, TOKEN, tls=False))
     seconds = time.monotonic() - began
     record_property("seconds", round(seconds, 4))
     print(f"{which}: {seconds * 1000:.0f} ms")
@@ -66,17 +66,17 @@ async def test_a_fault_is_named_with_its_place_and_remedy(
     assert seconds < fault.within
 
 
-async def test_a_name_that_leads_here_is_open(world: World, eyes: Eyes) -> None:
+async def test_a_name_that_leads_here_is_open(world: World, probe: HostProbe) -> None:
     world.dns.set("well.example", "A", FRONT)
-    seen = await eyes.look("well.example", TOKEN, EXPECTED, tls=False)
+    seen = await probe.look("well.example", TOKEN, EXPECTED, tls=False)
     assert world.judged(seen) == Verdict(None, Confidence.CERTAIN, (HTTP,), ())
     assert seen.addresses[0].hops[0].marker == MARKER
     assert seen.seconds < QUICK
 
 
-async def test_a_redirect_that_reaches_us_is_open_whatever_its_certificate(world: World, eyes: Eyes) -> None:
+async def test_a_redirect_that_reaches_us_is_open_whatever_its_certificate(world: World, probe: HostProbe) -> None:
     world.dns.set("forwards.example", "A", FRONT)
-    seen = await eyes.look("forwards.example", TOKEN, EXPECTED, tls=False)
+    seen = await probe.look("forwards.example", TOKEN, EXPECTED, tls=False)
     verdict = world.judged(seen)
     assert (verdict.failure, verdict.open) == (None, (HTTP,))
     assert [note.saw for note in verdict.notes] == [
@@ -84,12 +84,12 @@ async def test_a_redirect_that_reaches_us_is_open_whatever_its_certificate(world
     ]
 
 
-async def test_a_broken_ipv6_address_is_named_though_ipv4_leads_here(world: World, eyes: Eyes) -> None:
+async def test_a_broken_ipv6_address_is_named_though_ipv4_leads_here(world: World, probe: HostProbe) -> None:
     world.dns.set("six.example", "A", FRONT)
     world.dns.set("well.example", "A", FRONT)
     world.dns.set("well.example", "AAAA", "::1")
     try:
-        seen = await eyes.look("well.example", TOKEN, EXPECTED, tls=False)
+        seen = await probe.look("well.example", TOKEN, EXPECTED, tls=False)
     finally:
         world.dns.clear("well.example")
     failure = world.judged(seen).failure
@@ -112,13 +112,13 @@ async def test_a_broken_ipv6_address_is_named_though_ipv4_leads_here(world: Worl
     ],
 )
 async def test_a_caa_record_that_forbids_is_named_wherever_on_the_way_up_it_stands(
-    record: str, cause: str, world: World, eyes: Eyes
+    record: str, cause: str, world: World, probe: HostProbe
 ) -> None:
     world.dns.set("well.example", "A", FRONT)
     world.dns.set("example", "CAA", record)
     try:
-        seen = await eyes.look("well.example", TOKEN, EXPECTED, tls=False)
-        wild = await eyes.look("*.well.example", TOKEN, EXPECTED, tls=False)
+        seen = await probe.look("well.example", TOKEN, EXPECTED, tls=False)
+        wild = await probe.look("*.well.example", TOKEN, EXPECTED, tls=False)
     finally:
         world.dns.clear("example")
     failure = world.judged(seen, account="https://ca/acct/2").failure
@@ -132,26 +132,26 @@ async def test_a_caa_record_that_forbids_is_named_wherever_on_the_way_up_it_stan
     assert (by_dns is None) == ("dns-01" in record)
 
 
-async def test_a_clock_that_is_wrong_is_named_before_anything_else(world: World, eyes: Eyes) -> None:
+async def test_a_clock_that_is_wrong_is_named_before_anything_else(world: World, probe: HostProbe) -> None:
     world.dns.set("well.example", "A", FRONT)
-    seen = await eyes.look("well.example", TOKEN, EXPECTED, tls=False)
+    seen = await probe.look("well.example", TOKEN, EXPECTED, tls=False)
     failure = world.judged(seen, clock_ahead=12 * 365 * 86400).failure
     assert failure is not None
     assert failure.kind.code == "cert.clock-wrong"
     assert failure.cause == "this machine's clock is 4380 days behind the CA's"
 
 
-async def test_the_way_through_an_alias_is_seen(world: World, eyes: Eyes) -> None:
+async def test_the_way_through_an_alias_is_seen(world: World, probe: HostProbe) -> None:
     world.dns.set("alias.example", "CNAME", "well.example")
     world.dns.set("well.example", "A", FRONT)
-    seen = await eyes.look("alias.example", TOKEN, EXPECTED, tls=False)
+    seen = await probe.look("alias.example", TOKEN, EXPECTED, tls=False)
     assert ("alias.example", "CNAME", ("well.example",)) in [(one.name, one.record, one.values) for one in seen.dns]
     assert [one.address for one in seen.addresses] == [FRONT]
 
 
-async def test_an_address_needs_no_dns(world: World, eyes: Eyes) -> None:
+async def test_an_address_needs_no_dns(world: World, probe: HostProbe) -> None:
     asked = len(world.dns.asked)
-    seen = await eyes.look(FRONT, TOKEN, EXPECTED, tls=False)
+    seen = await probe.look(FRONT, TOKEN, EXPECTED, tls=False)
     assert (seen.dns, len(world.dns.asked)) == ((), asked)
     failure = world.judged(seen).failure
     assert failure is not None
@@ -162,9 +162,9 @@ async def test_where_port_80_is_closed_an_answer_on_443_is_enough(world: World) 
     world.dns.set("alpn.example", "A", EMPTY)
     with _challenge_answered(world.folder, "alpn.example") as port:
         certificates = replace(world.settings.certificates, tls_port=port)
-        eyes = world.eyes(Settings(certificates=certificates))
-        seen = await eyes.look("alpn.example", TOKEN, EXPECTED, tls=True)
-        other = await eyes.look("alpn.example", TOKEN, EXPECTED + "x", tls=True)
+        probe = world.probe(Settings(certificates=certificates))
+        seen = await probe.look("alpn.example", TOKEN, EXPECTED, tls=True)
+        other = await probe.look("alpn.example", TOKEN, EXPECTED + "x", tls=True)
     verdict = world.judged(seen, HTTP, TLS_ALPN)
     assert (verdict.failure, verdict.open) == (None, (TLS_ALPN,))
     failure = world.judged(other, HTTP, TLS_ALPN).failure
@@ -176,19 +176,19 @@ async def test_where_port_80_is_closed_an_answer_on_443_is_enough(world: World) 
     assert alone.kind.code == "cert.no-challenge"
 
 
-async def test_what_a_port_shows_is_told_and_judged_by_the_visitors_roots(world: World, eyes: Eyes) -> None:
-    shown = await eyes.handshake(f"{FRONT}:{world.https}", "ingress.local")
+async def test_what_a_port_shows_is_told_and_judged_by_the_visitors_roots(world: World, probe: HostProbe) -> None:
+    shown = await probe.handshake(f"{FRONT}:{world.https}", "ingress.local")
     assert (shown.subject, shown.names, shown.self_signed, shown.trusted) == (
         "ingress.local", ("ingress.local",), True, False,
     )  # fmt: skip
     roots = replace(world.settings.certificates, public_roots=str(world.folder / "ingress.local.pem"))
-    trusting = world.eyes(Settings(certificates=roots))
+    trusting = world.probe(Settings(certificates=roots))
     assert (await trusting.handshake(f"{FRONT}:{world.https}", "ingress.local")).trusted
     assert not (await trusting.handshake(f"{FRONT}:{world.https}", "other.example")).trusted
     with pytest.raises(ConnectionError, match="Connect call failed"):
-        await eyes.handshake(f"{EMPTY}:{world.https}", "ingress.local")
+        await probe.handshake(f"{EMPTY}:{world.https}", "ingress.local")
     with pytest.raises(ConnectionError, match="no TLS handshake"):
-        await eyes.handshake(f"{FRONT}:{world.http}", "ingress.local")
+        await probe.handshake(f"{FRONT}:{world.http}", "ingress.local")
 
 
 @contextmanager

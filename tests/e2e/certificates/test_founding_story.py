@@ -19,8 +19,9 @@ from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY
 from perijove.domain.state import State
 from tests.e2e.certified import CertifiedWorld, certified_world
 from tests.e2e.service import Service, until
-from tests.fakes.nginx import Nginx, missing, quiet_port, running_nginx, self_signed
+from tests.fakes.nginx import Nginx, missing, running_nginx, self_signed
 from tests.fakes.pebble import needs_pebble
+from tests.fakes.ports import free_port
 
 pytestmark = [
     pytest.mark.e2e,
@@ -75,7 +76,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("story")
-    http, https, inner = quiet_port(), quiet_port(), quiet_port()
+    http, https, inner = free_port(), free_port(), free_port()
     chain, key = self_signed(folder, "ingress.local")
     ingress = f"""server {{
         listen {INGRESS}:{inner} ssl; ssl_certificate {chain}; ssl_certificate_key {key};

@@ -12,7 +12,8 @@ import pytest
 
 from perijove.doctor.front import lines as front
 from perijove.domain.settings import ServiceSettings
-from tests.fakes.nginx import missing, quiet_port, running_nginx, self_signed
+from tests.fakes.nginx import missing, running_nginx, self_signed
+from tests.fakes.ports import free_port
 
 HOST = "binder.example.org"
 SLOW = "/slow"
@@ -56,7 +57,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     """nginx's ports for http and https, before something that tells what it was asked."""
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
-    plain, tls = quiet_port(), quiet_port()
+    plain, tls = free_port(), free_port()
     chain, key = self_signed(folder, HOST)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Told)
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="told")

@@ -13,8 +13,9 @@ from cryptography import x509
 from perijove.domain.certificate_failures import PORT_REFUSED
 from perijove.domain.state import State
 from tests.e2e.certified import ADDRESS, CertifiedWorld, certified_world
-from tests.e2e.service import Service, free_port, until
+from tests.e2e.service import Service, until
 from tests.fakes.pebble import needs_pebble
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 OWN = "binder.example"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.dns01.authoritative import Authoritative
-from perijove.backends.sight.eyes import PATH, Eyes
+from perijove.backends.dns01.authoritative import TEXTS_LIMIT, Authoritative
+from perijove.backends.probes.host_probe import PATH, HostProbe
 from perijove.certifying.challenge import HttpAnswers
 from perijove.certifying.looking import Looking
 from perijove.certifying.verdict import Verdict
@@ -38,18 +38,18 @@ class Place:
     answers: HttpAnswers
 
     @property
-    def eyes(self) -> Eyes:
+    def probe(self) -> HostProbe:
         settings = Settings(
             certificates=CertificatesSettings(
                 resolvers=(self.resolver.server,), public_addresses=(HERE,), http_port=self.port
             )
         )
-        return Eyes(lambda: settings, Authoritative(lambda: settings.certificates.resolvers, self.zone.port))
+        return HostProbe(lambda: settings, Authoritative(lambda: settings.certificates.resolvers, self.zone.port))
 
     async def looked(self, host: str = HOST) -> Verdict:
         """One look and its judgement, as the way does it."""
         ca, clock = self.world.ca, self.world.clock
-        looking = Looking(self.eyes, lambda *_: ca, {ChallengeType.HTTP: self.answers}, clock, MARKER, lambda: HERE)
+        looking = Looking(self.probe, lambda *_: ca, {ChallengeType.HTTP: self.answers}, clock, MARKER, lambda: HERE)
         async with looking.at(CertificateSpec(host, (Issuer("ca", IssuerKind.ACME, ca.url),))) as look:
             return (await look((host,)))[host]
 
@@ -180,9 +180,9 @@ async def test_where_both_say_the_same_what_was_seen_stays(place: Place) -> None
     for record in ("A", "CAA"):
         place.resolver.set(HOST, record, {"A": OLD, "CAA": '0 issue "other.example"'}[record])
     place.zone.add_zone("example.org.", f'binder 60 A {OLD}\nbinder 60 CAA 0 issue "other.example"')
-    eyes = place.eyes
-    seen = await eyes.look(HOST, "token", "token.key", tls=False)
-    assert await eyes.past_caches(seen, "token", tls=False) is seen
+    probe = place.probe
+    seen = await probe.look(HOST, "token", "token.key", tls=False)
+    assert await probe.past_caches(seen, "token", tls=False) is seen
     assert {record for name, record in place.zone.asked if name == HOST} >= {"A", "AAAA", "CAA"}
 
 
@@ -203,6 +203,21 @@ async def test_a_resolver_that_fails_may_have_its_reasons(place: Place, how: str
     assert failed(verdict).kind.code == {"servfail": "cert.dns-server-failure", "silent": "cert.dns-no-answer"}[how]
     assert time.monotonic() - began < 4
     assert place.zone.asked == []
+
+
+async def test_texts_of_nobody_who_answers_are_told_in_time(place: Place) -> None:
+    """A look waits for them."""
+    place.zone.silent = True
+    place.resolver.misbehave(f"_validation-persist.{HOST}", "silent")
+    began = time.monotonic()
+    seen = await place.probe.texts(f"_validation-persist.{HOST}")
+    assert {one.status for one in seen} == {"no-answer"}
+    assert time.monotonic() - began < 2 * TEXTS_LIMIT + 1
+
+
+async def test_a_name_that_dns_cannot_have_has_no_texts(place: Place) -> None:
+    (seen,) = await place.probe.texts(f"_validation-persist.{'a.' * 119}example")
+    assert (seen.status, seen.values) == ("no-such-name", ())
 
 
 async def test_servers_that_do_not_agree_yet_do_not_count(resolver: Dns) -> None:

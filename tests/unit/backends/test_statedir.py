@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -53,7 +54,8 @@ def test_it_is_made_so_that_sessions_can_pass_but_not_look(place: Path) -> None:
     assert modes == {
         "sessions": "711", "pad": "755", "s": "710", "handed": "710",
         "run": "711", "store": "711", "control": "700", "log": "700",
-        "checkouts": "710", "uv-cache": "700", "conda-cache": "700", "resolutions": "700", "decided": "700",
+        "checkouts": "710", "uv-cache": "700", "conda-cache": "700", "resolutions": "700",
+        "image-layers": "700", "decided": "700",
         "environments": "755", "interpreters": "755", "tools": "755",
         "bases": "755", "layers": "755", "apt": "755", "lists": "755", "archives": "755",
     }  # fmt: skip
@@ -231,3 +233,36 @@ def test_a_log_that_grew_too_long_begins_anew_under_its_writer(state: State) -> 
     statedir.bound_logs(state)
     assert log.read_bytes() == b"and on\n"
     assert short.read_text() == "pad\n"
+
+
+def test_what_takes_the_store_s_disk_is_told_the_most_first_and_shared_files_once(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    for folder, size in ((state.environments / "e", 3 << 20), (state.uv_cache, 2 << 20), (state.checkouts, 100)):
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(b"x" * size)
+    (state.uv_cache / "same").hardlink_to(state.environments / "e" / "file")
+    told = [(one.where, one.saw) for one in statedir.sizes(state)]
+    assert told == [("store/environments", "3 MB"), ("store/uv-cache", "2 MB")]
+
+    told = [(one.where, one.saw) for one in statedir.sizes(state, most=2)]
+    assert told == [("store/environments", "at least 3 MB")]
+
+
+def test_sandboxes_are_shown_the_certificates_of_the_environment_and_no_key(tmp_path: Path) -> None:
+    state, named = State(tmp_path / "state"), tmp_path / "ca.pem"
+    state.store.mkdir(parents=True)
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    secret = "PRIVATE" + " KEY"
+    named.write_text(f"# ours\n{certificate}-----BEGIN {secret}-----\nMIIC\n-----END {secret}-----\n{certificate}")
+    assert statedir.authorities(state, {}) is None
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        assert statedir.authorities(state, {variable: str(named)}) == state.authorities
+        assert state.authorities.read_text() == certificate * 2
+        assert stat.S_IMODE(state.authorities.stat().st_mode) == 0o644
+    assert [path.name for path in state.store.iterdir()] == ["authorities.pem"]
+    for wrong in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(OSError, match=re.escape(str(wrong))):
+            statedir.authorities(state, {"SSL_CERT_FILE": str(wrong)})
+    named.write_text("words")
+    with pytest.raises(OSError, match="no certificate"):
+        statedir.authorities(state, {"SSL_CERT_FILE": str(named)})

@@ -9,7 +9,7 @@ from perijove.domain.certificate_failures import NO_CHALLENGE
 from perijove.domain.certificates import AuthorizationView, ChallengeAnswer, ChallengeType, ChallengeView
 from perijove.domain.failures import Fail
 
-HTTP, ALPN, DNS = ChallengeType.HTTP, ChallengeType.TLS_ALPN, ChallengeType.DNS
+HTTP, ALPN, DNS, PERSIST = ChallengeType
 HOST = "binder.example.org"
 ANSWER = ChallengeAnswer(HOST, HTTP, "token", "token.thumbprint", "https://ca.example/dir")
 
@@ -24,7 +24,11 @@ POSSIBLE = [
     pytest.param(HOST, (DNS, HTTP), {HTTP, ALPN, DNS}, [DNS, HTTP], id="as the operator prefers"),
     pytest.param("*.example.org", (), {HTTP, ALPN, DNS}, [DNS], id="a wildcard by dns-01 alone"),
     pytest.param("*.example.org", (), {HTTP, ALPN}, [], id="a wildcard, and nobody writes records"),
-    pytest.param("192.0.2.1", (), {HTTP, ALPN, DNS}, [HTTP, ALPN], id="an address never by dns-01"),
+    pytest.param("192.0.2.1", (), {HTTP, ALPN, DNS, PERSIST}, [HTTP, ALPN], id="an address never by DNS"),
+    pytest.param(HOST, (), {HTTP, PERSIST}, [HTTP, PERSIST], id="a record that stays last"),
+    pytest.param(HOST, (), {HTTP, DNS, PERSIST}, [HTTP, DNS], id="no record that stays where others are written"),
+    pytest.param("*.example.org", (), {HTTP, PERSIST}, [], id="a wildcard, and nobody asked for a record that stays"),
+    pytest.param("*.example.org", (HTTP, PERSIST), {HTTP, PERSIST}, [PERSIST], id="a wildcard by a record that stays"),
 ]
 
 

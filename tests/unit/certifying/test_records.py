@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from perijove.certifying.folding import Standing, certificate_record, issuer_record, order_record, secret_record
-from perijove.certifying.moments import DAY, moment
+from perijove.certifying.formatting import DAY, moment
 from perijove.certifying.records import CertificateRecord
+from perijove.certifying.renewal import RenewalDecision
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificate_events import (
     Certified,
@@ -36,7 +37,6 @@ from perijove.domain.certificates import (
     IssuerKind,
     OrderStatus,
     Problem,
-    RenewalDecision,
     Secret,
 )
 from perijove.domain.events import Entry, Event, Failed

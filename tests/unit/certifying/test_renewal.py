@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.certifying.moments import DAY, HOUR, moment, span
+from perijove.certifying.formatting import DAY, HOUR, moment, span
 from perijove.certifying.renewal import ask_again, decide
 from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, RenewalWindow, Secret
 

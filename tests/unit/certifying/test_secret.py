@@ -30,7 +30,7 @@ from perijove.domain.certificate_failures import (
     NOT_VALID_NOW,
 )
 from perijove.domain.failures import Fail, Failure, Kind
-from tests.fakes.private_ca import DAY, Leaf, PrivateCa
+from tests.fakes.private_ca import DAY, PrivateCa
 
 
 def now() -> float:
@@ -54,13 +54,9 @@ def refused(kind: Kind, act: Callable[[], object]) -> Failure:
     return caught.value.failure
 
 
-def whole(ca: PrivateCa, leaf: Leaf) -> bytes:
-    return leaf.chain.read_bytes() + ca.file.read_bytes()
-
-
 def test_a_chain_that_is_right_is_verified_and_described(ca: PrivateCa, tmp_path: Path) -> None:
     made = ca.leaf(HOST, "192.0.2.1")
-    leaf, _ = secret.verified(whole(ca, made), made.key.read_bytes(), (HOST,), now())
+    leaf, _ = secret.verified(made.chain.read_bytes(), made.key.read_bytes(), (HOST,), now())
     folder = tmp_path / "20260101-abc"
     told = secret.described(leaf, HOST, Origin("campus", ""), folder / "tls.crt", folder / "tls.key")
     assert (told.host, told.revision, told.issuer) == (HOST, "20260101-abc", "campus")
@@ -171,7 +167,8 @@ def test_a_chain_in_the_wrong_order_is_told_with_both_names(ca: PrivateCa) -> No
 def test_an_issuer_with_the_right_name_and_another_key_is_told(ca: PrivateCa, tmp_path: Path) -> None:
     impostor = PrivateCa(tmp_path / "impostor")
     made = ca.leaf(HOST)
-    told = refused(CHAIN_BROKEN, lambda: secret.read_chain(whole(impostor, made), "chain"))
+    chain = made.chain.read_bytes().replace(ca.file.read_bytes(), impostor.file.read_bytes())
+    told = refused(CHAIN_BROKEN, lambda: secret.read_chain(chain, "chain"))
     assert "did not sign" in told.cause
 
 
@@ -230,8 +227,8 @@ def test_an_operator_s_key_may_be_of_another_kind(make: Callable[[], rsa.RSAPriv
 
 def test_what_stands_beside_certificates_and_keys_in_one_file_is_left_out(ca: PrivateCa) -> None:
     made = ca.leaf(HOST)
-    both = b"# of the campus\n" + made.key.read_bytes() + whole(ca, made)
-    assert secret.chain_pem(secret.verified(both, both, (HOST,), now())) == whole(ca, made)
+    both = b"# of the campus\n" + made.key.read_bytes() + made.chain.read_bytes()
+    assert secret.chain_pem(secret.verified(both, both, (HOST,), now())) == made.chain.read_bytes()
     assert secret.key_pem(both) == made.key.read_bytes()
 
 
@@ -259,3 +256,14 @@ def test_the_identifier_for_renewal_information_is_that_of_the_standard_s_exampl
     leaf = builder.sign(key, hashes.SHA256())
     assert secret.ari(leaf) == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
     assert secret.serial(leaf) == "87654321"
+
+
+def test_a_certificate_alone_leads_to_a_root_that_is_known_or_is_told(ca: PrivateCa) -> None:
+    leaf, root = secret.read_chain(ca.leaf(HOST).chain.read_bytes(), "chain")
+    secret.check_whole((leaf,), [root], "chain")
+    secret.check_whole((leaf, root), [], "chain")
+    secret.check_whole((root,), [], "chain")
+    with pytest.raises(Fail, match="signed it, and Loopback test root's certificate is not there") as raised:
+        secret.check_whole((leaf,), [PrivateCa(ca.folder / "other").root], "chain")
+    assert raised.value.failure.kind is CHAIN_BROKEN
+    assert "cat leaf.pem" in raised.value.failure.remedy

@@ -14,8 +14,8 @@ from perijove.domain.certificates import (
     Confidence,
     DnsSeen,
     Hop,
+    Observation,
     SeenCertificate,
-    Sighting,
 )
 from perijove.domain.failures import Kind
 
@@ -52,13 +52,13 @@ def at(*hops: Hop, address: str = HERE, ours: bool | None = True, tls: Hop | Non
 
 def look(
     *addresses: AddressSeen, asked: tuple[DnsSeen, ...] = (), host: str = HOST, server: str = PUBLIC_DNS
-) -> Sighting:
+) -> Observation:
     found = tuple(dns("AAAA" if ":" in one.address else "A", one.address, server=server) for one in addresses)
-    return Sighting(host, 0, asked or found, addresses, EXPECTED, own_addresses=(HERE,))
+    return Observation(host, 0, asked or found, addresses, EXPECTED, own_addresses=(HERE,))
 
 
 def judged(
-    seen: Sighting, *allowed: ChallengeType, clock: float = 0, account: str = "", cas: tuple[str, ...] = ()
+    seen: Observation, *allowed: ChallengeType, clock: float = 0, account: str = "", cas: tuple[str, ...] = ()
 ) -> Verdict:
     return judge(
         seen, marker=MARKER, caa_identities=cas, account_url=account, clock_ahead=clock, allowed=allowed or (HTTP,),
@@ -74,6 +74,7 @@ class Told:
     kind: Kind
     cause: str
     remedy: str = "location ^~ /.well-known/acme-challenge/ { proxy_pass http://10.0.1.61:80;"
+    confidence: Confidence = CERTAIN
 
 
 LOGIN = hop(302, location="https://login.campus.example/adfs?back=/")
@@ -95,7 +96,11 @@ FAULTS = {
         "Open",
     ),
     "a connection without an answer": Told(
-        (silent("silent"),), rows.UNEXPECTED_ANSWER, "takes connections and answers nothing", "pass"
+        (silent("silent"),),
+        rows.UNEXPECTED_ANSWER,
+        "takes connections and does not answer in time",
+        "ten seconds",
+        INSIDE,
     ),
     "something that is not HTTP": Told(
         (silent("not-http", words="illegal status line: SSH-2.0"),), rows.UNEXPECTED_ANSWER, "SSH-2.0", "pass"
@@ -224,8 +229,17 @@ FAULTS = {
     "our answer, changed on the way": Told(
         (hop(200, marker=MARKER, body=f"<pre>{EXPECTED}</pre>"),),
         rows.UNEXPECTED_ANSWER,
-        "was changed on the way",
-        "unchanged",
+        "gives the right answer with '<pre></pre>' around it",
+        "passed on as they are",
+    ),
+    "a byte order mark before the answer": Told(
+        (hop(200, body=f"\ufeff{EXPECTED}"),), rows.UNEXPECTED_ANSWER, "with a byte order mark", "as they are"
+    ),
+    "an answer that is compressed": Told(
+        (hop(200, body="\x1f\ufffd\x08", encoding="gzip"),),
+        rows.UNEXPECTED_ANSWER,
+        "answers compressed (gzip)",
+        "Turn compression off",
     ),
     "our answer with another status": Told(
         (hop(203, marker=MARKER, body=EXPECTED),),
@@ -247,7 +261,7 @@ def test_what_stands_at_port_80_is_told_apart(which: str) -> None:
     assert told.cause in verdict.failure.cause
     assert told.remedy in verdict.failure.remedy
     assert len([one for one in verdict.failure.evidence if one.where.startswith("GET ")]) == len(told.hops)
-    assert (verdict.open, verdict.confidence) == ((), CERTAIN)
+    assert (verdict.open, verdict.confidence) == ((), told.confidence)
 
 
 def test_an_answer_of_ours_is_open() -> None:

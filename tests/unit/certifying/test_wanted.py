@@ -145,6 +145,12 @@ def test_wishes_that_nobody_can_fulfil_are_bad_settings(host: str, values: dict[
     assert words in caught.value.failure.cause
 
 
+def test_a_wildcard_may_be_shown_by_a_record_that_stays() -> None:
+    assert spec("*.example.org", challenges=("dns-persist-01",)).challenges == ("dns-persist-01",)
+    with pytest.raises(Fail, match="more than dns-persist-01 for the address"):
+        spec("8.8.8.8", challenges=("dns-persist-01",))
+
+
 def test_a_wildcard_may_come_from_here_without_any_proof() -> None:
     assert issuer("*.example.test").kind is IssuerKind.LOCAL
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from perijove.cli.client import Client
 from perijove.domain.failures import NOT_UP, Fail
 from perijove.domain.settings import ServiceSettings, Settings
 from perijove.domain.state import State
+from perijove.nearby import own_addresses
 from perijove.web.certificate_objects import certificate
 from tests.fakes.certificate_desk import SERVED, WAITING, records
 from tests.unit.cli.conftest import Shell
@@ -25,15 +24,30 @@ HOSTS = (WAITING, SERVED)
 WITH_NAMES = Settings(service=ServiceSettings(hosts=HOSTS))
 
 
-def printed(say: Callable[[], object]) -> tuple[list[str], str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        say()
-    return out.getvalue().splitlines(), err.getvalue()
+def said(by: Callable[[Callable[[str], None]], object]) -> list[str]:
+    """The lines of what it says."""
+    texts: list[str] = []
+    by(texts.append)
+    return "\n".join(texts).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        (ServiceSettings(hosts=HOSTS, http3=True), "let UDP port 443 through too"),
+        (ServiceSettings(https=("127.0.0.1:8443", "[::1]:9443"), http3=True), "let UDP port 8443 and 9443 through"),
+        (ServiceSettings(hosts=HOSTS), ""),
+        (ServiceSettings(hosts=HOSTS, http3=True, behind=("192.0.2.1",)), ""),
+        (ServiceSettings(hosts=HOSTS, http3=True, https=("off",)), ""),
+    ],
+)
+def test_what_a_firewall_must_let_through_for_http3_is_said(service: ServiceSettings, told: str) -> None:
+    said = announce.quic(service)
+    assert (told in said) if told else said == ""
 
 
 def test_each_name_has_a_line(perijove: Shell) -> None:
-    lines, _ = printed(lambda: announce.certificates(Client(perijove.state), WITH_NAMES))
+    lines = said(lambda say: announce.certificates(Client(perijove.state), WITH_NAMES, say))
     assert [line.split()[0] for line in lines] == [f"https://{WAITING}/", f"https://{SERVED}/"]
     assert f"`perijove describe certificate {WAITING}`" in lines[0]
     assert "certificate by R11" in lines[1]
@@ -41,7 +55,7 @@ def test_each_name_has_a_line(perijove: Shell) -> None:
 
 def test_without_https_nothing_is_asked(state: State) -> None:
     plain = Settings(service=ServiceSettings(http=("127.0.0.1:8000",)))
-    assert printed(lambda: announce.certificates(Client(state), plain)) == ([], "")
+    assert said(lambda say: announce.certificates(Client(state), plain, say)) == []
 
 
 def test_a_service_that_stops_meanwhile_harms_nothing(state: State) -> None:
@@ -49,12 +63,12 @@ def test_a_service_that_stops_meanwhile_harms_nothing(state: State) -> None:
     words = (
         "import pathlib, sys; from perijove.cli import announce; from perijove.cli.client import Client;"
         "from perijove.domain.settings import Settings; from perijove.domain.state import State;"
-        "announce.certificates(Client(State(pathlib.Path(sys.argv[1]))), Settings())"
+        "announce.certificates(Client(State(pathlib.Path(sys.argv[1]))), Settings(), print)"
     )
     command = [sys.executable, "-c", words, str(state.root)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (ran.returncode, ran.stdout) == (0, "")
-    assert "platform.not-up" in ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "platform.not-up" in ran.stdout
 
 
 def test_a_service_of_another_version_is_told_apart(perijove: Shell) -> None:
@@ -65,16 +79,38 @@ def test_a_service_of_another_version_is_told_apart(perijove: Shell) -> None:
 
 
 def test_behind_a_web_server_its_configuration_is_printed(state: State) -> None:
-    lines, err = printed(lambda: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("127.0.0.1",))))
+    lines = said(lambda say: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("127.0.0.1",)), say))
     heads = [line.strip() for line in lines if line.strip().endswith("in front:")]
-    assert heads == ["For nginx in front:", "For HAProxy in front:", "For Apache in front:", "For Caddy in front:"]
+    assert heads == [f"For {name} in front:" for name in ("nginx", "HAProxy", "Apache", "Caddy", "Traefik")]
     assert "        proxy_pass http://127.0.0.1:8000;" in [line[4:] for line in lines]
-    assert err == ""
+    assert lines[0] == heads[0]
 
 
 def test_a_web_server_that_cannot_reach_us_is_told_of(state: State) -> None:
-    _, err = printed(lambda: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("192.0.2.9",))))
-    assert "which 192.0.2.9 cannot reach" in err
+    lines = said(lambda say: announce.passing_on(ServiceSettings(hosts=(WAITING,), behind=("192.0.2.9",)), say))
+    assert "which 192.0.2.9 cannot reach" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("service", "addresses"),
+    [
+        pytest.param(ServiceSettings(http=("127.0.0.1:8000", "localhost:8000", "[::1]:8000")), [], id="loopback"),
+        pytest.param(ServiceSettings(http=("192.0.2.7:8000",)), ["http://192.0.2.7:8000/"], id="one address"),
+        pytest.param(ServiceSettings(http=("[2001:db8::7]:80",)), ["http://[2001:db8::7]/"], id="of version 6"),
+        pytest.param(ServiceSettings(http=("192.0.2.7:80",), base="/b/"), ["http://192.0.2.7/b/"], id="below a path"),
+        pytest.param(ServiceSettings(http=("0.0.0.0:80",), hosts=("a.example.org",)), [], id="it has a name"),
+        pytest.param(ServiceSettings(http=("192.0.2.7:80",), behind=("192.0.2.1",)), [], id="behind another server"),
+    ],
+)
+def test_where_others_reach_it_is_said(service: ServiceSettings, addresses: list[str]) -> None:
+    assert list(announce.on_this_network(service)) == addresses
+
+
+def test_where_it_listens_everywhere_all_addresses_of_this_machine_are_said() -> None:
+    told = announce.on_this_network(ServiceSettings(http=("0.0.0.0:8000",)))
+    ours = {f"http://{address}:8000/" for address in own_addresses(4)}
+    assert set(told) == ours
+    assert not [address for address in ours if address.startswith(("http://127.", "http://169.254."))]
 
 
 def told(folder: Path) -> dict[str, dict[str, Any]]:

@@ -28,8 +28,9 @@ ATTEMPT = f"{WAITING}-1"
     ("words", "columns", "rows"),
     [
         pytest.param(
-            ("certs",), "NAME READY SECRET AGE",
-            [[WAITING, "False", WAITING, "Ns"], [SERVED, "True", SERVED, "28d"]], id="certificates",
+            ("certs",), "NAME READY SECRET PROBLEM AGE",
+            [[WAITING, "False", WAITING, REDIRECT_NOT_FORWARDED.code, "Ns"], [SERVED, "True", SERVED, "-", "28d"]],
+            id="certificates",
         ),
         pytest.param(
             ("orders",), "NAME STATE ISSUER REASON AGE",
@@ -69,11 +70,11 @@ def test_each_kind_has_the_columns_that_operators_know(
 
 def test_wide_certificates_say_issuer_status_expiration_and_renewal_before_their_age(perijove: Shell) -> None:
     head, waiting, served = perijove("get", "certificates", "-o", "wide").cells()
-    assert head == ["NAME", "READY", "SECRET", "ISSUER", "STATUS", "EXPIRATION", "RENEWAL", "AGE"]
-    assert waiting[3:7] == ["letsencrypt", "There is none yet", "-", "-"]
-    assert served[4] == "Certificate is up to date and has not expired"
-    assert served[5].endswith("Z")
-    assert served[6] < served[5]
+    assert head == ["NAME", "READY", "SECRET", "PROBLEM", "ISSUER", "STATUS", "EXPIRATION", "RENEWAL", "AGE"]
+    assert waiting[4:8] == ["letsencrypt", "There is none yet", "-", "-"]
+    assert served[5] == "Certificate is up to date and has not expired"
+    assert served[6].endswith("Z")
+    assert served[7] < served[6]
 
 
 def test_events_are_told_as_kubectl_tells_them(perijove: Shell) -> None:
@@ -257,7 +258,7 @@ def test_a_certificate_of_one_s_own_is_handed_over(perijove: Shell, tmp_path: Pa
     (tmp_path / "key").write_bytes(b"\xff\xfe")
     ran = perijove("cert", "import", SERVED, "--chain", str(tmp_path / "chain"), "--key", str(tmp_path / "key"))
     assert ran.status == 1
-    assert "cert.file-unreadable" in ran.err
+    assert "cert.file-form" in ran.err
     assert perijove("cert", "import", SERVED, "--chain", "none", "--key", "none").status == 2
 
 

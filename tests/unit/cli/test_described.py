@@ -32,6 +32,7 @@ AWAY = HOST_UNREACHABLE("it is away")
         pytest.param("7", Failed(AWAY), "resolve.host-unreachable: it is away", id="a launch's failure"),
         pytest.param("7", Retrying(AWAY, 2.0), "delay=2.0  resolve.host-unreachable: it is away", id="tried again"),
         pytest.param("7", Queued(3, "others start"), "position=3  why=others start", id="no failure"),
+        pytest.param("7", Queued(2, "they start", 12.345), "position=2  why=they start  seconds=12.3", id="a number"),
         pytest.param("7", Ready("hello-1", "/user/hello-1/"), "session=hello-1  path=/user/hello-1/", id="ready"),
     ],
 )

@@ -94,6 +94,7 @@ def test_programs_read_the_same() -> None:
         "commands": list(ROOT.commands),
         "foreseen": False,
         "surer_with": "du -sh /srv/*",
+        "follows": "",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perijove.cli import flags
-from perijove.domain.settings import Layer, merged
+from perijove.domain.settings_layers import Layer, merged
 
 
 def test_flags_are_settings_by_name() -> None:

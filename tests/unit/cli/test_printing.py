@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pty
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -66,6 +69,33 @@ def test_a_table_has_capitals_and_no_frames() -> None:
     assert lines[1].index("5s") == lines[2].index("12m") == lines[0].index("AGE")
 
 
+def test_a_table_is_shortened_to_a_terminal_but_for_what_names_things() -> None:
+    rows = [["requirements-x1y2z3a4", "v2/gh/a-group/a-repository/" + "long-" * 30, "running", "5s"]]
+    lines = shown(printing.table(["NAME", "LINK", "STATE", "AGE"], rows, width=80)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…   running   5s" in lines[1]
+    assert lines[1].startswith(rows[0][0])
+    assert rows[0][1] in shown(printing.table(["NAME", "LINK", "STATE", "AGE"], rows)), "not for programs"
+
+
+@pytest.mark.parametrize("width", [1, 20, 40])
+def test_a_narrow_terminal_leaves_something_of_each_column(width: int) -> None:
+    page = shown(printing.table(["NAME", "A", "B"], [["n" * 30, "a" * 30, "b" * 30]], width=width))
+    assert f"{'n' * 30}   {'a' * 11}…   {'b' * 11}…" in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "words"),
+    [
+        pytest.param("sessions", [{"memory": 1024**2}, {}], "2 sessions, 1M", id="with the sum of a size"),
+        pytest.param("launches", [{}], "1 launch", id="of one"),
+        pytest.param("classes", [{}, {}], "2 classes", id="of none"),
+    ],
+)
+def test_a_list_ends_with_its_total(kind: str, rows: list[columns.Row], words: str) -> None:
+    assert columns.total(kind, rows) == words
+
+
 def test_cells_are_text_whatever_stands_in_them() -> None:
     assert "[red]x[/red]" in shown(printing.table(["NAME"], [["[red]x[/red]"]]))
 
@@ -122,3 +152,35 @@ def test_every_kind_of_failure_says_who_can_help(kind: Kind) -> None:
 )  # fmt: skip
 def test_kinds_are_named_as_people_write_them(given: str, kind: str) -> None:
     assert columns.plural(given) == kind
+
+
+def test_who_waits_at_a_terminal_is_told_for_what_once() -> None:
+    """The command ends by itself only when it was answered, which it is when it has said what it waits for."""
+    words = "with patience('Outer [x]'):\n  with patience('Inner'):\n    sys.stdin.readline()\nprint('done')"
+    terminal, theirs = pty.openpty()
+    code = f"import sys\nfrom perijove.cli.printing import patience\n{words}"
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, text=True,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    while b"Outer [x]" not in shown:
+        shown += os.read(terminal, 4096)
+    out, _ = waiting.communicate("\n", timeout=30)
+    os.close(terminal)
+    assert (out, waiting.returncode, b"Inner" in shown) == ("done\n", 0, False)
+
+
+def test_who_is_no_terminal_is_told_nothing() -> None:
+    code = "from perijove.cli import printing\nprinting.PATIENCE = 0\nwith printing.patience('Outer'):\n  pass"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_a_line_is_coloured_in_a_terminal_and_plain_elsewhere() -> None:
+    line = printing.coloured("a red b", ((2, "1;31"), (5, "96"), (6, "")))
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, color_system="standard").print(line)
+    assert file.getvalue() == "a \x1b[1;31mred\x1b[0m\x1b[96m \x1b[0mb\n"
+    assert shown(line) == "a red b\n"

@@ -11,13 +11,13 @@ from perijove.domain.listening import (
     certified_hosts,
     http_listeners,
     https_listeners,
-    listening_url,
+    listening_origin,
     loopback_only,
     own_url,
     redirects,
 )
 from perijove.domain.nouns import Egress
-from perijove.domain.settings import Layer, environment_layers, merged
+from perijove.domain.settings_layers import Layer, environment_layers, merged
 
 
 def layer(**values: Any) -> Layer:
@@ -70,8 +70,10 @@ def test_a_value_is_read_as_its_field_means_it(name: str, raw: Any, value: Any) 
         pytest.param(
             "service.session_hosts", ",".join(f"s{n}.b.example" for n in range(101)), "100", id="too many session hosts"
         ),
+        pytest.param("session.lab_disabled", "@x", "@jupyterlab/toc-extension", id="no extension's name"),
         pytest.param("launching.banned", "(", "regular expression", id="bad pattern"),
         pytest.param("launching.banned_networks", {"here": "x"}, "192.0.2.0/24", id="bad network"),
+        pytest.param("build.keep_free", "1M", "launching.keep_disk", id="less kept free than launches need"),
         pytest.param("build.concurrent", 0, "at least 1", id="no builds at all"),
     ],
 )
@@ -198,15 +200,15 @@ def test_the_service_knows_which_names_need_certificates(
 @pytest.mark.parametrize(
     ("http", "listening"),
     [
-        ("0.0.0.0:80", "http://127.0.0.1/"),
-        ("[::]:8080", "http://[::1]:8080/"),
-        (":8080", "http://127.0.0.1:8080/"),
-        ("[2001:db8::1]:80", "http://[2001:db8::1]/"),
+        ("0.0.0.0:80", "http://127.0.0.1"),
+        ("[::]:8080", "http://[::1]:8080"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("[2001:db8::1]:80", "http://[2001:db8::1]"),
     ],
 )
 def test_the_service_knows_how_this_machine_reaches_it(http: str, listening: str) -> None:
     settings, _ = merged([layer(service__http=http)])
-    assert listening_url(settings.service) == listening
+    assert listening_origin(settings.service) == listening
 
 
 def test_issuers_and_hosts_have_tables_of_their_own() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perijove.domain.failures import Fail
-from perijove.domain.settings import Layer, merged
+from perijove.domain.settings_layers import Layer, merged
 from perijove.domain.system_settings import Image, image
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -25,14 +27,17 @@ from perijove.domain.certificate_events import (
     Served,
     Waiting,
 )
+from perijove.domain.certificate_settings import IssuerSettings
 from perijove.domain.certificates import ChallengeType, Confidence, OrderStatus, Problem
 from perijove.domain.events import (
+    Announced,
     BuildStarted,
     Built,
     Event,
     Failed,
     Fetched,
     Logged,
+    Noted,
     Phase,
     Prepared,
     Queued,
@@ -44,17 +49,20 @@ from perijove.domain.events import (
     SessionLogged,
     SessionOpened,
     SessionStarted,
+    SessionTitled,
     SessionTroubled,
 )
 from perijove.domain.failures import CONFLICT, Evidence
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, Wish
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
+from perijove.domain.settings import Settings
 
 ADDRESS = RepoAddress("gh", "owner/repo/HEAD", "https://github.com/owner/repo", "HEAD", "repo")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 FAILURE = CONFLICT("a needs b<2", Evidence("uv", "because a==1 … é\n☃"), after=3.5)
 PROBLEM = Problem("urn:ietf:params:acme:error:caa", "forbidden", 403, {"subproblems": [{"type": "x", "n": 1}]})
 EVENTS: list[Event] = [
-    Requested(ADDRESS, "192.0.2.7", Wish(again=True)),
+    Requested(ADDRESS, "192.0.2.7", LaunchOptions(again=True)),
     Resolved(REPO),
     Queued(2, "full"),
     Fetched("a" * 40),
@@ -64,12 +72,15 @@ EVENTS: list[Event] = [
     SessionStarted("repo-1"),
     Retrying(FAILURE, 2.0),
     Ready("repo-1", "/user/repo-1/"),
+    Noted("Requirements.txt is not read"),
     Prepared("k"),
     Failed(FAILURE),
     SessionOpened(Session("repo-1", 7, REPO, "k", 12.5)),
     SessionLogged("repo-1", "line"),
+    SessionTitled("s", "thesis"),
     SessionTroubled("repo-1", FAILURE),
     SessionEnded("repo-1", EndReason.MEMORY, "killed", None),
+    Announced("tests at 10", 1.5, 2.5),
     OrderBegun("b.example-1", "b.example", "DoesNotExist", "there is none yet"),
     Looked(FAILURE, Confidence.INSIDE, (ChallengeType.HTTP, ChallengeType.TLS_ALPN), 0.01),
     IssuerChosen("letsencrypt", "https://ca.example/directory", "zerossl is down"),
@@ -93,6 +104,28 @@ EVENTS: list[Event] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert wire.decode_event(json.loads(json.dumps(wire.encode(event)))) == event
+
+
+def some(hint: Any) -> Any:
+    """A value of a setting's type that is not its default."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return some(args[0])
+    if origin is tuple:
+        return (some(args[0]),)
+    if origin is not None:
+        return {"campus": some(args[1])}
+    if is_dataclass(hint):
+        return cast("type", hint)(**{name: some(of) for name, of in get_type_hints(hint, include_extras=True).items()})
+    if issubclass(hint, Enum):
+        return list(hint)[-1]
+    return {str: "x", int: 7, float: 1.5, bool: True}[hint]
+
+
+def test_settings_of_every_type_come_back_as_they_were() -> None:
+    written = some(Settings)
+    assert isinstance(written.certificates.issuer["campus"], IssuerSettings)
+    assert wire.decode(Settings, json.loads(json.dumps(wire.encode(written)))) == written
 
 
 def test_events_of_one_name_are_read_as_they_were_written_before_there_were_several() -> None:

@@ -65,7 +65,7 @@ class Kept:
             await asyncio.wait({keeping})
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0)
 

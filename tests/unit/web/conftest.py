@@ -12,9 +12,18 @@ from typing import Any
 import httpx
 import pytest
 
+from perijove.backends.grants import GrantFolder
+from perijove.backends.host_tokens import HostTokenFolder
+from perijove.backends.logins import LoginFolder
+from perijove.backends.oidc import OidcProvider
+from perijove.backends.passwords import PasswordFile
 from perijove.web.front import public_app
 from perijove.web.guard import CertificateStanding
+from perijove.web.identity import People
+from perijove.web.operator_desk import Desk, Examined
+from perijove.web.operator_doors import OperatorDoors
 from perijove.web.public import Public
+from perijove.web.service_admin import ServiceAdmin
 from tests.ways.conftest import World
 
 STREAMS = {"Accept": "text/event-stream"}
@@ -40,6 +49,28 @@ def frames(text: str) -> list[Frame]:
 
 
 @dataclass
+class FakeDoctor:
+    """Notes what it is asked."""
+
+    last: Examined | None = None
+    busy: bool = False
+    asked: list[str] = field(default_factory=list)
+    """What was agreed to each time."""
+
+    def begin(self, agreed: str = "") -> None:
+        self.asked.append(agreed)
+
+
+def desk_of(w: World) -> Desk:
+    """What an operator's page shows of a world."""
+    doors = OperatorDoors(w.keys, w.clock)
+    service = ServiceAdmin(
+        w.launches, w.sessions, w.sandboxes, w.clock, lambda: w.settings, lambda: "https://hub.test/", doors
+    )
+    return Desk(service, w.environments, list, FakeDoctor())
+
+
+@dataclass
 class Web:
     """A service whose pages can be asked for."""
 
@@ -57,15 +88,28 @@ class Web:
         async with self.world.up() as w:
             self.public = Public(
                 w.launches,
+                w.links,
                 w.sessions,
                 w.sandboxes,
                 w.journal,
                 w.keys,
                 w.clock,
                 lambda: w.settings,
+                w.keeping,
+                desk_of(w),
                 self.answers.get,
                 self.standings.get,
                 self.held,
+                lambda urlpath: f"/-/scripts/{urlpath.partition('/')[0] or 'lab'}.js",
+                timetable=w.timetable,
+                pushed=w.preparations.pushed,
+                people=People(
+                    PasswordFile(lambda: w.folder / "people"),
+                    OidcProvider(lambda: w.settings.auth, w.clock),
+                    LoginFolder(w.folder / "logins"),
+                    GrantFolder(w.folder / "grants", w.keys),
+                    HostTokenFolder(w.folder / "host-tokens", w.keys),
+                ),
             )
             transport = httpx.ASGITransport(public_app(self.public))
             headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 
 import httpx
 import pytest
 
 from perijove.domain import failures
+from perijove.domain.classes import ClassSettings
 from perijove.domain.nouns import RunningSandbox
+from perijove.launching.start.admission import room_for
 from perijove.web.front import public_app
 from tests.fakes.world import INPUTS, FakeSessions
 from tests.unit.web.conftest import Web, frames
@@ -53,6 +56,7 @@ async def test_a_failed_launch_ends_with_one_failure_that_says_everything(web: W
         "code": "resolve.repo-not-found",
         "title": "The repository was not found",
         "cause": "GitHub knows no owner/repo",
+        "sentence": "GitHub knows no owner/repo.",
         "owner": "visitor",
         "evidence": [{"where": "git ls-remote", "saw": "fatal: not found"}],
         "remedy": "Check the spelling, and that the repository is public.",
@@ -158,9 +162,17 @@ async def test_health_lists_its_parts_and_the_quota(web: Web) -> None:
     answer = await web.get("/health")
     assert answer.status_code == 200
     checks = {check["service"]: check for check in answer.json()["checks"]}
+    assert {"service": "JupyterHub API", "ok": True} in answer.json()["checks"], "as BinderHub's own tests ask"
+    hub = await web.get("/hub/api/health")
+    assert (hub.status_code, hub.json()) == (200, {})
     quota = checks["Pod quota"]
     assert (quota["total_pods"], quota["build_pods"], quota["user_pods"], quota["quota"]) == (1, 0, 1, 5)
     assert quota["ok"] is True
+    web.world.set(launching__classes=(ClassSettings("term", ("gh/owner/other/HEAD",), seats=4),))
+    web.world.clock.time += 5
+    quota = {check["service"]: check for check in (await web.get("/health")).json()["checks"]}["Pod quota"]
+    assert (quota["total_pods"], quota["user_pods"], quota["kept_seats"]) == (5, 1, 4)
+    assert quota["ok"] is False, "whoever comes finds no place: all that is free is the class's"
     head = await web.client.head("/health")
     assert (head.status_code, head.content) == (200, b"")
 
@@ -176,6 +188,7 @@ async def test_health_is_503_when_the_sandboxes_are_down(web: Web) -> None:
     transport = httpx.ASGITransport(public_app(replace(web.public, sandboxes=DeadSessions())))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub.test") as client:
         answer = await client.get("/health")
+        assert (await client.get("/hub/api/health")).status_code == 503
     assert answer.status_code == 503
     assert answer.json()["ok"] is False
     assert "nobody answers on its socket" in answer.text
@@ -199,6 +212,30 @@ async def test_metrics_count_launches_failures_and_builds(web: Web) -> None:
     assert 'perijove_failures_total{code="resolve.ref-not-found",owner="visitor"} 1.0' in text
     assert "binderhub_inprogress_launches 0.0" in text
     assert "perijove_sessions 1.0" in text
+
+
+async def test_metrics_say_which_version_it_is_and_how_full_the_machine_is(web: Web) -> None:
+    await web.build()
+    text = (await web.get("/metrics")).text
+    assert f'perijove_info{{version="{version("perijove")}"}} 1.0' in text
+    told = dict(
+        line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(("perijove_room", "perijove_sess"))
+    )
+    room = web.world.sandboxes.left
+    assert float(told["perijove_room_memory_bytes"]) == room.memory
+    assert float(told["perijove_room_disk_bytes"]) == room.disk
+    assert float(told["perijove_room_sessions"]) == room_for(
+        1, room, web.world.settings.launching, web.world.settings.session
+    )
+    assert float(told["perijove_sessions_memory_bytes"]) == float(told["perijove_sessions_disk_bytes"]) == 1
+    assert told['perijove_sessions_age_seconds{of="oldest"}'] == told['perijove_sessions_age_seconds{of="mean"}']
+
+
+async def test_metrics_of_a_machine_that_nobody_tells_of_are_no_numbers(web: Web) -> None:
+    web.world.sandboxes.unanswered = failures.PAD_DOWN("it ended")
+    text = (await web.get("/metrics")).text
+    assert "perijove_room_sessions NaN" in text
+    assert "perijove_room_memory_bytes NaN" in text
 
 
 async def test_providers_are_listed_as_forms_elsewhere_read_them(web: Web) -> None:

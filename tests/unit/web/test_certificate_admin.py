@@ -15,6 +15,8 @@ import pytest
 from perijove.domain.certificate_events import Certified, Foreseen, Waiting
 from perijove.domain.certificate_failures import FILE_UNREADABLE, PORT_REFUSED
 from perijove.domain.certificates import Confidence
+from perijove.domain.events import Failed, Logged, Phase, Requested
+from perijove.domain.nouns import RepoAddress
 from perijove.domain.state import State
 from tests.fakes.certificate_desk import CHAIN, KEY, REDIRECTED, SERVED, TOKEN, VERDICT, WAITING, Desk, Office
 from tests.ways.conftest import World
@@ -123,6 +125,20 @@ async def test_events_say_type_reason_object_and_message(counter: Counter) -> No
     assert last["message"].endswith("(as seen from this machine) [cert.port-refused]")
 
 
+async def test_events_are_those_of_launches_and_sessions_too(counter: Counter) -> None:
+    address = RepoAddress("gh", "octo/hello/HEAD", "https://github.com/octo/hello", "HEAD", "hello")
+    counter.office.journal.append("launch/7", Requested(address, "192.0.2.9"))
+    counter.office.journal.append("launch/7", Logged(Phase.BUILDING, "a line"))
+    counter.office.journal.append("launch/7", Failed(PORT_REFUSED("nobody")))
+    *_, asked, failed = await counter.get("/events")
+    assert asked["involvedObject"] == failed["involvedObject"] == {"kind": "Launch", "name": "7"}
+    assert (asked["type"], asked["reason"]) == ("Normal", "Requested")
+    assert asked["message"] == "v2/gh/octo/hello/HEAD asked for by 192.0.2.9"
+    assert (failed["type"], failed["reason"]) == ("Warning", "Failed")
+    assert failed["message"].endswith("[cert.port-refused]")
+    assert "7" not in {one["involvedObject"]["name"] for one in await counter.get(f"/events?certificate={SERVED}")}
+
+
 async def test_an_attempt_s_events_are_followed_to_its_end(counter: Counter) -> None:
     seen = []
     async with aclosing(counter.lines(f"/orders/{ATTEMPT}/events?follow=1")) as lines:
@@ -142,7 +158,7 @@ async def test_a_watch_tells_all_then_what_changes(counter: Counter) -> None:
         async for line in lines:
             told.append((line["type"], line["object"]["metadata"]["name"] if "object" in line else ""))
             if line["type"] == "BOOKMARK":
-                desk.records[0] = replace(desk.records[0], verdict="now another")
+                desk.records[0] = replace(desk.records[0], verdict="now another", failing_since=1.0)
                 counter.office.tell(Waiting("the CA", None, 0))
             elif line["type"] == "MODIFIED":
                 assert line["object"]["status"]["verdict"] == "now another"

@@ -62,7 +62,7 @@ async def test_who_comes_by_http_before_the_certificate_is_told_why_and_when(sec
         assert VERDICT.kind.title in answer.text
         assert VERDICT.kind.code in answer.text
         assert "before it redirects all else" in answer.text
-        assert "Nginx redirects &lt;i&gt;port 80&lt;/i&gt; to https." in answer.text
+        assert "nginx redirects &lt;i&gt;port 80&lt;/i&gt; to https." in answer.text
         assert "&lt;b&gt;Location&lt;/b&gt;" in answer.text
         assert "The next attempt to get one is in 12 s." in answer.text
 

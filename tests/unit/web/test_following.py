@@ -36,7 +36,7 @@ class CountingJournal(Journal):
 
 
 def reader(web: Web, *, key: str = "", log: bool = True, origin: str = "https://hub.test") -> Reader:
-    return Reader(origin, 7, key, web.world.keys.session_token, f"{origin}/user/{{}}/".format, log=log)
+    return Reader(f"{origin}/", 7, key, web.world.keys.session_token, f"{origin}/user/{{}}/".format, log=log)
 
 
 def reading(web: Web, who: Reader, after: int = 0, every: float = 20) -> AsyncGenerator[bytes, None]:
@@ -135,7 +135,7 @@ async def test_what_is_kept_of_launches_is_bounded(web: Web) -> None:
             web.world.journal.append(f"launch/{number}", Logged(Phase.BUILDING, "x" * 1000))
         chunk = keeping.chunk(
             Reader(
-                "https://hub.test",
+                "https://hub.test/",
                 number,
                 "",
                 web.world.keys.session_token,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 import httpx
@@ -30,6 +31,7 @@ async def test_only_challenges_probes_and_pictures_are_open_to_anyone(web: Web) 
     assert opened == {
         "/.well-known/acme-challenge/{token:path}",
         "/health",
+        "/hub/api/health",
         "/versions",
         "/metrics",
         "/badge.svg",
@@ -63,3 +65,15 @@ async def test_every_answer_forbids_what_our_pages_do_not_need(web: Web) -> None
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+async def test_whose_pages_may_frame_ours_the_operator_says(web: Web) -> None:
+    async def told(path: str) -> str:
+        (frames,) = re.findall("frame-ancestors ([^;]*)", (await web.get(path)).headers["content-security-policy"])
+        return str(frames)
+
+    assert await told("/") == "'none'"
+    web.world.set(service__cors_allow_origin=("https://book.example.org",))
+    assert {await told(path) for path in ("/", "/nosuch", "/user/gone-1/")} == {"https://book.example.org"}
+    web.world.set(service__frame_ancestors=("https://a.example", "https://b.example"))
+    assert await told("/") == "https://a.example https://b.example"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
+from dataclasses import replace
 
+import httpx
 import pytest
 from starlette.requests import Request
 
+from perijove.domain.classes import ClassSettings
 from perijove.domain.nouns import EndReason
 from perijove.domain.settings import IsolationMode, ServiceSettings
 from perijove.web import hosts
-from perijove.web.limits import COUNTED, TOKEN_USES, BuildTokens, RateWindows
+from perijove.web.limits import COUNTED, FAILED, TOKEN_USES, BuildTokens, RateWindows
 from perijove.web.origins import answered, foreign, unsaid
 from perijove.web.requests import client, origin, raw_spec
-from tests.unit.web.conftest import Web
+from tests.unit.web.conftest import PAGES, Web, frames
 from tests.ways.conftest import ADDRESS
 
 
@@ -60,17 +64,36 @@ def test_the_spec_is_raw(path: str, spec: str) -> None:
 
 def test_the_origin_is_what_the_client_typed() -> None:
     assert origin(request(host="hub.test:8000")) == "http://hub.test:8000"
-    for told in ("https", "HTTPS", "https, http"):
+    for told in ("https", "HTTPS", "https, http", "wss"):
         assert origin(request(host="hub.test", x_forwarded_proto=told)) == "https://hub.test"
-    for told in ("http", "http, https", "wss", ""):
+    for told in ("http", "http, https", "ws", "httpss", ""):
         assert origin(request(host="hub.test", x_forwarded_proto=told)) == "http://hub.test"
 
 
 def test_an_address_may_begin_so_many_launches_a_period() -> None:
     windows = RateWindows()
-    assert [windows.count("a", now, 2, 60) for now in (0, 10, 20, 59)] == [0, 0, 40, 1]
-    assert windows.count("b", 20, 2, 60) == 0
-    assert windows.count("a", 60, 2, 60) == 0
+
+    def begins(whose: str, now: float) -> float:
+        if not (wait := windows.wait(whose, now, 2, 60)):
+            windows.count(whose, now, 60)
+        return wait
+
+    assert [begins("a", now) for now in (0, 10, 20, 59)] == [0, 0, 40, 1]
+    assert begins("b", 20) == 0
+    assert begins("a", 60) == 0
+
+
+def test_what_failed_is_given_back_unless_it_is_a_loop() -> None:
+    windows = RateWindows()
+    for now in range(FAILED * 2):
+        assert windows.wait("a", now, 2, 60) == 0
+        windows.count("a", now, 60)
+        windows.give_back("a", now)
+    assert windows.wait("a", 20, 2, 60) == 40
+    windows.count("a", 60, 60)
+    windows.give_back("a", 3)  # of a window that is over
+    windows.count("a", 61, 60)
+    assert windows.wait("a", 62, 2, 60) == 58
 
 
 HOSTS = [
@@ -90,6 +113,30 @@ async def test_the_service_answers_to_its_names_only(web: Web, hosts: tuple[str,
     answer = await web.get("/", Host=host, Accept="text/html")
     assert answer.status_code == status
     assert ("start.wrong-host" in answer.text) is (status == 421)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/gh/owner/repo/..%2F..%2F..%2F..%2F..%2Fuser/x/", "/build/gh/o/..%2F..%2F..%2Fuser/x/", "/"]
+)
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        (("hub.test", "*.run.test"), "x.RUN.test:81"),
+        (("", ""), "x.localhost"),
+        (("hub.test", "s1.hub.test"), "s1.hub.test"),
+    ],
+)
+async def test_no_page_of_ours_has_a_session_s_origin(web: Web, names: tuple[str, str], host: str, path: str) -> None:
+    """Caddy looks at `/v2/..%2fuser/x` as at `/user/x`, and passes it on as it came."""
+    service, sessions = names
+    web.world.set(service__hosts=(service,) * bool(service), service__session_hosts=(sessions,) * bool(sessions))
+    headers = {"Host": host, "Sec-Fetch-Site": "same-origin", **PAGES}
+    answer = await web.client.send(
+        httpx.Request("GET", httpx.URL("https://hub.test").copy_with(raw_path=path.encode()), headers=headers)
+    )
+    assert "start.wrong-host" in answer.text
+    assert (await web.get("/user/x/", Host=host)).status_code == 424
+    assert web.public.launches.in_hand() == []
 
 
 async def test_probes_may_come_by_any_name(web: Web) -> None:
@@ -118,8 +165,61 @@ async def test_too_many_launches_are_told_when_the_next_is_possible(web: Web) ->
     assert failure["failure"]["code"] == "start.rate-limited"
     assert failure["failure"]["retry"] == "after"
     assert 0 < failure["failure"]["after"] <= 60
+    assert f"the next is possible in {math.ceil(failure['failure']['after'])} seconds" in failure["failure"]["cause"]
+    answer = await web.get("/build/gh/owner/repo/HEAD", Accept="text/event-stream")
+    (only,) = frames(answer.text)
+    assert int(answer.headers["Retry-After"]) == math.ceil(only.data["failure"]["after"])
     others = await web.build(X_Forwarded_For="198.51.100.1")
     assert others[-1].data["phase"] == "ready"
+
+
+async def test_what_is_refused_or_fails_does_not_count(web: Web) -> None:
+    web.world.set(launching__rate_limit=1, launching__banned=("gh/banned/",), launching__retries=0)
+    for path in ("gh/owner", "xy/owner/repo/HEAD", "gh/banned/repo/HEAD", "gh/banned/repo/HEAD"):
+        assert (await web.build(path))[-1].data["phase"] == "failed"
+    assert [(await web.build())[-1].data["phase"] for _ in range(2)] == ["ready", "failed"]
+
+
+async def test_a_class_has_limits_of_its_own_whoever_its_people_are_and_others_keep_theirs(web: Web) -> None:
+    term = ClassSettings("term", ("https://github.com/owner/repo",), seats=60, until="2037-01-01 00:00")
+    web.world.set(launching__classes=(term,), launching__rate_limit=1, launching__per_visitor_launches=2)
+    spellings = ("gh/owner/repo/HEAD", "git/https%3A%2F%2Fgithub.com%2FOwner%2Frepo.git/HEAD")
+    clicked = await asyncio.gather(*(web.build(spellings[number % 2]) for number in range(60)))
+    assert [told[-1].data["phase"] for told in clicked] == ["ready"] * 60
+    assert [(await web.build("gh/owner/other/HEAD"))[-1].data["phase"] for _ in range(2)] == ["ready", "failed"]
+
+    web.world.set(launching__classes=(replace(term, rate_limit=60),))
+    refused = (await web.build(X_Forwarded_For="198.51.100.1"))[-1].data["failure"]
+    assert refused["code"] == "start.rate-limited"
+    assert "60 launches of the class term in 60 minutes" in refused["cause"]
+    web.world.set(launching__classes=(replace(term, until="1970-01-02 00:00"),))
+    assert (await web.build())[-1].data["failure"]["code"] == "start.rate-limited", "closed: as all others"
+
+
+BOOK = {"Origin": "https://book.test", "Sec_Fetch_Site": "cross-site"}
+
+
+async def test_a_class_that_reads_a_book_behind_one_address_has_limits_of_its_own(web: Web) -> None:
+    web.world.set(service__cors_allow_origin=("https://book.test",), launching__rate_limit=1)
+    assert [(await web.build(**BOOK))[-1].data["phase"] for _ in range(20)] == ["ready"] * 20
+    assert [(await web.build())[-1].data["phase"] for _ in range(2)] == ["ready", "failed"]
+    web.world.set(launching__origin_rate_limit=20)
+    refused = (await web.build(**BOOK))[-1].data["failure"]
+    assert refused["code"] == "start.rate-limited"
+    assert "20 launches of pages of https://book.test at your address" in refused["cause"]
+    assert (await web.build(**BOOK, X_Forwarded_For="198.51.100.1"))[-1].data["phase"] == "ready"
+
+
+async def test_readers_of_a_book_and_others_at_their_address_have_sessions_of_their_own(web: Web) -> None:
+    web.world.set(service__cors_allow_origin=("https://book.test",), launching__per_visitor_quota=2)
+    told = [(await web.build(**headers))[-1].data["phase"] for headers in (BOOK, BOOK, BOOK, {}, {}, {})]
+    assert told == ["ready", "ready", "failed"] * 2
+
+
+async def test_where_every_origin_is_allowed_new_names_bring_no_new_limit(web: Web) -> None:
+    web.world.set(service__cors_allow_origin=("*",), launching__origin_rate_limit=2)
+    told = [(await web.build(Origin=f"https://{n}.test", Sec_Fetch_Site="cross-site"))[-1].data for n in range(3)]
+    assert [last["phase"] for last in told] == ["ready", "ready", "failed"]
 
 
 async def test_builds_without_a_launch_are_counted_by_themselves(web: Web) -> None:
@@ -129,7 +229,7 @@ async def test_builds_without_a_launch_are_counted_by_themselves(web: Web) -> No
     assert [(await web.build(only))[-1].data["phase"] for _ in range(3)] == ["ready", "ready", "failed"]
     failure = (await web.build(only))[-1].data["failure"]
     assert failure["code"] == "start.rate-limited"
-    assert "More than 2 launches" in failure["cause"]
+    assert "2 launches of your address in 60 minutes" in failure["cause"]
 
 
 async def test_one_household_of_ipv6_is_one_address(web: Web) -> None:
@@ -162,10 +262,10 @@ async def test_one_page_begins_a_few_launches_and_then_counts_as_a_program(web: 
 def test_what_is_counted_is_bounded(web: Web) -> None:
     windows, tokens = RateWindows(), BuildTokens(web.world.keys, web.world.clock)
     for number in range(COUNTED + 10):
-        windows.count(str(number), 0, 1, 60)
+        windows.count(str(number), 0, 60)
         assert tokens.spend(tokens.make("s", str(number)), "s")
-    assert windows.count(str(COUNTED + 9), 0, 1, 60) == 60
-    assert windows.count("0", 0, 1, 60) == 0
+    assert windows.wait(str(COUNTED + 9), 0, 1, 60) == 60
+    assert windows.wait("0", 0, 1, 60) == 0
     assert tokens.spend(tokens.make("s", "0"), "s")
 
 
@@ -286,6 +386,12 @@ async def test_another_site_s_page_begins_nothing(web: Web) -> None:
     assert web.public.launches.list(10) == []
     web.world.set(service__cors_allow_origin=("https://book.test", "https://evil.test"))
     assert (await web.build(**evil))[-1].data["phase"] == "ready"
+
+
+async def test_traefik_s_word_for_a_websocket_by_https_is_understood(web: Web) -> None:
+    for said, code in (("wss", 424), ("https", 424), ("ws", 503), ("http", 503)):
+        answer = await web.get("/user/gone-1/api/kernels/x/channels", X_Forwarded_Proto=said)
+        assert answer.status_code == code, said
 
 
 async def test_a_page_of_ours_begins_by_plain_http_too(web: Web) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import html
 import re
 from dataclasses import replace
 
 import pytest
 
 from perijove.domain import failures
-from perijove.domain.events import Logged, Phase, SessionTroubled
-from perijove.domain.nouns import EndReason, Wish
+from perijove.domain.events import Logged, Noted, Phase, SessionTroubled
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.nouns import EndReason
+from perijove.domain.page_settings import PageSettings
+from perijove.domain.request_failures import DRAINED
+from perijove.web.limits import LOOKS, LOOKS_PERIOD
 from tests.unit.web.conftest import Web, frames
 from tests.ways.conftest import ADDRESS
 
@@ -54,17 +60,69 @@ async def test_a_link_s_page_begins_what_it_asks_for(web: Web) -> None:
     assert web.world.environments.builds == 2
 
 
+@pytest.mark.parametrize(("urlpath", "script"), [("", "lab"), ("?urlpath=notebooks%2Fa.ipynb", "notebooks")])
+async def test_what_the_session_s_page_loads_first_is_fetched_while_it_is_launched(
+    web: Web, urlpath: str, script: str
+) -> None:
+    prefetched = f'<link rel="prefetch" as="script" href="/-/scripts/{script}.js">'
+    assert prefetched in await page(web, LINK + urlpath)
+    number, _ = await launched(web)
+    assert prefetched not in await page(web, f"/launch/{number}{urlpath}"), "it is ready"
+
+
 async def test_a_launch_that_is_over_can_be_built_anew(web: Web) -> None:
     number, _ = await launched(web)
     await holding(web, number)
     text = await page(web, f"/launch/{number}")
-    assert re.search(rf'id="anew" class="button" href="{LINK}\?again=true" >Build anew', text)
-    number = web.public.launches.begin(ADDRESS, "x", Wish(build_only=True))
+    assert re.search(rf'id="anew" class="button quiet" href="{LINK}\?again=true" >Build anew', text)
+    number = web.public.launches.begin(ADDRESS, "x", LaunchOptions(build_only=True))
     await web.world.events(number)
     await holding(web, number)
     text = await page(web, f"/launch/{number}?urlpath=lab")
     assert f'href="{LINK}?urlpath=lab&amp;again=true"' in text
     assert "The environment stands" in text
+
+
+async def test_a_log_s_colours_are_shown_and_told_beside_its_plain_text(web: Web) -> None:
+    web.world.environments.says = ("\x1b[1;31m<b>bad</b>\x1b[0m \x1b]0;title\x07end",)
+    number, _ = await launched(web)
+    await holding(web, number)
+    text = await page(web, f"/launch/{number}")
+    assert '<span><span class="sgr-1 sgr-31">&lt;b&gt;bad&lt;/b&gt;</span> end</span></div>' in text
+    assert "\n<b>bad</b> end\n" in re.sub("building +", "", (await web.get(f"/launch/{number}/log")).text)
+    told = frames((await web.get(f"/api/launches/{number}/events")).text)
+    (line,) = [frame.data for frame in told if "colours" in frame.data]
+    assert (line["message"], line["colours"]) == ("<b>bad</b> end\n", [[0, "1;31"], [10, ""]])
+
+
+async def test_a_file_that_was_moved_is_opened_where_it_lies(web: Web) -> None:
+    moved = web.world.repositories.folder / "new" / "a.ipynb"
+    moved.parent.mkdir()
+    moved.touch()
+    text = await page(web, f"{LINK}?labpath=a.ipynb")
+    (events,) = re.findall(r'data-events="([^"]*)"', text)
+    assert events.endswith("&amp;urlpath=doc%2Ftree%2Fa.ipynb")
+    (token,) = re.findall(r'name="begin" value="([^"]+)"', text)
+    to = (await web.get(f"{LINK}?labpath=a.ipynb&begin={token}", Accept="text/html")).headers["location"]
+    number = int(re.findall("[0-9]+", to)[0])
+    told = await web.world.events(number)
+    assert sum(isinstance(event, Noted) for event in told) == 1
+    await holding(web, number)
+    text = await page(web, to)
+    assert "<li>This commit has no a.ipynb; it has new/a.ipynb, which is opened</li>" in text
+    assert re.search(r'id="open" class="button" href="[^"]*/doc/tree/new/a.ipynb\?token=', text)
+    assert (await web.get(f"/api/launches/{number}")).json()["urlpath"] == "doc/tree/new/a.ipynb"
+    web.client.headers["Cookie"] = ""
+    assert "new/a.ipynb" not in (await web.get(f"/api/launches/{number}")).text
+
+
+@pytest.mark.parametrize("path", ["/", "/v2/gh/octo/hello/HEAD", "/nowhere"])
+async def test_a_service_that_takes_no_launches_says_so_on_every_page(web: Web, path: str) -> None:
+    before = await web.get(path, Accept="text/html")
+    web.world.launches.closed = DRAINED("back at <b>six</b>")
+    after = await web.get(path, Accept="text/html")
+    assert DRAINED.title not in before.text
+    assert f"<strong>{DRAINED.title}:</strong> back at &lt;b&gt;six&lt;/b&gt;. {DRAINED.remedy}" in after.text
 
 
 async def test_the_form_asks_for_a_link(web: Web) -> None:
@@ -106,6 +164,14 @@ async def test_what_a_link_means_is_told_while_it_is_typed(web: Web) -> None:
     assert told["path"] == f"{LINK}?urlpath=doc%2Ftree%2Findex.ipynb"
     assert told["link"] == f"https://hub.test{told['path']}"
     assert told["markdown"] == f"[![Binder](https://hub.test/badge_logo.svg)]({told['link']})"
+    assert (told["host"], told["repository"], told["ref"], told["opens"]) == (
+        "GitHub",
+        "owner/repo",
+        "HEAD",
+        "index.ipynb",
+    )
+    told = (await web.get("/api/link?link=https://github.com/owner/repo/tree/feature/x/notebooks")).json()
+    assert told["path"] == "/v2/gh/owner/repo/feature/x?urlpath=lab%2Ftree%2Fnotebooks"
     wrong = await web.get("/api/link?link=gh/owner")
     assert wrong.status_code == 400
     assert wrong.json()["failure"]["code"] == "resolve.bad-link"
@@ -151,7 +217,7 @@ async def test_a_bad_launch_link_says_what_is_wrong(web: Web, path: str, status:
 async def test_without_the_key_a_launch_tells_how_far_it_is_and_no_more(web: Web) -> None:
     number, session = await launched(web)
     told = (await web.get(f"/api/launches/{number}")).json()
-    assert set(told) == {"number", "state", "started_at", "ended_at", "failure"}
+    assert set(told) == {"number", "state", "stage", "started_at", "ended_at", "failure"}
     assert told["state"] == "ready"
     texts = [
         await page(web, f"/launch/{number}"),
@@ -275,6 +341,25 @@ async def test_log_lines_are_text_whatever_they_say(web: Web) -> None:
     assert plain.headers["content-type"].startswith("text/plain")
 
 
+async def test_notes_for_the_author_stand_on_the_launch_s_page_for_whoever_may_read_its_log(web: Web) -> None:
+    (web.world.repositories.folder / "Requirements.txt").touch()
+    (web.world.repositories.folder / "<b>").mkdir()
+    (web.world.repositories.folder / "<b>" / "apt.txt").touch()
+    number, _ = await launched(web)
+    notes = [
+        "Requirements.txt is not read: the name that counts is requirements.txt, capitals included",
+        "<b>/apt.txt is not read: only the root's and binder/'s are",
+    ]
+    assert 'class="notes"' in await page(web, f"/launch/{number}")
+    assert "is not read" not in await page(web, f"/launch/{number}")
+    assert "is not read" not in (await web.get(f"/api/launches/{number}")).text
+    text = await page(await holding(web, number), f"/launch/{number}")
+    shown = re.findall("<li>([^<]* is not read[^<]*)</li>", text)
+    assert [html.unescape(note) for note in shown] == notes
+    told = (await web.get(f"/api/launches/{number}")).json()
+    assert told["notes"] == notes
+
+
 async def test_a_failed_launch_s_page_says_why_and_what_to_do(web: Web) -> None:
     seen = failures.Evidence("<git>", "fatal: <nothing>")
     web.world.repositories.fails = [failures.REF_NOT_FOUND("there is no branch dev", seen)]
@@ -292,6 +377,73 @@ async def test_a_failed_launch_s_page_says_why_and_what_to_do(web: Web) -> None:
         "resolve.ref-not-found",
     ):
         assert says in text
+
+
+async def test_whoever_began_a_launch_can_give_it_up_and_nobody_else(web: Web) -> None:
+    web.world.repositories.gate = asyncio.Event()
+    number = web.public.launches.begin(ADDRESS, "x")
+    refused = await web.client.post(f"/launch/{number}/cancel", headers={"Accept": "text/html"})
+    assert (refused.status_code, failures.CATALOGUE["start.cancel-closed"].title in refused.text) == (403, True)
+    await holding(web, number)
+    assert f'action="/launch/{number}/cancel" >' in await page(web, f"/launch/{number}")
+    foreign = await web.client.post(f"/launch/{number}/cancel", headers={"Origin": "https://evil.test"})
+    assert (foreign.status_code, foreign.json()["failure"]["code"]) == (403, "start.foreign-page")
+    assert (await web.get(f"/launch/{number}/cancel")).status_code == 405
+    assert web.public.launches.running == {number}
+    for _ in range(2):
+        done = await web.client.post(f"/launch/{number}/cancel", headers={"Origin": "https://hub.test"})
+        assert (done.status_code, done.headers["location"]) == (303, f"/launch/{number}")
+        await web.world.events(number)
+    launch = web.public.launches.get(number)
+    assert launch
+    assert launch.failure
+    assert launch.failure.kind.code == "start.cancelled"
+    text = await page(web, f"/launch/{number}")
+    assert ">Launch again</a>" in text
+    assert f'action="/launch/{number}/cancel" hidden>' in text
+    web.world.repositories.gate.set()
+    assert await launched(web), "others begin as before"
+
+
+async def test_a_failed_launch_s_page_marks_its_stage_and_offers_what_its_owner_can_do(web: Web) -> None:
+    web.world.environments.fails = [failures.CONFLICT("a==1 and a==2", failures.Evidence("uv", "error: a"))]
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    assert '<li data-stage="building" class="broken"' in await page(web, f"/launch/{number}"), "to strangers as well"
+    told = (await web.get(f"/api/launches/{number}")).json()
+    assert (told["state"], told["stage"]) == ("failed", "building")
+    text = await page(await holding(web, number), f"/launch/{number}")
+    assert '<li data-stage="building" class="broken"' in text
+    assert text.count("a==1 and a==2.") == 2, "once for the visitor, once in what is to be copied"
+    assert "Copy this for the author" in text
+    assert 'href="https://github.com/owner/repo/issues/new?title=The%20requirements' in text
+    assert "Launch again once it is mended" in text
+    assert "Change the link" not in text
+
+
+async def test_a_link_that_was_wrong_can_be_changed_where_it_was_pasted(web: Web) -> None:
+    web.world.repositories.fails = [failures.REF_NOT_FOUND("there is no branch dev")]
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    text = await page(await holding(web, number), f"/launch/{number}")
+    assert 'href="/?change=gh%2Fowner%2Frepo%2FHEAD">Change the link' in text
+    assert 'value="gh/owner/repo/HEAD"' in await page(web, "/?change=gh%2Fowner%2Frepo%2FHEAD")
+
+
+async def test_what_is_in_trouble_for_a_while_is_launched_again(web: Web) -> None:
+    web.world.set(launching__retries=0)
+    web.world.repositories.fails = [failures.HOST_UNREACHABLE("host.test does not answer")]
+    number = web.public.launches.begin(ADDRESS, "x")
+    await web.world.events(number)
+    text = await page(await holding(web, number), f"/launch/{number}")
+    assert 'class="button" href="/v2/gh/owner/repo/HEAD" >Launch again</a>' in text
+    assert "Open an issue" not in text
+
+
+async def test_a_launch_s_page_says_how_long_its_repository_s_launches_take(web: Web) -> None:
+    assert "usually" not in await page(web, LINK)
+    await launched(web)
+    assert "usually" in await page(web, LINK)
 
 
 @pytest.mark.parametrize("path", ["/launch/99", "/api/launches/99", f"/launch/{'9' * 40}"])
@@ -372,3 +524,34 @@ async def test_a_session_that_ended_is_no_longer_offered(web: Web) -> None:
     assert "token=" not in text
     assert "The session is over" in text
     assert f'href="{LINK}"' in text
+
+
+async def test_branches_are_offered_and_a_host_is_asked_for_one_visitor_only_so_often(web: Web) -> None:
+    told = (await web.get("/api/refs?link=owner/repo")).json()
+    assert told == {"branches": ["main", "feature/x"], "tags": ["v1"]}
+    for _ in range(LOOKS):
+        told = (await web.get("/api/refs?link=owner/repo")).json()
+    assert told == {"branches": [], "tags": []}
+    told = (await web.get("/api/link?link=https://github.com/owner/repo/tree/feature/x")).json()
+    assert told["ref"] == "feature"
+    await web.world.clock.sleep(LOOKS_PERIOD)
+    assert (await web.get("/api/refs?link=owner/repo")).json()["branches"]
+
+
+async def test_a_repository_that_does_not_exist_has_no_branches_to_offer(web: Web) -> None:
+    web.world.repositories.fails = [failures.REPO_NOT_FOUND("no")]
+    assert (await web.get("/api/refs?link=owner/repo")).status_code == 404
+
+
+async def test_the_front_page_says_what_the_operator_says_and_has_an_example_that_may_be_launched(web: Web) -> None:
+    assert 'href="/v2/gh/binder-examples/requirements/HEAD">binder-examples/requirements</a>' in await page(web, "/")
+    said = PageSettings(text="For <students>.", banner="Down & up", example="gh/o/r/main", contact="a@b.test")
+    web.world.settings = replace(web.world.settings, page=said)
+    text = await page(web, "/")
+    for says in ("For &lt;students&gt;.", "Down &amp; up", 'href="/v2/gh/o/r/main"', 'href="mailto:a@b.test">Contact'):
+        assert says in text
+    assert "Down &amp; up" in await page(web, "/nosuch", 404)
+    for example, banned in (("", ()), ("gh/o/r/main", ("gh/o/",)), ("no link", ())):
+        web.world.settings = replace(web.world.settings, page=replace(said, example=example))
+        web.world.set(launching__banned=banned)
+        assert "an example" not in await page(web, "/")

@@ -17,6 +17,7 @@ from perijove.domain.events import (
     Failed,
     Fetched,
     Logged,
+    Noted,
     Phase,
     Prepared,
     Queued,
@@ -28,9 +29,11 @@ from perijove.domain.events import (
     SessionLogged,
     SessionOpened,
     SessionStarted,
+    SessionTitled,
     SessionTroubled,
 )
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, Wish, ref_url
+from perijove.domain.launch_options import LaunchOptions
+from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, ref_url
 from perijove.web.statuses import status
 from perijove.web.stream import Known, Reader, frame, learn, message
 
@@ -38,15 +41,22 @@ ADDRESS = RepoAddress("gh", "o/r/main", "https://github.com/o/r", "main", "r")
 REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 OOM = failures.KERNEL_MEMORY("the kernel used 2 GB")
 OPENED = "https://hub.test/user/{}/".format
-HOLDER = Reader("https://hub.test", 7, "key", lambda session: f"token of {session}", OPENED, log=True)
-READER = Reader("https://hub.test", 7, "", HOLDER.token, OPENED, log=True)
-STRANGER = Reader("https://hub.test", 7, "", HOLDER.token, OPENED, log=False)
+HOLDER = Reader("https://hub.test/", 7, "key", lambda session: f"token of {session}", OPENED, log=True)
+READER = Reader("https://hub.test/", 7, "", HOLDER.token, OPENED, log=True)
+STRANGER = Reader("https://hub.test/", 7, "", HOLDER.token, OPENED, log=False)
 
 TOLD = [
     pytest.param(Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),
     pytest.param(Resolved(REPO), "fetching", f"main is main, commit {'a' * 40}", id="resolved"),
     pytest.param(Queued(3, "no memory"), "waiting", "Waiting for room, number 3 in the queue: no memory", id="queued"),
+    pytest.param(
+        Queued(3, "others start", 12.3),
+        "waiting",
+        "Waiting for room, number 3 in the queue, about 12 s: others start",
+        id="queued, with an estimate",
+    ),
     pytest.param(Fetched("b" * 40), "fetching", "The files of bbbbbbbbbbbb are here", id="fetched"),
+    pytest.param(Noted("setup.cfg alone is not installed"), "building", "setup.cfg alone is not installed", id="noted"),
     pytest.param(Logged(Phase.BUILDING, "Collecting x"), "building", "Collecting x", id="logged"),
     pytest.param(BuildStarted("k" * 32, False), "building", "Resolving and building the environment", id="building"),
     pytest.param(
@@ -66,6 +76,7 @@ TOLD = [
     pytest.param(Failed(OOM), "failed", OOM.message, id="failed"),
     pytest.param(SessionOpened(Session("s", 7, REPO, "k", 0)), "session", "Session s opened", id="opened"),
     pytest.param(SessionLogged("s", "words"), "session", "words", id="session logged"),
+    pytest.param(SessionTitled("s", "thesis"), "session", "It is called thesis", id="titled"),
     pytest.param(SessionTroubled("s", OOM), "session", OOM.message, id="troubled"),
     pytest.param(
         SessionEnded("s", EndReason.IDLE, "nobody used it", 0),
@@ -77,7 +88,10 @@ TOLD = [
 
 
 def test_the_table_knows_every_event() -> None:
-    assert {type(case.values[0]) for case in TOLD} == set(get_args(events.Event)) - set(get_args(CertificateEvent))
+    assert {type(case.values[0]) for case in TOLD} == set(get_args(events.Event)) - {
+        events.Announced,
+        *get_args(CertificateEvent),
+    }
 
 
 @pytest.mark.parametrize(("event", "phase", "says"), TOLD)
@@ -88,7 +102,7 @@ def test_an_event_is_told_in_words_and_by_phase(event: Event, phase: str, says: 
 
 
 def test_nothing_is_said_to_be_launched_where_nothing_is() -> None:
-    known = learn(Known(), Requested(ADDRESS, "x", Wish(build_only=True)))
+    known = learn(Known(), Requested(ADDRESS, "x", LaunchOptions(build_only=True)))
     assert message(Built("k", True, 0), known, HOLDER)["message"] == "Found the environment built\n"
     assert message(Prepared("k"), known, HOLDER)["imageName"] == "k"
     assert "url" not in message(Prepared("k"), known, HOLDER)

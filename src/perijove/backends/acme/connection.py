@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import h11
 
-from perijove.backends.acme.proxies import PORTS, ProxyRefused, Streams, lead_on
+from perijove.proxies import PORTS, ProxyRefused, Streams, lead_on
 
 AT_ONCE = 1 << 16
 """Bytes that are read at once."""

@@ -20,7 +20,6 @@ import certifi
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from perijove.backends.acme.proxies import ProxyRefused
 from perijove.backends.acme.views import plain
 from perijove.domain.certificate_failures import (
     ACME_NOT_ACME,
@@ -30,6 +29,7 @@ from perijove.domain.certificate_failures import (
     FILE_UNREADABLE,
 )
 from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.proxies import ProxyRefused
 
 NOT_YET_VALID, EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL."""

@@ -5,6 +5,7 @@ Raises ValueError, in words, only where nothing can be done with what came.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,9 @@ TEXT = 2000
 MEMBERS = 100
 """Members that are kept of one list or table."""
 DEPTH = 6
+MOST_ISSUERS = 10
+_DOMAIN = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+")
+"""Lower case, no dot at the end: as the CA writes it, it goes into a record."""
 AGAIN_LEAST, AGAIN_MOST = 60.0, 86400.0
 """Bounds of the pause between two questions for renewal information (RFC 9773, 4.3.2)."""
 
@@ -78,6 +82,8 @@ def directory(document: Any, url: str, clock_ahead: float = 0) -> Directory:
         else (),
         renewal_info="renewalInfo" in urls,
         clock_ahead=clock_ahead,
+        issuer_domain_names=_issuer_names(meta),
+        account_hash_prefix=_text(meta, "accountHashPrefix"),
     )
     return Directory(offers, urls)
 
@@ -149,7 +155,20 @@ def _challenge(table: Mapping[str, Any]) -> ChallengeView:
         _text(table, "token"),
         _text(table, "status") or "pending",
         None if table.get("error") is None else problem(table["error"]),
+        _issuer_names(table),
+        _text(table, "accounturi"),
     )
+
+
+def _issuer_names(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """draft-ietf-acme-dns-persist-02, 3.1: one to ten domain names, else they count as none; drafts up to 01 wrote them
+    with hyphens, as Boulder and Pebble of 2026 do.
+    """
+    names = table.get("issuerDomainNames", table.get("issuer-domain-names"))
+    if not isinstance(names, list) or not 0 < len(names) <= MOST_ISSUERS:
+        return ()
+    fit = all(isinstance(one, str) and _DOMAIN.fullmatch(one) and len(one) <= 253 for one in names)
+    return tuple(names) if fit else ()
 
 
 def renewal(document: Any, look_again: float = 0) -> RenewalWindow | None:

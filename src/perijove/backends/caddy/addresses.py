@@ -17,6 +17,7 @@ import psutil
 from perijove.domain import failures
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.listening import UDP
 from perijove.domain.parsing import split_address
 
 BACKLOG = 4096
@@ -29,7 +30,8 @@ def present(table: DataPlaneTable, *, ipv6: bool) -> DataPlaneTable:
     """The table without `[::]:PORT`s where this machine has no IPv6 and their IPv4 twin stands beside them."""
     if ipv6:
         return table
-    return replace(table, http=_without_twins(table.http), https=_without_twins(table.https))
+    quic = tuple(UDP + one for one in _without_twins(tuple(one.removeprefix(UDP) for one in table.quic)))
+    return replace(table, http=_without_twins(table.http), https=_without_twins(table.https), quic=quic)
 
 
 def has_ipv6() -> bool:
@@ -72,15 +74,17 @@ def check(table: DataPlaneTable, held: tuple[str, ...]) -> None:
 
 def taken(address: str, setting: str, said: Evidence) -> Failure:
     """That address belongs to somebody, who is named where this user may see them."""
-    port = split_address(address)[1]
+    port, udp = split_address(address.removeprefix(UDP))[1], address.startswith(UDP)
     try:
-        listeners = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        kind, waits = ("udp", psutil.CONN_NONE) if udp else ("tcp", psutil.CONN_LISTEN)
+        listeners = (c for c in psutil.net_connections(kind) if c.status == waits)
         holders = {c.pid for c in listeners if c.laddr and c.laddr.port == port}
         names = [f"{psutil.Process(pid).name()} (process {pid})" for pid in sorted(filter(None, holders))]
     except psutil.Error:
         names = []
     holder = " and ".join(names) or "a program this user may not see"
     remedy = f"Stop that program, or choose another address with --{setting}."
+    remedy += " Without `service.http3` no UDP port is needed." if udp else ""
     return failures.PORT_TAKEN(f"{holder} listens on {address}, where service.{setting} should", said, remedy=remedy)
 
 
@@ -95,20 +99,23 @@ def _settings(table: DataPlaneTable) -> Iterator[tuple[str, str]]:
     if twice := set(table.http) & set(table.https):
         seen = Evidence("service.http and service.https", " ".join(sorted(twice)))
         raise Fail(failures.BAD_SETTINGS("one address cannot be for http and for https", seen))
-    for setting, addresses in (("http", table.http), ("https", table.https)):
+    for setting, addresses in (("http", table.http), ("https", table.https), ("https", table.quic)):
         yield from ((address, setting) for address in dict.fromkeys(addresses))
 
 
 def _bind(address: str) -> socket.socket:
     """Of one family, so that `[::]:80` leaves `0.0.0.0:80` to its twin; `:80` is both. Raises OSError."""
-    host, port = split_address(address)
+    udp, (host, port) = address.startswith(UDP), split_address(address.removeprefix(UDP))
     both = not host and has_ipv6()
     family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-    bound = socket.socket(family)
+    bound = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        if udp:  # which two could share by SO_REUSEADDR
+            bound.bind((host, port))
+            return bound
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Accepted with its first bytes: Caddy closes one that had sent none when a reload began (golang/go#75591).
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFERRED)
         bound.bind((host, port))
@@ -129,7 +136,7 @@ def _refused(address: str, setting: str, error: OSError) -> Failure:
 
 
 def _forbidden(address: str, setting: str, said: Evidence) -> Failure:
-    port = split_address(address)[1]
+    port = split_address(address.removeprefix(UDP))[1]
     remedy = (
         f"Give everybody the port with `sysctl -w net.ipv4.ip_unprivileged_port_start={port}`, or run it by its "
         f"systemd unit, which may; or choose a port of 1024 or above with --{setting}."
@@ -144,6 +151,6 @@ def _without_twins(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(address for address in addresses if split_address(address) not in twins)
 
 
-def _kind(address: str) -> tuple[bool, int]:
-    host, port = split_address(address)
-    return ":" in host, port
+def _kind(address: str) -> tuple[bool, bool, int]:
+    host, port = split_address(address.removeprefix(UDP))
+    return address.startswith(UDP), ":" in host, port

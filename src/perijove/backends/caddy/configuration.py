@@ -13,6 +13,7 @@ from perijove.backends.caddy.handlers import control, route, static
 from perijove.backends.caddy.sessions import answer, service_host, session_hosts
 from perijove.domain.certificates import is_address
 from perijove.domain.data_plane import DataPlaneTable
+from perijove.domain.listening import UDP
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
 
@@ -36,6 +37,10 @@ def configuration(table: DataPlaneTable, state: State, given: tuple[str, ...] = 
         routes = [*_hsts(table), *_open(table, secure=True)]
         policies = {"tls_connection_policies": connection_policies(table)}
         servers["https"] = _server(_networks(table.https, given), ["h1", "h2"], table, routes) | policies
+        if table.quic:
+            by_listener = [["h1", "h2"]] * len(table.https) + [["h3"]] * len(table.quic)
+            listen = _networks((*table.https, *table.quic), given)
+            servers["https"] |= {"listen": listen, "listen_protocols": by_listener}
     apps: Json = {"http": {"grace_period": GRACE, "servers": servers}}
     if table.https:
         apps["tls"] = tls(table)
@@ -60,9 +65,9 @@ def bare(state: State, given: tuple[str, ...] = ()) -> Json:
 def listens(config: Json | None) -> tuple[str, ...]:
     """The addresses that a running configuration listens on."""
     servers = ((config or {}).get("apps") or {}).get("http", {}).get("servers", {})
-    numbered = {f"fd/{number}": one for number, one in enumerate(inherited(config), FIRST_DESCRIPTOR)}
+    numbered = {written: one for one, written in _numbered(inherited(config)).items()}
     listened = [one for server in servers.values() for one in server.get("listen", ())]
-    return tuple(numbered.get(one, one.rpartition("/")[2]) for one in listened)
+    return tuple(numbered.get(one, (UDP if one.startswith("udp") else "") + one.rpartition("/")[2]) for one in listened)
 
 
 def inherited(config: Json | None) -> tuple[str, ...]:
@@ -87,16 +92,23 @@ def _server(listen: list[str], protocols: list[str], table: DataPlaneTable, rout
 
 def _networks(addresses: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
     """As Caddy names them; an inherited one by its descriptor."""
-    numbered = {one: f"fd/{number}" for number, one in enumerate(given, FIRST_DESCRIPTOR)}
+    numbered = _numbered(given)
     return [numbered.get(address) or _network(address) for address in addresses]
+
+
+def _numbered(given: tuple[str, ...]) -> dict[str, str]:
+    """Inherited addresses, and how Caddy names them."""
+    kinds = ((one, "fdgram" if one.startswith(UDP) else "fd") for one in given)
+    return {one: f"{kind}/{number}" for number, (one, kind) in enumerate(kinds, FIRST_DESCRIPTOR)}
 
 
 def _network(address: str) -> str:
     """With the family, so that `[::]:80` leaves `0.0.0.0:80` to its twin."""
-    host = split_address(address)[0]
+    kind, plain = ("udp", address.removeprefix(UDP)) if address.startswith(UDP) else ("tcp", address)
+    host = split_address(plain)[0]
     if host in ("", "localhost"):
-        return f"tcp/{address}"
-    return f"tcp6/{address}" if ":" in host else f"tcp4/{address}"
+        return f"{kind}/{plain}"
+    return f"{kind}6/{plain}" if ":" in host else f"{kind}4/{plain}"
 
 
 def _cleaned(table: DataPlaneTable) -> list[Json]:
@@ -104,6 +116,10 @@ def _cleaned(table: DataPlaneTable) -> list[Json]:
     cleaned: list[Json] = [
         {"handle": [{"handler": "headers", "request": {"delete": ["Forwarded", "X-Real-Ip", "X-Scheme"]}}]}
     ]
+    if table.front_says:
+        others: Json = {"not": [{"remote_ip": {"ranges": list(table.proxies)}}]} if table.proxies else {}
+        nobodys = {"handler": "headers", "request": {"delete": list(table.front_says)}}
+        cleaned.append({"match": [others], "handle": [nobodys]})
     if table.proxies:
         one_host = {"X-Forwarded-Host": {"pattern": r"^[^,\s]+$"}}
         asked = {"remote_ip": {"ranges": list(table.proxies)}, "header_regexp": one_host}

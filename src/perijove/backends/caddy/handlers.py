@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from perijove.domain.data_plane import DataPlaneTable
 
 Json = dict[str, Any]
 
+CROSS_ORIGIN = "Access-Control-Allow-Origin"
 STREAMS_OUTLIVE_RELOADS = "24h"
+KEPT = 30
+"""Seconds that an idle connection to a server behind is kept for the next request."""
 DOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark"><title>Back in a moment</title>
 <body style="font:1rem/1.5 system-ui;max-width:36rem;margin:15vh auto;padding:0 1rem"><h1>Back in a moment</h1>
@@ -49,7 +53,7 @@ def proxy(dial: str) -> Json:
         "transport": {
             "protocol": "http",
             "dial_timeout": "2s",
-            "keep_alive": {"enabled": True, "max_idle_conns_per_host": 8, "idle_timeout": "30s"},
+            "keep_alive": {"enabled": True, "max_idle_conns_per_host": 8, "idle_timeout": f"{KEPT}s"},
         },
     }
 
@@ -58,7 +62,16 @@ def control(table: DataPlaneTable) -> Json:
     """The public application, or a page of ours while it is away."""
     headers = {"Content-Type": ["text/html; charset=utf-8"], "Retry-After": ["3"], "Cache-Control": ["no-store"]}
     down = {"handler": "static_response", "status_code": "503", "headers": headers, "body": DOWN_PAGE}
-    return or_else(proxy(f"unix/{table.control}"), down)
+    return or_else(proxy(f"unix/{table.control}"), subroute({"handle": [shared(table), down]}))
+
+
+def shared(table: DataPlaneTable) -> Json:
+    """Whose pages may read answers the operator says: each is told its own origin, or `*`."""
+    everybody = "*" in table.cors_allow_origin
+    told = ["*" if everybody else "{http.request.header.Origin}"]
+    asking = {} if everybody else {"match": [{"header": {"Origin": list(table.cors_allow_origin)}}]}
+    allowed = {"handler": "headers", "response": {"set": {CROSS_ORIGIN: told}, "deferred": True}}
+    return subroute(*([{**asking, "handle": [allowed]}] if table.cors_allow_origin else []))
 
 
 def compressed() -> Json:
@@ -76,16 +89,18 @@ def static(table: DataPlaneTable) -> Json:
     kept = {"Cache-Control": ["public, max-age=31536000, immutable"], "X-Content-Type-Options": ["nosniff"]}
     kept |= {"Access-Control-Allow-Origin": ["*"]}  # sessions at hosts of their own load fonts of them
     headers = {"handler": "headers", "response": {"set": kept, "deferred": True, "require": {"status_code": [2, 304]}}}
+    below = f"{table.base}-/{table.assets_version}"
     ours = route(
-        {"path": [f"/-/{table.assets_version}/*"]},
-        {"handler": "rewrite", "strip_path_prefix": f"/-/{table.assets_version}"},
+        {"path": [f"{below}/*"]},
+        {"handler": "rewrite", "strip_path_prefix": below},
         headers,
         {"handler": "encode", "encodings": {"gzip": {}}, "prefer": ["gzip"]},
         {"handler": "file_server", "root": str(table.assets), "pass_thru": False},
     )
+    pattern = f"^{re.escape(table.base)}-/(server-[0-9a-f]{{16}})/([0-9A-Za-z_][0-9A-Za-z._-]*)$"
     name = "{http.regexp.server.1}/share/static/{http.regexp.server.2}"
     servers = route(
-        {"path_regexp": {"name": "server", "pattern": "^/-/(server-[0-9a-f]{16})/([0-9A-Za-z_][0-9A-Za-z._-]*)$"}},
+        {"path_regexp": {"name": "server", "pattern": pattern}},
         {"handler": "rewrite", "uri": f"/{name}"},
         headers,
         {"handler": "file_server", "root": str(table.servers), "pass_thru": False}

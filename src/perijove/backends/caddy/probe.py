@@ -35,7 +35,7 @@ async def hangs(pid: int, admin: Path, listener: tuple[str, int, str] | None, bu
         was_stopped, stopped = stopped, state(pid) == "stopped"
         if was_stopped and stopped:
             return Evidence(f"/proc/{pid}/stat", f"process {pid} is stopped")
-        if busy():
+        if busy() or stopped:  # whoever is stopped answers nothing, which would be waited for
             continue
         if not await _answers(pid, partial(asyncio.open_unix_connection, admin), "/config/admin/listen"):
             if not busy():

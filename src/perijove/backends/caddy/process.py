@@ -57,6 +57,9 @@ class Caddy:
     async def ensure(self, table: DataPlaneTable) -> None:
         """Have Caddy run with this table; nothing where it does already.
 
+        What ran before may answer a few connections more: caddyhttp's `App.Stop` (Caddy 2) does not wait until its
+        servers have stopped to accept.
+
         Raises Fail: `platform.port-taken`, `platform.port-forbidden`, `platform.data-plane-down`,
         `platform.tool-missing`, `platform.bad-settings`.
         """
@@ -70,7 +73,7 @@ class Caddy:
                 addresses.check(table, held=listens(runs))
                 # A socket that it was given stays open as long as it runs: without a server, whoever connects there
                 # would wait for ever, and nobody else could have the port.
-                if not set(inherited(runs)) <= {*table.http, *table.https}:
+                if not set(inherited(runs)) <= {*table.http, *table.https, *table.quic}:
                     await self._stop()
                     runs = None
             given = await self._start(table) if runs is None else inherited(runs)
@@ -234,4 +237,4 @@ def _listener(table: DataPlaneTable) -> tuple[str, int, str] | None:
     if not table.http:
         return None
     host, port = split_address(here(table.http[0]))
-    return host, port, f"/-/{table.assets_version}/"
+    return host, port, f"{table.base}-/{table.assets_version}/"

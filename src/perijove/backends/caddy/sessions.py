@@ -7,9 +7,22 @@ host some headers reach further than the answer that they stand in: those never 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from perijove.backends.caddy.handlers import compressed, control, or_else, proxy, route, static, subroute, words
+from perijove.backends.caddy.grants import granted_alone, ours_kept_back
+from perijove.backends.caddy.handlers import (
+    CROSS_ORIGIN,
+    compressed,
+    control,
+    or_else,
+    proxy,
+    route,
+    shared,
+    static,
+    subroute,
+    words,
+)
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.listening import LOCAL_SESSIONS, MARK
 from perijove.domain.parsing import split_address
@@ -42,7 +55,7 @@ FAR_REACHING = (
     "Activate-Storage-Access",
 )
 """Response headers with power beyond the answer's own address; `*` for all that begin so."""
-CROSS_ORIGIN = "Access-Control-Allow-Origin"
+OWN_FRAMES = "frame-ancestors 'self'"
 _ELSEWHERE = r"(?i);[^;a-z]*(?:path|domain)[^;]*"
 """Where a cookie wants to be sent, whatever stands around the words (RFC 6265, 5.2)."""
 
@@ -63,9 +76,9 @@ def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
             subroute(
                 *_led_to_static(table),
                 static(table),
-                route({"path": ["/favicon.ico"]}, control(table)),
-                route(_below_user(f"({name})$"), *_add_slash(table)),
-                route(_below_user(f"({name})/"), subroute(own, nothing)),
+                route({"path": [f"{table.base}favicon.ico"]}, control(table)),
+                route(_below_user(table, f"({name})$"), *_add_slash(table)),
+                route(_below_user(table, f"({name})/"), subroute(own, nothing)),
                 nothing,
             ),
         )
@@ -74,11 +87,11 @@ def session_hosts(table: DataPlaneTable, *answers: Json) -> list[Json]:
 
 def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
     """Sessions below the service's own host: all there is of them where they have no hosts."""
-    slash, session = route(_below_user(f"({SESSION})$"), *_add_slash(table)), _below_user(f"({SESSION})/")
+    slash, session = route(_below_user(table, f"({SESSION})$"), *_add_slash(table)), _below_user(table, f"({SESSION})/")
     if not table.session_hosts:
         return [slash, route(session, *answer(table))]
     name, _ = _named(table)
-    lead_on = {"match": [_below_user(f"({name})(?:/|$)")], "handle": [subroute(_led_on(table, secure=secure))]}
+    lead_on = {"match": [_below_user(table, f"({name})(?:/|$)")], "handle": [subroute(_led_on(table, secure=secure))]}
     ours = ({"Sec-Fetch-Mode": ["navigate", "no-cors", "same-origin"]}, {"Sec-Fetch-Site": ["same-origin"]})
     refused = words(403, "Browsers open this session at its own host.")
     return [
@@ -92,7 +105,8 @@ def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
 def answer(table: DataPlaneTable) -> list[Json]:
     """What a session says, kept to its path; the control plane's words where it is gone."""
     there = proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
-    return [subroute(_no_worker()), _shared(table), _confined(table), compressed(), or_else(there, control(table))]
+    headers = (ours_kept_back(table), shared(table), _framed(table), _confined(table))
+    return [subroute(_no_worker()), *granted_alone(table), *headers, compressed(), or_else(there, control(table))]
 
 
 def _named(table: DataPlaneTable) -> tuple[str, str]:
@@ -133,7 +147,7 @@ def _led_to_static(table: DataPlaneTable) -> list[Json]:
     ours = [host for host in table.hosts if not host.startswith("*.")]
     if not ours:
         return []
-    port = {"header_regexp": {"Host": {"name": "port", "pattern": "(:[0-9]+)?$"}}, "path": ["/-/server-*"]}
+    port = {"header_regexp": {"Host": {"name": "port", "pattern": "(:[0-9]+)?$"}}, "path": [f"{table.base}-/server-*"]}
     location = {"Location": [f"//{ours[0]}{{http.regexp.port.1}}{{http.request.uri}}"]}
     # Not for ever, as what it leads to: the service may get another name.
     shared = {"Access-Control-Allow-Origin": ["*"], "Cache-Control": ["public, max-age=3600"]}
@@ -148,16 +162,16 @@ def _for_programs() -> Json:
     return subroute({"handle": [sandboxed]}, {"match": browsers, "handle": [{"handler": "headers", **no_cookies}]})
 
 
-def _below_user(pattern: str) -> Json:
-    return {"path_regexp": {"name": "session", "pattern": f"^/user/{pattern}"}}
+def _below_user(table: DataPlaneTable, pattern: str) -> Json:
+    return {"path_regexp": {"name": "session", "pattern": f"^{re.escape(table.base)}user/{pattern}"}}
 
 
 def _add_slash(table: DataPlaneTable) -> list[Json]:
     """Read by the pages that may read the session's answers: theirs would end here else."""
-    there = "/user/{http.regexp.session.1}/{http.request.uri.prefixed_query}"
+    there = f"{table.base}user/{{http.regexp.session.1}}/{{http.request.uri.prefixed_query}}"
     careful = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
     headers = {"Location": [there]} | {name: [value] for name, value in careful.items()}
-    return [_shared(table), {"handler": "static_response", "status_code": "307", "headers": headers}]
+    return [shared(table), {"handler": "static_response", "status_code": "307", "headers": headers}]
 
 
 def _confined(table: DataPlaneTable) -> Json:
@@ -166,7 +180,7 @@ def _confined(table: DataPlaneTable) -> Json:
     The last Path of a cookie is the one that counts (RFC 6265, 5.3); one named `__Host-…` is refused with this path.
     """
     withheld = (CROSS_ORIGIN, "Access-Control-Allow-Credentials", "Access-Control-Allow-Private-Network")
-    own_path = "$0; Path=/user/{http.regexp.session.1}/"
+    own_path = f"$0; Path={table.base}user/{{http.regexp.session.1}}/"
     cookies = [{"search_regexp": _ELSEWHERE, "replace": ""}, {"search_regexp": "^.*$", "replace": own_path}]
     return {
         "handler": "headers",
@@ -178,13 +192,11 @@ def _confined(table: DataPlaneTable) -> Json:
     }
 
 
-def _shared(table: DataPlaneTable) -> Json:
-    """Whose pages may read a session's answers the operator says: each is told its own origin, or `*`."""
-    everybody = "*" in table.cors_allow_origin
-    told = ["*" if everybody else "{http.request.header.Origin}"]
-    asking = {} if everybody else {"match": [{"header": {"Origin": list(table.cors_allow_origin)}}]}
-    allowed = {"handler": "headers", "response": {"set": {CROSS_ORIGIN: told}, "deferred": True}}
-    return subroute(*([{**asking, "handle": [allowed]}] if table.cors_allow_origin else []))
+def _framed(table: DataPlaneTable) -> Json:
+    """Who may frame a session beside its own pages, where its server says no more than Jupyter does by itself."""
+    told = {"search_regexp": f"{OWN_FRAMES}(;|$)", "replace": " ".join((OWN_FRAMES, *table.frame_ancestors)) + "$1"}
+    allowed = {"replace": {"Content-Security-Policy": [told]}, "deferred": True}
+    return subroute(*([{"handle": [{"handler": "headers", "response": allowed}]}] if table.frame_ancestors else []))
 
 
 def _no_worker() -> Json:

@@ -56,4 +56,11 @@ KINDS = (
     *_of(_OLD, "v1alpha1", {**_CERTIFICATES, **_ORDERS}, legacy=True),
     *_of(_OLD, "v1alpha1", {"ClusterIssuer": "clusterissuers"}, namespaced=False, legacy=True),
 )
-BY_PLURAL = {one.plural: one.kind for one in KINDS}
+_SHORT = {
+    "po": "Pod", "ev": "Event", "pvc": "PersistentVolumeClaim", "pv": "PersistentVolume", "svc": "Service",
+    "ep": "Endpoints", "quota": "ResourceQuota", "no": "Node", "sc": "StorageClass", "deploy": "Deployment",
+    "ing": "Ingress", "netpol": "NetworkPolicy", "cert": "Certificate", "certs": "Certificate",
+    "cr": "CertificateRequest", "crs": "CertificateRequest", "certreqs": "CertificateRequest",
+}  # fmt: skip
+"""Names that kubectl and people have for them."""
+BY_PLURAL = {one.plural: one.kind for one in KINDS} | _SHORT

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+import warnings
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,13 @@ from kr8s.asyncio import Api
 
 from perijove.backends.cluster import sifting
 from perijove.backends.cluster.kinds import KINDS, Served
-from perijove.domain.cluster import Recording, Thing, at, day, listed, mapping, text
+from perijove.domain.cluster import Recording, Thing, at, day, items, listed, mapping, text
 from perijove.domain.cluster_failures import API_UNREACHABLE, CHANGE_REFUSED
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.findings import Change
 
+# kr8s says of each version newer than itself that it is not supported; lists are asked for by their own paths.
+warnings.filterwarnings("ignore", message="Kubernetes version", category=UserWarning)
 PAGE = 500
 """Objects an answer."""
 AT_ONCE = 6
@@ -31,6 +34,7 @@ LINES = 400
 """Of a log, its last ones."""
 LOGS = {"hub": "hub", "binder": "binder", "autohttps": "traefik"}
 """Components whose logs say what objects do not, and their containers."""
+MOST_LOGS = 24
 FORBIDDEN, UNKNOWN = 403, 404
 _ERRORS = (
     kr8s.ServerError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, kr8s.NotFoundError, httpx.HTTPError, OSError,
@@ -134,10 +138,10 @@ class _Looked:
         async with asyncio.TaskGroup() as group:
             for served in KINDS:
                 group.create_task(self.kind(served), name=f"list {served.plural}")
-        wanted = [one for one in self.things if one.kind == "Pod" and text(one.labels.get("component")) in LOGS]
+        wanted = [one for pod in self.things if pod.kind == "Pod" for one in _wanted(pod)]
         async with asyncio.TaskGroup() as group:
-            for pod in wanted[:12]:
-                group.create_task(self.log(pod), name=f"log of {pod.name}")
+            for one in sorted(wanted, key=lambda one: one.urgency)[:MOST_LOGS]:
+                group.create_task(self.log(one), name=f"log of {one.pod.name}")
 
     def refusals(self, where: str) -> list[Evidence]:
         """Some of what was not shown."""
@@ -161,7 +165,8 @@ class _Looked:
             if refused.startswith(own):
                 self.unseen[served.kind] = refused
                 return
-        if not refused:
+        if not refused or refused.startswith(str(UNKNOWN)):
+            # Of a kind that the API does not know there is no object.
             self.whole.add(served.kind)
         elif not served.legacy:
             self.unseen.setdefault(served.kind, refused)
@@ -197,11 +202,11 @@ class _Looked:
                 body = {"message": response.text[:300]}
         return response.status_code, mapping(body)
 
-    async def log(self, pod: Thing) -> None:
-        """The end of a pod's log; of the container before, where it ended and waits."""
-        component = text(pod.labels.get("component"))
-        waits = any(at(one, "state", "waiting") for one in listed(pod.status, "containerStatuses"))
-        params = {"container": LOGS[component], "tailLines": str(LINES), **({"previous": "true"} if waits else {})}
+    async def log(self, wanted: _Wanted) -> None:
+        """The end of a container's log."""
+        pod = wanted.pod
+        params = {"container": wanted.container, "tailLines": str(LINES)}
+        params |= {"previous": "true"} if wanted.previous else {}
         call = self.api.call_api(
             "GET", version="v1", base="/api", namespace=pod.namespace, url=f"pods/{pod.name}/log", params=params,
             raise_for_status=False,
@@ -209,8 +214,47 @@ class _Looked:
         try:
             async with self.turns, call as response:
                 if response.status_code == 200:
-                    self.logs[f"log {pod.namespace}/{pod.name}{' (previous)' if waits else ''}"] = response.text
+                    self.logs[f"log {pod.namespace}/{pod.name}{' (previous)' if wanted.previous else ''}"] = (
+                        response.text
+                    )
                 else:
                     self.unseen[f"log of {pod.said}"] = f"{response.status_code} {response.text[:200]}"
         except _ERRORS as error:
             self.unseen[f"log of {pod.said}"] = f"{type(error).__name__}: {error}"[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A container's log: of the one that runs, or of the one before it."""
+
+    pod: Thing
+    container: str
+    previous: bool
+    urgency: int
+    """0 for what all launches go through; then what failed."""
+
+    @property
+    def name(self) -> str:
+        return f"log {self.pod.namespace}/{self.pod.name}{' (previous)' if self.previous else ''}"
+
+
+def _wanted(pod: Thing) -> Iterator[_Wanted]:
+    """Logs that say what objects do not: of the parts that launches go through, of what crashes, of builds that failed.
+
+    Of a container that waits to be started again, the one before; where it was started again, both.
+    """
+    component = text(pod.labels.get("component"))
+    failed_build = component == "binderhub-build" and text(pod.status.get("phase")) == "Failed"
+    for one in listed(pod.status, "containerStatuses"):
+        name = text(one.get("name"))
+        waits = text(at(one, "state", "waiting", "reason"))
+        again = isinstance(one.get("restartCount"), int) and one["restartCount"] > 0
+        if LOGS.get(component) == name or (LOGS.get(component) and len(items(pod.spec.get("containers"))) == 1):
+            if not waits:
+                yield _Wanted(pod, LOGS[component], previous=False, urgency=0)
+            if waits or again:
+                yield _Wanted(pod, LOGS[component], previous=True, urgency=1)
+        elif waits == "CrashLoopBackOff":
+            yield _Wanted(pod, name, previous=True, urgency=2)
+        elif failed_build:
+            yield _Wanted(pod, name, previous=False, urgency=3)

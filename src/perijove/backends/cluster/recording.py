@@ -17,8 +17,9 @@ import yaml
 
 from perijove.backends.cluster import sifting
 from perijove.backends.cluster.kinds import BY_PLURAL
-from perijove.backends.cluster.yaml_text import documents
-from perijove.domain.cluster import Recording, Thing, day, listed, mapping, moment, text
+from perijove.backends.cluster.writing import LOOKED, sifted
+from perijove.backends.cluster.yaml_text import Unusual, documents, members
+from perijove.domain.cluster import JSON, Recording, Thing, day, items, listed, mapping, moment, text
 from perijove.domain.cluster_failures import RECORDING_UNREADABLE
 from perijove.domain.failures import Evidence, Fail
 
@@ -29,6 +30,12 @@ MOST_OF_A_FILE = 256 * 1024
 MOST_FILES = 200
 """Logs that are read."""
 OBJECTS = {".yaml", ".yml", ".json"}
+LEFT_OF_JSON = frozenset((
+    "terminationMessagePath", "terminationMessagePolicy", "imageID", "containerID", "volumeMounts", "projected",
+    "lastProbeTime", "podIPs", "hostIPs", "dnsPolicy", "enableServiceLinks", "preemptionPolicy", "schedulerName",
+))  # fmt: skip
+LEFT = LEFT_OF_JSON | {"managedFields"}
+"""Keys that no rule reads, and of which there are many."""
 _MOMENTS = ("lastTimestamp", "firstTimestamp", "eventTime")
 
 
@@ -47,11 +54,16 @@ def recorded(folder: Path, now: float | None = None) -> Recording:
             if path.suffix in OBJECTS and _is_object(path.relative_to(folder)) and _stays(path, folder):
                 found += _objects(path, folder, whole, unseen)
     document = _json(folder / "probes.json", unseen)
+    looked = mapping(_json(folder / LOOKED, unseen))
+    found = _looked(looked, found, whole, unseen)
     probes = sifting.probes(document)
+    left = len(list(listed(document, "probes"))) - len(probes)
+    if left:
+        unseen["probes.json"] = f"{left} probes are of kinds that are not known here"
     if not found and not probes:
         seen = "; ".join(f"{name}: {why}" for name, why in unseen.items()) or "no object in any *.yaml or *.json"
         raise Fail(RECORDING_UNREADABLE("there is nothing in it to look at", Evidence(str(folder), seen[:500])))
-    newest, which = _newest(found, moment(mapping(document).get("now")))
+    newest, which = _newest(found, moment(mapping(document).get("now")) or moment(looked.get("now")))
     return Recording(
         str(folder),
         newest if now is None else now,
@@ -61,9 +73,20 @@ def recorded(folder: Path, now: float | None = None) -> Recording:
         dict(_texts(folder, "logs", END_OF_LOG)),
         None,
         {path.name: sifting.certificate(_end(path, MOST_OF_A_FILE), path.name) for path in _served(folder)},
-        frozenset(whole | {one.kind for one in found}),
+        frozenset(whole),
         unseen,
     )
+
+
+def _looked(looked: JSON, found: list[Thing], whole: set[str], unseen: dict[str, str]) -> list[Thing]:
+    """What `perijove record` wrote beside the objects: what it could see, and what is no secret of Secrets."""
+    whole.update(text(one) for one in items(looked.get("whole")))
+    unseen.update({str(what): text(why)[:300] for what, why in mapping(looked.get("unseen")).items()})
+    try:
+        return sifted(found, looked)
+    except (TypeError, ValueError, KeyError) as error:
+        unseen[LOOKED] = f"{type(error).__name__}: {error}"[:300]
+        return found
 
 
 @contextmanager
@@ -81,7 +104,7 @@ def _collector_resting() -> Iterator[None]:
 def _is_object(name: Path) -> bool:
     """Whether a file's place says that objects stand in it."""
     first = name.parts[0]
-    return not first.startswith(("probes", "front", "logs", ".")) and ".." not in name.parts
+    return not first.startswith(("probes", "front", "logs", ".")) and first != LOOKED and ".." not in name.parts
 
 
 def _stays(path: Path, folder: Path) -> bool:
@@ -92,18 +115,43 @@ def _objects(path: Path, folder: Path, whole: set[str], unseen: dict[str, str]) 
     name = str(path.relative_to(folder))
     try:
         content = path.read_text(errors="replace")
-        read = [json.loads(content)] if path.suffix == ".json" else list(documents(content))
-        for document in read:
-            kind = text(mapping(document).get("kind")).removesuffix("List")
-            if "items" in mapping(document) and kind:
-                whole.add(kind)
-        found = list(sifting.things(read))
+        found = _members(content)
+        if found:
+            whole.update(one.kind for one in found)
+        else:
+            read = [json.loads(content, object_hook=_left)] if path.suffix == ".json" else list(documents(content))
+            for document in read:
+                kind = text(mapping(document).get("kind")).removesuffix("List")
+                if "items" in mapping(document) and kind:
+                    whole.add(kind)
+            found = list(sifting.things(read))
+            if len(found) > 1 or any("items" in mapping(document) for document in read):
+                whole.update(one.kind for one in found)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         unseen[name] = f"{type(error).__name__}: {error}"[:300]
         return []
     if path.stem in BY_PLURAL:
         whole.add(BY_PLURAL[path.stem])
+    elif not found:
+        unseen[name] = "no object of Kubernetes stands in it"
     return found
+
+
+def _members(content: str) -> list[Thing]:
+    """Objects of a list as kubectl writes it, one by one; none where it is another text, which is read whole."""
+    # Of Secrets it counts when which field was written.
+    leave = LEFT if "kind: Secret\n" not in content else LEFT - {"managedFields"}
+    try:
+        return [one for member in members(content, leave) for one in sifting.things([member])]
+    except (Unusual, IndexError, yaml.YAMLError):
+        return []
+
+
+def _left(made: dict[str, Any]) -> dict[str, Any]:
+    """The same of JSON, as each object is read."""
+    for name in LEFT_OF_JSON & made.keys():
+        del made[name]
+    return made
 
 
 def _json(path: Path, unseen: dict[str, str]) -> Any:
@@ -136,7 +184,7 @@ def _served(folder: Path) -> list[Path]:
 def _newest(found: list[Thing], recorded_at: float) -> tuple[float, str]:
     """The newest time that something in it tells, and which that is."""
     if recorded_at:
-        return recorded_at, f"probes.json, now: {day(recorded_at)}"
+        return recorded_at, f"its own note of it: {day(recorded_at)}"
     newest, where = 0.0, "nothing in it tells a time"
     for thing in found:
         told = [moment(thing.raw.get(key)) for key in _MOMENTS] if thing.kind == "Event" else []

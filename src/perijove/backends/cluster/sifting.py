@@ -78,7 +78,8 @@ def thing(raw: dict[str, Any]) -> Thing:
     if raw.get("kind") == "ConfigMap":
         raw = {key: value for key, value in raw.items() if key not in {"data", "binaryData"}}
     for pod in (raw.get("spec"), at(raw, "spec", "template", "spec")):
-        for container in listed(pod, "containers"):
+        kinds = ("containers", "initContainers", "ephemeralContainers")
+        for container in (one for kind in kinds for one in listed(pod, kind)):
             for variable in listed(container, "env"):
                 if isinstance(variable, dict) and "value" in variable:
                     variable["value"] = ""

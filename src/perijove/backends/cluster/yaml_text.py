@@ -19,6 +19,9 @@ _DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _NOT_KUBECTLS = re.compile(r"^(?:---[ \t]+\S|\.\.\.|%)", re.MULTILINE)
 """What stands beside a document's beginning, or between documents: the library reads the whole text then."""
 _KEY = re.compile(r"""( *)(?:([A-Za-z0-9_.~/$()][^\s:#]*|"[^"\\]*"|'[^']*'):(?: +|$))?(.*)""")
+_ITEMS = re.compile(r"(?:[A-Za-z]+: [\w./-]+\n)*items:\n(?=- )")
+_TAIL = re.compile(r"^[A-Za-z]", re.MULTILINE)
+_ANCHOR = re.compile(r"([&*])([A-Za-z0-9_-]+)")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BLOCK = re.compile(r"[|>][-+0-9]*$")
 
@@ -76,14 +79,42 @@ def _name(key: str) -> str:
     return _NAMES.setdefault(key, sys.intern(name)) if len(_NAMES) < 10_000 else name
 
 
+def members(text: str, leave: frozenset[str] = frozenset()) -> Iterator[Any]:
+    """The members of a list as kubectl writes it, each read alone, so that none has to be held but what is kept of it.
+
+    `leave`: keys that are passed over with all beneath them. Raises Unusual for any other text: `documents` reads that.
+    """
+    begin = _ITEMS.match(text)
+    if begin is None or _NOT_KUBECTLS.search(text) or _DOCUMENT.search(text) or "\t" in text:
+        raise Unusual
+    tail = _TAIL.search(text, begin.end())
+    end = tail.start() if tail is not None else len(text)
+    anchors: dict[str, Any] = {}
+    at = begin.end()
+    while at < end:
+        after = text.find("\n- ", at, end)
+        after = end if after < 0 else after + 1
+        first, _, rest = text[at + 2 : after].partition("\n")
+        named = _ANCHOR.fullmatch(first)
+        if named is None:
+            yield _Reader(f"  {first}\n{rest}", anchors, leave).document()
+        elif named[1] == "&":
+            yield anchors.setdefault(named[2], _Reader(rest, anchors, leave).document())
+        else:
+            raise Unusual
+        at = after
+
+
 class _Reader:
     """One document's lines, read once from the first to the last."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, anchors: dict[str, Any] | None = None, leave: frozenset[str] = frozenset()) -> None:
         if "\t" in text:
             raise Unusual
         self.lines = text.split("\n")
         self.at = 0
+        self.anchors = {} if anchors is None else anchors
+        self.leave = leave
 
     def document(self) -> Any:
         self._skip()
@@ -136,7 +167,11 @@ class _Reader:
             word = lines[self.at][inner:]
             match = _KEY.match(word)
             is_block = word.startswith("- ") or (match is not None and match[2] is not None)
-            found.append(self._block(inner) if is_block else self._value(word, indent))
+            named = _ANCHOR.fullmatch(word)
+            if named is not None:
+                found.append(self._named(named[1], named[2], indent))
+            else:
+                found.append(self._block(inner) if is_block else self._value(word, indent))
         return found
 
     def _mapping(self, indent: int) -> dict[str, Any]:
@@ -154,15 +189,39 @@ class _Reader:
             if len(depth) != indent:
                 break
             name = _NAMES.get(key) or _name(key)
-            if not word:
+            if name in self.leave:
+                self._pass(indent)
+            elif not word:
                 found[name] = self._nested(indent)
             elif word[0] in _LETTERS and ":" not in word and "#" not in word:
                 self.at += 1
                 deeper = self.at < count and lines[self.at][: indent + 1].isspace()
+                word = sys.intern(word)
                 found[name] = self._folded(word, indent) if deeper else word if word not in _WORDS else _scalar(word)
+            elif (named := _ANCHOR.fullmatch(word)) is not None:
+                found[name] = self._named(named[1], named[2], indent)
             else:
                 found[name] = self._value(word, indent)
         return found
+
+    def _pass(self, indent: int) -> None:
+        """Over a key with all beneath it: what is deeper, and a sequence as deep as the key."""
+        lines, self.at = self.lines, self.at + 1
+        while self.at < len(lines):
+            line = lines[self.at]
+            if line and not line[: indent + 1].isspace() and not line.startswith("- ", indent):
+                return
+            self.at += 1
+
+    def _named(self, sign: str, name: str, indent: int) -> Any:
+        """What has a name for others, or what another has under that name."""
+        if sign == "*":
+            self.at += 1
+            if name not in self.anchors:
+                raise Unusual
+            return self.anchors[name]
+        value = self.anchors[name] = self._nested(indent)
+        return value
 
     def _nested(self, indent: int) -> Any:
         """What a key holds that stands alone on its line: a deeper block, a sequence as deep as the key, or null."""

@@ -36,11 +36,11 @@ PROCESSES = 512
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def do(line: socket.socket, uid: int | None, gid: int) -> NoReturn:
+def do(line: socket.socket, uid: int | None, gid: int, niceness: int) -> NoReturn:
     """Answer the one request on `line` as `uid`, or as ourselves where there is no other."""
     status = 1
     try:
-        give_up_rights(uid, gid)
+        give_up_rights(uid, gid, niceness)
         stream = line.makefile("rwb", buffering=1 << 16)
         call: Call = wire.decode(Call, json.loads(stream.readline()))
 
@@ -61,9 +61,12 @@ def do(line: socket.socket, uid: int | None, gid: int) -> NoReturn:
         os._exit(status)
 
 
-def give_up_rights(uid: int | None, gid: int) -> None:
+def give_up_rights(uid: int | None, gid: int, niceness: int) -> None:
     """For ever, and for all that is started from here."""
     os.setsid()
+    os.nice(niceness)
+    with suppress(OSError):  # the kernel may weigh whole sessions of processes against one another (sched(7))
+        Path("/proc/self/autogroup").write_text(f"{os.nice(0)}")
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_DIE)
     if uid is not None:

@@ -47,6 +47,12 @@ class _Told:
     size: int
 
 
+def _own_contents(folder: Path, uid: int, gid: int) -> None:
+    for _, folders, files, here in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
+
+
 class ConfinedCalls:
     """The port Confined. `preload`: modules whose first call shall not wait for their import."""
 
@@ -65,20 +71,21 @@ class ConfinedCalls:
         if self.uids:
             os.chown(folder, -1, self.gid)
 
-    def hand_over(self, folder: Path, identity: Identity) -> None:
-        """Let the calls of an identity own it."""
-        if self.uids:
-            os.chown(folder, self.uids[identity], self.gid)
+    def hand_over(self, folder: Path, identity: Identity, *, contents: bool = False) -> None:
+        """Let the calls of an identity own it, and where it is asked for all that lies in it, whoever made that."""
+        if not self.uids:
+            return
+        owner = self.uids[identity], self.gid
+        if contents:
+            _own_contents(folder, *owner)
+        os.chown(folder, *owner)
 
     def take_back(self, folder: Path) -> None:
         """Own it again; from its root down, and by open folders alone, since a call's own links may lead elsewhere."""
-        if not self.uids:
-            return
-        us = os.geteuid(), os.getegid()
-        os.chown(folder, *us, follow_symlinks=False)
-        for _, folders, files, here in os.fwalk(folder, follow_symlinks=False):
-            for name in (*folders, *files):
-                os.chown(name, *us, dir_fd=here, follow_symlinks=False)
+        if self.uids:
+            us = os.geteuid(), os.getegid()
+            os.chown(folder, *us, follow_symlinks=False)
+            _own_contents(folder, *us)
 
     def start(self) -> None:
         """Have the process run; calls do so by themselves."""

@@ -27,6 +27,7 @@ from perijove.backends.confined.frames import Summons, pack, write_failure
 from perijove.domain import wire
 from perijove.domain.confinement import Identity
 from perijove.domain.failures import BUG, Evidence
+from perijove.domain.yielding import BUILD_NICENESS
 
 PR_SET_CHILD_SUBREAPER = 36
 SUMMONS = 4096
@@ -106,7 +107,8 @@ class Process:
         os.close(self._woken)
         os.close(self._wake)
         self._control.close()
-        child.do(line, self._uids.get(identity), self._gid)
+        niceness = BUILD_NICENESS if identity is Identity.INSTALLER else 0
+        child.do(line, self._uids.get(identity), self._gid, niceness)
 
     def _reap(self) -> None:
         statuses: dict[int, int] = {}

@@ -43,7 +43,7 @@ class Bytecode:
     async def compiled(
         self, work: Path, site_packages: Path, interpreter: Interpreter, runs: Runs, name: str, tell: Tell
     ) -> None:
-        """See to it that an environment's packages have bytecode, as far as that can be had.
+        """See to it that an environment's packages have bytecode, as far as that can be had. Raises Fail: `platform.*`.
 
         `work` is a folder beside the environment for what comes and goes; `name` names the sandbox.
         """
@@ -79,7 +79,7 @@ class Bytecode:
             root=runs.root,
         )
         try:
-            ran = await self.foreign.run(run, handed, tell)
+            ran = (await self.foreign.run(run, handed, tell)).not_killed("the compiler of packages")
         except Fail as fail:
             if not fail.failure.kind.code.startswith("build."):
                 raise

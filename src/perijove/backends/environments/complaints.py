@@ -67,6 +67,12 @@ _UNREAD = re.compile(
     r"(?:.*?which is not part of a valid version (?P<what>[A-Za-z0-9][\w.-]{0,100} ?\([^()]{1,100}\)))?"
 )
 """Of a release from when pip read versions that are none (`pytz (>=2011k)`)."""
+_FILTERED = re.compile(
+    r"`(?P<name>[\w.-]{1,100})` was filtered by `exclude-newer` to only include packages uploaded before"
+    r" (?P<date>\S{1,30}\w)"
+)
+_UNDATED = re.compile(r"`(?P<file>[\w.+!-]{1,200})` is missing an upload date")
+_UNDATED_INDEX = re.compile(r"does not provide upload-time metadata")
 _UNLIKE = re.compile(r"DO NOT MATCH THE HASHES")
 _REQUIRES_PYTHON = re.compile(r"(?:current|requested) Python version|Requires-Python|requires a different Python")
 
@@ -87,6 +93,10 @@ def failure(words: Sequence[str]) -> Failure:
         asks = f": {old['what']}" if old["what"] else ""
         cause = f"{old['name']} {old['version']} says what it needs in words that only pips of its time read{asks}"
         return failures.INSTALL_FAILED(cause, evidence, remedy=f"Ask for a newer {old['name']}.")
+    if late := _FILTERED.search(flat):
+        if undated := _UNDATED.search(flat):
+            return failures.INDEX_UNDATED(f"it does not for {undated['file']}", evidence)
+        return failures.NO_SUCH_PACKAGE(f"{late['name']} had no version that fits before {late['date']}", evidence)
     why = _BECAUSE.search(flat)
     cause = why["why"][:300] if why else "no set of versions satisfies all requirements"
     missing = "was not found in the" in flat or (_UNKNOWN.search(flat) and not re.search(r"\bdepends? on\b", flat))
@@ -174,6 +184,8 @@ def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached,
         return failures.BUILD_TOO_LARGE("A package's build found no space left", *evidence)
     if beyond := withheld("pip", words[-60:], unreached, index):
         return beyond
+    if _UNDATED_INDEX.search(flat):
+        return failures.INDEX_UNDATED("pip was to take what was there when the commit was made", *evidence)
     if _UNLIKE.search(flat):
         return failures.INSTALL_FAILED("a package's file is another one than its hash names", *evidence)
     if _INDEX.search(flat) and "subprocess" not in flat.lower():

@@ -14,14 +14,15 @@ from typing import TypeVar
 
 from perijove.backends.environments import kernel, resolutions, store
 from perijove.backends.environments.bytecode import Bytecode
-from perijove.backends.environments.conda import Conda
+from perijove.backends.environments.conda import Conda, post_link
+from perijove.backends.environments.conda.fetched_python import CHANNEL, with_python
 from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.contents import contents
 from perijove.backends.environments.installing import Installation
 from perijove.backends.environments.interpreters import Interpreters, Standing, others, pick
 from perijove.backends.environments.post_build import PostBuild
 from perijove.backends.environments.resolutions import Resolution
-from perijove.backends.environments.server import Server, site_packages
+from perijove.backends.environments.server import Server, largest_script, site_packages
 from perijove.backends.environments.serving import Serving
 from perijove.backends.environments.store import Note
 from perijove.backends.environments.system import Systems
@@ -29,7 +30,7 @@ from perijove.backends.environments.uv import Uv
 from perijove.backends.environments.wanted import gather
 from perijove.backends.environments.wheels import Wheels
 from perijove.domain import failures
-from perijove.domain.build_inputs import BuildInputs, Interpreter, Package, Scripts, Wanted
+from perijove.domain.build_inputs import BuildInputs, Interpreter, Package, Scripts, System, Wanted
 from perijove.domain.conda_settings import CondaSettings
 from perijove.domain.confinement import Beyond, Identity
 from perijove.domain.failures import Evidence, Fail
@@ -45,14 +46,14 @@ from perijove.domain.nouns import (
     StoredEnvironment,
 )
 from perijove.domain.ports import Confined, ForeignCode, Place, Tell
-from perijove.domain.settings import BuildSettings
+from perijove.domain.settings import BuildSettings, FetchPythons
 from perijove.domain.state import State
 from perijove.domain.system_settings import PlatformSettings
 from perijove.launching.build.lock_indexes import of_uv_lock
 from perijove.launching.build.reading import LARGEST_LOCK, read
 
 T = TypeVar("T")
-FORMAT = 7
+FORMAT = 8
 """Rises when an environment is made otherwise from the same inputs."""
 RESOLVING = 4
 """Builds that find out at once what they need; how many build is the caller's affair."""
@@ -116,6 +117,7 @@ class UvEnvironments:
         self._server = Server(state, self.uv, self._bytecode)
         self.systems = Systems(state, platform or PlatformSettings(), settings, foreign, confined, self.uv)
         self._serving = Serving(state, self.uv, self._server, self.systems)
+        self._usual_server: Path | None = None
         self._cache = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._resolving = asyncio.Semaphore(RESOLVING)
@@ -134,36 +136,43 @@ class UvEnvironments:
         self.uv.settings, self.uv.interpreters = settings, self._interpreters
         self._wheels = Wheels(self._state, settings, self._foreign, self._confined, self.uv, self._interpreters)
 
+    def without_in_lab(self, extensions: tuple[str, ...]) -> None:
+        """Pages of sessions that start from now on do without these of JupyterLab's extensions."""
+        self._server.lab_disabled = extensions
+
+    async def ask_interpreters(self) -> None:
+        """Have asked each Python of this machine who it is, while other things start."""
+        await self._interpreters.installed()
+
     async def prepare(self, tell: Tell) -> None:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
         await asyncio.to_thread(self._hand_over)
         state = self._state
-        swept = (state.environments, state.tools, state.interpreters, state.bases, state.layers, state.apt)
-        await asyncio.to_thread(store.sweep, *swept)
+        others = (state.checkouts, state.uv_cache)  # git's backend sweeps its own, uv its cache
+        await asyncio.to_thread(store.sweep, *(folder for folder in state.in_store if folder not in others))
         await asyncio.to_thread(resolutions.tidy, self._state.resolutions)
         async with self._cache:
-            await self._serving.prepare("", tell)
+            self._usual_server = await self._serving.prepare("", tell)
 
     async def served(self) -> Environment:
         """What most sessions' servers run on, once it is prepared. Raises Fail: `build.*`."""
         return await self._serving.bare()
 
+    def largest_script(self, urlpath: str) -> str:
+        """The address of the largest script that most sessions' pages at an `urlpath` load; `` until it is prepared."""
+        return largest_script(self._usual_server, urlpath) if self._usual_server else ""
+
     def _hand_over(self) -> None:
         """What confined calls write to is theirs; also where another one wrote before."""
-        conda = self._state.conda_cache
-        for path in (self._state.uv_cache, *self._state.uv_cache.rglob("*"), conda, *conda.rglob("*")):
-            if not path.is_symlink():
-                self._confined.hand_over(path, Identity.INSTALLER)
+        for cache in (self._state.uv_cache, self._state.conda_cache):
+            self._confined.hand_over(cache.resolve(), Identity.INSTALLER, contents=True)
 
     async def inputs(
         self, plan: EnvironmentPlan, checkout: Checkout, tell: Tell, *, again: bool = False
     ) -> BuildInputs:
         """What this plan's environment is made from here. Raises Fail: `build.bad-file`, `build.python-unavailable`."""
         system = await self.systems.wanted(plan, checkout, tell, again=again)
-        conda = any(isinstance(step, InstallConda) for step in plan.steps)
-        installed = await self._interpreters.installed()
-        if system is not None and not conda:  # what this machine has does not run there
-            installed = [self.systems.interpreter(system)]
+        plan, installed = await self._with_pythons(plan, system, tell)
         interpreter, note = pick(plan.python, installed)
         if note:
             tell(note)
@@ -188,6 +197,20 @@ class UvEnvironments:
         )
         before = await self._resolution(inputs)
         return replace(inputs, turn=(before.turn if before else 0) + again)
+
+    async def _with_pythons(
+        self, plan: EnvironmentPlan, system: System | None, tell: Tell
+    ) -> tuple[EnvironmentPlan, Sequence[Interpreter]]:
+        """The interpreters that its environment may have; and the plan, whose own may be a package of conda's."""
+        installed = await self._interpreters.installed()
+        if any(isinstance(step, InstallConda) for step in plan.steps):
+            return plan, installed
+        here = [self.systems.interpreter(system), *installed] if system else installed
+        if self._settings.fetch_pythons is FetchPythons.CONDA and (fetched := with_python(plan, here)):
+            asked = f"{plan.python.specifier} ({plan.python.source})"
+            tell(f"Python {asked} is not installed here: it comes from {CHANNEL}")
+            return fetched, installed
+        return plan, await self.systems.pythons(system, plan.python, installed, tell) if system else installed
 
     async def _resolution(self, inputs: BuildInputs) -> Resolution | None:
         return await asyncio.to_thread(resolutions.read, self._state.resolutions, inputs)
@@ -333,6 +356,8 @@ class UvEnvironments:
         where = site_packages(env, interpreter)
         if base:
             await base.compile(self._bytecode, where, f"compile-{name}")
+            if base.linked is not None and base.linked.scripted:
+                await post_link.run(base, base.linked, self._foreign, f"linked-{name}")
         else:
             runs = await self._interpreters.runs(interpreter, on)
             await self._bytecode.compiled(work, where, interpreter, runs, f"compile-{name}", tell)

@@ -210,6 +210,8 @@ class Installation:
 
     async def _tried(self, further: Sequence[str]) -> Complaint | None:
         await self._empty()
+        if await asyncio.to_thread(self._left_nothing, further):
+            return None
         self._installed = True
         options = await asyncio.to_thread(self._options, further)
         # Of conda's, which strangers may have made, uv is told; it runs ours.
@@ -219,6 +221,11 @@ class Installation:
         except Complaint as complaint:
             return complaint
         return None
+
+    def _left_nothing(self, further: Sequence[str]) -> bool:
+        """Whether conda has installed all that uv would be asked for by its bare name: its look takes longer."""
+        asked = (*further, *self._local, *self.wanted.packages)
+        return self.conda is not None and not asked and kernel.installed(self._packages).issuperset(ALWAYS)
 
     async def _explained(self, failure: Failure, names: Iterable[str], unfit: Sequence[str]) -> Failure:
         may_be = {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE, failures.CONFLICT}

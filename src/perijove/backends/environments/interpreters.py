@@ -20,6 +20,7 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from perijove.backends.environments.store import full_disk_told
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
@@ -205,11 +206,19 @@ def passable(path: Path) -> bool:
 
 
 def _copy(prefix: Path, copy: Path) -> None:
-    """Hardlink an interpreter's files where that can be done, copy them where not; aside, then renamed."""
+    """Hardlink an interpreter's files where that can be done, copy them where not; aside, then renamed.
+
+    Raises Fail: `build.disk-full`, at the first file: copytree would go on and tell of each.
+    """
+
+    def laid(source: str, target: str) -> None:
+        with full_disk_told(copy):
+            link_or_copy(source, target)
+
     aside = copy.with_name(f".{copy.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        shutil.copytree(prefix, aside, symlinks=True, ignore=UNWANTED, copy_function=link_or_copy)
+        shutil.copytree(prefix, aside, symlinks=True, ignore=UNWANTED, copy_function=laid)
         for folder in (aside, *(p for p in aside.rglob("*") if p.is_dir() and not p.is_symlink())):
             folder.chmod(0o755)
         aside.rename(copy)

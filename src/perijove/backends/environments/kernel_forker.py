@@ -1,8 +1,9 @@
 """Imports what a Python kernel imports, and forks kernels. Runs inside the sandbox, by the environment's own Python.
 
-`kernel_forker.py FD`: descriptor FD is a Unix socket that keeps messages apart. It says `{}` once all is imported, or
-why it cannot fork: `{"refused": why}`. Each order then comes with a socket of its own, by which the kernel says its
-process id and starts at the answer; an end of file there means that nobody waits for it any more.
+`kernel_forker.py FD [held]`: descriptor FD is a Unix socket that keeps messages apart. It says `{}` once all is
+imported, or why it cannot fork: `{"refused": why}`. Each order then comes with a socket of its own, by which the kernel
+says its process id and starts at the answer; an end of file there means that nobody waits for it any more. `held`: it
+waits for ever until it first hears something, which may be an empty message.
 The standard library only, Python 3.6 or newer.
 """
 
@@ -42,8 +43,8 @@ LATER = (
     "faulthandler",
 )
 """What kernels import before the repository's folder comes into their path; the one or other is not in all versions."""
-UNUSED = 300.0
-"""Seconds without an order after which it ends: beside one kernel it takes 16 MB, without one 40."""
+UNUSED = 120.0
+"""Seconds without an order after which it ends: beside one kernel it takes 17 MB, without one 50."""
 
 
 class Stale(Exception):
@@ -101,13 +102,16 @@ def is_package(path: str, suffixes: "list[str]") -> bool:
     return any(os.path.exists(os.path.join(path, "__init__" + suffix)) for suffix in suffixes)
 
 
-def serve(server: socket.socket) -> None:
+def serve(server: socket.socket, held: bool) -> None:
     """Fork a kernel for each order, until the server is gone or wants none."""
     seen = looked()
-    while select.select([server], [], [], UNUSED)[0]:
+    while select.select([server], [], [], None if held else UNUSED)[0]:
         data, ancillary, _, _ = server.recvmsg(65536, socket.CMSG_SPACE(array.array("i").itemsize))
         if not data:
             return
+        held = False
+        if data == b"{}":  # its session is somebody's now
+            continue
         descriptors = array.array("i")
         for _, _, part in ancillary:
             descriptors.frombytes(part)
@@ -196,7 +200,7 @@ def main() -> None:
         say(server, {"refused": f"{type(error).__name__}: {error}"})
         return
     say(server, {})
-    serve(server)
+    serve(server, sys.argv[2:] == ["held"])
     os._exit(0)
 
 

@@ -1,12 +1,14 @@
 """Has kernels forked that would be started otherwise. Runs inside the sandbox, in Perijove's own Jupyter server.
 
-While a page of the server loads in a browser, the environment's Python imports ipykernel (`kernel_forker.py`); the
-kernels are then forked of it. Where that cannot be, a kernel is started as Jupyter starts it, and the log says why.
+While a page of the server loads in a browser, or the session waits for a visitor, the environment's Python imports
+ipykernel (`kernel_forker.py`); the kernels are then forked of it. Where that cannot be, a kernel is started as Jupyter
+starts it, and the log says why.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import importlib
 import json
@@ -32,9 +34,13 @@ USUAL = frozenset(("env", "cwd", "extra_arguments", "kernel_id"))
 """What Popen is told of every kernel."""
 OWN = "JPY_SESSION_NAME"
 """The variable that differs from kernel to kernel."""
+BINDER = "BINDER_"
+"""Begins those that a session's server may be told after its start (`server_usage`)."""
 IMPORTED_WITHIN = 20.0
 """Seconds for which a kernel waits for the imports: they began before it, so that it would not start sooner itself."""
 FORKED_WITHIN = 5.0
+LISTENS_WITHIN = 3.0
+"""Seconds for which a forked kernel's sockets are waited for; it is told of then, whether they listen or not."""
 PR_SET_CHILD_SUBREAPER = 36
 BEFORE = "no page was opened before it"
 UNUSED = "none was wanted for a while"
@@ -60,15 +66,22 @@ class Forker:
         self._python: list[str] = []
         self._environ: dict[str, str] = {}
         self._why = BEFORE
+        self._held = False
         self._told: set[str] = set()
+
+    @property
+    def unused(self) -> bool:
+        """Whether there never was one, or it is the first."""
+        return self._why == BEFORE
 
     @property
     def may_begin(self) -> bool:
         """Whether there is none, and the last one, if any, went for want of use."""
         return self._socket is None and self._why in (BEFORE, UNUSED)
 
-    def begin(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Start it for the kernels of a kernelspec's command, where it can fork these."""
+    def begin(self, argv: Sequence[str], environ: Mapping[str, str], *, held: bool = False) -> None:
+        """Start it for the kernels of a kernelspec's command, where it can fork these; `held`: until it is `wanted`."""
+        self._held = held
         self._python = list(argv[:-4])
         self._environ = {**environ, "JPY_PARENT_PID": str(os.getpid())}
         self._environ.pop(OWN, None)
@@ -78,6 +91,13 @@ class Forker:
         except (NotForked, OSError) as error:
             self._over(str(error))
 
+    def wanted(self) -> None:
+        """Somebody has the session now, so that it may be of no use some day."""
+        if self._held and self._socket is not None:
+            self._held = False
+            with contextlib.suppress(OSError):  # it has just ended, which is heard
+                self._socket.send(b"{}")
+
     def begin_again(self) -> None:
         """Start another one, for packages as they are now."""
         self._over("packages have changed")
@@ -85,7 +105,7 @@ class Forker:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [*self._python, str(FORKER), str(theirs.fileno())]
+        command = [*self._python, str(FORKER), str(theirs.fileno()), *(["held"] if self._held else [])]
         with theirs:
             self._process = subprocess.Popen(
                 command,
@@ -146,15 +166,17 @@ class Forker:
         if options:
             raise NotForked(f"it is started with {', '.join(sorted(options))}")
         self._python_of(command)
-        own = {name: value for name, value in environ.items() if name not in (OWN, "JPY_PARENT_PID")}
-        same = {name: value for name, value in self._environ.items() if name != "JPY_PARENT_PID"}
+        told = {name: value for name, value in environ.items() if name == OWN or name.startswith(BINDER)}
+        own, same = (
+            {name: value for name, value in one.items() if not _is_told(name)} for one in (environ, self._environ)
+        )
         if own != same:
             names = sorted(name for name, _ in own.items() ^ same.items())
             raise NotForked(f"its variables are others: {', '.join(dict.fromkeys(names))}"[:500])
         order = {
             "cwd": os.path.abspath(cwd),
             "arguments": list(command[-2:]),
-            "environ": {OWN: environ[OWN]} if OWN in environ else {},
+            "environ": told,
         }
         try:
             async with asyncio.timeout(IMPORTED_WITHIN):
@@ -236,6 +258,33 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+async def listens(connection: Mapping[str, Any], kernel: Forked) -> None:
+    """Wait until a kernel listens on the last socket that it binds.
+
+    Whoever connects before has connections that are tried again one by one, 100 ms apart (zmq_setsockopt(3),
+    ZMQ_RECONNECT_IVL): what the kernel publishes first is lost then, and jupyter_server asks anew after half a second
+    (`nudge` in services/kernels/connection/channels.py, 2.21).
+    """
+    host, port = str(connection["ip"]), int(connection["hb_port"])
+    ends = time.monotonic() + LISTENS_WITHIN
+    while kernel.poll() is None and time.monotonic() < ends:
+        try:
+            if connection["transport"] == "ipc":
+                _, writer = await asyncio.open_unix_connection(f"{host}-{port}")
+            else:
+                _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.005)
+        else:
+            writer.close()
+            return
+
+
+def _is_told(name: str) -> bool:
+    """Whether a variable need not be the same in what forks a kernel: it is told of it, or goes without."""
+    return name in (OWN, "JPY_PARENT_PID") or name.startswith(BINDER)
+
+
 forker = Forker()
 
 
@@ -256,24 +305,32 @@ class Provisioner(LocalProvisioner):  # type: ignore[misc]
             return connection
         self.pid = self.pgid = self.process.pid
         self.cwd = cwd
+        await listens(self.connection_info, self.process)
         return self.connection_info
 
 
-def begin_with_pages() -> None:
-    """Begin once a page has been answered: its scripts load for a while before it asks for a kernel."""
+def begin_with_pages(*, held: bool) -> None:
+    """Begin once a page has been answered: its scripts load for a while before it asks for a kernel.
+
+    `held`: the session has no visitor yet. Begin once anything was answered, which only the service can ask for.
+    """
     application = importlib.import_module("tornado.web").Application
     log_request = application.log_request
 
     def answered(self: Any, handler: Any) -> None:
         log_request(self, handler)
         page = handler.request.method == "GET" and "text/html" in handler.request.headers.get("Accept", "")
-        if page and handler.get_status() == 200 and forker.may_begin:
-            begin(handler.settings)
+        if handler.get_status() != 200:
+            return
+        if page:
+            forker.wanted()
+        if forker.may_begin and (page or (held and forker.unused)):
+            begin(handler.settings, held=not page)
 
     application.log_request = answered
 
 
-def begin(settings: Mapping[str, Any]) -> None:
+def begin(settings: Mapping[str, Any], *, held: bool) -> None:
     """Begin for the kernel that pages ask for, where there is one."""
     specs, kernels = settings["kernel_spec_manager"], settings["kernel_manager"]
     forker.log = kernels.log
@@ -282,4 +339,4 @@ def begin(settings: Mapping[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - there is none, or whatever a repository wrote there
         forker.tell(f"its description cannot be read: {error}")
         return
-    forker.begin(spec.argv, {**os.environ, **spec.env})
+    forker.begin(spec.argv, {**os.environ, **spec.env}, held=held)

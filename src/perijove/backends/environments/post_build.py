@@ -14,7 +14,7 @@ from perijove.backends.environments import complaints, wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter
 from perijove.domain.confinement import Beyond
-from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Egress, Environment, ForeignRun, Overlay
 from perijove.domain.ports import Confined, ForeignCode, Tell
 from perijove.domain.ran import Ran
@@ -66,10 +66,7 @@ class PostBuild:
             tell(line)
 
         tell(f"Running {script}")
-        ran = await self.foreign.run(run, into, heard)
-        if ran.status < 0:
-            where = Evidence(script, f"ended by signal {-ran.status}")
-            raise Fail(failures.KILLED(f"{script} was ended by somebody else", where))
+        ran = (await self.foreign.run(run, into, heard)).not_killed(script)
         if ran.status:
             raise Fail(await self._meaning(script, said, ran))
 

@@ -6,6 +6,7 @@ line ends of Windows. What `start` is given is the server's command, which it ha
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def main() -> int:
     if status:
         how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
         print(f"{name} {how}", file=sys.stderr)  # noqa: T201
+    if status == -signal.SIGKILL:
+        return 128 + signal.SIGKILL  # not its own doing: told as a signal, as whoever waits for us reads it
     return min(status, 125) if status > 0 else int(status < 0)  # higher ones would mean signals
 
 

@@ -4,6 +4,7 @@
 Saves 1.3 s of a start that takes 1.8 s otherwise: a grammar that is compiled for nothing, and a probe of Node.js.
 """
 
+import functools
 import gc
 import importlib
 import importlib.metadata
@@ -75,6 +76,8 @@ FOREIGN = re.compile(
 
 
 INHERITED: "dict[str, str]" = {}
+KERNEL = 12
+"""Processes and threads of a Python kernel that has just been started (ipykernel 7: its own, and ZeroMQ's)."""
 
 
 def adopt_socket() -> None:
@@ -127,6 +130,72 @@ def open_unknown_kernels() -> None:
     setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get_kernel_spec)  # noqa: B010
 
 
+def refuse_kernels_without_room() -> None:
+    """Have a kernel that would have no threads be refused in words: it would die as it starts, five times over."""
+    try:
+        provisioner = importlib.import_module("jupyter_client.provisioning").LocalProvisioner
+    except ImportError:  # jupyter_client has had it since 7.0
+        return
+    http_error = importlib.import_module("tornado.web").HTTPError
+    pre_launch = provisioner.pre_launch
+
+    class NoRoom(http_error):  # type: ignore[misc, valid-type]
+        """Some handlers show an error's own text, some its message."""
+
+        def __str__(self) -> str:
+            return str(self.log_message)
+
+    async def with_room(self: Any, **given: Any) -> Any:
+        allowed, there = int(INHERITED.get("processes") or 0), threads()
+        if allowed and there + KERNEL > allowed:
+            message = (
+                f"This session has {there} processes and threads of the {allowed} that it may have, too many for one "
+            )
+            raise NoRoom(503, message + "more kernel: shut down kernels or terminals that you do not need")
+        return await pre_launch(self, **given)
+
+    setattr(provisioner, "pre_launch", with_room)  # noqa: B010 - the type checker knows no jupyter_client
+
+
+def threads() -> int:
+    """Of all processes that can be seen, which are the session's (proc_pid_stat(5): num_threads)."""
+    count = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+                count += int(stat.read().rpartition(")")[2].split()[17])
+        except OSError:  # it has ended
+            continue
+    return count
+
+
+def tell_pages() -> None:
+    """Have what JupyterLab's and Notebook's pages are told pass by `told_to_page`, as a hub's server has it."""
+    application = importlib.import_module("jupyter_server.serverapp").ServerWebApplication
+    known = application.init_settings
+
+    def init_settings(*given: Any, **named: Any) -> Any:
+        settings = known(*given, **named)
+        settings.setdefault("page_config_hook", told_to_page)
+        return settings
+
+    setattr(application, "init_settings", init_settings)  # noqa: B010 - the type checker knows no jupyter_server
+
+
+def told_to_page(handler: Any, page: "dict[str, Any]") -> "dict[str, Any]":
+    """All sessions' static files lie below the service's path.
+
+    Where a web server in front asks for a password, a request's one `Authorization` (RFC 9110, 11.6.2) is for that: a
+    page with the token would send the token in its place. Without one it shows itself by its cookie.
+    """
+    page = dict(page)
+    if str(page.get("fullStaticUrl", "")).startswith("/-/"):
+        page["fullStaticUrl"] = os.environ.get("JUPYTERHUB_BASE_URL", "/") + page["fullStaticUrl"][1:]
+    if handler.request.headers.get("Authorization", "").lower().startswith("basic "):
+        page["token"] = ""
+    return page
+
+
 def kernels_by_language(manager: Any, known: Any) -> "dict[str, str]":
     """A kernel for each language that there is; Python's is the one that every environment has."""
     languages = {}
@@ -148,19 +217,21 @@ def kernel_of(name: str, languages: "dict[str, str]") -> "str | None":
     return None if FOREIGN.search(name) else languages.get("python")
 
 
-def fork_kernels() -> None:
-    """Have kernels forked of a process that imports what they need while a page loads, as an own server's never are."""
-    ours = provisioner()
-    ours.begin_with_pages()
+def fork_kernels(*, held: bool) -> None:
+    """Have kernels forked of a process that imports what they need while a page loads, as an own server's never are.
+
+    `held`: at once, for the session waits to be handed out.
+    """
+    ours = beside("kernel_provisioner")
+    ours.begin_with_pages(held=held)
     factory = importlib.import_module("jupyter_client.provisioning.factory").KernelProvisionerFactory
     entry = importlib.metadata.EntryPoint(ours.NAME, f"{ours.__name__}:Provisioner", factory.GROUP_NAME)
     factory.provisioners[entry.name] = entry
     sys.argv.append(f"--KernelProvisionerFactory.default_provisioner_name={entry.name}")
 
 
-def provisioner() -> Any:
-    """The module beside this one."""
-    name = "kernel_provisioner"
+def beside(name: str) -> Any:
+    """The module of this name in the folder of this one."""
     if name not in sys.modules:
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
         spec = importlib.util.spec_from_file_location(name, path)
@@ -199,7 +270,19 @@ def prepare() -> None:
     imported("lab")
     for name in LATER:
         importlib.import_module(name)
-    provisioner()
+    beside("kernel_provisioner")
+    practise()
+
+
+def practise() -> None:
+    """Do once for all sessions what each one's first requests would: compile notebooks' schemas, look for exporters."""
+    nbformat = importlib.import_module("nbformat")
+    for minor in range(nbformat.current_nbformat_minor + 1):
+        notebook = {"nbformat": nbformat.current_nbformat, "nbformat_minor": minor, "metadata": {}, "cells": []}
+        nbformat.validate(notebook)
+    exporters: Any = importlib.import_module("nbconvert.exporters.base")
+    exporters.entry_points = functools.cache(exporters.entry_points)
+    exporters.entry_points(group="nbconvert.exporters")
 
 
 def imported(wanted: str) -> Any:
@@ -209,9 +292,12 @@ def imported(wanted: str) -> Any:
         adopt_socket()
         prefer_own_cookies()
         open_unknown_kernels()
+        refuse_kernels_without_room()
         import_formats_without_options()
         if module != "jupyter_server.serverapp":
             skip_yarn_probe()
+        beside("server_usage").notice()
+        tell_pages()
     return getattr(importlib.import_module(module), name)
 
 
@@ -221,10 +307,11 @@ def main() -> None:
         print(f"{script} ran the server", flush=True)  # noqa: T201
     gc.disable()
     INHERITED["socket"] = os.environ.pop("PERIJOVE_SOCKET_FD", "")
+    INHERITED["processes"] = os.environ.pop("PERIJOVE_PROCESSES", "")
     ahead = os.environ.pop("PERIJOVE_KERNEL_AHEAD", "")
     app = imported(sys.argv.pop(1))
     if ahead and sys.prefix != os.environ.get("VIRTUAL_ENV"):
-        fork_kernels()
+        fork_kernels(held=ahead == "held")
     # JupyterLab 3 has no such setting, and does not start when it is told of it.
     if app.__name__ == "LabApp" and "extension_manager" in app.class_trait_names():
         sys.argv.append("--LabApp.extension_manager=readonly")

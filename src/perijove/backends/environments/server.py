@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from perijove.backends.environments.bytecode import Bytecode
 from perijove.backends.environments.interpreters import HOST, Standing
@@ -28,6 +29,18 @@ CONFIG = {
     },
 }
 """Jupyter's configuration files, by their path below a folder of `JUPYTER_CONFIG_PATH`."""
+PAGE_SCRIPT = (HERE / "page.js").read_bytes()
+SCRIPT = f"static/page.{hashlib.sha256(PAGE_SCRIPT).hexdigest()[:16]}.js"
+EXTENSION = {
+    "name": "perijove",
+    "version": "0.1.0",
+    "jupyterlab": {
+        "_build": {"load": SCRIPT, "extension": "./extension"},
+        # Ours stands in its place.
+        "disabledExtensions": ["@jupyterlab/hub-extension:connectionlost"],
+    },
+}
+"""What JupyterLab and Notebook are told of `page.js`, as `package.json` of a prebuilt extension."""
 
 UNASKED = (
     "@jupyterlab/lsp-extension",
@@ -39,7 +52,7 @@ STATIC = ("share/jupyter/lab/static", "lib/python*/site-packages/notebook/static
 """Where our own server has what its pages load: named by content, but for licenses and Lab's page itself."""
 SQUEEZED = (".js", ".svg", ".json", ".css", ".eot", ".ttf")
 """What is worth compressing."""
-RUN = ("serve.py", "running.py", "kernel_provisioner.py", "kernel_forker.py")
+RUN = ("serve.py", "server_usage.py", "running.py", "kernel_provisioner.py", "kernel_forker.py")
 """Programs of ours that sandboxes run."""
 REFUSED = """#!/bin/sh
 echo "${0##*/}: a session has no rights of root, and its system cannot be changed." >&2
@@ -47,12 +60,13 @@ echo "Packages of the system are named in apt.txt, one a line; pip install works
 exit 1
 """
 """What root's programs come to in a session."""
+NOTEBOOK = ("notebooks", "tree", "edit", "consoles", "terminals")
+"""Begins the addresses of Notebook's pages; all others are Lab's."""
 OPTIONS = (
     "--ServerApp.open_browser=False",
     # A label: the socket is inherited, and nothing is made there.
     "--ServerApp.sock=/tmp/perijove.sock",
     "--ServerApp.allow_root=True",
-    "--ServerApp.quit_button=False",
 )
 SHARED = "--ServerApp.jpserver_extensions={'notebook_shim': False, 'jupyter_lsp': False}"
 """Extensions of ours that nobody needs: 50 ms of a start."""
@@ -66,13 +80,21 @@ class Server:
         self._state = state
         self._uv = uv
         self._making = asyncio.Lock()
+        self.lab_disabled: tuple[str, ...] = ()
+        """Extensions that pages do without."""
         self.lock_hash = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
 
     @property
     def launcher(self) -> Path:
         """A folder with our programs and their settings, named by their content."""
-        content = b"".join((HERE / name).read_bytes() for name in RUN) + json.dumps([CONFIG, REFUSED]).encode()
+        settings = json.dumps([self._config, REFUSED, EXTENSION]).encode()
+        content = b"".join((HERE / name).read_bytes() for name in RUN) + settings
         return self._state.tools / f"serve-{hashlib.sha256(content).hexdigest()[:16]}"
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        page = {"disabledExtensions": dict.fromkeys(self.lab_disabled, True)}
+        return CONFIG | {"labconfig/page_config.json": page}
 
     def environment(self, interpreter: Interpreter) -> Path:
         """Where the server environment for this interpreter stands, or will."""
@@ -86,7 +108,7 @@ class Server:
             if not self.launcher.exists():
                 await asyncio.to_thread(self._write_launcher)
             if not self.environment(interpreter).exists():
-                tell("Installing Perijove's own Jupyter server")
+                tell("Installing Perijove's own Jupyter server, once: a minute, more on a slow line")
                 await self._make(self.environment(interpreter), interpreter, standing, tell)
 
     async def _make(self, path: Path, interpreter: Interpreter, standing: Standing, tell: Tell) -> None:
@@ -95,8 +117,8 @@ class Server:
             await asyncio.to_thread(shutil.copyfile, LOCK, lock)
             try:
                 await self._uv.venv(env, interpreter, tell)
-                options = ["--quiet", "--no-deps", "--require-hashes", "-r", str(lock)]
-                await self._uv.install(env, interpreter, options, tell)
+                options = ["--no-deps", "--require-hashes", "-r", str(lock)]
+                await self._uv.install(env, interpreter, options, lambda line: tell_large(line, tell))
             except Complaint as complaint:
                 raise Fail(complaint.meaning.failure) from complaint
             runs = await self._uv.interpreters.runs(interpreter, standing)
@@ -118,9 +140,13 @@ class Server:
         (aside / "bin").mkdir()
         for name in ("apt", "apt-get", "sudo"):
             (aside / "bin" / name).write_text(REFUSED)
-        for name, content in CONFIG.items():
+        for name, content in self._config.items():
             (aside / "config" / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / "config" / name).write_text(json.dumps(content, indent=1))
+        extension = aside / "jupyter" / "labextensions" / "perijove"
+        (extension / SCRIPT).parent.mkdir(parents=True)
+        (extension / SCRIPT).write_bytes(PAGE_SCRIPT)
+        (extension / "package.json").write_text(json.dumps(EXTENSION))
         for path in (aside, *aside.rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         aside.rename(self.launcher)
@@ -148,6 +174,17 @@ def _share_static(environment: Path) -> None:
             small.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
             small.chmod(0o644)
     shared.chmod(0o755)
+
+
+def largest_script(server: Path, urlpath: str) -> str:
+    """The address of half of all that a session's page at an `urlpath` loads from this server; `` where it has none.
+
+    Its hash stands there twice (webpack's `[name].[contenthash].js?v=[contenthash]` of jupyterlab 4 and notebook 7).
+    """
+    application = "notebook" if urlpath.startswith(NOTEBOOK) else "jlab"
+    for script in (server / "share" / "static").glob(f"{application}_core.*.js"):
+        return f"/-/{server.name}/{script.name}?v={script.name.split('.')[1]}"
+    return ""
 
 
 def site_packages(environment: Path, interpreter: Interpreter) -> Path:
@@ -178,7 +215,7 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
         ("PATH", ":".join(bins)),
         ("SHELL", "/bin/bash"),
         ("VIRTUAL_ENV", str(environment)),
-        ("JUPYTER_PATH", f"{environment}/share/jupyter"),
+        ("JUPYTER_PATH", f"{environment}/share/jupyter:{launcher}/jupyter"),
         # The repository's root as well: Jupyter read its working folder once, and repositories rely on it.
         ("JUPYTER_CONFIG_PATH", f"{launcher / 'config'}:{HOME}"),
         ("NB_PYTHON_PREFIX", str(environment)),
@@ -186,3 +223,9 @@ def environ(environment: Path, server: Path, launcher: Path) -> tuple[tuple[str,
         ("CONDA_DIR", str(environment)),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     )
+
+
+def tell_large(line: str, tell: Tell) -> None:
+    """Of what uv says no more than how far it is: what it downloads that takes long, and when all is there."""
+    if line.startswith(("Downloading ", "Prepared ", "Installed ")):
+        tell(line)

@@ -78,9 +78,11 @@ class Serving:
             raise Fail(BASE_MISSING("what the environment stands on has been removed", Evidence("base", root)))
         return standing
 
-    async def prepare(self, root: str, tell: Tell) -> None:
-        """See to it that there is a server for what stands on this root. Raises Fail: `build.*`."""
-        await self.server.prepare(await self._python(root), tell, self.standing(root))
+    async def prepare(self, root: str, tell: Tell) -> Path:
+        """See to it that there is a server for what stands on this root, and say where. Raises Fail: `build.*`."""
+        python = await self._python(root)
+        await self.server.prepare(python, tell, self.standing(root))
+        return self.server.environment(python)
 
     async def _python(self, root: str) -> Interpreter:
         if root:

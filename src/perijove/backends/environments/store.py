@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from errno import EDQUOT, ENOSPC
@@ -17,8 +17,11 @@ from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import BUILD_DISK, Evidence, Fail
 from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
 from perijove.domain.service_failures import STORE_DAMAGED
+from perijove.log import log
 
 NOTE = "perijove.json"
+ENDED_WITHIN, LOOKS = 5.0, 0.05
+"""Seconds in which a sandbox that is being ended has ended, and between looks."""
 FETCHED = ("simple-v*", "flat-index-v*", "sdists-v*", "git-v*", "builds-v*")
 """What uv keeps beside packages: an index's pages, sources that were built. No environment links to it."""
 
@@ -210,9 +213,30 @@ def drop_unused_conda(cache: Path) -> None:
             os.rmdir(folder)
 
 
+def _try_to_remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left(folder: Path, remove: Callable[[Path], None] = _try_to_remove) -> None:
+    """Also where what is just being ended, the sandbox of a build, still writes into it, so that one try is too few."""
+    until = time.monotonic() + ENDED_WITHIN
+    while True:
+        remove(folder)
+        if not folder.exists():
+            return
+        if time.monotonic() > until:
+            log.warning("what an interrupted build left cannot be removed", path=str(folder))
+            return
+        time.sleep(LOOKS)
+
+
 def sweep(*folders: Path) -> None:
-    """Remove what interrupted builds, copies and removals of earlier processes left."""
+    """Remove what interrupted builds, copies and removals of earlier processes left: folders and files."""
     for folder in folders:
         for path in folder.glob(".*"):
-            if not path.name.endswith(f".{os.getpid()}"):
-                shutil.rmtree(path, ignore_errors=True)
+            if path.name.endswith(f".{os.getpid()}"):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                remove_left(path)
+            else:
+                path.unlink(missing_ok=True)

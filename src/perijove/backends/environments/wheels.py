@@ -107,10 +107,7 @@ class Wheels:
             tell(line)
 
         into.mkdir(parents=True, exist_ok=True)
-        ran = await self._foreign.run(run, into, heard)
-        if ran.status < 0:
-            where = Evidence("pip", f"ended by signal {-ran.status}")
-            raise Fail(failures.KILLED("A package's own build was ended by somebody else", where))
+        ran = (await self._foreign.run(run, into, heard)).not_killed("a package's own build")
         if ran.status != 0:
             raise Fail(await self._meaning(ran, said, dict(run.environ).get("PIP_INDEX_URL", PYPI)))
         wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]

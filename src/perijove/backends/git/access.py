@@ -2,7 +2,8 @@
 
 Mirrors, proxies and CA files always hold. Credentials (helpers, `.netrc`, headers, cookies, client certificates, ssh's
 keys, user names in mirrors' addresses) are the operator's own: a visitor's link gets them only where the setting
-`repositories.private` names it, since whoever may launch a repository can read it.
+`repositories.private` names it, since whoever may launch a repository can read it. A person's own token is given to
+what that person launches.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from perijove.backends.git.program import Call, git
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import RepoAddress
+from perijove.domain.people import HostToken
 from perijove.launching.resolve.pasted import pasted
 
 Entry = tuple[str, str]
@@ -34,6 +36,8 @@ _VARIABLES = re.compile(
     r"(?i:https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|GIT_(SSL_|PROXY_SSL_)(CAINFO|CAPATH|NO_VERIFY|VERSION)"
     r"|GIT_SSL_CIPHER_LIST|GIT_PROXY_COMMAND|GIT_HTTP_USER_AGENT|TMPDIR|TZ"
 )
+CERTIFICATES = ("GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAPATH", "SSL_CERT_DIR")
+"""Variables that name whom to believe: three for a file, the first of them that is set, two for a folder."""
 _BARE_SSH = (
     "ssh -F /dev/null -oIdentitiesOnly=yes -oIdentityFile=/dev/null -oIdentityAgent=none -oPubkeyAuthentication=no"
     " -oGSSAPIAuthentication=no -oHostbasedAuthentication=no"
@@ -67,6 +71,12 @@ class Access:
         ssh = {} if named else {"GIT_SSH_COMMAND": _BARE_SSH}
         return {**self.environ, **told, **ssh, **((self.secrets or {}) if named else {})}
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is said of how hosts are reached, and by what right: then it need not be git who asks."""
+        said = any(key.startswith(("url.", "http.", "https.")) for key, _ in (*self.config, *self.credentials))
+        return not (said or self.secrets or self.environ.keys() - {"TMPDIR", "TZ", *CERTIFICATES})
+
     def has(self, key: str) -> bool:
         """Whether the configuration says anything under a key, which is the last part of it."""
         return any(name.endswith(f".{key}") for name, _ in (*self.config, *self.credentials))
@@ -99,8 +109,25 @@ async def access(cwd: Path, address: RepoAddress, private: Sequence[str], privat
     if login:
         parts = urlsplit(address.url)
         secret += ((f"credential.{parts.scheme}://{parts.netloc}.helper", _ASKED),)
-    secrets = {"PERIJOVE_GIT_USER": login[0], "PERIJOVE_GIT_PASSWORD": login[1]} if login else {}
+    secrets = _asked(*login) if login else {}
     return Access(environ, kept, private_addresses, tuple(private), secret, secrets | _ssh(entries))
+
+
+def for_person(permitted: Access, url: str, token: HostToken) -> Access:
+    """The same with a person's token, for this one repository: not for its submodules, which whoever wrote it chose."""
+    base = url.rstrip("/").removesuffix(".git")
+    helpers = tuple((f"credential.{one}.helper", _ASKED) for one in (base, f"{base}.git"))
+    return replace(
+        permitted,
+        private=(re.escape(f"git/{quote(url, safe='')}/"),),
+        credentials=(("http.emptyAuth", "false"), ("credential.useHttpPath", "true"), *helpers),
+        secrets=_asked(token.user, token.secret) | {"GIT_SSH_COMMAND": _BARE_SSH},
+    )
+
+
+def _asked(user: str, password: str) -> dict[str, str]:
+    """What `_ASKED` answers."""
+    return {"PERIJOVE_GIT_USER": user, "PERIJOVE_GIT_PASSWORD": password}
 
 
 async def _entries(cwd: Path) -> list[Entry]:

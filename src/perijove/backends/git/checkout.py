@@ -14,10 +14,10 @@ from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, Ran, checked, git
 from perijove.backends.git.size import Allowance, size_of
 from perijove.domain.failures import BAD_TREE, REF_NOT_FOUND, Evidence, Fail
+from perijove.domain.keeping import OF_PROGRAMS
 from perijove.domain.nouns import ResolvedRepo
 from perijove.domain.ports import Tell
 
-OF_PROGRAMS = (".cache", ".config", ".ipython", ".jupyter", ".local", ".npm")
 _NO_FILTERS = ("filter.lfs.smudge=", "filter.lfs.process=", "filter.lfs.required=false")
 _ALL = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
@@ -112,7 +112,8 @@ async def _fetched(route: Route, commit: str, ref_name: str, tree: Path, tell: T
 
 
 async def _fetch(route: Route, cwd: Path, tell: Tell | None, *args: str) -> Ran:
-    return await git("fetch", *route.options, "--progress", "--no-auto-gc", *args, cwd=cwd, call=route.call, tell=tell)
+    words = ("fetch", *route.options, "--progress", "--no-auto-gc")
+    return await git(*words, *args, cwd=cwd, call=route.call, tell=route.telling(tell))
 
 
 async def _has(tree: Path, commit: str) -> bool:

@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perijove.backends.git import checkout
+from perijove.backends.git import checkout, ls_refs
 from perijove.backends.git.access import Access
 from perijove.backends.git.folder import DISK_ERRNOS
 from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import git
 from perijove.backends.git.size import Allowance, within_size
 from perijove.domain.failures import DISK_FULL, REF_NOT_FOUND, Evidence, Fail, Failure
-from perijove.domain.nouns import RepoAddress, ResolvedRepo
+from perijove.domain.nouns import RefNames, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Tell
 from perijove.launching.resolve import giturl, refs
+
+NEEDS = ("httpcore", "httpcore._backends.anyio")
+"""What httpx imports at its first request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,7 @@ class Listed:
 
 async def listed(access: Access, address: RepoAddress, outside: Path) -> Listed:
     """What a host's list of refs says. `outside` is a folder outside any repository. Raises Fail: `resolve.*`."""
-    async with Gate(outside, access).route(address.url, address.ref) as route:
-        advertised = await _advertised(route)
+    advertised = await _asked(access, address, outside)
     choice = refs.choose(advertised, address.ref)
     match choice:
         case refs.Chosen(commit, ref_name):
@@ -42,6 +44,19 @@ async def listed(access: Access, address: RepoAddress, outside: Path) -> Listed:
             return Listed("", "")
         case refs.Missing():
             raise Fail(_missing(address, advertised, choice))
+
+
+async def named(access: Access, address: RepoAddress, outside: Path) -> RefNames:
+    """The names that a host lists. Raises Fail: `resolve.*`."""
+    return refs.names(await _asked(access, address, outside))
+
+
+async def _asked(access: Access, address: RepoAddress, outside: Path) -> refs.Advertised:
+    advertised = await ls_refs.advertised(access, address.url)
+    if advertised is not None:
+        return advertised
+    async with Gate(outside, access).route(address.url, address.ref) as route:
+        return await _advertised(route)
 
 
 async def searched(access: Access, address: RepoAddress, aside: Path, max_size: int) -> str:

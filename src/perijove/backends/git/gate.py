@@ -20,6 +20,7 @@ from perijove.backends.git.access import Access
 from perijove.backends.git.program import Call, git
 from perijove.backends.git.tunnel import Tunnel, addresses
 from perijove.domain.failures import Failure
+from perijove.domain.ports import Tell
 from perijove.launching.resolve import giturl
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
@@ -47,10 +48,22 @@ class Route:
     """Whether LFS must itself see to it that it asks public hosts only, since the proxy does not."""
     options: tuple[str, ...] = ()
     """Of `git fetch` and `git ls-remote`."""
+    mirror: tuple[tuple[str, str], ...] = ()
+    """What git says where the operator's configuration led it elsewhere, and what visitors know that by."""
 
     def failure(self, said: Sequence[str]) -> Failure:
         """Why a call by this route failed."""
-        return self.refused[-1] if self.refused else words.meant(said)
+        return self.refused[-1] if self.refused else words.meant([self.as_asked(line) for line in said])
+
+    def as_asked(self, line: str) -> str:
+        """A line of git's in the words of whoever asked: where the operator's mirrors are is not theirs to know."""
+        for there, asked in self.mirror:
+            line = line.replace(there, asked)
+        return line
+
+    def telling(self, tell: Tell | None) -> Tell | None:
+        """Tells lines as they were asked for."""
+        return tell and (lambda line: tell(self.as_asked(line)))
 
 
 class Gate:
@@ -70,11 +83,13 @@ class Gate:
         told = self._access.of(url, ref)
         effective = await self._effective(url, told)
         if effective != url and _is_path(effective):
-            yield Route(url, self._cwd, Call(environ=told, protocols="file"), own_server=True, options=_MIRROR)
+            call = Call(environ=told, protocols="file")
+            yield Route(url, self._cwd, call, own_server=True, options=_MIRROR, mirror=_mirror(url, effective))
         elif self._private or await self._rewritten(url, effective, told):
             call = Call((_FOLLOW,), {**told, **_ssh(told)})
             proxy = await self._operators_proxy(effective, told)
-            yield Route(url, self._cwd, call, own_server=not self._private, proxy=proxy)
+            mirror = _mirror(url, effective)
+            yield Route(url, self._cwd, call, own_server=not self._private, proxy=proxy, mirror=mirror)
         elif _scheme(effective) in ("https", "http") and (proxy := await self._operators_proxy(effective, told)):
             yield await self._by_their_proxy(url, effective, proxy, told)
         else:
@@ -135,6 +150,20 @@ class Gate:
         if _bypassed(_host(url), told.get("no_proxy") or told.get("NO_PROXY", "")):
             return ""
         return next((told[name] for name in _PROXY_VARIABLES if told.get(name)), "")
+
+
+def _mirror(url: str, effective: str) -> tuple[tuple[str, str], ...]:
+    """What git may say of another place than the one that was asked for, the longest first."""
+    if effective == url:
+        return ()
+    whole, asked = effective.rstrip("/"), url.rstrip("/")
+    parts = urlsplit(effective) if "://" in effective else None
+    if parts is None or not parts.hostname:
+        return ((whole, asked),)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")  # git leaves out passwords
+    host, port = giturl.host_of(url), f":{parts.port}" if parts.port else ""
+    alone = ((parts.hostname, host),) if parts.hostname != host and "." in parts.hostname else ()
+    return ((whole, asked), (bare, asked), *(((f"{parts.hostname}{port}", host),) if port else ()), *alone)
 
 
 def _ssh(told: Mapping[str, str], options: str = "") -> dict[str, str]:

@@ -10,19 +10,21 @@ import asyncio
 import hashlib
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from weakref import WeakValueDictionary
 
 from perijove.backends.git import fetching, folder
-from perijove.backends.git.access import Access, access, is_private
+from perijove.backends.git.access import Access, access, for_person, is_private
+from perijove.backends.git.persons import OPENED_BY_TOKENS, found_by, lacking
 from perijove.backends.git.size import Allowance
 from perijove.cached import Cached
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail
-from perijove.domain.nouns import Checkout, RepoAddress, ResolvedRepo
+from perijove.domain.nouns import Checkout, RefNames, RepoAddress, ResolvedRepo
+from perijove.domain.people import HostToken, HostTokens, host_of
 from perijove.domain.ports import Confined, Tell
 from perijove.domain.settings import RepositoriesSettings
 from perijove.domain.state import State
@@ -42,14 +44,16 @@ class GitRepositories:
         settings: RepositoriesSettings,
         private_addresses: bool,
         confined: Confined,
+        tokens: HostTokens | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = state.checkouts
         self._settings = settings
         self._private_addresses = private_addresses
         self._confined = confined
+        self._tokens = tokens
         self._now = now
-        self._resolving: dict[RepoAddress, Cached[ResolvedRepo]] = {}
+        self._resolving: dict[tuple[RepoAddress, str], Cached[ResolvedRepo]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def apply(self, settings: RepositoriesSettings, private_addresses: bool) -> None:
@@ -57,40 +61,69 @@ class GitRepositories:
         self._settings = settings
         self._private_addresses = private_addresses
 
-    async def resolve(self, address: RepoAddress) -> ResolvedRepo:
+    async def resolve(self, address: RepoAddress, person: str = "") -> ResolvedRepo:
         """Which commit the ref means, or meant within the last second: a class that clicks at once asks its host once.
 
-        Raises Fail: `resolve.*`, `platform.killed`.
+        A person's token is shown where the host lets nobody in without. Raises Fail: `resolve.*`, `platform.killed`.
         """
         if address.provider == "local":
             return await self._snapshot(address)
-        if address not in self._resolving and len(self._resolving) >= REMEMBERED:
+        try:
+            return await self._remembered(address, "")
+        except Fail as fail:
+            if not person or fail.failure.kind not in OPENED_BY_TOKENS or not host_of(address.url):
+                raise
+            if self._token(address, person) is None:
+                raise Fail(lacking(fail.failure, host_of(address.url))) from fail
+            return await self._remembered(address, person)
+
+    async def _remembered(self, address: RepoAddress, person: str) -> ResolvedRepo:
+        asked = address, person
+        if asked not in self._resolving and len(self._resolving) >= REMEMBERED:
             self._resolving = {known: look for known, look in self._resolving.items() if not look.stale}
-        if address not in self._resolving and len(self._resolving) >= REMEMBERED:
-            return await self._listed(address)
-        look = self._resolving.get(address) or Cached(lambda: self._listed(address), self._now, "a link, resolved")
-        self._resolving[address] = look
+        if asked not in self._resolving and len(self._resolving) >= REMEMBERED:
+            return await self._listed(*asked)
+        look = self._resolving.get(asked) or Cached(lambda: self._listed(*asked), self._now, "a link, resolved")
+        self._resolving[asked] = look
         return await look.get()
 
-    async def _listed(self, address: RepoAddress) -> ResolvedRepo:
-        private = is_private((f"{address.provider}/{address.spec}",), self._settings.private)
-        if refs.is_full_commit(address.ref):
+    async def _listed(self, address: RepoAddress, person: str) -> ResolvedRepo:
+        """A person's right to it is asked for each time, whatever lies in the store."""
+        private = bool(person) or is_private((f"{address.provider}/{address.spec}",), self._settings.private)
+        if not person and refs.is_full_commit(address.ref):
             known = ResolvedRepo(address, address.ref.lower(), "", private)
             if self._place(known).exists():
                 return known
-        seconds = self._settings.resolve_timeout
-        permitted = await self._access(address)
-        try:
-            bounds = self._bounds(seconds, MIB)
+        permitted = await self._access(address, person)
+        with found_by(person, host_of(address.url)):
+            return await self._asked(address, permitted, private, person)
+
+    async def _asked(self, address: RepoAddress, permitted: Access, private: bool, person: str) -> ResolvedRepo:
+        with self._listing(address) as bounds:
             found = await self._confined.run(fetching.listed, permitted, address, self._store, bounds=bounds)
+        commit = found.commit or await self._searched(address, permitted)
+        return ResolvedRepo(address, commit, found.ref_name, private, person)
+
+    async def refs(self, address: RepoAddress) -> RefNames:
+        """What its host lists; nothing of a folder. Raises Fail: `resolve.*`, `platform.killed`."""
+        if address.provider == "local":
+            return RefNames((), ())
+        permitted = await self._access(address)
+        with self._listing(address) as bounds:
+            return await self._confined.run(fetching.named, permitted, address, self._store, bounds=bounds)
+
+    @contextmanager
+    def _listing(self, address: RepoAddress) -> Iterator[Bounds]:
+        """The bounds of a list of refs, told as what they mean."""
+        seconds = self._settings.resolve_timeout
+        try:
+            yield self._bounds(seconds, MIB)
         except Beyond as beyond:
             if beyond.limit is not Limit.TIME:
                 raise _too_large(beyond, address) from beyond
             host = giturl.host_of(address.url)
             cause = f"{host} did not list its branches within {seconds:g} seconds"
             raise Fail(HOST_UNREACHABLE(cause, Evidence("git ls-remote", "no end"))) from beyond
-        commit = found.commit or await self._searched(address, permitted)
-        return ResolvedRepo(address, commit, found.ref_name, private)
 
     async def fetch(self, repo: ResolvedRepo, tell: Tell) -> Checkout:
         """That commit's files, from the store where they are.
@@ -100,6 +133,8 @@ class GitRepositories:
         place = self._place(repo)
         if notice := refs.default_branch_taken(repo.address.ref, repo.ref_name):
             tell(notice)
+        if repo.person:
+            tell(f"Private: read with {repo.person}'s token for {host_of(repo.address.url)}")
         if not place.exists():
             async with self._lock(place.name):
                 if not place.exists():
@@ -125,11 +160,17 @@ class GitRepositories:
     def _bounds(self, seconds: float, file_size: int) -> Bounds:
         return Bounds(Identity.FETCHER, seconds, int(2 * seconds) + 1, self._settings.memory, file_size)
 
-    async def _access(self, address: RepoAddress) -> Access:
+    def _token(self, address: RepoAddress, person: str) -> HostToken | None:
+        return self._tokens.find(person, host_of(address.url)) if self._tokens and person else None
+
+    async def _access(self, address: RepoAddress, person: str = "") -> Access:
+        """Of a person who has no token any more as of anybody."""
         seconds = self._settings.resolve_timeout
+        private, token = () if person else self._settings.private, self._token(address, person)
         try:
             async with asyncio.timeout(seconds):
-                return await access(self._store, address, self._settings.private, self._private_addresses)
+                permitted = await access(self._store, address, private, self._private_addresses)
+                return for_person(permitted, address.url, token) if token else permitted
         except TimeoutError as error:
             cause = f"git's credential helpers gave no answer within {seconds:g} seconds"
             raise Fail(TOO_SLOW(cause, Evidence("git credential fill", "no end"))) from error
@@ -137,7 +178,8 @@ class GitRepositories:
     def _place(self, repo: ResolvedRepo) -> Path:
         """What was fetched with credentials lies apart: who names the commit by another link has no right to it."""
         kind = "\0private" if repo.private else ""
-        name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}{kind}".encode()).hexdigest()[:32]
+        whose = f"\0{repo.person}" if repo.person else ""
+        name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}{kind}{whose}".encode()).hexdigest()[:32]
         return self._store / name
 
     def _lock(self, name: str) -> asyncio.Lock:
@@ -166,11 +208,12 @@ class GitRepositories:
     async def _made(self, repo: ResolvedRepo, place: Path, tell: Tell) -> None:
         if repo.address.provider == "local":
             raise Fail(folder.changed(repo.address.url))
-        permitted = await self._access(repo.address)
+        permitted = await self._access(repo.address, repo.person)
         allowance = self._allowance()
         bounds = self._bounds(self._settings.fetch_timeout, allowance.max_size)
         async with self._confined_aside(repo.address) as aside:
-            await self._confined.run(fetching.fetched, permitted, repo, aside, allowance, bounds=bounds, tell=tell)
+            with found_by(repo.person, host_of(repo.address.url)):
+                await self._confined.run(fetching.fetched, permitted, repo, aside, allowance, bounds=bounds, tell=tell)
             await asyncio.to_thread(self._confined.take_back, aside)
             tree = aside / "tree"
             if tree.is_symlink():  # a git that was taken over would have sessions shown what this user can read

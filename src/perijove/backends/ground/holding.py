@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +14,12 @@ from perijove.domain.parsing import split_address
 
 LOCKS = Path("/proc/locks")
 """proc_locks(5)."""
+
+
+PENDING = 0x40000000
+HELD = 1.2
+"""Seconds for which a lock is held by somebody who does not let go: the service waits for one."""
+PAUSE = 0.1
 
 
 def holder(lock: Path, locks: Path = LOCKS) -> int:
@@ -26,6 +34,36 @@ def holder(lock: Path, locks: Path = LOCKS) -> int:
         if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
             pid = int(words[4])
             return pid if pid > 0 else _said(lock)
+    return 0
+
+
+def writer(database: Path, locks: Path = LOCKS) -> int:
+    """Who keeps all others from writing to a database of SQLite's, for longer than it waits itself; 0 for nobody.
+
+    Its locks are records of POSIX: of a write-ahead log byte 120 of the `-shm` file (walformat.html, 2.3.1), else those
+    from PENDING_BYTE on (`os.h` of 3.40). Nothing is locked to find out.
+    """
+    until, first = time.monotonic() + HELD, _writer(database, locks)
+    while first and time.monotonic() < until:
+        time.sleep(PAUSE)
+        if _writer(database, locks) != first:
+            return 0
+    return first
+
+
+def _writer(database: Path, locks: Path) -> int:
+    shared = database.with_name(f"{database.name}-shm")
+    try:
+        inodes = {str(shared.stat().st_ino): (120, 120)} if shared.exists() else {}
+        inodes[str(database.stat().st_ino)] = (PENDING, PENDING + 1)
+        lines = [line.split() for line in locks.read_text().splitlines() if "->" not in line]
+    except OSError:
+        return 0
+    for _, kind, _, how, pid, where, start, end in (words for words in lines if len(words) == 8):
+        bytes_of = inodes.get(where.rpartition(":")[2])
+        last = sys.maxsize if end == "EOF" else int(end)
+        if bytes_of and (kind, how) == ("POSIX", "WRITE") and int(start) <= bytes_of[1] and last >= bytes_of[0]:
+            return max(0, int(pid))
     return 0
 
 
@@ -51,6 +89,14 @@ def listeners(addresses: Iterable[str]) -> tuple[Listener, ...]:
         pids = sorted({pid for at, pid in held if at == port})
         found += [Listener(address, process(pid)) for pid in pids]
     return tuple(found)
+
+
+def since(pid: int) -> float:
+    """When a process began, Unix seconds; 0 for what this user may not see."""
+    try:
+        return psutil.Process(pid).create_time() if pid else 0.0
+    except psutil.Error:
+        return 0.0
 
 
 def process(pid: int) -> str:

@@ -31,15 +31,27 @@ def room(root: Path) -> Room:
     return Room(psutil.virtual_memory().available, free, inodes, len(os.sched_getaffinity(0)))
 
 
+def memory() -> int:
+    """All that there is, in use or not; bytes."""
+    return int(psutil.virtual_memory().total)
+
+
 def switches() -> tuple[tuple[str, str], ...]:
     """Kernel settings that sandboxes depend on."""
     return tuple((name, _read(Path("/proc/sys", *name.split(".")))) for name in SWITCHES)
 
 
 def cgroups() -> str:
-    """Which control groups this machine has."""
-    mounts = [line.split()[2] for line in _read(Path("/proc/self/mounts")).splitlines()]
-    return "v2" if "cgroup2" in mounts else "v1" if "cgroup" in mounts else ""
+    """Which control groups this machine has for memory: `v1`, `v2` or ``."""
+    return cgroups_of(_read(Path("/proc/self/mounts")))
+
+
+def cgroups_of(mounts: str) -> str:
+    """The same by a table of mounts. Where both are mounted, memory is in the first version's if that has it."""
+    kinds = [(kind, options.split(",")) for _, _, kind, options, *_ in map(str.split, mounts.splitlines())]
+    if any(kind == "cgroup" and "memory" in options for kind, options in kinds):
+        return "v1"
+    return "v2" if any(kind == "cgroup2" for kind, _ in kinds) else ""
 
 
 def too_open(state: State) -> tuple[tuple[Path, int], ...]:

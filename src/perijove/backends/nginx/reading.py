@@ -6,8 +6,10 @@ forgets which directive of a file it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,9 @@ def read(main: Path, changed: Mapping[str, str] | None = None) -> Configuration:
     Raises Fail: `front.configuration-unreadable`.
     """
     reader = _Reader(main, dict(changed or {}))
-    block = tuple(reader.file(main, (), 0))
+    block = tuple(reader.file(main, reader.text(main), (), 0))
     whole = Directive("main", (), str(main), 1, -1, block)
-    return Configuration(whole, reader.texts, tuple(reader.errors), tuple(reader.absent))
+    return Configuration(whole, reader.texts, tuple(reader.errors), tuple(reader.absent), tuple(reader.unread))
 
 
 class _Reader:
@@ -61,10 +63,10 @@ class _Reader:
         self.texts: dict[str, str] = {}
         self.errors: list[Evidence] = []
         self.absent: list[Evidence] = []
+        self.unread: list[Evidence] = []
 
-    def file(self, path: Path, context: tuple[str, ...], depth: int) -> Iterator[Directive]:
+    def file(self, path: Path, text: str, context: tuple[str, ...], depth: int) -> Iterator[Directive]:
         """A file's directives."""
-        text = self._text(path)
         self.texts[str(path)] = text
         if len(self.texts) > MOST_FILES:
             raise Fail(CONFIGURATION_UNREADABLE(f"it has more than {MOST_FILES} files", Evidence(str(path), "")))
@@ -78,8 +80,8 @@ class _Reader:
         where = f"{path}:{line}" if line else str(path)
         self.errors.append(Evidence(where, words.partition(" in /")[0][:500]))
 
-    def _text(self, path: Path) -> str:
-        """As nginx reads it: bytes, whatever they mean."""
+    def text(self, path: Path) -> str:
+        """As nginx reads it: bytes, whatever they mean. Raises Fail: `front.configuration-unreadable`."""
         if (changed := self.changed.get(str(path))) is not None:
             return changed
         try:
@@ -119,10 +121,17 @@ class _Reader:
             self._wrong(path, line, f"include {pattern}: files include one another in a circle")
             return
         found = self._files(pattern)
-        if not found and not has_magic(pattern):
+        if not found and (closed := _closed(pattern if pattern.startswith("/") else f"{self.home}/{pattern}")):
+            self.unread.append(Evidence(f"{path}:{line}", f"include {pattern}: this user may not look into {closed}"))
+        elif not found and not has_magic(pattern):
             self.absent.append(Evidence(f"{path}:{line}", f"include {pattern}: it is not there"))
         for file in found:
-            yield from self.file(Path(file), context, depth + 1)
+            try:
+                text = self.text(Path(file))
+            except Fail as error:
+                self.unread.append(Evidence(f"{path}:{line}", f"include {pattern}: {error.failure.cause}"))
+                continue
+            yield from self.file(Path(file), text, context, depth + 1)
 
     def _files(self, pattern: str) -> list[str]:
         """The files of an include, in nginx's order. Relative ones lie beside the main file.
@@ -153,4 +162,11 @@ def encoding(content: bytes) -> str:
 
 def _glob(pattern: str) -> list[str]:
     found = glob(pattern) if has_magic(pattern) else [pattern]
-    return sorted(one for one in found if Path(one).is_file())
+    return sorted(one for one in found if os.path.isfile(one))
+
+
+def _closed(pattern: str) -> str:
+    """The folder of an include that this user may not look into; `` where all may be seen, or nothing is there."""
+    folder = Path(*takewhile(lambda part: not has_magic(part), Path(pattern).parent.parts))
+    there = next((one for one in (*reversed(folder.parents), folder) if not os.access(one, os.X_OK)), folder)
+    return str(there) if os.path.isdir(there) and not os.access(there, os.R_OK | os.X_OK) else ""

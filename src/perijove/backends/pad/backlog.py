@@ -49,5 +49,10 @@ class Backlog:
     def leave(self, send: Send) -> None:
         self._clients.discard(send)
 
+    def ring(self) -> None:
+        """Kept work waits to be fetched: have every client ask for it."""
+        for send in list(self._clients):
+            send({"kept": True})
+
     def heard(self, number: int) -> None:
         self._unheard.pop(number, None)

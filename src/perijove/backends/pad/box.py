@@ -19,7 +19,7 @@ from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from perijove.backends.pad import bare, bubblewrap, forked_server, home, overlays, processes, quota
+from perijove.backends.pad import bare, bubblewrap, forked_server, home, overlays, person_home, processes, quota
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
@@ -46,7 +46,9 @@ LOG_LINES = 5000
 class Box:
     """A sandbox that is being made, runs, or has just ended."""
 
-    def __init__(self, order: Order, footing: Footing, folder: Path, socket_path: Path, forks: ForkServers) -> None:
+    def __init__(
+        self, order: Order, footing: Footing, folder: Path, socket_path: Path, disk: Path, forks: ForkServers
+    ) -> None:
         self.order = order
         self.started_at = time.time()
         self.own = folder / "own"
@@ -69,12 +71,15 @@ class Box:
         self.holder = 0
         """The command that keeps the sandbox for a server that is forked."""
         self.lines: Lines | None = None
+        self.writing = asyncio.Lock()
+        """Held while something is copied into `own` from outside: none of it is removed meanwhile."""
         self._footing = footing
         self._forks = forks
         self._forked_server: ForkedServer | None = None
         """What becomes its server, or is it, where that is forked."""
         self._folder = folder
         self._socket_path = socket_path
+        self._disk = disk
         self._process: subprocess.Popen[bytes] | None = None
         self._rootfd = -1
         self._ours = False
@@ -105,7 +110,7 @@ class Box:
         self._ours = True
         self.uid = self._footing.take_uid()
         if self._footing.groups is not None:
-            self.group = self._footing.groups.make(self.order.name, self.order.limits)
+            self.group = self._footing.groups.make(self.order.name, self.order.limits, self.order.share)
         self._forked_server = self._forks.fork(self.order, self.group)
         await self._make_home()
         if self.uid is not None:
@@ -138,6 +143,8 @@ class Box:
         try:
             await self._begin(tell, listener)
         except (NotForked, TimeoutError, OSError, Fail) as error:
+            if isinstance(error, Fail) and error.failure.kind.code.startswith("home."):
+                raise  # it would be the same for a server that is started
             self._forks.failed(error)
             await self._end_processes()
             return False
@@ -157,7 +164,8 @@ class Box:
 
     async def _make_home(self) -> None:
         if self._footing.disks is not None:
-            self.quota = await self._footing.disks.made(self.order.limits.disk, self.own, self.uid)
+            named = self._disk if self.order.listens else None
+            self.quota = await self._footing.disks.made(self.order.limits.disk, self.own, self.uid, named)
         if self.quota is None:
             self.own.mkdir(mode=0o755)
             if self.uid is not None:
@@ -166,22 +174,15 @@ class Box:
             await home.make_home(self.order.home_from, self.home, self.uid, self._footing.master)
         except Fail as error:
             if self.quota is not None and error.failure.kind is START_DISK and self.order.home_from is not None:
-                raise await self._too_large(error, self.order.home_from) from error
+                setting = "session.disk" if self.order.listens else "build.disk"
+                raise await home.too_large(error, self.order.home_from, setting, self.order.limits.disk) from error
             raise
-        master, copied = self._footing.master, not self._footing.overlays
+        person_home.place(self.order.person_home, self.home, self.uid)
+        master, copied = self._footing.master, bool(self._footing.copied)
         stacks = stacks_of(self.order, copied=copied)
         self.laid = await lay(stacks, self._folder, self.own, self.uid, master, copied=copied)
         if self.quota is not None:
             self.quota.hold()
-
-    async def _too_large(self, error: Fail, home_from: Path) -> Fail:
-        """A refused copy, told with the size of what was copied and of the room that it had."""
-        setting = "session.disk" if self.order.listens else "build.disk"
-        sizes = (
-            Evidence("repository", f"{await home.usage(home_from)} bytes"),
-            Evidence(setting, f"{self.order.limits.disk} bytes"),
-        )
-        return Fail(START_DISK(error.failure.cause, *error.failure.evidence, *sizes))
 
     def _listen(self) -> socket.socket:
         path = str(self._socket_path)
@@ -204,6 +205,8 @@ class Box:
         namespace: int | None = None,
     ) -> None:
         counted = self.group is not None
+        if self.uid is not None:  # bubblewrap, which has the session's rights, could not reach it
+            order = replace(order, person_home=None)
         with bubblewrap.arranged(order, self.home, self.laid, environ, counted=counted) as given:
             passed = given.passed + ([listener.fileno()] if listener is not None else [])
             try:
@@ -220,6 +223,7 @@ class Box:
                 self._starting.limit_processes(self.root)
                 if self.order.egress is not Egress.NONE or self.order.egress_allowed:
                     self.gate = listener_inside(self.root, PROXY_PORT)
+                await person_home.show(self.order.person_home, self.root, self.uid, self._footing.master)
                 os.write(given.block, b"x")
                 await self._wait_for_command(given.status)
 
@@ -336,16 +340,21 @@ class Box:
         """Take its socket away, so that nobody dials it any more."""
         self._socket_path.unlink(missing_ok=True)
 
+    async def end(self) -> None:
+        """End all its processes, and wait until they are gone: what it wrote is still there."""
+        await self._end_processes()
+        self.hang_up()
+        await self._clear_group()
+
     async def clear(self) -> None:
         """Remove every trace: processes, socket, control group, files, uid."""
         if not self._ours:
             return
-        await self._end_processes()
-        self.hang_up()
-        await self._clear_group()
-        await self._clear_disk()
-        overlays.clear(self._folder)
-        await home.remove(self._folder)
+        await self.end()
+        async with self.writing:
+            await self._clear_disk()
+            overlays.clear(self._folder)
+            await home.remove(self._folder)
         self._footing.give_back(self.uid)
         self.uid = None
 

@@ -70,6 +70,10 @@ class Group:
         """The counter's name, for evidence."""
         return "memory.oom_control oom_kill" if self.version == 1 else "memory.events oom_kill"
 
+    def refused(self) -> int:
+        """How often it would have had one process or thread too many."""
+        return _field(self.folders[1 if self.version == 1 else 0] / "pids.events", "max")
+
     def processes(self) -> list[int]:
         return [int(pid) for pid in _read(self.folders[0] / "cgroup.procs").split()]
 
@@ -97,8 +101,8 @@ class Groups:
     def label(self) -> str:
         return f"v{self.version}"
 
-    def make(self, name: str, limits: Limits) -> Group:
-        """Raises OSError."""
+    def make(self, name: str, limits: Limits, share: float = 1) -> Group:
+        """With a share of the usual weight where groups want more processors than there are. Raises OSError."""
         folders = tuple(base / name for base in self.bases)
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +116,7 @@ class Groups:
             if len(folders) > 2:
                 (folders[2] / "cpu.cfs_period_us").write_text(f"{PERIOD}")
                 (folders[2] / "cpu.cfs_quota_us").write_text(f"{quota}")
+                (folders[2] / "cpu.shares").write_text(f"{round(1024 * share)}")
         else:
             (folders[0] / "memory.max").write_text(f"{limits.memory}")
             if (folders[0] / "memory.swap.max").exists():
@@ -119,6 +124,7 @@ class Groups:
             (folders[0] / "pids.max").write_text(f"{limits.processes}")
             if (folders[0] / "cpu.max").exists():
                 (folders[0] / "cpu.max").write_text(f"{quota} {PERIOD}")
+                (folders[0] / "cpu.weight").write_text(f"{round(100 * share)}")
         return Group(self.version, folders)
 
     def sweep(self) -> None:

@@ -15,37 +15,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from perijove.backends.pad import asking
+from perijove.asking import Connection, Servers
 from perijove.backends.pad.fetching import fetched
-from perijove.backends.pad.spawning import ended
+from perijove.backends.pad.spawning import reaped
 from perijove.backends.pad.wire import (
+    FILLS,
     LINE_LIMIT,
     Message,
-    checked,
     order_of,
     pack,
     read_event,
     read_failure,
     read_ran,
+    read_running,
     unpack,
     write_order,
 )
+from perijove.domain import wire
+from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
 from perijove.domain.failures import PAD_DOWN, Evidence, Fail
 from perijove.domain.isolation import Isolation
-from perijove.domain.nouns import (
-    Activity,
-    EndReason,
-    ForeignRun,
-    Room,
-    RunningSandbox,
-    SandboxSpec,
-    ServerStatus,
-    SessionName,
-)
+from perijove.domain.keeping import GivenBack, KeepTerms
+from perijove.domain.nouns import EndReason, ForeignRun, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.ports import Tell
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
+from perijove.domain.way_out import STRAIGHT
+from perijove.happenings import UNREAD, Happenings
 
 START_LIMIT = 15.0
 """Seconds a new pad may take to its first answer."""
@@ -55,53 +52,29 @@ QUIT_LIMIT = 30.0
 """Seconds the pad may take to end all sessions and itself."""
 ASK_LIMIT = 120.0
 """Seconds the pad may take for an answer that is not a foreign run's."""
-UNREAD = 10_000
-"""Events a slow reader may leave; beyond them log lines are left out, never ends."""
-
-
 ALREADY_UP = 3
 """Exit status of a pad that found another one holding the state directory."""
 _LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
 """Pads that outlive their clients on purpose; kept, since a dropped Popen of a running process warns."""
 
 
-async def _reaped(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a pad that was told to end, so that it leaves no zombie."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            await ended(process)
-
-
-class Happenings:
-    """One reader's view of what happens, from its making on."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
-
-    def put(self, event: SessionEvent) -> None:
-        if not isinstance(event, SessionLogged) or self._queue.qsize() < UNREAD:
-            self._queue.put_nowait(event)
-
-    def __aiter__(self) -> AsyncIterator[SessionEvent]:
-        return self
-
-    async def __anext__(self) -> SessionEvent:
-        return await self._queue.get()
-
-
-class Pad:
+class Pad(Servers):
     """A connection to the pad that is made anew whenever it breaks."""
 
     def __init__(self, state: State, isolation: str = "sandbox", python: str = sys.executable) -> None:
         """`isolation` is `sandbox` or `none`; `python` runs a pad that has to be started."""
+        super().__init__(self._reached)
         self._state = state
         self._isolation = isolation
         self._python = python
+        self.way_out = STRAIGHT
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._lost = asyncio.Event()
-        self._pad = ""
-        self._is_child = False
+        self._lost, self._kept = asyncio.Event(), asyncio.Event()
+        self._pad, self._does = "", tuple[str, ...]()
+        self.fills = False
+        self.is_child = False
+        """Whether a stop ends it and its sessions: no service manager started it."""
         self._sessions: set[SessionName] = set()
         self._number = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -112,10 +85,24 @@ class Pad:
         self._connecting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
+    async def _reached(self, session: SessionName, limit: int) -> Connection:
+        """Its socket, in whose backlog a request waits until the server answers."""
+        path = self._state.session_sockets / f"{session}.sock"
+        try:
+            return await asyncio.open_unix_connection(path, limit=limit)
+        except OSError as error:
+            raise ConnectionRefusedError(f"nobody listens at {path.name}: {error.strerror}") from error
+
     @property
     def spawned(self) -> bool:
         """Whether it runs because we started it."""
         return self._process is not None and self._process.poll() is None
+
+    async def begin(self) -> None:
+        """Start one where none answers, for `ensure` to wait for. Raises Fail: `platform.pad-down`."""
+        async with self._connecting:
+            if not await self._connect() and not self._belongs_to_another():
+                self._spawn()
 
     async def ensure(self) -> None:
         """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-down`."""
@@ -186,7 +173,8 @@ class Pad:
         if hello["sandboxed"] != (self._isolation == "sandbox"):
             await self._replace(hello, reader, writer)
             return False
-        self._writer, self._is_child = writer, hello["child"]
+        self._writer, self.is_child, self._does = writer, hello["child"], tuple(hello.get("does", ()))
+        self.fills = FILLS in self._does
         was, self._pad = self._pad, hello["hello"]
         before, self._sessions = self._sessions, set(hello["sessions"])
         if was and was != self._pad:
@@ -195,6 +183,7 @@ class Pad:
                 detail = "the process that holds the sandboxes ended"
                 self._tell(SessionEnded(session, EndReason.PAD_LOST, detail, None), 0)
         self._lost.clear()
+        self._kept.set()
         self._reading = asyncio.create_task(self._read(reader), name="pad connection")
         return True
 
@@ -231,7 +220,9 @@ class Pad:
             self._lost.set()
 
     def _take(self, message: Message) -> None:
-        if "event" in message:
+        if "kept" in message:
+            self._kept.set()
+        elif "event" in message:
             event = read_event(message["event"])
             if isinstance(event, SessionEnded):
                 self._sessions.discard(event.session)
@@ -276,8 +267,7 @@ class Pad:
     ) -> Any:
         """`then` is done with the answer before the pad forgets what belongs to it."""
         await self.ensure()
-        self._number += 1
-        number = self._number
+        number = self._number = self._number + 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         if tell is not None:
@@ -310,12 +300,9 @@ class Pad:
             delay = 0.1
             await self._lost.wait()
 
-    async def close(self, stop: bool) -> bool:
-        """Let go of the pad. `stop` ends every session and the pad too, unless a service manager started it.
-
-        Whether the sessions ended.
-        """
-        if stop and self._is_child and self._reading is not None and not self._reading.done():
+    async def close(self, stop: bool) -> None:
+        """Let go of the pad. `stop` ends every session and the pad too, unless a service manager started it."""
+        if stop and (self.is_child if self._reading and not self._reading.done() else self.spawned):
             with contextlib.suppress(Fail):  # its end may be quicker than its answer
                 await self._ask("quit", QUIT_LIMIT)
             with contextlib.suppress(TimeoutError):
@@ -327,10 +314,9 @@ class Pad:
         if self._writer is not None:
             self._writer.close()
         if stop and self._process is not None:
-            await _reaped(self._process)
+            await reaped(self._process)
         elif self._process is not None:
             _LEFT_RUNNING.append(self._process)
-        return stop and self._is_child
 
     def happenings(self) -> AsyncIterator[SessionEvent]:
         """What happens from this call on; the first reader also gets what ended while nobody read."""
@@ -343,21 +329,24 @@ class Pad:
         return reader
 
     async def start(self, spec: SandboxSpec) -> None:
-        """Raises Fail: `start.*`, `platform.*`."""
-        await self._ask("start", order=write_order(checked(order_of(spec))))
+        """Raises Fail: `start.*`, `home.*`, `platform.*`."""
+        await self._ask("start", order=write_order(order_of(spec, self.way_out), self._does))
         self._sessions.add(spec.session)
+
+    async def fill(self, session: SessionName, home_from: Path) -> None:
+        """Raises Fail: `start.sandbox-failed`, `start.disk-full`, `platform.*`."""
+        await self._ask("fill", session=session, home_from=home_from)
 
     async def stop(self, session: SessionName, reason: EndReason) -> None:
         """End it and wait until nothing is left of it."""
         await self._ask("stop", session=session, reason=reason)
 
     async def running(self) -> Sequence[RunningSandbox]:
-        return [RunningSandbox(**sandbox) for sandbox in await self._ask("running")]
+        return [read_running(told) for told in await self._ask("running")]
 
-    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
-        """Waits in the socket's backlog until the server answers. Raises TimeoutError, ConnectionError."""
-        async with asyncio.timeout(limit):
-            return await asking.status(self._state.session_sockets / f"{session}.sock", base_url, token)
+    async def held(self, session: SessionName) -> RunningSandbox | None:
+        told = map(read_running, await self._ask("running", session=session))  # a pad of before tells of all
+        return next((one for one in told if one.session == session), None)
 
     async def activity(self, session: SessionName) -> Activity:
         return Activity(**await self._ask("activity", session=session))
@@ -374,18 +363,36 @@ class Pad:
 
         Raises Fail, as `isolation`.
         """
-        why: str = await self._ask("warm", order=write_order(checked(order_of(spec))))
-        return why
+        return str(await self._ask("warm", order=write_order(order_of(spec, self.way_out))))
+
+    async def keep(self, session: SessionName, terms: KeepTerms) -> None:
+        """Raises Fail: `platform.*`."""
+        await self._ask("keep", session=session, terms=wire.encode(terms))
+
+    async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
+        """Raises Fail: `session.kept-unreadable`, `platform.*`."""
+        words = {"archive": archive, "opens": opens.hex(), "same_commit": same_commit}
+        return wire.decode(GivenBack, await self._ask("give_back", session=session, words=words))  # type: ignore[no-any-return]
+
+    async def kept(self) -> Sequence[SessionName]:
+        """Raises Fail: `platform.pad-down`."""
+        while True:
+            self._kept.clear()  # rings with each new connection, and whenever something waits
+            if waiting := await self._ask("kept"):
+                return list(waiting)
+            await self._kept.wait()
+
+    async def fetched(self, session: SessionName) -> None:
+        await self._ask("fetched", session=session)
 
     async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         """Raises Fail: `start.sandbox-failed`, `build.{too-slow,out-of-memory,disk-full}`, `platform.*`."""
-        order = write_order(checked(order_of(run)))
         answer = await self._ask(
             "run",
             run.timeout + ASK_LIMIT,
             tell,
             lambda answer: asyncio.to_thread(fetched, self._state.handed / answer["folder"], into),
-            order=order,
+            order=write_order(order_of(run, self.way_out)),
             result=None if run.layers else run.result,
             timeout=run.timeout,
         )

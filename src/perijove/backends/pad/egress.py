@@ -1,7 +1,8 @@
 """The egress proxy process: `python -m perijove.backends.pad.egress FD UID`. Sandboxes reach the web through it alone.
 
 It is handed listening sockets that lie in the sandboxes' networks, each with a rule; speaks CONNECT and plain proxied
-HTTP/1.1; resolves names itself and connects to the very address it has judged. What it refuses or cannot reach it tells
+HTTP/1.1; resolves names itself and connects to the very address it has judged; where the operator has a proxy,
+that one leads on, by the name. What it refuses or cannot reach it tells
 the pad, before it answers. It parses strangers' bytes, so it drops
 all rights before the first of them, and ends with the pad.
 """
@@ -12,20 +13,26 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from perijove.backends.pad import egress_rights
 from perijove.backends.pad.egress_names import Names
-from perijove.backends.pad.egress_rule import Rule, judge
+from perijove.backends.pad.egress_rule import Rule, judge, judge_name
 from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
 from perijove.domain.ran import Withheld
+from perijove.domain.way_out import STRAIGHT, WayOut, read_way_out
 from perijove.nearby import near
+from perijove.proxies import PORTS, ProxyRefused, Streams, authorization, lead_on
 
+HTTP = 80
+SILENT = Withheld.UNREACHABLE
 HEAD = 64 * 1024
 HEAD_LIMIT = 30.0
 CONNECT_LIMIT = 10.0
@@ -42,7 +49,13 @@ CHUNK = 32 * 1024
 """Bytes that wait in one direction before its sender has to; a few times as many at worst."""
 LINGER = 2.0
 """Seconds for a client to take a refusal in, lest the rest of what it sends resets the connection."""
+REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) (HTTP/1\.[01])")
+FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
+"""A line of a head as RFC 9112 has it, and no other: what one reader takes for a space or an end of a line, and another
+does not, leads elsewhere than where it was judged to go."""
 HOP_BY_HOP = {b"connection", b"proxy-connection", b"keep-alive", b"proxy-authorization", b"te", b"upgrade"}
+OURS = HOP_BY_HOP | {b"host"}
+"""Fields that say what we say (RFC 9112, 3.2.2): a proxy that goes by `Host` goes where the address says."""
 
 
 class Refused(Exception):
@@ -61,9 +74,12 @@ class Refused(Exception):
 class Door:
     """One sandbox's way out."""
 
-    def __init__(self, rule: Rule, share: Callable[[], int], tell: Callable[[Told], None]) -> None:
+    def __init__(
+        self, rule: Rule, share: Callable[[], int], tell: Callable[[Told], None], way_out: WayOut = STRAIGHT
+    ) -> None:
         """`tell` hears what is not reached, once, and what then is."""
         self._rule = rule
+        self._way_out = way_out
         self._share = share
         self._tell = tell
         self._unreached: dict[str, Withheld] = {}
@@ -110,18 +126,19 @@ class Door:
         except asyncio.LimitOverrunError as error:
             text = f"a request's head may have {HEAD} bytes"
             raise Refused("431 Request Header Fields Too Large", text) from error
-        host, port, forward = _understood(head)
-        named = f"{host[:253]}:{port}"
+        wanted = _understood(head)
+        named = f"{wanted.host[:253]}:{wanted.port}"
+        by = self._way_out.proxy("http" if wanted.forward else "https", wanted.host)
         try:
-            theirs, onwards = await self._connect(host, port)
+            theirs, onwards = await self._connect(wanted, by)
         except Refused as refusal:
             self._withheld(named, refusal)
         if self._unreached.pop(named, None) is not None:
             self._tell(Told(named, REACHED, ""))
         onwards.transport.set_write_buffer_limits(CHUNK)
         try:
-            if forward:
-                onwards.write(forward)
+            if wanted.forward:
+                onwards.write(wanted.plain(by))
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await _join((reader, onwards), (theirs, writer))
@@ -135,36 +152,102 @@ class Door:
             self._tell(Told(named, refusal.why, refusal.text))
         raise refusal
 
-    async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        silent = Withheld.UNREACHABLE
+    async def _connect(self, wanted: Wanted, by: str) -> Streams:
+        """Straight, or as far as the proxy `by` leads, which is asked by name. Raises Refused."""
+        host, port = wanted.host, wanted.port
         try:
             found = await self._names.addresses(host, port)
-        except TimeoutError as error:
-            raise Refused(
-                "504 Gateway Timeout", f"{host[:200]} cannot be resolved: no name server answers", silent
-            ) from error
-        except (OSError, UnicodeError) as error:
-            raise Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}", silent) from error
-        address, reason = judge(host, port, found, self._rule, near)
-        if address is None:
+        except (TimeoutError, OSError, UnicodeError) as error:
+            if not by:
+                raise _unresolved(host, error) from error
+            found = []
+        address, reason = judge(host, port, found, self._rule, near) if found else (host, "")
+        if not found:
+            reason = judge_name(host, port, self._rule)
+        if address is None or reason:
             raise Refused("403 Forbidden", reason, Withheld.FORBIDDEN)
+        if by:
+            return await self._led_on(wanted, by)
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
                 return await asyncio.open_connection(address, port, limit=CHUNK)
         except TimeoutError as error:
-            raise Refused("504 Gateway Timeout", f"{host[:200]}:{port} does not answer", silent) from error
+            raise Refused("504 Gateway Timeout", f"{host[:200]}:{port} does not answer", SILENT) from error
         except OSError as error:
             text = f"{host[:200]}:{port} cannot be reached: {os.strerror(error.errno) if error.errno else error}"
-            raise Refused("502 Bad Gateway", text, silent) from error
+            raise Refused("502 Bad Gateway", text, SILENT) from error
+
+    async def _led_on(self, wanted: Wanted, by: str) -> Streams:
+        """By the operator's proxy, of which a sandbox hears no more than what it says. Raises Refused."""
+        proxy, there = urlsplit(by), f"{wanted.host[:200]}:{wanted.port}"
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                opened = asyncio.open_connection(proxy.hostname, proxy.port or PORTS[proxy.scheme], limit=CHUNK)
+                streams = await opened
+                if not (wanted.forward and proxy.scheme == "http"):
+                    await _lead_on(streams, proxy, wanted)
+                return streams
+        except TimeoutError as error:
+            text = f"{there}: this service's own proxy does not answer"
+            raise Refused("504 Gateway Timeout", text, SILENT) from error
+        except ProxyRefused as error:
+            raise Refused("502 Bad Gateway", f"{there}: this service's own proxy says: {error}", SILENT) from error
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else "its name cannot be resolved"
+            text = f"{there}: this service's own proxy cannot be reached: {why}"
+            raise Refused("502 Bad Gateway", text, SILENT) from error
 
 
-def _understood(head: bytes) -> tuple[str, int, bytes]:
-    """Host, port, and what to send on (nothing for CONNECT). Raises Refused."""
+async def _lead_on(streams: Streams, proxy: SplitResult, wanted: Wanted) -> None:
+    try:
+        await lead_on(streams, proxy, wanted.host, wanted.port)
+    except BaseException:
+        streams[1].transport.abort()
+        raise
+
+
+def _unresolved(host: str, error: Exception) -> Refused:
+    if isinstance(error, TimeoutError):
+        text = f"{host[:200]} cannot be resolved: no name server answers"
+        return Refused("504 Gateway Timeout", text, SILENT)
+    return Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}", SILENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks for: a tunnel, or a plain request that is sent on."""
+
+    host: str
+    port: int
+    forward: str = ""
+    """Its method; empty for a tunnel."""
+    path: str = ""
+    rest: tuple[bytes, ...] = ()
+    """Its version, and the lines of its head that are sent on."""
+
+    def plain(self, by: str) -> bytes:
+        """What is sent on: to the host itself, or to the proxy `by`: HTTP's want the whole address."""
+        proxy, (version, *lines) = urlsplit(by), self.rest
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        host, target = f"{host}{f':{self.port}' if self.port != HTTP else ''}", self.path
+        ours = ["Connection: close", f"Host: {host}"]
+        if proxy.scheme == "http":
+            target = f"http://{host}{self.path}"
+            if told := authorization(proxy):
+                ours.append(f"Proxy-Authorization: {told}")
+        first = f"{self.forward} {target} ".encode("latin-1") + version
+        return b"\r\n".join((first, *(one.encode("latin-1") for one in ours), *lines, b"", b""))
+
+
+def _understood(head: bytes) -> Wanted:
+    """Raises Refused."""
     request, *lines = head[:-4].split(b"\r\n")
-    words = request.decode("latin-1").split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    words, fields = REQUEST.fullmatch(request), [FIELD.fullmatch(line) for line in lines]
+    if words is None or None in fields:
         raise Refused("400 Bad Request", "this is not an HTTP request to a proxy")
-    method, target, version = words
+    method, target, version = (word.decode("latin-1") for word in words.groups())
+    if method == "TRACE":  # a proxy answers with all that it was told, our password for it included
+        raise Refused("405 Method Not Allowed", "TRACE is not sent on")
     try:
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         host, port = parts.hostname, parts.port
@@ -172,14 +255,15 @@ def _understood(head: bytes) -> tuple[str, int, bytes]:
         raise Refused("400 Bad Request", f"the address cannot be read: {error}") from error
     if not host or (method == "CONNECT" and port is None) or (method != "CONNECT" and parts.scheme != "http"):
         raise Refused("400 Bad Request", "ask for CONNECT host:port or for a whole http:// address")
+    if not host.isascii():  # no proxy could be asked for it
+        raise Refused("400 Bad Request", "a host's name is written as DNS has it, in ASCII")
     if port == 0:
         raise Refused("400 Bad Request", "there is no port 0")
     if method == "CONNECT":
-        return host, port or 443, b""
+        return Wanted(host, port or 443)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in HOP_BY_HOP]
-    forward = [f"{method} {path} {version}".encode("latin-1"), *kept, b"Connection: close", b"", b""]
-    return host, port or 80, b"\r\n".join(forward)
+    kept = [field[0] for field in fields if field and field[1].lower() not in OURS]
+    return Wanted(host, port or HTTP, method, path, (version.encode("latin-1"), *kept))
 
 
 async def _join(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
@@ -233,11 +317,12 @@ class Doors:
                 self._shut(message["close"])
             else:
                 rule = Rule(message["public"], tuple(message["allowed"]))
-                await self._open(message["open"], rule, socket.socket(fileno=fds[0]))
+                way_out = read_way_out(message.get("way_out", {}))
+                await self._open(message["open"], rule, way_out, socket.socket(fileno=fds[0]))
 
-    async def _open(self, name: str, rule: Rule, listener: socket.socket) -> None:
+    async def _open(self, name: str, rule: Rule, way_out: WayOut, listener: socket.socket) -> None:
         self._shut(name)
-        door = self._doors[name] = Door(rule, self.share, lambda told: self._tell(name, told))
+        door = self._doors[name] = Door(rule, self.share, lambda told: self._tell(name, told), way_out)
         door.server = await asyncio.start_server(door.serve, sock=listener, limit=HEAD)
 
     def _tell(self, name: str, told: Told) -> None:

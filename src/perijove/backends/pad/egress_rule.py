@@ -6,6 +6,7 @@ What the operator allows beside it (`host:port`, `address/prefix:port`) override
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -13,6 +14,12 @@ from ipaddress import ip_address, ip_network
 from perijove.domain.reach import Address, carried, why_not
 
 WEB = (80, 443)
+_NAME = re.compile(r"(?=.{4,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+"""Of a host in the web, as DNS knows it."""
+_NEAR = frozenset(
+    ("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan", "arpa", "alt")
+)
+"""Last labels of names that mean what is near (RFC 6761, RFC 6762, RFC 8375, RFC 9476, and usage)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,20 @@ def _allows(entry: str, host: str, address: Address, port: int) -> bool:
         return any(one in ip_network(name, strict=False) for one in (address, carried(address)) if one is not None)
     except ValueError:
         return False
+
+
+def judge_name(host: str, port: int, rule: Rule) -> str:
+    """Why it may not be connected to, `` where it may: for a name that only the operator's proxy can look up."""
+    host = host.lower().rstrip(".").strip("[]")
+    if any(_split(entry) == (host, str(port)) for entry in rule.allowed):
+        return ""
+    if not rule.public:
+        return f"this sandbox may only reach what the operator allows, and {host}:{port} is not among it"
+    if port not in WEB:
+        return f"only the ports 80 and 443 may be reached, not {port}"
+    if not _NAME.fullmatch(host) or host.rpartition(".")[2] in _NEAR:
+        return f"{host[:200]} cannot be resolved here, and is no name of the web"
+    return ""
 
 
 def judge(

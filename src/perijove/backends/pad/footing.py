@@ -48,8 +48,8 @@ class Footing:
     """Whom the sandboxes are made for."""
     disks: Disks | None = None
     """None where what a sandbox writes is watched."""
-    overlays: bool = False
-    """Whether folders can be laid over one another for it; else they are copied."""
+    copied: str = "there are no sandboxes"
+    """Why folders are copied for it; `` where they can be laid over one another."""
     _taken: set[int] = field(default_factory=set)
     _next: int = 0
 
@@ -88,13 +88,18 @@ class Footing:
                 return uid
         raise OSError("every uid for sandboxes is taken")
 
+    def hold_uid(self, uid: int | None) -> None:
+        """Give it to no sandbox until it is given back: files of an earlier one's are still there."""
+        if uid is not None:
+            self._taken.add(uid)
+
     def give_back(self, uid: int | None) -> None:
         self._taken.discard(uid if uid is not None else -1)
 
     def isolation(self) -> Isolation:
         label = self.groups.label if self.groups is not None else ""
         disk = "quota" if self.disks is not None else "watched"
-        return Isolation(self.sandboxed, self.own_uids, label, disk, "overlay" if self.overlays else "copy")
+        return Isolation(self.sandboxed, self.own_uids, label, disk, self.copied)
 
 
 def find(state: State, sandboxed: bool, master: Master) -> Footing:

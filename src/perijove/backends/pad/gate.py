@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
@@ -127,6 +128,7 @@ class Gate:
             "open": box.order.name,
             "public": box.order.egress is Egress.PUBLIC,
             "allowed": box.order.egress_allowed,
+            "way_out": asdict(box.order.way_out),
         }
         self._send(rule, (box.gate.fileno(),))
 

@@ -43,10 +43,10 @@ async def try_out(footing: Footing) -> None:
         raise Fail(diagnosis(words.strip()[-500:], footing.bwrap, SYSCTL, _in_container()))
 
 
-async def overlays_work(footing: Footing, folder: Path) -> bool:
-    """Whether a sandbox can write over folders of the service's; the pad's log says why not."""
+async def why_copied(footing: Footing, folder: Path) -> str:
+    """Why no sandbox can write over folders of the service's, as the pad's log says too; `` where it can."""
     if footing.bwrap is None:
-        return False
+        return footing.copied
     here, why = folder / "overlay", ""
     await home.remove(here)
     try:
@@ -59,7 +59,7 @@ async def overlays_work(footing: Footing, folder: Path) -> bool:
         await home.remove(here)
     if why:
         print(f"environments are copied, for nothing can be laid over them: {why}", file=sys.stderr, flush=True)  # noqa: T201
-    return not why
+    return why
 
 
 async def _over(footing: Footing, bwrap: Path, here: Path) -> str:

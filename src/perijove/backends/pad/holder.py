@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from perijove.backends.pad import bare, cgroups, ground, home, memory, overlays, processes
+from perijove import durable
+from perijove.backends.pad import bare, cgroups, filling, giving, ground, home, memory, overlays, processes
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
 from perijove.backends.pad.gate import Gate
+from perijove.backends.pad.keeping import ENDING, Keeping, Note
 from perijove.backends.pad.watch import Watch, size
 from perijove.backends.pad.wire import Order
+from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import (
     BUILD_DISK,
@@ -34,23 +38,20 @@ from perijove.domain.failures import (
     Failure,
 )
 from perijove.domain.isolation import Isolation
-from perijove.domain.nouns import Activity, EndReason, Room, RunningSandbox
+from perijove.domain.keeping import GivenBack, KeepTerms
+from perijove.domain.nouns import EndReason, Room, RunningSandbox
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
-
-IN_WORDS = {
-    EndReason.STOPPED: "it was stopped",
-    EndReason.IDLE: "nobody used it",
-    EndReason.OLD: "it reached its greatest age",
-    EndReason.FAILED_START: "its server did not start",
-    EndReason.SERVICE_STOPPED: "the service was stopped",
-}
+from perijove.happenings import IN_WORDS
 
 
 class Holder:
     """The sandboxes of one pad."""
 
-    def __init__(self, state: State, footing: Footing, tell: Callable[[SessionEvent], None]) -> None:
+    def __init__(
+        self, state: State, footing: Footing, tell: Callable[[SessionEvent], None], ring: Callable[[], None]
+    ) -> None:
+        """`ring` is called when kept work waits to be fetched."""
         self._state = state
         self._footing = footing
         self._tell = tell
@@ -62,6 +63,8 @@ class Holder:
         self._gate = Gate(footing)
         self._forks = ForkServers(footing)
         self._tried = False
+        self.keeping = Keeping(state, footing.master, ring)
+        self._keeping_left: set[asyncio.Task[None]] = set()
 
     @property
     def names(self) -> list[str]:
@@ -73,13 +76,13 @@ class Holder:
 
     @property
     def idle(self) -> bool:
-        return not self._tasks and not self._runs
+        return not self._tasks and not self._runs and not self._keeping_left
 
     async def footing(self) -> Footing:
         """Raises Fail: `platform.namespaces-forbidden`, `platform.seccomp-missing` where there can be no sandbox."""
         if not self._tried:
             await ground.try_out(self._footing)
-            self._footing.overlays = await ground.overlays_work(self._footing, self._state.pad)
+            self._footing.copied = await ground.why_copied(self._footing, self._state.pad)
             self._tried = True
         return self._footing
 
@@ -104,7 +107,8 @@ class Holder:
 
     def _box(self, order: Order) -> Box:
         sockets = self._state.session_sockets / f"{order.name}.sock"
-        return Box(order, self._footing, self._state.sessions / order.name, sockets, self._forks)
+        disk = self._state.home_disks / f"{order.name}.ext4"
+        return Box(order, self._footing, self._state.sessions / order.name, sockets, disk, self._forks)
 
     async def _tend(self, box: Box, started: asyncio.Future[None]) -> None:
         name = box.order.name
@@ -133,15 +137,46 @@ class Holder:
         reason, detail = self._why(box, watch, code)
         exited = code if reason in {EndReason.EXITED, EndReason.MEMORY} else None
         box.hang_up()
-        self._tell(SessionEnded(name, reason, detail, exited))
         self._gate.remove(box)
-        await box.clear()
+        await box.end()
+        kept = await self.keeping.ended(name, box.home)
+        self._tell(SessionEnded(name, reason, detail, exited))
+        if kept:
+            await box.clear()
+
+    async def fill(self, name: str, home_from: Path) -> None:
+        """Raises Fail: `start.sandbox-failed`, `start.disk-full`."""
+        box = self._boxes.get(name)
+        if box is None:
+            raise Fail(SANDBOX_FAILED("it is over before its home was filled", Evidence("session", name)))
+        await filling.fill(box, home_from, self._footing.master)
+
+    async def keep(self, name: str, terms: KeepTerms) -> None:
+        """Have a session's changes kept when it ends; nothing where it is over.
+
+        Raises Fail: `platform.disk-full`, `platform.state-unusable`.
+        """
+        if box := self._boxes.get(name):
+            with durable.told(self._state.keep_notes):
+                self.keeping.intend(name, Note(terms, box.order.home_from, box.uid))
+
+    async def give_back(self, name: str, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
+        """Kept work into a session's home, as its master can read it; nothing where the session is over.
+
+        Raises Fail: `session.kept-unreadable`; OSError.
+        """
+        box = self._boxes.get(name)
+        if box is None:
+            return GivenBack()
+        used = sum([await home.usage(path) for path in box.written])
+        room = box.order.limits.disk - used
+        return await giving.give_back(archive, opens, box.home, room, box.uid, self._footing.master, same_commit)
 
     async def _watched(self, box: Box, watch: Watch) -> int:
         watching = asyncio.create_task(watch.run(), name=f"watch of {box.order.name}")
         try:
             code = await box.ended()
-            watch.look_at_quota()  # what filled its disk may have been its end
+            watch.look_at_last()
             return code
         finally:
             watching.cancel()
@@ -176,16 +211,19 @@ class Holder:
     async def stop_all(self, reason: EndReason) -> None:
         for box in self._runs:
             box.kill()
-        await asyncio.gather(*(self.stop(name, reason) for name in list(self._tasks)))
+        stops = [self.stop(name, reason) for name in list(self._tasks)]
+        await asyncio.gather(*stops)
         await self._gate.close()
         await self._forks.close()
 
-    def running(self) -> list[RunningSandbox]:
-        found = []
-        for number, (name, box) in enumerate(self._boxes.items()):
-            family = box.family(0.4 if number else 0)
+    def running(self, session: str | None = None) -> list[RunningSandbox]:
+        """All, or one of them."""
+        found, asked = [], {name: box for name, box in self._boxes.items() if session in (None, name)}
+        for number, (name, box) in enumerate(asked.items()):
+            family = box.family(0.4 if number or session else 0)
             held = box.group.memory() if box.group is not None else memory.exactly(family, box.sandbox_root).all
-            found.append(RunningSandbox(name, box.started_at, held, box.disk, len(family)))
+            threads, limits = sum(process.threads for process in family), box.order.limits
+            found.append(RunningSandbox(name, box.started_at, held, box.disk, len(family), threads, limits))
         return found
 
     def activity(self, name: str) -> Activity:
@@ -196,7 +234,8 @@ class Holder:
         family = box.family(0.2)
         waited = sum(processes.waited(process.pid) for process in family)
         queued = any(process.state in {"R", "D"} for process in family)
-        return Activity(sum(process.cpu for process in family), waited, queued, processes.waiting_for(box.server))
+        used, jobs = sum(process.cpu for process in family), sum(process.foreground for process in family)
+        return Activity(used, waited, queued, processes.waiting_for(box.server), jobs)
 
     def room(self) -> Room:
         memory = _available()
@@ -261,8 +300,40 @@ class Holder:
                 processes.kill_one(pid)
         for path in self._state.session_sockets.iterdir():
             path.unlink()
+        kept = {self._state.handed / f"{name}{ENDING}" for name in self.keeping.waiting()}
+        left = self.keeping.left()
         for path in (*self._state.sessions.iterdir(), *self._state.handed.iterdir()):
-            await home.remove(path)
+            if path.name in left and path.parent == self._state.sessions:
+                task = asyncio.create_task(self._keep_left(path, left[path.name]), name=f"{path.name}, left")
+                self._keeping_left.add(task)
+                task.add_done_callback(self._keeping_left.discard)
+            elif path not in kept:
+                await home.remove(path)
+        there = {path.name for path in self._state.sessions.iterdir()}
+        for name in left.keys() - there:
+            self.keeping.forget(name)
+        for image in self._state.home_disks.glob("*.ext4"):
+            if image.stem not in left.keys() & there:
+                image.unlink()
+
+    async def _keep_left(self, folder: Path, note: Note) -> None:
+        """What an earlier pad was killed over."""
+        self._footing.hold_uid(note.uid)
+        name, disk = folder.name, None
+        image = self._state.home_disks / f"{name}.ext4"
+        if image.exists():
+            try:
+                disk = await self._footing.disks.left(image, folder / "own") if self._footing.disks else None
+            except (OSError, TimeoutError) as error:
+                print(f"the disk of {name} is given up: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        kept = await self.keeping.ended(name, folder / "own" / "home")
+        if disk is not None:
+            await disk.close()
+        if kept:
+            image.unlink(missing_ok=True)
+            overlays.clear(folder)
+            await home.remove(folder)
+        self._footing.give_back(note.uid)
 
     async def close(self) -> None:
         """Once all has ended: take away what the pad itself made."""
@@ -287,6 +358,8 @@ def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
     if code != 0 and (memory or watch.unseen_kills() or (watch.doom and watch.doom[0] is EndReason.MEMORY)):
         evidence = memory[0].evidence if memory else (Evidence("build.memory", f"{limits.memory} bytes"),)
         raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", *evidence))
+    if code != 0 and watch.short:
+        raise Fail(BUILD_DISK("the disk of the state directory had no room for what it writes", watch.short))
     disk = [failure for failure in troubles if failure.kind is SESSION_DISK]
     if (watch.doom and watch.doom[0] is EndReason.DISK) or (code != 0 and disk):
         evidence = disk[0].evidence if disk else (Evidence("build.disk", f"{limits.disk} bytes"),)

@@ -81,6 +81,12 @@ async def _carry(home_from: Path, home: Path, owner: int, master: Master) -> Non
         _judge("tar", end.result(), "the repository cannot be copied")
 
 
+async def too_large(error: Fail, home_from: Path, setting: str, limit: int) -> Fail:
+    """A refused copy, told with the size of what was copied and of the room that it had."""
+    sizes = (Evidence("repository", f"{await usage(home_from)} bytes"), Evidence(setting, f"{limit} bytes"))
+    return Fail(START_DISK(error.failure.cause, *error.failure.evidence, *sizes))
+
+
 async def _closing(fd: int, tool: Awaitable[tuple[int, str]]) -> tuple[int, str]:
     """Let go of our end of a pipe once its user has ended, so that the other one sees the end."""
     try:

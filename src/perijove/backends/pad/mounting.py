@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from perijove.backends.pad import userns
@@ -44,19 +44,39 @@ def move_apart() -> None:
 
 def show(folder: int, at: Path, uid: int) -> None:
     """An open folder at `at`, an empty one; what is its owner's is `uid`'s there. Raises OSError."""
+    with _mapped(folder, uid, RDONLY) as tree:
+        _attach(tree, at)
+
+
+def show_inside(folder: int, namespace: int, at: Path, uid: int) -> None:
+    """The same, to be written to, in another mount namespace alone, where this process stays. Raises OSError.
+
+    Nothing of it is on the host: what removes the sandbox's files never meets it.
+    """
+    with _mapped(folder, uid, 0) as tree:
+        call(_LIBC.setns, namespace, CLONE_NEWNS)
+        _attach(tree, at)
+
+
+@contextmanager
+def _mapped(folder: int, uid: int, attributes: int) -> Iterator[int]:
     facts = os.fstat(folder)
     syscall = _LIBC.syscall
     tree = call(syscall, OPEN_TREE, folder, b"", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH)
     try:
         namespace = userns.made(f"{facts.st_uid} {uid} 1", f"{facts.st_gid} {uid} 1")
         try:
-            attributes = struct.pack("=4Q", RDONLY | NOSUID | NODEV | IDMAP, 0, 0, namespace)
-            call(syscall, MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, ctypes.c_size_t(len(attributes)))
+            packed = struct.pack("=4Q", attributes | NOSUID | NODEV | IDMAP, 0, 0, namespace)
+            call(syscall, MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, packed, ctypes.c_size_t(len(packed)))
         finally:
             os.close(namespace)
-        call(syscall, MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(at), MOVE_MOUNT_F_EMPTY_PATH)
+        yield tree
     finally:
         os.close(tree)
+
+
+def _attach(tree: int, at: Path) -> None:
+    call(_LIBC.syscall, MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(at), MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def hide(at: Path) -> None:

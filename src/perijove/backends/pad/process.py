@@ -21,14 +21,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from perijove import durable
 from perijove.backends.pad import footing, mounting, quota
 from perijove.backends.pad.backlog import Backlog
 from perijove.backends.pad.holder import Holder
 from perijove.backends.pad.master import Master, named, settle
 from perijove.backends.pad.spawning import adopt_orphans, keep_rights_to_ourselves
-from perijove.backends.pad.wire import LINE_LIMIT, Message, pack, read_order, unpack, write_failure
-from perijove.domain import failures
+from perijove.backends.pad.wire import DOES, LINE_LIMIT, Message, checked_name, pack, read_order, unpack, write_failure
+from perijove.domain import failures, wire
 from perijove.domain.failures import Fail
+from perijove.domain.keeping import KeepTerms
 from perijove.domain.nouns import EndReason
 from perijove.domain.state import State
 
@@ -61,6 +63,11 @@ class Door:
             "room": self._room,
             "isolation": self._isolation,
             "warm": self._warm,
+            "fill": self._fill,
+            "keep": self._keep,
+            "give_back": self._give_back,
+            "kept": self._kept,
+            "fetched": self._fetched,
             "quit": self._quit,
         }
 
@@ -79,7 +86,7 @@ class Door:
                 writer.write(pack(message))
 
         hello = {"hello": f"{os.getpid()}-{self._born}", "child": self._child, "sessions": self._holder.names}
-        send({**hello, "sandboxed": self._holder.sandboxed})
+        send({**hello, "sandboxed": self._holder.sandboxed, "does": DOES})
         self._backlog.join(send)
         runs: dict[int, asyncio.Task[None]] = {}
         self._writers.add(writer)
@@ -129,8 +136,8 @@ class Door:
     async def _stop(self, message: Message) -> None:
         await self._holder.stop(message["session"], EndReason(message["reason"]))
 
-    async def _running(self, _message: Message) -> list[Message]:
-        return [asdict(sandbox) for sandbox in self._holder.running()]
+    async def _running(self, message: Message) -> list[Message]:
+        return [asdict(sandbox) for sandbox in self._holder.running(message.get("session"))]
 
     async def _activity(self, message: Message) -> Message:
         return asdict(self._holder.activity(message["session"]))
@@ -143,6 +150,23 @@ class Door:
 
     async def _warm(self, message: Message) -> str:
         return await self._holder.warm(read_order(message["order"]))
+
+    async def _fill(self, message: Message) -> None:
+        await self._holder.fill(message["session"], Path(message["home_from"]))
+
+    async def _keep(self, message: Message) -> None:
+        await self._holder.keep(message["session"], wire.decode(KeepTerms, message["terms"]))
+
+    async def _give_back(self, message: Message) -> Message:
+        words = message["words"]
+        archive, opens, same_commit = Path(words["archive"]), bytes.fromhex(words["opens"]), bool(words["same_commit"])
+        return asdict(await self._holder.give_back(message["session"], archive, opens, same_commit=same_commit))
+
+    async def _kept(self, _message: Message) -> list[str]:
+        return list(self._holder.keeping.waiting())
+
+    async def _fetched(self, message: Message) -> None:
+        self._holder.keeping.fetched(checked_name(message["session"]))
 
     async def _run(self, message: Message, send: Callable[[Message], None]) -> None:
         """Its result is kept until whoever asked forgets it, having fetched it, or is gone: either cancels us."""
@@ -183,12 +207,13 @@ async def _live(state: State, master: Master, isolation: str, child: bool) -> No
     if found.own_uids:
         try:
             mounting.move_apart()
+            durable.folder(state.home_disks)
             found.disks = await quota.find(state.pad / "disks")
         except OSError as error:
             print(f"nothing can be mounted here: {error}", file=sys.stderr, flush=True)  # noqa: T201
     if found.sandboxed:
         adopt_orphans()
-    holder = Holder(state, found, backlog.tell)
+    holder = Holder(state, found, backlog.tell, backlog.ring)
     await holder.sweep()
     door = Door(holder, backlog, master, child)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -28,6 +28,8 @@ class Process:
     """Bytes of address space."""
     resident: int
     """Bytes."""
+    foreground: bool = False
+    """Whether it is what a terminal's shell waits for, or what that has started: it is not the shell itself."""
 
 
 def snapshot() -> dict[int, Process]:
@@ -62,7 +64,18 @@ def look(pid: int) -> Process | None:
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     cpu = sum(int(field) for field in fields[11:15]) / TICKS
-    return Process(pid, int(fields[1]), name, fields[0], cpu, int(fields[17]), int(fields[20]), int(fields[21]) * PAGE)
+    group, session, terminal, front = (int(field) for field in fields[2:6])
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        name=name,
+        state=fields[0],
+        cpu=cpu,
+        threads=int(fields[17]),
+        reserved=int(fields[20]),
+        resident=int(fields[21]) * PAGE,
+        foreground=bool(terminal) and group == front != session and fields[0] != "Z",
+    )
 
 
 def family(root: int, world: Mapping[int, Process]) -> list[Process]:

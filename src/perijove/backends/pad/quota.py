@@ -1,11 +1,12 @@
 """A hard limit on a home: an ext4 of its own in a sparse file on a loop device, in the pad's own mount namespace.
 
-In: a size and a folder; out: a `Disk` mounted there, or none where this machine has none. Its file has no name from the
-start and its device clears itself, so that nothing of it outlives the pad, however the pad ends.
+In: a size and a folder; out: a `Disk` mounted there, or none where this machine has none. Its device clears itself with
+the pad, however that ends. A file that has no name goes with it; one that has is there for the next pad, to be read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -14,7 +15,7 @@ import shutil
 import struct
 import sys
 from dataclasses import dataclass
-from errno import EBUSY, EDQUOT, ENODEV, ENOSPC
+from errno import EBUSY, EDQUOT, ENODEV, ENOSPC, EUCLEAN
 from functools import partial
 from pathlib import Path
 
@@ -30,13 +31,18 @@ BLOCK, INODE = 4096, 256
 BYTES_A_FILE = 8192
 FEWEST_FILES = 16384
 FEATURES = "none,filetype,extents,dir_index,flex_bg,sparse_super,large_file,huge_file,uninit_bg,dir_nlink,extra_isize"
-"""No journal: a home never outlives its pad. Named in full, since each distribution has defaults of its own."""
+"""No journal: a home is not looked at again that was not written whole. Named in full, for each distribution has
+defaults of its own."""
 OPTIONS = b"errors=remount-ro,noinit_itable,discard"
 """What a session removes is free on the disk below at once, for a tenth of a millisecond a file."""
 FREE_DEVICES_TRIED = 200
 """Others, and other starts of ours, take the device that was free a moment ago."""
 
-MS_NOSUID, MS_NODEV, MS_NOATIME = 0x2, 0x4, 0x400
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOATIME = 0x1, 0x2, 0x4, 0x400
+SUPERBLOCK, STATE, CLEAN = 1024, 0x3A, b"\x01\x00"
+"""Of ext4: whether it was unmounted with everything written, and without errors (ext4(5), `s_state`)."""
+LET_GO_WITHIN = 10.0
+"""Seconds until a killed pad's last process has gone, and its mounts with it."""
 LOOP_CTL_GET_FREE, LOOP_CONFIGURE, LO_FLAGS_AUTOCLEAR = 0x4C82, 0x4C0A, 4
 FS_IOC_SHUTDOWN, WITHOUT_WRITING = 0x8004587D, struct.pack("=I", 2)
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -62,9 +68,10 @@ class Look:
 class Disk:
     """One that is mounted."""
 
-    def __init__(self, folder: Path, image: int) -> None:
+    def __init__(self, folder: Path, image: int, name: Path | None = None) -> None:
         self.folder = folder
         self._image = image
+        self._name = name
 
     def look(self) -> Look:
         """Raises OSError."""
@@ -91,6 +98,8 @@ class Disk:
             await in_child(self._discard)
         finally:
             os.close(self._image)
+            if self._name is not None:
+                self._name.unlink(missing_ok=True)
 
     def _discard(self) -> None:
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -115,31 +124,51 @@ class Disks:
         self._folder = folder
         self._mke2fs = mke2fs
 
-    async def make(self, limit: int, at: Path, owner: int | None = None) -> Disk:
+    async def make(self, limit: int, at: Path, owner: int | None = None, named: Path | None = None) -> Disk:
         """One for `limit` bytes of files, empty and ours, mounted on a new folder `at` that is the owner's.
 
-        Raises OSError: ENOSPC and EDQUOT where the disk below is full.
+        `named`: its file, which is there for the next pad if this one is killed. Raises OSError: ENOSPC and EDQUOT
+        where the disk below is full.
         """
         empty = await self._empty(limit)
         at.mkdir(mode=0o700)
         if owner is not None:  # the host sees this folder only: let it say whose it is
             os.chown(at, owner, owner)
-        name = at.with_name(f"{at.name}.ext4")
+        name = named or at.with_name(f"{at.name}.ext4")
         image = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            name.unlink()
-            await in_child(partial(_mount, empty, image, at))
+            if named is None:
+                name.unlink()
+            await in_child(partial(_fill, empty, image, at))
         except BaseException:  # perhaps cancelled when it was mounted already
             os.close(image)
+            name.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 _unmount(at, UMOUNT_NOFOLLOW | MNT_DETACH)
             raise
-        return Disk(at, image)
+        return Disk(at, image, named)
 
-    async def made(self, limit: int, at: Path, owner: int | None = None) -> Disk | None:
+    async def left(self, named: Path, at: Path) -> Disk:
+        """One of a pad that was killed, to be read, mounted on `at`.
+
+        Raises OSError; TimeoutError where something of that pad still holds it: EUCLEAN where it was not all written.
+        """
+        async with asyncio.timeout(LET_GO_WITHIN):
+            while _held(named):  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.05)
+        image = os.open(named, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _check_written(image)
+            await in_child(partial(_mount, image, at, MS_RDONLY))
+        except BaseException:
+            os.close(image)
+            raise
+        return Disk(at, image, named)
+
+    async def made(self, limit: int, at: Path, owner: int | None = None, named: Path | None = None) -> Disk | None:
         """The same, or None where none can be had now, which the pad's log says. Raises OSError: ENOSPC, EDQUOT."""
         try:
-            return await self.make(limit, at, owner)
+            return await self.make(limit, at, owner, named)
         except OSError as error:
             if error.errno in {ENOSPC, EDQUOT}:
                 raise
@@ -217,15 +246,34 @@ def _sync(folder: Path) -> None:
         os.close(opened)
 
 
-def _mount(empty: Path, image: int, at: Path) -> None:
+def _fill(empty: Path, image: int, at: Path) -> None:
     _copy(empty, image)
+    _mount(image, at)
+    (at / "lost+found").rmdir()
+
+
+def _mount(image: int, at: Path, how: int = 0) -> None:
     device, path = _attach(image)
     try:  # from then on the mount alone holds the device
-        flags = ctypes.c_ulong(MS_NOSUID | MS_NODEV | MS_NOATIME)
+        flags = ctypes.c_ulong(MS_NOSUID | MS_NODEV | MS_NOATIME | how)
         call(_LIBC.mount, os.fsencode(path), os.fsencode(at), b"ext4", flags, OPTIONS)
     finally:
         os.close(device)
-    (at / "lost+found").rmdir()
+
+
+def _check_written(image: int) -> None:
+    """Raises OSError: EUCLEAN."""
+    if os.pread(image, 2, SUPERBLOCK + STATE) != CLEAN:
+        raise OSError(EUCLEAN, os.strerror(EUCLEAN))
+
+
+def _held(image: Path) -> bool:
+    """Whether a loop device still has this file."""
+    for told in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if told.read_text().strip() == str(image):
+                return True
+    return False
 
 
 def _copy(empty: Path, image: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from perijove.backends.pad.overlays import Laid
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+from perijove.domain.nouns import PERSON_HOME
 
 HOME = "/home/jovyan"
 SYSTEM_HOME = "/root"
@@ -125,6 +126,8 @@ def arguments(
     for path, fd in () if order.system else fds.files:
         args += ["--perms", "0644", "--file", f"{fd}", path]
     args += ["--bind", str(home), home_at]
+    if order.person_home is not None:
+        args += ["--bind", str(order.person_home), f"{home_at}/{PERSON_HOME}"]
     for mount in order.mounts:
         args += ["--ro-bind", str(mount.source), str(mount.target)]
     for stack in laid:

@@ -9,9 +9,12 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
+from errno import EIO
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -58,26 +61,54 @@ async def ended(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
-async def in_child(act: Callable[[], object]) -> None:
-    """Do a small blocking thing in a forked process meanwhile. Raises OSError where it did."""
+async def reaped(process: subprocess.Popen[bytes]) -> None:
+    """Wait for one that was told to end, so that it leaves no zombie."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            await ended(process)
+
+
+async def in_child(act: Callable[[], object], limit: float | None = None) -> None:
+    """Do a blocking thing in a forked process meanwhile, which is killed after `limit` seconds.
+
+    Raises OSError where it did; TimeoutError. What else it raised is told in the pad's log, and raised as EIO.
+    """
     child = os.fork()
     if child == 0:
-        code = 1
+        code = EIO
         try:
             act()
             code = 0
         except OSError as error:
-            code = error.errno or 1
+            code = error.errno or EIO
+        except Exception as error:  # noqa: BLE001 - told; whoever waits for us gets EIO
+            traceback.print_exception(error)
         finally:
             os._exit(code)
     fd = os.pidfd_open(child)
     try:
-        await readable(fd)
-    finally:
-        os.close(fd)
-        _, status = os.waitpid(child, 0)  # noqa: ASYNC222 - it has ended, or is about to
+        async with asyncio.timeout(limit):
+            await readable(fd)
+    except BaseException:
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        _reap_later(fd, child)
+        raise
+    os.close(fd)
+    _, status = os.waitpid(child, 0)  # noqa: ASYNC222 - it has ended
     if code := os.waitstatus_to_exitcode(status):
         raise OSError(code, os.strerror(code))
+
+
+def _reap_later(fd: int, child: int) -> None:
+    """Once it has ended: one that waits for a file system ends when that lets it, whatever signal it got."""
+    loop = asyncio.get_running_loop()
+
+    def reap() -> None:
+        loop.remove_reader(fd)
+        os.close(fd)
+        os.waitpid(child, 0)
+
+    loop.add_reader(fd, reap)
 
 
 async def run_tool(

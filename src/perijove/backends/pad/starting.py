@@ -16,6 +16,7 @@ from perijove.backends.pad import bare, userns
 from perijove.backends.pad.footing import Footing, kernel
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+from perijove.domain.yielding import BUILD_NICENESS
 
 OPEN_FILES = 16384
 
@@ -82,6 +83,8 @@ class Starting:
         """Between fork and exec: limits first, while we may still set them, then the uid."""
         for fd in joins:
             os.write(fd, b"0")
+        if not self.order.listens:
+            os.nice(BUILD_NICENESS)
         for limit, value in self.rlimits.items():
             if limit != resource.RLIMIT_NPROC:  # of the sandbox's own user namespace: set once it stands
                 resource.setrlimit(limit, (value, value))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from perijove.backends.pad import home, memory, processes
 from perijove.backends.pad.box import Box
-from perijove.domain.failures import KERNEL_MEMORY, SESSION_DISK, Evidence, Failure
+from perijove.domain.failures import KERNEL_MEMORY, SESSION_DISK, SESSION_DISK_SOON, Evidence, Failure
 from perijove.domain.nouns import EndReason
+from perijove.domain.server_failures import TOO_MANY_PROCESSES
 
 TICK = 0.5
 """Seconds between two looks at the memory."""
@@ -21,6 +22,12 @@ DISK_TICK = 1.0
 OVERRUN = 64 * 1024 * 1024
 """Bytes beyond the disk's limit that a session may grow before it is ended."""
 NEARLY_FULL = 8 * 1024 * 1024
+SOON, SOON_AGAIN = 0.9, 0.8
+"""Of the disk, from which on it is told that it fills up, and below which it may be told anew."""
+NEARLY_ALL = 0.95
+"""Of the processes and threads, where nothing counts what was refused: those that were too many are gone at a look."""
+TOLD_AGAIN = 60.0
+"""Seconds after which it is told once more that there are too many: Jupyter starts a kernel that dies five times."""
 EXPENDABLE = 500
 """oom_score_adj of all but the server, so that the kernel kills these first."""
 
@@ -40,9 +47,12 @@ class Watch:
         self.doom: tuple[EndReason, str] | None = None
         self._box = box
         self._trouble = trouble
-        self._killed = self._noticed = 0
+        self._killed = self._noticed = self._refused = 0
+        self._refusal_told = -TOLD_AGAIN
         self._expendable: set[int] = set()
-        self._disk_told = False
+        self._disk_told = self._soon_told = False
+        self.short: Evidence | None = None
+        """What was seen when the disk that holds its files had no room left: not its own doing."""
 
     async def run(self) -> None:
         """Never returns by itself."""
@@ -56,6 +66,7 @@ class Watch:
                 self._look_at_group()
             else:
                 self._look_at_processes()
+            self._look_at_their_number()
             await asyncio.sleep(TICK)
 
     def unseen_kills(self) -> bool:
@@ -102,6 +113,27 @@ class Watch:
             KERNEL_MEMORY(f"the session reached its {size(limit)} and {who} ended a process of it", allowed, seen)
         )
 
+    def _look_at_their_number(self) -> None:
+        limit, now = self._box.order.limits.processes, time.monotonic()
+        if self._box.group is not None:
+            refused, before = self._box.group.refused(), self._refused
+            self._refused = refused
+            if refused <= before:
+                return
+            cause, seen = f"it reached its {limit}", Evidence("pids.events max", f"{refused}")
+        else:
+            count = sum(process.threads for process in self._box.family())
+            if count < NEARLY_ALL * limit:
+                return
+            cause, seen = f"it has {count} of its {limit}", Evidence("/proc", f"{count} processes and threads")
+        if now - self._refusal_told < TOLD_AGAIN:
+            return
+        self._refusal_told = now
+        most = sorted(self._box.family(), key=lambda process: process.threads, reverse=True)[:3]
+        held = ", ".join(f"{process.name} (process {process.pid}): {process.threads}" for process in most)
+        allowed = Evidence("session.processes", f"{limit}")
+        self._trouble(TOO_MANY_PROCESSES(cause, allowed, seen, Evidence("most of them", held)))
+
     async def _disk(self) -> None:
         while True:
             began = time.monotonic()
@@ -120,11 +152,23 @@ class Watch:
             self.doom = (EndReason.DISK, f"its files grew to {size(used)}; {size(limit)} are allowed")
             self._box.kill()
             return
-        free = home.free(self._box.home)
+        free = self._look_below(home.free(self._box.home))
         if used < limit and free > NEARLY_FULL:
-            self._disk_told = self._disk_told and used > limit * 0.9
+            self._disk_told = self._disk_told and used > limit * SOON
+            self._tell_soon(used)
             return
         self._tell_disk(free, f"its files take {size(used)} of {size(limit)}")
+
+    def look_at_last(self) -> None:
+        """Once its command has ended: what filled its disk may have been its end."""
+        if self._box.quota is None:
+            self._look_below(home.free(self._box.home))
+        self.look_at_quota()
+
+    def _look_below(self, free: int) -> int:
+        if free <= NEARLY_FULL:
+            self.short = Evidence("disk of the state directory", f"{free} bytes are free")
+        return free
 
     def look_at_quota(self) -> None:
         """Where the home has a disk of its own, which holds no more than its limit."""
@@ -132,11 +176,22 @@ class Watch:
             return
         limit, look = self._box.order.limits.disk, self._box.quota.look()
         self._box.disk = look.used
+        self._look_below(look.below)
         if not look.full and look.below > NEARLY_FULL:
-            self._disk_told = self._disk_told and look.used > limit * 0.9
+            self._disk_told = self._disk_told and look.used > limit * SOON
+            self._tell_soon(look.used)
             return
         full = f"its files take {size(look.used)} of {size(limit)}"
         self._tell_disk(look.below, full if look.files else "it has as many files as its disk can hold")
+
+    def _tell_soon(self, used: int) -> None:
+        limit = self._box.order.limits.disk
+        if used > limit * SOON and not (self._soon_told or self._disk_told):
+            self._soon_told = True
+            where = Evidence("home", f"{used} bytes used, {limit} allowed")
+            self._trouble(SESSION_DISK_SOON(f"its files take {size(used)} of {size(limit)}", where))
+        elif used < limit * SOON_AGAIN:
+            self._soon_told = False
 
     def _tell_disk(self, free: int, full: str) -> None:
         if self._disk_told:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from perijove.backends.site.asking import UPGRADE, Asker, Place, read, words
-from perijove.domain.site import BuildSeen, Frame, Got
+from perijove.domain.site import BuildSeen, Frame, Got, json_object
 
 LIMIT = 300.0
 """Seconds until nobody waits for the build's end any more."""
@@ -26,8 +26,11 @@ LONGEST = 1_000_000
 EVENTS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 
 
-async def build(asker: Asker, place: Place, host: str) -> BuildSeen:
-    """Begin one, read its events to the end, try the session's websocket, end the session."""
+async def build(asker: Asker, place: Place, host: str, resolve: Callable[[str], Awaitable[str]]) -> BuildSeen:
+    """Begin one, read its events to the end, try the session's websocket, end the session.
+
+    `resolve`: an address of another host than `host`; `` for none.
+    """
     began = time.monotonic()
     answer, frames, cut, waited = Got(place.url), list[Frame](), "", False
     try:
@@ -38,7 +41,7 @@ async def build(asker: Asker, place: Place, host: str) -> BuildSeen:
             answer = replace(answer, server=response.headers.get("Server", "")[:200])
             async for data in _data(response):
                 frames[FRAMES - 1 :] = [Frame(time.monotonic() - began, data)]
-                if told(data).get("phase") in {"ready", "failed"}:
+                if json_object(data).get("phase") in {"ready", "failed"}:
                     break
     except TimeoutError:
         waited = True
@@ -46,18 +49,11 @@ async def build(asker: Asker, place: Place, host: str) -> BuildSeen:
         cut = words(error)
         answer = answer if answer.status else replace(answer, words=cut)
     ended = time.monotonic() - began
-    last = told(frames[-1].data) if frames else {}
-    socket = await _session(asker, last, place.address, host) if last.get("phase") == "ready" else None
+    last = json_object(frames[-1].data) if frames else {}
+    socket = None
+    if last.get("phase") == "ready":
+        socket = await _session(asker, last, host, place.address, resolve)
     return BuildSeen(answer, tuple(frames), ended, cut, waited, socket)
-
-
-def told(data: str) -> dict[str, object]:
-    """An event's JSON; nothing where it is none."""
-    try:
-        read = json.loads(data)
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 async def _data(response: httpx.Response) -> AsyncIterator[str]:
@@ -72,15 +68,22 @@ async def _data(response: httpx.Response) -> AsyncIterator[str]:
                 yield line[5:].strip()[:DATA].decode(errors="replace")
 
 
-async def _session(asker: Asker, ready: dict[str, object], address: str, host: str) -> Got | None:
-    """What a websocket of the session gets; then it is ended, as nobody needs it."""
+async def _session(
+    asker: Asker, ready: dict[str, Any], host: str, own: str, resolve: Callable[[str], Awaitable[str]]
+) -> Got | None:
+    """What a websocket of the session gets; then it is ended, as nobody needs it. `own` is the address of `host`."""
     url, token = str(ready.get("url", ""))[:2000], str(ready.get("token", ""))[:500]
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return None
-    at = address if parts.hostname == host else ""
+    address = own if parts.hostname == host else await resolve(parts.hostname)
+    if not address:
+        return Got(url.partition("?")[0], words=f"{parts.hostname} has no address")
     key = {"Authorization": f"token {quote(token, safe='')}"}
     base = url.partition("?")[0].rstrip("/")
-    socket = await asker.get(Place(f"{base}/api/events/subscribe", at), {**UPGRADE, **key})
-    await asker.get(Place(f"{base}/api/shutdown", at), key, "POST")
+    socket = await asker.get(Place(f"{base}/api/events/subscribe", address), {**UPGRADE, **key})
+    await asker.get(Place(f"{base}/api/shutdown", address), key, "POST")
     return socket

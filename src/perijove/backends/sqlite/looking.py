@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from perijove.domain import wire
+from perijove.domain.events import Resolved
 from perijove.domain.ground import Damage, Journal
 
 CHECK_LIMIT = 0.5
 """Seconds in which SQLite may check its file."""
-READ_BACK, SHOWN = 10_000, 5
-"""Rows, from the newest back, that a look reads whole; how many damaged ones it tells."""
+READ_BACK, SHOWN, HOSTS = 10_000, 5, 3
+"""Rows, from the newest back, that a look reads whole; how many damaged ones, and how many Git hosts, it tells."""
 
 
 def look(path: Path) -> Journal:
@@ -23,16 +24,20 @@ def look(path: Path) -> Journal:
     path.stat()
     # Without a log beside it nobody writes there, and a reader must not begin one: it may be another user's to read.
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    hosts: dict[str, str] = {}
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=1)) as db:
             entries, newest = db.execute("select max(seq), at from events").fetchone()
             rows = db.execute("select seq, subject, body from events order by seq desc limit ?", (READ_BACK,))
-            bad = [found for row in rows if (found := _damage(*row)) is not None]
+            bad = [found for seq, subject, body in rows if (found := _damage(seq, subject, body, hosts))]
             said = _checked(db)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return Journal(path, 0, ())  # nothing is known of it; who holds it is asked elsewhere
         return Journal(path, 0, (Damage(str(path), str(error)),))
     damage = [*(Damage(str(path), words[:500]) for words in said), *bad]
-    return Journal(path, entries or 0, tuple(damage[:SHOWN]), max(len(damage) - SHOWN, 0), newest or 0)
+    more = max(len(damage) - SHOWN, 0)
+    return Journal(path, entries or 0, tuple(damage[:SHOWN]), more, newest or 0, tuple(hosts.values())[:HOSTS])
 
 
 def _checked(db: sqlite3.Connection) -> list[str]:
@@ -47,11 +52,14 @@ def _checked(db: sqlite3.Connection) -> list[str]:
         raise
 
 
-def _damage(seq: int, subject: object, body: object) -> Damage | None:
-    """What is wrong with one row."""
+def _damage(seq: int, subject: object, body: object, hosts: dict[str, str]) -> Damage | None:
+    """What is wrong with one row; hosts that repositories were found at are noted."""
     try:
-        wire.decode_event(json.loads(str(body)))
+        event = wire.decode_event(json.loads(str(body)))
     except (ValueError, TypeError, LookupError) as error:
         words = f"{type(error).__name__}: {error} in {str(body)[:200]!r}"
         return Damage(f"events, seq {seq} ({str(subject)[:100]})", words[:500])
+    if isinstance(event, Resolved) and event.repo.address.url.startswith("https://"):
+        name = event.repo.address.url.split("/")[2].rpartition("@")[2]
+        hosts.setdefault(name, f"https://{name}/")
     return None

@@ -1,11 +1,11 @@
-"""Would a CA see the answer, and if not, why? In: a `Sighting`, what the CA says of itself. Out: a `Verdict`. Pure.
+"""Would a CA see the answer, and if not, why? In: an `Observation`, what the CA says of itself. Out: a `Verdict`. Pure.
 
 Shared by the way, which asks a CA only when this says so, and by the doctor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perijove.certifying.verdict import caa
 from perijove.certifying.verdict.outside import names_seen_outside, seen_outside
@@ -20,13 +20,16 @@ from perijove.certifying.verdict.sentences import (
 )
 from perijove.certifying.verdict.trail import Trail, Why, why
 from perijove.domain import certificate_failures as rows
-from perijove.domain.certificates import AddressSeen, ChallengeType, Confidence, DnsSeen, Sighting
+from perijove.domain.certificates import AddressSeen, ChallengeType, Confidence, DnsSeen, Observation
 from perijove.domain.failures import Evidence, Failure
 
 CLOCK_TOLERANCE = 300.0
 """Seconds by which a clock may differ."""
 CLOCK_HARMFUL = 3600.0
 """Seconds from which a fresh certificate is not valid yet, or not for as long as it should: CAs backdate by an hour."""
+
+
+_Found = tuple[Failure, Confidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,22 @@ class Verdict:
     """Challenges that a CA would see answered; dns-01 wherever it is allowed."""
     notes: tuple[Evidence, ...]
     """What stands in nobody's way, and is worth knowing."""
+    instead: Failure | None = None
+    """Why nothing but a record that stays in DNS is open, where more is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     """All that a judgement rests on."""
 
-    seen: Sighting
+    seen: Observation
     marker: str
     identities: tuple[str, ...]
     account_url: str
     clock_ahead: float
     allowed: tuple[ChallengeType, ...]
     reach_us: str
+    record: _Found | None = None
 
     @property
     def used(self) -> tuple[AddressSeen, ...]:
@@ -68,11 +74,8 @@ class _Case:
         return bool(one.hops) and self.trail(one).arrives
 
 
-_Found = tuple[Failure, Confidence]
-
-
 def judge(
-    sighting: Sighting,
+    observation: Observation,
     *,
     marker: str,
     caa_identities: tuple[str, ...],
@@ -80,14 +83,15 @@ def judge(
     clock_ahead: float = 0,
     allowed: tuple[ChallengeType, ...],
     reach_us: str = "",
+    record: _Found | None = None,
 ) -> Verdict:
     """What a look means for the challenges that are allowed.
 
     `marker` is what our solver says in its header; `caa_identities` and `account_url` are the CA's and ours, where they
     are known; `clock_ahead` is by how many seconds the CA's clock is ahead of ours; `reach_us` is the address and port
-    at which a web server in front reaches Perijove.
+    at which a web server in front reaches Perijove; `record` is what is wrong with the one for dns-persist-01.
     """
-    case = _Case(sighting, marker, caa_identities, account_url, clock_ahead, allowed, reach_us)
+    case = _Case(observation, marker, caa_identities, account_url, clock_ahead, allowed, reach_us, record)
     left, forbidden = _caa(case)
     would_be = tuple(kind for kind in allowed if _is_open(case, kind))
     seen_open = tuple(kind for kind in would_be if kind in left)
@@ -95,13 +99,20 @@ def judge(
     if found is None and not seen_open:
         found = None if ChallengeType.DNS in allowed else _no_address(case)
         found = found or (forbidden if would_be or not left else None) or _address(case)
+        found = _or_by_record(case, *found)
     notes = _notes(case)
-    return Verdict(*found, (), notes) if found else Verdict(None, _outside(case), seen_open, notes + _cached(case))
+    if found:
+        return Verdict(*found, (), notes)
+    by_record = seen_open[0] is ChallengeType.DNS_PERSIST and len(case.allowed) > 1
+    instead = (_no_address(case) or _address(case))[0] if by_record else None
+    return Verdict(None, _outside(case), seen_open, notes + _cached(case), instead)
 
 
 def _is_open(case: _Case, kind: ChallengeType) -> bool:
     if kind is ChallengeType.DNS:
         return True
+    if kind is ChallengeType.DNS_PERSIST:
+        return case.record is None
     if kind is ChallengeType.HTTP:
         return bool(case.used) and all(case.arrives(one) for one in case.used)
     return bool(case.used) and all(one.tls is not None and bool(one.tls.marker) for one in case.used)
@@ -145,6 +156,17 @@ def _no_address(case: _Case) -> _Found | None:
         kind, cause = rows.DNS_NO_ADDRESS, f"{by} says that {host}{through} has neither an A nor an AAAA record"
     confidence, because = names_seen_outside(asked)
     return kind(cause, *_dns(case, "A", "AAAA", "CNAME"), *because), confidence
+
+
+def _or_by_record(case: _Case, failure: Failure, confidence: Confidence) -> _Found:
+    """With the way that needs no port, where it is allowed; it alone, where it is all that is."""
+    if case.record is None or failure.kind is rows.CAA_FORBIDS:
+        return failure, confidence
+    other, sure = case.record
+    if set(case.allowed) == {ChallengeType.DNS_PERSIST}:
+        return other, sure
+    remedy = f"{failure.remedy} Or, without any port: {other.remedy}"
+    return replace(failure, remedy=remedy, evidence=(*failure.evidence, *other.evidence)), confidence
 
 
 def _caa(case: _Case) -> tuple[tuple[ChallengeType, ...], _Found | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from perijove.domain.certificates import AddressSeen, Confidence, DnsSeen, Sighting
+from perijove.domain.certificates import AddressSeen, Confidence, DnsSeen, Observation
 from perijove.domain.failures import Evidence
 from perijove.domain.reach import within_a_site
 
@@ -17,11 +17,13 @@ WHERE = "seen from this machine only"
 Told = tuple[Confidence, tuple[Evidence, ...]]
 
 
-def seen_outside(sighting: Sighting, one: AddressSeen) -> Told:
+def seen_outside(observation: Observation, one: AddressSeen) -> Told:
     """How much what was seen at an address says about the view from outside."""
+    if one.hops and one.hops[-1].error == "silent":
+        return _inside(f"{one.hops[-1].address} may answer later than was waited for, and CAs wait for longer")
     if ip_address(one.address).is_loopback:
         return Confidence.CERTAIN, ()
-    if within_a_site(one.address) and _private_server(sighting.dns, one.address):
+    if within_a_site(one.address) and _private_server(observation.dns, one.address):
         return _inside(f"{one.address} is a private address that a name server of this network told")
     if one.ours and not one.translated:
         return Confidence.CERTAIN, ()

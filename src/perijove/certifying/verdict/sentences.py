@@ -17,7 +17,7 @@ _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*(?:</title|$)", re.IGNORECASE | re.
 _SILENCES = {
     "refused": "refuses connections",
     "timeout": "does not answer attempts to connect",
-    "silent": "takes connections and answers nothing",
+    "silent": "takes connections and does not answer in time",
     "unreachable": "cannot be reached",
     "reset": "closes the connection without an answer",
     "tls": "breaks off the TLS handshake",
@@ -80,6 +80,7 @@ def hop_evidence(hop: Hop) -> Evidence:
     fields = (
         ("Server", hop.server), ("Location", hop.location), ("Strict-Transport-Security", hop.hsts),
         ("WWW-Authenticate", hop.asks_password), ("X-Perijove-Solver", hop.marker),
+        ("Content-Encoding", hop.encoding),
     )  # fmt: skip
     parts += [f"{name}: {value}" for name, value in fields if value]
     parts += [hop.via] if hop.via else []

@@ -108,6 +108,8 @@ def _nothing_there(trail: Trail) -> Why | None:
         return rows.PORT_REFUSED, said, f"Have port {port} of {address} lead to Perijove{us}."
     if hop.error in {"timeout", "unreachable"}:
         return rows.PORT_FILTERED, said, ""
+    if hop.error == "silent":
+        return rows.UNEXPECTED_ANSWER, said, f"See why it is slow: CAs wait for some ten seconds. {trail.pass_on}"
     return rows.UNEXPECTED_ANSWER, said, ""
 
 
@@ -121,6 +123,26 @@ def _tls_on_80(trail: Trail) -> Why | None:
     if not hop.status:
         cause = f"{hop.address} answers TLS handshakes, and not plain HTTP ({hop.words})"
     return rows.TLS_ON_PORT_80, cause, web_servers.without_tls(hop, trail.host, trail.reach_us)
+
+
+def _changed(trail: Trail) -> Why | None:
+    """The right answer, with something done to it."""
+    hop = trail.last
+    if hop.status != 200 or not trail.expected:
+        return None
+    place = "for `/.well-known/acme-challenge/`"
+    if hop.encoding and hop.encoding.lower() != "identity":
+        cause = f"{who(hop)} answers compressed ({hop.encoding}), which was not asked for"
+        return rows.UNEXPECTED_ANSWER, cause, f"Turn compression off {place}."
+    before, found, after = hop.body.partition(trail.expected)
+    if not found:
+        return None
+    around = (before + after.rstrip())[:40]
+    if not around:
+        return None
+    how = "with a byte order mark" if around == "\ufeff" else f"with {around!r} around it"
+    cause = f"{who(hop)} gives the right answer {how}, which CAs refuse"
+    return rows.UNEXPECTED_ANSWER, cause, f"Have answers passed on as they are {place}."
 
 
 def _other_account(trail: Trail) -> Why | None:
@@ -280,6 +302,7 @@ def _unexpected(trail: Trail) -> Why:
 _RULES: tuple[Callable[[Trail], Why | None], ...] = (
     _nothing_there,
     _tls_on_80,
+    _changed,
     _other_account,
     _ours_but_wrong,
     _login_redirect,

@@ -1,6 +1,7 @@
 """What CAs and cert-manager say when they refuse, and which failure that is. In: their words. Pure.
 
-Facts: error types of RFC 8555, 6.7; cert-manager's sentences in pkg/issuer/acme/http and pkg/controller/acmeorders.
+Facts: error types of RFC 8555, 6.7; cert-manager's sentences in pkg/controller/acmechallenges/sync.go (read on its main
+branch), pkg/issuer/acme/http and pkg/controller/acmeorders; those of Boulder as recorded.
 """
 
 from __future__ import annotations
@@ -58,16 +59,44 @@ def retry_after(words: str) -> str:
     return match[1] if match else ""
 
 
-def of_challenge(words: str) -> Meaning | None:
-    """Why a challenge does not become valid; None where the words do not say."""
+_FORBIDDEN = re.compile(
+    r'is forbidden: User "system:serviceaccount:(?P<space>[\w.-]+):(?P<name>[\w.-]+)" cannot (?P<verb>\w+) resource '
+    r'"(?P<resource>[\w./-]+)" in API group "(?P<group>[\w.-]*)"'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A right that a service account lacks, as the API says it (kubernetes pkg apiserver responsewriters/errors.go)."""
+
+    namespace: str
+    account: str
+    verb: str
+    resource: str
+    group: str
+
+
+def refusal(words: str) -> Refusal | None:
+    """The right that is lacking; None where the words are no refusal."""
+    match = _FORBIDDEN.search(words)
+    return Refusal(match["space"], match["name"], match["verb"], match["resource"], match["group"]) if match else None
+
+
+def of_challenge(words: str, *, presented: bool = True) -> Meaning | None:
+    """Why a challenge does not become valid; None where the words do not say.
+
+    While it is not presented, its reason is the bare error of presenting it: "Error presenting challenge: …" stands in
+    the event PresentError alone (cert-manager main pkg/controller/acmechallenges/sync.go, Sync).
+    """
     low = words.lower()
-    if "error presenting challenge" in low or "presenting challenge" in low:
-        if "pathtype exact" in low:
-            return Meaning(rows.PATHTYPE_EXACT_REFUSED, "The solver's Ingress was refused")
-        return Meaning(rows.CHALLENGE_NOT_PRESENTED, "The challenge's answer was not set up")
     if "http-01 challenge propagation" in low or "http01 challenge propagation" in low:
         return _self_check(low)
-    return _of_validation(low)
+    of_the_ca = _of_validation(low)
+    if of_the_ca is not None or presented:
+        return of_the_ca
+    if "pathtype exact" in low:
+        return Meaning(rows.PATHTYPE_EXACT_REFUSED, "The solver's Ingress was refused")
+    return Meaning(rows.CHALLENGE_NOT_PRESENTED, "The challenge's answer was not set up")
 
 
 def _self_check(low: str) -> Meaning:

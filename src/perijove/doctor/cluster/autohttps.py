@@ -9,7 +9,7 @@ from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_tls_failures as rows
-from perijove.domain.cluster import SeenCertificate, Thing, listed, text
+from perijove.domain.cluster import SeenCertificate, Thing, items, listed, text
 from perijove.domain.findings import Confidence, Finding
 
 TRIES = 900.0
@@ -64,10 +64,10 @@ def _knows(cluster: Cluster, pod: Thing) -> bool:
 
 
 def _complaint(cluster: Cluster) -> tuple[str, str]:
-    for name, log in cluster.recording.logs.items():
-        match = _UNABLE.search(log)
-        if match is not None:
-            return match[0], name
+    for log in cluster.all_logs:
+        line = next(log.found(_UNABLE), None)
+        if line is not None:
+            return line, log.name
     return "", ""
 
 
@@ -76,7 +76,7 @@ def two_owners(cluster: Cluster) -> Iterator[Finding]:
     its = {name: one for one in keepers(cluster) for name in one.names} if running(cluster) else {}
     for ingress in cluster.of("Ingress"):
         for block in listed(ingress.spec, "tls"):
-            for host in block.get("hosts") or ():
+            for host in items(block.get("hosts")):
                 if text(host) in its:
                     where = f"{ingress.said} spec.tls[].hosts"
                     yield found(

@@ -27,7 +27,8 @@ def of_challenges(cluster: Cluster, challenges: Iterable[Thing], told: set[tuple
             continue
         words = text(challenge.status.get("reason"))
         state = text(challenge.status.get("state"))
-        meaning = acme_words.of_challenge(words) if words else None
+        shown = challenge.status.get("presented") is True or state not in {"", "pending", "processing"}
+        meaning = acme_words.of_challenge(words, presented=shown) if words else None
         if meaning is None or state == "valid" or _may_come(cluster, challenge, state):
             continue
         host = text(challenge.spec.get("dnsName"))
@@ -78,7 +79,12 @@ def _explained(
     """A challenge's verdict, with the root cause where something shows it."""
     name = _certificate(cluster, challenge)
     again = f"cmctl status certificate -n {challenge.namespace} {name}"
+    if not name:
+        again = f"kubectl -n {challenge.namespace} get certificates"
     after = (f"{again}   # cert-manager looks again by itself; wait until Ready",)
+    if meaning.kind is rows.CHALLENGE_NOT_PRESENTED:
+        yield from _not_presented(cluster, challenge, meaning, words)
+        return
     inside = _inside(cluster, challenge)
     front = meaning.kind in BY_FRONT
     root = blocked_in_front(cluster, host, inside, after, failed=True) if front else None
@@ -102,6 +108,50 @@ def _explained(
     )
 
 
+def _not_presented(
+    cluster: Cluster, challenge: Thing, meaning: acme_words.Meaning, words: Sequence[Evidence]
+) -> Iterator[Finding]:
+    """What kept cert-manager from setting the answer up, in its own words."""
+    events = [seen(one.where, one.message) for one in cluster.events(challenge, "PresentError")[:1]]
+    lacks = acme_words.refusal(text(challenge.status.get("reason")))
+    root = None
+    if lacks is not None:
+        account = f"{lacks.namespace}/{lacks.account}"
+        cause = (
+            f"cert-manager's service account {account} may not {lacks.verb} {lacks.resource} in {challenge.namespace}"
+        )
+        root = found(
+            rows.CHALLENGE_FORBIDDEN, cause, challenge.said, Confidence.CERTAIN, *words, *events,
+            commands=(_right(lacks),),
+        )  # fmt: skip
+        yield root
+    host = text(challenge.spec.get("dnsName"))
+    yield found(
+        meaning.kind, f"{meaning.cause} for {host}", challenge.said, Confidence.CERTAIN, *words, *events,
+        because=rows.CHALLENGE_FORBIDDEN if root is not None else None,
+    )  # fmt: skip
+
+
+def _right(lacks: acme_words.Refusal) -> str:
+    """The rule that is missing, beside those that cert-manager's chart keeps (deploy/charts/cert-manager rbac.yaml)."""
+    name = "cert-manager-controller-challenges-restored"
+    verbs = "[create, delete, get, list, patch, update, watch]"
+    return "\n".join((
+        "kubectl apply -f - <<'END'",
+        "apiVersion: rbac.authorization.k8s.io/v1",
+        "kind: ClusterRole",
+        f"metadata: {{name: {name}}}",
+        f'rules: [{{apiGroups: ["{lacks.group}"], resources: ["{lacks.resource}"], verbs: {verbs}}}]',
+        "---",
+        "apiVersion: rbac.authorization.k8s.io/v1",
+        "kind: ClusterRoleBinding",
+        f"metadata: {{name: {name}}}",
+        f"roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}",
+        f"subjects: [{{kind: ServiceAccount, name: {lacks.account}, namespace: {lacks.namespace}}}]",
+        "END",
+    ))  # fmt: skip
+
+
 def _narrowed(cluster: Cluster, challenge: Thing, kind: Kind, host: str) -> tuple[list[Evidence], Confidence, str]:
     """What else was seen, how sure that makes it, and what would say more."""
     looked = way(cluster, host)
@@ -120,12 +170,12 @@ def _narrowed(cluster: Cluster, challenge: Thing, kind: Kind, host: str) -> tupl
 
 
 def _certificate(cluster: Cluster, challenge: Thing) -> str:
-    """The name of the certificate that it is for."""
+    """The name of the certificate that it is for; `` where no object says."""
     for kind, name in challenge.owners:
         order = cluster.get(kind, challenge.namespace, name)
         if order is not None:
-            return text(order.annotations.get("cert-manager.io/certificate-name")) or "NAME"
-    return "NAME"
+            return text(order.annotations.get("cert-manager.io/certificate-name"))
+    return ""
 
 
 def _commands(meaning: acme_words.Meaning, host: str) -> tuple[str, ...]:

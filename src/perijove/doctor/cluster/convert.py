@@ -45,6 +45,8 @@ class Converted:
     changed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """What has to be done by hand."""
+    hints: list[str] = field(default_factory=list)
+    """What may have to be looked at; without it all is converted too."""
 
 
 def convert(documents: Iterable[Any]) -> Converted:
@@ -182,7 +184,7 @@ def _acme(acme: dict[str, Any], wishes: list[_Wish], name: str, done: Converted)
         if kind:
             ingress["class"] = kind
         else:
-            done.left.append(f"{name}: name the ingress class of the http01 solver, if the cluster has several")
+            done.hints.append(f"{name}: name the ingress class of the http01 solver, if the cluster has several")
         solvers.append({"http01": {"ingress": ingress}})
         done.changed.append(f"{name}: spec.acme.http01 → spec.acme.solvers[].http01.ingress")
     if len(providers) == 1 and not any("dns01" in one for one in named) and not solvers:

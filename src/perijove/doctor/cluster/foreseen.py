@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from perijove.doctor.cluster import pods
+from perijove.doctor.cluster.graph import READ_BY
 from perijove.doctor.cluster.telling import found, names, seen
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures, cluster_tls_failures
 from perijove.domain.cluster import Thing, at, day, listed, mapping, moment, text
+from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
 
-READ_BY = {"hub": ("hub",), "proxy": ("hub",), "binder": ("binder-secret",)}
-"""Secrets of JupyterHub's and BinderHub's charts that a component reads once, as it starts."""
 A_WHILE = 60.0
 """Seconds: an upgrade writes the Secret and starts the pod at about the same time."""
 WEEK, LIMIT, NEAR = 7 * 86400.0, 5, 3
 """Let's Encrypt certifies one set of names so often a week; from so many on it is told."""
 
 
-def tokens(cluster: Cluster) -> Iterator[Finding]:
-    """Secrets that changed under a component that goes on with what it read."""
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A component that goes on with what it read of a Secret, which changed since."""
+
+    secret: Thing
+    reader: Thing
+    since: float
+
+    @property
+    def evidence(self) -> tuple[Evidence, Evidence]:
+        return (
+            seen(f"{self.secret.said} metadata.managedFields", f"changed {day(self.secret.written)}"),
+            seen(f"{self.reader.said} status.containerStatuses", f"running since {day(self.since)}"),
+        )
+
+
+def stale(cluster: Cluster) -> Iterator[Stale]:
+    """Readers of Secrets that are older than what stands there."""
     for pod in cluster.pods:
         since = _running_since(pod)
         for name in READ_BY.get(pods.component(pod), ()) if since else ():
             secret = cluster.get("Secret", pod.namespace, name)
-            if secret is None or secret.written <= since + A_WHILE:
-                continue
-            others = [one for one in cluster.pods if one.namespace == pod.namespace and one.name != pod.name]
-            old = [one for one in others if pods.component(one) in READ_BY and 0 < _running_since(one) < secret.written]
-            yield found(
-                cluster_failures.TOKENS_CHANGE,
-                f"{secret.said} changed after {pod.said} had read it: what it says counts from the next restart on",
-                secret.said, Confidence.POSSIBLE,
-                seen(f"{secret.said} metadata.managedFields", f"changed {day(secret.written)}"),
-                seen(f"{pod.said} status.containerStatuses", f"running since {day(since)}"),
-                commands=(f"kubectl -n {pod.namespace} rollout restart deployment hub proxy binder",),
-                foreseen=True, surer_with=f"whether its tokens changed, or only labels; {names([pod, *old])} read it",
-            )  # fmt: skip
-            return
+            if secret is not None and secret.written > since + A_WHILE:
+                yield Stale(secret, pod, since)
+
+
+def tokens(cluster: Cluster) -> Iterator[Finding]:
+    """Secrets that changed under a component that goes on with what it read."""
+    for namespace in sorted({one.reader.namespace for one in stale(cluster)}):
+        them = [one for one in stale(cluster) if one.reader.namespace == namespace]
+        secret, readers = them[0].secret, [one.reader for one in them]
+        here = {pods.component(one) for one in cluster.pods if one.namespace == namespace}
+        deployments = " ".join(name for name in ("hub", "proxy", "binder") if name in here)
+        yield found(
+            cluster_failures.TOKENS_CHANGE,
+            f"{secret.said} changed after {names(readers)} had read it: what it says counts from the next restart on",
+            secret.said, Confidence.POSSIBLE, *(said for one in them[:2] for said in one.evidence),
+            commands=(f"kubectl -n {namespace} rollout restart deployment {deployments}",),
+            foreseen=True, surer_with="whether its tokens changed, or only labels",
+            about=[secret, *readers],
+        )  # fmt: skip
 
 
 def _running_since(pod: Thing) -> float:

@@ -57,7 +57,7 @@ class Way:
 def way(cluster: Cluster, host: str) -> Way:
     """Probes of the challenge for a host."""
     public, direct = [], []
-    for one in cluster.recording.probes:
+    for one in cluster.probes:
         if not isinstance(one, HttpProbe) or one.origin == "in-cluster":
             continue
         parts = urlsplit(one.url)
@@ -117,7 +117,7 @@ def blocked_in_front(
         likely = (*measured, *inside)
         return found(
             ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause, f"http://{host}{CHALLENGE}", Confidence.LIKELY, *likely,
-            commands=(*lines, *commands), surer_with=surer,
+            commands=(*lines, *commands), surer_with=surer, about=(f"Host {host}",),
         )  # fmt: skip
     steps = [seen(_short(cluster, step.where), step.saw) for hop in hops for step in hop.steps]
     last = hops[0].steps[-1].where if hops[0].steps else "the configuration in front"
@@ -126,7 +126,10 @@ def blocked_in_front(
     sure = (*steps, *_no_stream(cluster, addresses), *measured, *inside)
     certain = failed or probe is not None or isinstance(hops[-1].outcome, (Says, Files))
     confidence = Confidence.CERTAIN if certain else Confidence.LIKELY
-    return found(ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause, where, confidence, *sure, commands=(*lines, *commands))
+    return found(
+        ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause, where, confidence, *sure, commands=(*lines, *commands),
+        about=(f"Host {host}",),
+    )  # fmt: skip
 
 
 def _short(cluster: Cluster, where: str) -> str:
@@ -157,7 +160,7 @@ def _who(probe: HttpProbe | None) -> str:
 def _addresses(cluster: Cluster, host: str) -> tuple[str, ...]:
     """Where the name leads, as it was seen."""
     told: list[str] = []
-    for one in cluster.recording.probes:
+    for one in cluster.probes:
         if isinstance(one, DnsProbe) and one.name == host:
             told += [*one.a, *one.aaaa]
         if isinstance(one, TlsProbe) and one.sni == host and one.address:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from perijove.doctor.cluster import pods
+from perijove.doctor.cluster.helm import binder
+from perijove.doctor.cluster.spoken import when
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
@@ -19,15 +22,24 @@ URL, LOCAL = "config.BinderHub.hub_url", "config.BinderHub.hub_url_local"
 _PLACEHOLDER = re.compile(
     r"<|>|dummy|placeholder|changeme|your[-_]|x\.x\.x\.x|//(?:127\.0\.0\.1|0\.0\.0\.0|localhost)\b", re.I
 )
-_EXPIRED = re.compile(r"^.*HTTP 599: SSL certificate problem: certificate has expired.*$", re.MULTILINE)
+_EXPIRED = re.compile(r"HTTP 599: SSL certificate problem: certificate has expired")
 _UNTRUSTED = re.compile(
-    r"^.*HTTP 599: SSL certificate problem: (?:unable to get (?:local )?issuer certificate|self.signed certificate|"
-    r"unable to verify).*$",
-    re.MULTILINE | re.IGNORECASE,
+    r"HTTP 599: SSL certificate problem: (?:unable to get (?:local )?issuer certificate|self.signed certificate|"
+    r"unable to verify)",
+    re.IGNORECASE,
 )
-NO_USER = re.compile(r"^.*(?:Failed to create temporary user for|Error creating user \S+:).*$", re.MULTILINE)
+NO_USER = re.compile(r"Failed to create temporary user for|Error creating user \S+:")
+_NOT_FOUND = re.compile(r"Error creating user \S+: HTTP 404")
+_NO_SERVER = re.compile(r"Error starting server [^:]+:")
+"""`Error starting server for user NAME: …`: binderhub main launcher.py, Launcher.launch."""
+HUB_API = "/hub/api"
 BEFORE_ANY_POD = "Users cannot be created at the hub, which happens before any pod of theirs exists"
 """What `NO_USER` means: neither images, nor nodes, nor users' storage are to blame."""
+
+
+def is_known(line: str) -> bool:
+    """Whether a rule of this module knows it."""
+    return any(one.search(line) for one in (_EXPIRED, _UNTRUSTED, NO_USER, _NO_SERVER, _NOT_FOUND))
 
 
 def hub_url(cluster: Cluster) -> tuple[Thing, str, bool] | None:
@@ -68,9 +80,14 @@ class Address:
     """BinderHub's own words in its log."""
     evidence: tuple[Evidence, ...]
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        logs = (one.where for one in (self.expired, self.untrusted) if one is not None)
+        return (f"Host {self.host}", *logs)
 
-def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Finding]:
-    """The certificate at the address is not one that BinderHub believes. `known`: what was found about certificates."""
+
+def certificate_wrong(cluster: Cluster) -> Iterator[Finding]:
+    """The certificate at the address is not one that BinderHub believes."""
     one = _address(cluster)
     if one is None:
         return
@@ -78,7 +95,7 @@ def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Fi
     measured = one.expired is not None or (one.probe is not None and "expired" in one.probe.verify)
     if measured or over:
         ago = f" since {span(cluster.now - one.leaf.not_after)}" if one.leaf is not None and over else ""
-        told = found(
+        yield found(
             rows.HUB_API_TLS_EXPIRED,
             f"BinderHub calls the hub at {one.url}, whose certificate has expired{ago}",
             f"https://{one.host}",
@@ -86,18 +103,19 @@ def certificate_wrong(cluster: Cluster, known: Iterable[Finding]) -> Iterator[Fi
             *one.evidence,
             commands=_local(cluster, one.local),
             surer_with="" if measured else "probes.json with a handshake at hub_url, logs/binder.log, front/",
+            about=one.about,
+            since=one.leaf.not_after if one.leaf is not None and over else 0,
         )
-        yield _because(told, known, one.host)
     elif one.untrusted is not None or (one.probe is not None and _unbelieved(one.probe)):
-        told = found(
+        yield found(
             rows.HUB_API_TLS_UNTRUSTED,
             f"BinderHub calls the hub at {one.url}, and does not believe the certificate there",
             f"https://{one.host}",
             Confidence.CERTAIN if one.untrusted is not None else Confidence.LIKELY,
             *one.evidence,
             commands=("cat leaf.crt intermediate.crt > tls.crt   # the leaf first", *_local(cluster, one.local)),
+            about=one.about,
         )
-        yield _because(told, known, one.host)
 
 
 def _address(cluster: Cluster) -> Address | None:
@@ -109,7 +127,9 @@ def _address(cluster: Cluster) -> Address | None:
         host = _host_of(expired or untrusted)
     if not host:
         return None
-    probe = next((one for one in cluster.recording.probes if isinstance(one, TlsProbe) and one.sni == host), None)
+    probe = next((one for one in cluster.probes if isinstance(one, TlsProbe) and one.sni == host), None)
+    if probe is None:
+        cluster.missing[f"a handshake with {host}"] = "nobody recorded one"
     kept = _kept(cluster, host)
     served = cluster.recording.served.get(probe.leaf) if probe is not None else None
     evidence: list[Evidence] = []
@@ -133,17 +153,6 @@ def _unbelieved(probe: TlsProbe) -> bool:
     )
 
 
-def _because(one: Finding, known: Iterable[Finding], host: str) -> Finding:
-    """With the root cause among what is known of this host."""
-    for other in known:
-        about = " ".join(
-            (other.subject, other.failure.cause, *(f"{place.where} {place.saw}" for place in other.failure.evidence))
-        )
-        if host in about:
-            return replace(one, because=other.because or other.code)
-    return one
-
-
 def _kept(cluster: Cluster, host: str) -> SeenCertificate | None:
     """The Secret's certificate for the host that lasts longest."""
     all_of = [one for secret in cluster.of("Secret") for one in secret.certificates if one.is_for(host)]
@@ -161,14 +170,15 @@ def _local(cluster: Cluster, local: bool) -> tuple[str, ...]:
         return ()
     services = {one.name for one in cluster.of("Service")}
     inside = "http://proxy-http:8000" if "proxy-http" in services else "http://proxy-public"
-    return (f"config.BinderHub.hub_url_local: {inside}   # in config.yaml, then helm upgrade: launches work at once",)
+    return (binder({"config.BinderHub.hub_url_local": inside}, "launches work at once"),)
 
 
 def _line(cluster: Cluster, pattern: re.Pattern[str]) -> Evidence | None:
-    for name, log in cluster.recording.logs.items():
-        match = pattern.search(log)
-        if match is not None:
-            return seen(name, match[0])
+    """BinderHub's own words, the first that fit."""
+    for log in cluster.logs("binder"):
+        line = next(log.found(pattern), None)
+        if line is not None:
+            return seen(log.name, line)
     return None
 
 
@@ -177,14 +187,62 @@ def _host_of(evidence: Evidence | None) -> str:
     return match[1] if match is not None else ""
 
 
+def path_wrong(cluster: Cluster) -> Iterator[Finding]:
+    """The hub lies below a path that BinderHub's address of it lacks."""
+    told = hub_url(cluster)
+    inside = [one for one in cluster.probes if isinstance(one, HttpProbe) and HUB_API in urlsplit(one.url).path]
+    well = [urlsplit(one.url).path.partition(HUB_API)[0] for one in inside if one.last.status == 200]
+    gone = [one for one in inside if one.last.status == 404]
+    missed = _line(cluster, _NOT_FOUND)
+    if told is None or missed is None or not (well and gone):
+        return
+    secret, base = told[0], f"{max(well, key=len)}/"
+    settings = {name: url for name in (URL, LOCAL) if (url := told[0].settings.get(name))}
+    wrong = {name: url for name, url in settings.items() if urlsplit(url).path.rstrip("/") + "/" != base}
+    if wrong and base != "/":
+        looked = [seen(f"probe GET {one.url}", f"{one.last.status} {one.last.body}".strip()) for one in inside]
+        right = {name: urlsplit(url)._replace(path=base).geturl() for name, url in wrong.items()}
+        yield found(
+            rows.HUB_URL_WRONG_PATH, f"The hub lies below {base}, and BinderHub calls {' and '.join(wrong.values())}",
+            secret.said, Confidence.CERTAIN, missed, *looked,
+            *(seen(f"{secret.said} values.yaml {name}", url) for name, url in wrong.items()),
+            commands=(binder(right),), about=(secret, missed.where), since=when(missed.saw),
+        )  # fmt: skip
+
+
 def launches(cluster: Cluster) -> Iterator[Finding]:
-    """That launches fail at all, as BinderHub tells it: on its page, in its log, by its health."""
-    evidence = [one for one in (_line(cluster, NO_USER),) if one is not None]
-    for probe in cluster.recording.probes:
-        if isinstance(probe, HttpProbe) and urlsplit(probe.url).path == "/health" and hub_ill(probe.last.body):
-            evidence += [seen(f"probe GET {probe.url}", f"{probe.last.status} {probe.last.body}")]
-    if evidence:
-        yield found(rows.LAUNCHES_FAIL, BEFORE_ANY_POD, "launches", Confidence.CERTAIN, *evidence)
+    """That launches fail at all, as BinderHub tells it in its log."""
+    line = _line(cluster, NO_USER)
+    if line is not None:
+        yield _launches_fail(cluster, f"{BEFORE_ANY_POD}{_answer(line.saw)}", line)
+    line = _line(cluster, _NO_SERVER)
+    if line is not None:
+        cause = f"The hub makes users and starts no server of theirs{_answer(line.saw)}"
+        yield _launches_fail(cluster, cause, line)
+
+
+def health(cluster: Cluster) -> Iterator[Finding]:
+    """The same by its health, as somebody asked for it."""
+    asked = [one for one in cluster.probes if isinstance(one, HttpProbe) and urlsplit(one.url).path == "/health"]
+    if not asked:
+        cluster.missing["an answer of /health"] = "nobody recorded one"
+    for probe in asked:
+        if hub_ill(probe.last.body):
+            told = seen(f"probe GET {probe.url}", f"{probe.last.status} {probe.last.body}")
+            yield _launches_fail(cluster, BEFORE_ANY_POD, told, f"Host {urlsplit(probe.url).hostname}")
+
+
+def _answer(line: str) -> str:
+    match = re.search(r"HTTP [1-5]\d\d: [\w ]+", line)
+    return f": the hub answers {match[0]}" if match is not None and "599" not in match[0] else ""
+
+
+def _launches_fail(cluster: Cluster, cause: str, evidence: Evidence, *more: str) -> Finding:
+    binders = [one for one in cluster.pods if pods.component(one) == "binder"]
+    return found(
+        rows.LAUNCHES_FAIL, cause, "launches", Confidence.CERTAIN, evidence,
+        about=(*binders, *(one.name for one in cluster.logs("binder")), *more), since=when(evidence.saw),
+    )  # fmt: skip
 
 
 def hub_ill(body: str) -> bool:

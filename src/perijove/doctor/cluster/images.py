@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from perijove.doctor.cluster import pods
-from perijove.doctor.cluster.telling import around, found, names, seen, span
+from perijove.doctor.cluster.helm import binder, hub
+from perijove.doctor.cluster.telling import around, found, names, seen, span, those
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
 from perijove.domain.cluster import Thing, listed, text
+from perijove.domain.cluster_pods import ANY_IMAGE_WORDS, why_unpulled
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
 SLOW = 150.0
 """Seconds after which a pull is slow: half of the spawner's usual patience."""
-WORDS: tuple[tuple[Kind, str], ...] = (
-    (rows.IMAGE_PULL_RATE_LIMITED, r"toomanyrequests|429 too many requests|pull rate limit|rate limit exceeded"),
-    (rows.REGISTRY_PLAIN_HTTP, r"server gave http response to https client"),
-    (rows.REGISTRY_UNTRUSTED, r"x509:|certificate signed by unknown authority|certificate has expired|"
-                             r"tls: failed to verify"),
-    (rows.REGISTRY_UNREACHABLE, r"no such host|i/o timeout|connection refused|tls handshake timeout|no route to host|"
-                                r"connection reset|context deadline exceeded|server misbehaving"),
-    (rows.IMAGE_PULL_UNAUTHORIZED, r"401 unauthorized|403 forbidden|unauthorized|authentication required|no basic auth|"
-                                   r"pull access denied|access denied|denied:|authorization failed"),
-    (rows.IMAGE_NOT_FOUND, r"manifest unknown|not found|name unknown|does not exist|invalidimagename|"
-                           r"couldn't parse image|invalid reference format|no match for platform"),
-)  # fmt: skip
-_ANY = "|".join(pattern for _, pattern in WORDS)
 
 
 def unpulled(cluster: Cluster) -> Iterator[Finding]:
@@ -38,16 +26,9 @@ def unpulled(cluster: Cluster) -> Iterator[Finding]:
             told = _of_pod(cluster, pod)
             if told is not None:
                 kind, image, evidence = told
-                groups.setdefault((kind.code, registry(image)), []).append((pod, kind, evidence))
+                groups.setdefault((kind.code, pods.registry(image)), []).append((pod, kind, evidence))
     for (_, host), alike in groups.items():
         yield from _told(cluster, host, [pod for pod, _, _ in alike], alike[0][1], alike[0][2])
-
-
-def registry(image: str) -> str:
-    """`docker.io` for names without a host, as container runtimes read them."""
-    first, slash, _ = image.partition("/")
-    host = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
-    return "docker.io" if host in {"index.docker.io", "registry-1.docker.io"} else host
 
 
 def _of_pod(cluster: Cluster, pod: Thing) -> tuple[Kind, str, list[Evidence]] | None:
@@ -58,19 +39,15 @@ def _of_pod(cluster: Cluster, pod: Thing) -> tuple[Kind, str, list[Evidence]] | 
     statuses = [*listed(pod.status, "initContainerStatuses"), *listed(pod.status, "containerStatuses")]
     image = next((text(one.get("image")) for one in statuses if text(one.get("name")) == name), "")
     events = [one for one in cluster.events(pod, "Failed", "InspectFailed") if "image" in one.message.lower()]
-    told = [one for one in events if _known(one.message) is not None] or events
-    evidence = [seen(f"event {one.reason} of {one.said}", around(_ANY, one.message)) for one in told[:2]]
+    told = [one for one in events if why_unpulled(one.message) is not None] or events
+    evidence = [seen(f"event {one.reason} of {one.said}", around(ANY_IMAGE_WORDS, one.message)) for one in told[:2]]
     evidence.append(seen(f"{pod.said} containerStatuses[{name}].state.waiting", f"{reason}: {words}"))
     # The pod's own words last: while it backs off they say only that it does.
     for said in [*(one.message for one in events), words, reason]:
-        known = _known(said)
+        known = why_unpulled(said)
         if known is not None:
             return known, image, evidence
     return rows.IMAGE_PULL_FAILED, image, evidence
-
-
-def _known(said: str) -> Kind | None:
-    return next((kind for kind, pattern in WORDS if re.search(pattern, said, re.IGNORECASE)), None)
 
 
 def _told(
@@ -84,10 +61,12 @@ def _told(
         root = rows.DOCKERHUB_ANONYMOUS_PULLS if host == "docker.io" and not secrets else None
         if root is not None:
             yield found(
-                root, f"{names(them)} pulls from docker.io without an account", pod.said, Confidence.CERTAIN,
-                *evidence, secretless, commands=_account(),
+                root, f"{those(them, 'pulls', 'pull')} from docker.io without an account", pod.said, Confidence.CERTAIN,
+                *evidence, secretless, commands=_account(cluster), about=them,
             )  # fmt: skip
-        yield found(kind, f"{cause}: 429", pod.said, Confidence.CERTAIN, *evidence, secretless, because=root)
+        yield found(
+            kind, f"{cause}: 429", pod.said, Confidence.CERTAIN, *evidence, secretless, because=root, about=them
+        )
         return
     if kind is rows.IMAGE_PULL_UNAUTHORIZED:
         gone = _secret_gone(cluster, pod)
@@ -97,23 +76,25 @@ def _told(
         if root is not None:
             yield found(
                 root, f"{pod.said} has no credentials for {host}", pod.said, Confidence.CERTAIN if gone else sure,
-                *(gone or [secretless]), *evidence, commands=(_credentials(host),),
+                *(gone or [secretless]), *evidence, commands=(_credentials(cluster, host),), about=them,
             )  # fmt: skip
-        yield found(kind, cause, pod.said, Confidence.CERTAIN, *evidence, secretless, because=root)
+        yield found(kind, cause, pod.said, Confidence.CERTAIN, *evidence, secretless, because=root, about=them)
         return
     sure = Confidence.POSSIBLE if kind is rows.IMAGE_PULL_FAILED else Confidence.CERTAIN
     surer = "kubectl get events -A -o yaml, soon after a pull failed" if kind is rows.IMAGE_PULL_FAILED else ""
-    yield found(kind, cause, pod.said, sure, *evidence, surer_with=surer)
+    yield found(kind, cause, pod.said, sure, *evidence, surer_with=surer, about=them)
 
 
-def _credentials(host: str) -> str:
-    return f"jupyterhub.imagePullSecret: {{create: true, registry: {host}, username: …, password: …}}"
+def _credentials(cluster: Cluster, host: str) -> str:
+    secret = {"create": True, "registry": host, "username": "USER", "password": "PASSWORD"}
+    return hub(cluster, {"imagePullSecret": secret}, "with your account")
 
 
-def _account() -> tuple[str, ...]:
+def _account(cluster: Cluster) -> tuple[str, ...]:
     return (
-        _credentials("https://index.docker.io/v1/"),
-        "# and the same for build pods: config.KubernetesBuildExecutor.image_pull_secrets",
+        _credentials(cluster, "https://index.docker.io/v1/"),
+        "# and for build pods, which dind and repo2docker pull with:",
+        binder({"config.KubernetesBuildExecutor.image_pull_secrets": ["image-pull-secret"]}),
         "# longer term: a registry of your own, quay.io, ghcr.io, or a mirror that pulls through",
         "# it heals by itself within 6 h, until the next rush",
     )
@@ -136,5 +117,5 @@ def slow(cluster: Cluster) -> Iterator[Finding]:
             yield found(
                 rows.IMAGE_PULL_SLOW, f"{pod.said} has been pulling for {since}", pod.said, Confidence.LIKELY,
                 seen(events[0].where, events[0].message),
-                commands=("jupyterhub.singleuser.startTimeout: 900",),
+                commands=(hub(cluster, {"singleuser.startTimeout": 900}),),
             )  # fmt: skip

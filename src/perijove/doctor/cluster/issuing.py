@@ -35,8 +35,10 @@ def not_issued(cluster: Cluster) -> dict[str, list[Finding]]:
 
 
 def _unexplained(cluster: Cluster, certificate: Thing) -> Iterator[Finding]:
-    since = cluster.age(_since(certificate))
-    if since > PATIENCE:
+    ready = certificate.condition("Ready")
+    since = cluster.age((ready.at if ready is not None else 0) or certificate.created)
+    # One that is Ready is issued: that its renewal does not come is told by its own time.
+    if since > PATIENCE and (ready is None or ready.status != "True"):
         yield found(
             rows.CERTIFICATE_NOT_ISSUED,
             f"It has not been issued for {span(since)}",
@@ -52,11 +54,6 @@ def unready(certificate: Thing) -> bool:
     ready, issuing = certificate.condition("Ready"), certificate.condition("Issuing")
     fails = issuing is not None and (issuing.status == "True" or issuing.reason == "Failed")
     return ready is None or ready.status != "True" or fails
-
-
-def _since(certificate: Thing) -> float:
-    ready = certificate.condition("Ready")
-    return (ready.at if ready is not None else 0) or certificate.created
 
 
 def _conditions(thing: Thing) -> str:
@@ -125,14 +122,13 @@ def _limit(meaning: acme_words.Meaning, thing: Thing, words: str, evidence: list
         end = f"; that ends at {until}" if until else "; that ends when the oldest of them is a week old"
         cause = f"This exact set of names was certified as often as a week allows{end}"
         commands: tuple[str, ...] = (
-            "kubectl -n NAMESPACE apply -f backup-of-the-secret.yaml"
+            f"kubectl -n {thing.namespace} apply -f backup-of-the-secret.yaml"
             "   # from `kubectl get secret NAME -o yaml`, taken before every removal",
             "# or add one more name to the Ingress's tls.hosts: another set of names has a counter of its own",
             f"# or wait until {until or 'the CA takes orders again'}",
             "# while testing, use the issuer of the staging directory: "
             "https://acme-staging-v02.api.letsencrypt.org/directory",
         )
-        commands = (commands[0].replace("NAMESPACE", thing.namespace), *commands[1:])
     else:
         end = f" until {until}" if until else " for about an hour"
         cause = (

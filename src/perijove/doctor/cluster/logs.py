@@ -2,132 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.database import upgrade, upgrade_evidence
+from perijove.doctor.cluster.foreseen import stale
+from perijove.doctor.cluster.helm import hub
+from perijove.doctor.cluster.known_lines import HUB, INOTIFY, LATE, OTHERS, REFUSED, STOPPING, UNSTARTED, WHILE_UP, Line
+from perijove.doctor.cluster.spoken import Log, when
 from perijove.doctor.cluster.telling import MOST, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
-from perijove.domain import cluster_tls_failures as tls
-from perijove.domain.cluster import Thing
+from perijove.domain import cluster_ground_failures as ground
+from perijove.domain.cluster import Thing, text
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line that is known."""
-
-    kind: Kind
-    pattern: re.Pattern[str]
-    cause: str
-    """A sentence without its full stop."""
-    commands: tuple[str, ...] = ()
-    sure: Confidence = Confidence.CERTAIN
-
-
-def _line(kind: Kind, pattern: str, cause: str, *commands: str, sure: Confidence = Confidence.CERTAIN) -> Line:
-    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, commands, sure)
-
-
-# Why a hub does not live. The first that fits is told.
-HUB = (
-    _line(rows.HUB_DB_SCHEMA_OLD, r"Found database schema version \w+ != \w+",
-          "The hub refuses a database that an older JupyterHub made", *upgrade()),
-    _line(rows.PROXY_TOKEN_MISMATCH, r"Did CONFIGPROXY_AUTH_TOKEN change|can't access it \(HTTP 403",
-          "The proxy refuses the hub's token", "kubectl delete pod -l component=proxy   # in the hub's namespace"),
-    _line(rows.HUB_DB_LOCKED, r"database is locked", "SQLite cannot lock the hub's database"),
-    _line(rows.HUB_SERVICE_UNREACHABLE, r"Cannot connect to managed service", "A managed service does not answer"),
-    _line(rows.HUB_THREADS_EXHAUSTED, r"can't start new thread", "The hub can start no more threads"),
-    _line(rows.HUB_GAVE_UP, r"Aborting due to \d+ consecutive spawn failures", "Too many spawns in a row failed"),
-    _line(rows.HUB_CANNOT_REACH_API, r"Max retries exceeded with url: /api/v1|"
-          r"(?:Cannot connect to host|dial tcp) (?:10\.\d+\.0\.1|kubernetes\.default)[\w.]*:443",
-          "The hub gets no answer from the Kubernetes API"),
-)  # fmt: skip
-
-WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED}
-"""What a hub goes on with."""
-_STOPPING = re.compile(r"server is in the process of stopping, please wait", re.IGNORECASE)
 MANY = 3
 
-# What BinderHub, builds and servers say while everything runs.
-OTHERS = (
-    _line(
-        rows.HUB_API_TOKEN_REFUSED,
-        r"(?:creating user|Hub API|api/users).*HTTP 403|Missing or invalid credentials",
-        "The hub answers 403 to BinderHub",
-        "kubectl rollout restart deployment/binder   # in BinderHub's namespace",
-    ),
-    _line(
-        rows.HUB_NAME_UNRESOLVED,
-        r"(?:Hub API|creating user|api_request|HTTP 599).*(?:Could not resolve host|"
-        r"Name or service not known|Temporary failure in name resolution)",
-        "The hub's name does not resolve",
-        "kubectl -n kube-system get service kube-dns; kubectl -n kube-system get pods -l k8s-app=kube-dns",
-    ),
-    _line(
-        rows.HUB_API_REFUSED,
-        r"ConnectionRefusedError\(111|(?:Hub API|creating user).*(?:Connection refused|"
-        r"Failed to connect)",
-        "Connections to the hub are refused",
-    ),
-    _line(
-        rows.HUB_API_TIMEOUT,
-        r"(?:Hub API|creating user).*HTTP 599: (?:Timeout|Operation timed|Connection timed)",
-        "Calls to the hub time out",
-    ),
-    _line(
-        rows.QUOTA_FULL,
-        r"BinderHub is full: \d+/\d+|Too many users (?:on this BinderHub|running \S+)!",
-        "As many servers run as BinderHub's quota allows",
-    ),
-    _line(rows.SPAWN_LIMIT, r"Too many users trying to log in right now", "concurrent_spawn_limit is reached"),
-    _line(
-        rows.GITHUB_RATE_LIMITED,
-        r"GitHub rate limit(?: \(\d+\))? exceeded",
-        "GitHub answers no more this hour",
-        "config.GitHubRepoProvider.access_token: …   # in secret.yaml, then helm upgrade",
-    ),
-    _line(rows.CA_BUNDLE_MISSING, r"error setting certificate verify locations", "libcurl does not find the CA bundle"),
-    _line(rows.REGISTRY_CHECK_FAILS, r"Failed to get image manifest for", "The registry does not answer"),
-    _line(
-        rows.PUSH_DENIED,
-        r"denied: requested access to the resource is denied|unauthorized: .*push",
-        "The registry refuses the push",
-    ),
-    _line(rows.BUILD_OUT_OF_MEMORY, r"returned a non-zero code: 137|exit code: 137", "A step of the build was killed"),
-    _line(
-        rows.BUILD_NO_NAMES, r"unable to access 'https?://[^']+': could not resolve host", "A build resolves no name"
-    ),
-    _line(rows.USER_POD_CANNOT_REACH_HUB, r"Failed to connect to my Hub at", "A server cannot reach the hub"),
-    _line(
-        rows.XSRF_REFUSED,
-        r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
-        "A form's XSRF cookie is refused",
-    ),
-    _line(
-        tls.CERT_MANAGER_WEBHOOK_BROKEN, r'failed calling webhook "webhook\.cert-manager\.io"',
-        "The API server cannot call cert-manager's webhook", "kubectl -n cert-manager get pods",
-    ),
-)  # fmt: skip
-_LATE = re.compile(r"(?:did not start|failed to start) in (\d+) seconds", re.IGNORECASE)
 
-
-def line(cluster: Cluster, known: Line, of: str = "") -> Evidence | None:
-    """The last line that fits, in the logs whose file's name holds `of`."""
-    for name, log in cluster.recording.logs.items():
-        if of not in name:
-            continue
-        match = None
-        for match in known.pattern.finditer(log):  # noqa: B007  the last one counts
-            pass
-        if match is not None:
-            begin = log.rfind("\n", 0, match.start()) + 1
-            end = log.find("\n", match.end())
-            return seen(name, log[max(begin, match.start() - MOST // 2) : end if end >= 0 else None].strip())
+def line(cluster: Cluster, known: Line, *of: str) -> tuple[Evidence, Log, float] | None:
+    """The last line that fits, in the logs of some components or in all; with when the first one was written."""
+    for log in cluster.logs(*of) if of else cluster.all_logs:
+        fitting = list(log.found(known.pattern))
+        if fitting:
+            match = known.pattern.search(fitting[-1])
+            begin = max(0, match.start() - MOST // 2) if match is not None else 0
+            return seen(log.name, fitting[-1][begin:].strip()), log, when(fitting[0])
     return None
 
 
@@ -136,20 +38,75 @@ def hub_words(cluster: Cluster, pod: Thing) -> Finding | None:
     for known in HUB:
         stood = line(cluster, known, "hub")
         if stood is not None:
-            more = upgrade_evidence(pod) if known.kind is rows.HUB_DB_SCHEMA_OLD else []
-            return found(known.kind, known.cause, pod.said, known.sure, stood, *more, commands=known.commands)
+            more, commands = _beside(cluster, pod, known)
+            commands = commands or known.commands
+            about: list[Thing | str] = [pod, stood[1].name, *_readers(cluster, pod, known.kind)]
+            return found(known.kind, known.cause, pod.said, known.sure, stood[0], *more, commands=commands, about=about)
     return None
+
+
+def _beside(cluster: Cluster, pod: Thing, known: Line) -> tuple[list[Evidence], Sequence[str]]:
+    """What objects say of a line, and what to do where they know better."""
+    if known.kind is rows.HUB_DB_SCHEMA_OLD:
+        return upgrade_evidence(pod), upgrade(cluster)
+    if known.kind is rows.HUB_API_TOKEN_REFUSED:
+        old = [one for one in stale(cluster) if one.reader.namespace == pod.namespace]
+        said = [said for one in old for said in one.evidence]
+        return said, [f"kubectl -n {one.reader.namespace} delete pod {one.reader.name}" for one in old]
+    if known.kind is rows.PROXY_TOKEN_MISMATCH:
+        proxies = _readers(cluster, pod, known.kind)
+        said = [said for one in stale(cluster) if one.reader in proxies for said in one.evidence]
+        return said, [f"kubectl -n {one.namespace} delete pod {one.name}" for one in proxies]
+    return [], ()
+
+
+def _readers(cluster: Cluster, pod: Thing, kind: Kind) -> list[Thing]:
+    """Whose tokens differ, where that is what the line says."""
+    here = (one for one in cluster.pods if one.namespace == pod.namespace)
+    return [one for one in here if kind is rows.PROXY_TOKEN_MISMATCH and pods.component(one) == "proxy"]
 
 
 def told(cluster: Cluster) -> Iterator[Finding]:
     """What stands in logs while everything seems to run."""
+    cluster.logs("hub", "binder")
     for known in OTHERS:
         stood = line(cluster, known)
         if stood is not None:
-            yield found(known.kind, known.cause, stood.where, known.sure, stood, commands=known.commands)
+            evidence, log, since = stood
+            more, commands = _beside(cluster, log.pods[0], known) if log.pods else ([], ())
+            yield found(
+                known.kind, known.cause, log.name, known.sure, evidence, *more, since=since,
+                commands=commands or _filled(cluster, known.commands, log),
+                about=(log.name, *_more_of(known.kind, log)),
+            )  # fmt: skip
+    yield from _inotify(cluster)
+    yield from _admission(cluster)
     yield from _of_the_hub(cluster)
     yield from _never_stopped(cluster)
     yield from _unseen_pods(cluster)
+
+
+def _restarted(cluster: Cluster, log: Log) -> tuple[str, ...]:
+    """How the hub is started anew: servers go on meanwhile."""
+    hubs = [one for one in cluster.pods if pods.component(one) == "hub"]
+    mine = [one for one in log.pods if one in hubs] or hubs
+    return tuple(f"kubectl -n {one.namespace} delete pod {one.name}" for one in mine)
+
+
+def _filled(cluster: Cluster, commands: Sequence[str], log: Log) -> list[str]:
+    """Commands with the namespace of whoever wrote the line."""
+    spaces = [one.namespace for one in log.pods] or [one.namespace for one in cluster.pods if pods.component(one)]
+    return [one.replace("NAMESPACE", spaces[0]) if spaces else one.replace("-n NAMESPACE ", "") for one in commands]
+
+
+def _more_of(kind: Kind, log: Log) -> tuple[str, ...]:
+    """What a line is about beside the process that wrote it."""
+    namespace = log.pods[0].namespace if log.pods else ""
+    if kind is rows.HUB_API_TOKEN_REFUSED:
+        return tuple(one.said for one in log.pods)
+    if kind in {rows.HUB_GAVE_UP, rows.SPAWN_LIMIT}:
+        return (f"Servers {namespace}",)
+    return (f"Service {namespace}/hub",) if kind is rows.USER_POD_CANNOT_REACH_HUB else ()
 
 
 def _of_the_hub(cluster: Cluster) -> Iterator[Finding]:
@@ -159,41 +116,87 @@ def _of_the_hub(cluster: Cluster) -> Iterator[Finding]:
         return  # its pod is told, with these words
     for known in HUB:
         stood = line(cluster, known, "hub") if not hubs or known.kind in WHILE_UP else None
-        if stood is not None and not (hubs and "previous" in stood.where):
+        if stood is not None and not (hubs and stood[1].before):
+            evidence, log, since = stood
             sure = Confidence.LIKELY if hubs else known.sure
-            yield found(known.kind, known.cause, stood.where, sure, stood, commands=known.commands)
+            about = (log.name, *_more_of(known.kind, log))
+            yield found(
+                known.kind, known.cause, log.name, sure, evidence, commands=known.commands, since=since, about=about
+            )
             return
+
+
+def _inotify(cluster: Cluster) -> Iterator[Finding]:
+    """Nodes whose processes may watch no more files."""
+    lines = {log.name: list(log.found(INOTIFY)) for log in cluster.all_logs}
+    logs = [log for log in cluster.all_logs if lines[log.name]]
+    if not logs:
+        return
+    told_by = [seen(log.name, f"{lines[log.name][0].strip()} ({len(lines[log.name])} times)") for log in logs[:3]]
+    failed = [one for one in cluster.pods if pods.is_build(one) and pods.phase(one) == "Failed"]
+    writers = [one for log in logs for one in log.pods]
+    loops = [seen(f"{one.said} {name}", f"{why}: {words}") for one in writers for name, why, words in pods.waiting(one)]
+    places = sorted({text(one.spec.get("nodeName")) for one in (*writers, *failed)} - {""})
+    limits = "fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=524288"
+    keep = f"printf '%s\\n' {limits} | sudo tee /etc/sysctl.d/99-inotify.conf"
+    yield found(
+        ground.INOTIFY_EXHAUSTED, f"No process of {', '.join(places) or 'the nodes'} may watch more files",
+        f"Node {places[0]}" if places else logs[0].name, Confidence.CERTAIN, *told_by, *loops[:2],
+        *(seen(f"{one.said} status.phase", "Failed") for one in failed[:2]), since=when(lines[logs[0].name][0]),
+        about=(*(log.name for log in logs), *writers, *failed),
+        commands=[f"ssh {node} {shlex.quote(f'sudo sysctl -w {limits}; {keep}')}" for node in places]
+        or [f"sudo sysctl -w {limits}; {keep}"],
+    )  # fmt: skip
+
+
+def _admission(cluster: Cluster) -> Iterator[Finding]:
+    """Pods of users that the API refuses to make."""
+    for log in cluster.all_logs:
+        lines = [line for line in log.found(REFUSED) if "exceeded quota" not in line]
+        if not lines or log.of != "hub":
+            continue
+        privileged = "privileged" in lines[-1].lower() or "NET_ADMIN" in lines[-1]
+        off = hub(
+            cluster, {"singleuser.cloudMetadata.blockWithIptables": False},
+            "and keep users from 169.254.169.254 by a NetworkPolicy",
+        )  # fmt: skip
+        begun = next((when(line) for line in log.found(UNSTARTED)), 0.0)
+        yield found(
+            rows.ADMISSION_REFUSED, f"The API refused users' pods {len(lines)} times", log.name, Confidence.CERTAIN,
+            *(seen(log.name, line.strip()) for line in (*list(log.found(UNSTARTED))[-1:], lines[-1])), since=begun,
+            commands=(off,) if privileged else (), about=(log.name, *log.pods),
+        )  # fmt: skip
+        return
 
 
 def _never_stopped(cluster: Cluster) -> Iterator[Finding]:
     """Servers that are asked to stop again and again."""
-    for name, log in cluster.recording.logs.items():
-        stopping = list(_STOPPING.finditer(log))
+    for log in cluster.all_logs:
+        stopping = list(log.found(STOPPING))
         if len(stopping) >= MANY:
-            begin = log.rfind("\n", 0, stopping[-1].start()) + 1
             yield found(
-                rows.LEAKED_USER_PODS, f"The hub says {len(stopping)} times that a server is still stopping", name,
-                Confidence.POSSIBLE, seen(name, log[begin : stopping[-1].end()]),
-                commands=("kubectl delete pod -l component=hub   # in the hub's namespace",),
+                rows.LEAKED_USER_PODS, f"The hub says {len(stopping)} times that a server is still stopping", log.name,
+                Confidence.POSSIBLE, seen(log.name, stopping[-1]),
+                commands=_restarted(cluster, log),
             )  # fmt: skip
             return
 
 
 def _unseen_pods(cluster: Cluster) -> Iterator[Finding]:
     """The hub gives servers up whose pods are ready."""
-    for name, log in cluster.recording.logs.items():
-        match = _LATE.search(log)
+    for log in cluster.all_logs:
+        late = next(log.found(LATE), "")
+        match = LATE.search(late)
         if match is None:
             continue
         patience = float(match[1])
         here = [one for one in cluster.pods if pods.is_user(one) and pods.ready(one)]
-        well = [one for one in here if cluster.age(one.created) > patience and one.name in log]
+        well = [one for one in here if cluster.age(one.created) > patience and one.name in log.words]
         if well:
-            begin = log.rfind("\n", 0, match.start()) + 1
             since = span(cluster.age(well[0].created))
             yield found(
                 rows.REFLECTOR_LOST, f"The hub gave up {well[0].said}, which is ready", well[0].said, Confidence.LIKELY,
-                seen(name, log[begin : match.end()]), seen(f"{well[0].said} Ready", f"True, made {since} ago"),
-                commands=("kubectl delete pod -l component=hub   # in the hub's namespace",),
+                seen(log.name, late), seen(f"{well[0].said} Ready", f"True, made {since} ago"),
+                commands=_restarted(cluster, log),
             )  # fmt: skip
             return

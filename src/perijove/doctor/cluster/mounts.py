@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
+from perijove.doctor.cluster.helm import binder
+from perijove.doctor.cluster.placing import claims
 from perijove.doctor.cluster.running import missing
-from perijove.doctor.cluster.scheduling import claims
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.cluster.view import Cluster, Happening
 from perijove.domain import cluster_failures, cluster_ground_failures
-from perijove.domain.cluster import Thing, at, text
+from perijove.domain.cluster import Thing, at, listed, text
 from perijove.domain.failures import Kind
 from perijove.domain.findings import Confidence, Finding
 
@@ -21,6 +22,8 @@ REASONS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreate
 _g = cluster_ground_failures
 _NO_SOCKET = re.compile(r"hostPath type check failed: (\S*docker\S*) is not a socket", re.IGNORECASE)
 _OBJECT = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
+_MOUNTED = re.compile(r"-t nfs4? .*?([\w.-]+):(/\S*)")
+"""`Mounting arguments: -t nfs SERVER:/PATH …`: as recorded of kubelets."""
 _USED_BY = re.compile(r"already used by pod\(s\) ([\w.-]+)")
 WORDS: tuple[tuple[Kind, str, str], ...] = (
     (_g.NFS_ACCESS_DENIED, r"access denied by server", "sudo exportfs -ra   # once /etc/exports names the node"),
@@ -78,7 +81,6 @@ def _of_pod(cluster: Cluster, pod: Thing, events: list[Happening]) -> list[Findi
 def _known(cluster: Cluster, pod: Thing, one: Happening, kind: Kind, command: str) -> Finding:
     node = text(pod.spec.get("nodeName"))
     evidence = [seen(one.where, one.message), seen(f"{pod.said} spec.nodeName", node)]
-    because = None
     if kind is _g.VOLUME_MULTI_ATTACH:
         match = _USED_BY.search(one.message)
         holder = cluster.get("Pod", pod.namespace, match[1]) if match is not None else _holder(cluster, pod)
@@ -89,16 +91,38 @@ def _known(cluster: Cluster, pod: Thing, one: Happening, kind: Kind, command: st
             evidence.append(seen(f"{holder.said} holds it", state))
             command = f"kubectl -n {holder.namespace} delete pod {holder.name}   # if nobody needs it"
             if ready is not None and ready.status != "True":
-                because = _g.NODE_NOT_READY
                 command = (
                     f"kubectl -n {holder.namespace} delete pod {holder.name} --force   # only once its node is off"
                 )
-    commands = (command.replace("NODE", node),) if command else ()
-    subject = f"Node {node}" if kind.code in _OF_NODES else pod.said
+    mounted = _MOUNTED.search(one.message)
+    command = command.replace("PATH", mounted[2] if mounted is not None else "").replace("NODE", node)
+    commands = (command,) if command and (mounted is not None or kind is not _g.NFS_PATH_MISSING) else ()
+    subject, about = _about(cluster, pod, one, kind)
     return found(
-        kind, f"{pod.said} on {node} does not start", subject, Confidence.CERTAIN, *evidence, because=because,
-        commands=commands,
+        kind, f"{pod.said} on {node} does not start", subject, Confidence.CERTAIN, *evidence, commands=commands,
+        about=about, since=one.first,
     )  # fmt: skip
+
+
+def _about(cluster: Cluster, pod: Thing, one: Happening, kind: Kind) -> tuple[str, list[Thing | str]]:
+    """The subject, and all of it: the pod, its node, or the server of files that refuses it."""
+    node = f"Node {text(pod.spec.get('nodeName'))}"
+    if kind.code in _OF_NODES:
+        return node, [node]
+    if kind in {_g.NFS_UNREACHABLE, _g.NFS_ACCESS_DENIED, _g.NFS_PATH_MISSING}:
+        servers = [f"NFS {name}" for name in _servers(cluster, pod, one)]
+        return (servers[0] if servers else pod.said), [pod, *servers]
+    holder = _holder(cluster, pod) if kind is _g.VOLUME_MULTI_ATTACH else None
+    return pod.said, [pod] if holder is None else [pod, holder]
+
+
+def _servers(cluster: Cluster, pod: Thing, one: Happening) -> list[str]:
+    """NFS servers that its volumes are on; the one that the kubelet names first."""
+    said = _MOUNTED.search(one.message)
+    volumes = [cluster.get("PersistentVolume", "", text(one.spec.get("volumeName"))) for one in claims(cluster, pod)]
+    specs = [*(one.spec for one in volumes if one is not None), *listed(pod.spec, "volumes")]
+    known = sorted({text(at(one, "nfs", "server")) for one in specs} - {""})
+    return list(dict.fromkeys(([said[1]] if said is not None else []) + known))
 
 
 def _holder(cluster: Cluster, pod: Thing) -> Thing | None:
@@ -131,7 +155,7 @@ def _no_socket(cluster: Cluster, pod: Thing, one: Happening, socket: str) -> lis
     if not dind:
         confidence = Confidence.CERTAIN if runtime and not runtime.startswith("docker") else Confidence.LIKELY
         root, dind = cluster_failures.BUILDER_NEEDS_DOCKER, False
-        commands = ("imageBuilderType: dind   # in config.yaml, then helm upgrade",)
+        commands = (binder({"imageBuilderType": "dind"}),)
         cause = f"{text(pod.spec.get('nodeName'))} runs {runtime or 'another runtime'}, and the build wants {socket}"
     else:
         daemons = [other for other in cluster.pods if pods.component(other) == "dind"]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from perijove.doctor.cluster import pods
-from perijove.doctor.cluster.telling import found, names, seen, span
+from perijove.doctor.cluster.graph import CERT_MANAGER as MANAGER
+from perijove.doctor.cluster.graph import NAME_SERVICE, NAMES
+from perijove.doctor.cluster.helm import hub
+from perijove.doctor.cluster.telling import change, found, names, seen, span
 from perijove.doctor.cluster.view import Cluster, matches, selected
 from perijove.domain import cluster_failures, cluster_tls_failures
 from perijove.domain import cluster_ground_failures as rows
-from perijove.domain.cluster import HttpProbe, Thing, items, listed, mapping, text
+from perijove.domain.cluster import HttpProbe, Thing, at, items, listed, mapping, moment, text
+from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
 
 PATIENCE = 300.0
@@ -20,33 +27,28 @@ CORE = {"hub", "proxy-public", "proxy-api", "proxy-http", "binder"}
 
 def names_inside(cluster: Cluster) -> Iterator[Finding]:
     """The cluster's name service: its pods, its Service."""
-    servers = [one for one in cluster.pods if one.namespace == "kube-system" and _serves_names(one)]
+    servers = [one for one in cluster.within("kube-system", "Pod") if pods.serves_names(one)]
+    if not servers:
+        cluster.missing.setdefault("a pod of the name service", "none was recorded")
     if servers and not any(pods.ready(one) for one in servers):
         told = [seen(f"{one.said} status", _state(one)) for one in servers[:3]]
         yield found(
-            rows.CLUSTER_NAMES_DOWN,
-            f"None of {len(servers)} pods is ready",
-            servers[0].said,
-            Confidence.CERTAIN,
-            *told,
+            rows.CLUSTER_NAMES_DOWN, f"None of {len(servers)} pods is ready", NAMES, Confidence.CERTAIN, *told,
             commands=("kubectl -n kube-system describe pods -l k8s-app=kube-dns",),
-        )
-    services = cluster.of("Service")
+            about=(NAMES, NAME_SERVICE, *servers),
+        )  # fmt: skip
+    services = cluster.within("kube-system", "Service")
     # Every cluster has default/kubernetes: where it is seen, the Services of all namespaces were asked for.
-    whole = any(one.name == "kubernetes" and one.namespace == "default" for one in services)
-    whole = whole or any(one.namespace == "kube-system" for one in services)
-    has = [one for one in services if one.namespace == "kube-system" and _serves_names(one)]
+    whole = bool(services) or cluster.get("Service", "default", "kubernetes") is not None
+    has = [one for one in services if pods.serves_names(one)]
     if servers and whole and not has:
-        there = [one.name for one in services if one.namespace == "kube-system"]
+        there = [one.name for one in services]
         yield found(
-            rows.KUBE_DNS_SERVICE_MISSING, "Pods ask an address that nobody has", "Service kube-system/kube-dns",
+            rows.KUBE_DNS_SERVICE_MISSING, "Pods ask an address that nobody has", NAMES,
             Confidence.CERTAIN, seen("services of kube-system", ", ".join(there) or "none"),
             seen(f"{servers[0].said}", _state(servers[0])), commands=("sudo kubeadm init phase addon coredns",),
+            about=(NAMES, NAME_SERVICE),
         )  # fmt: skip
-
-
-def _serves_names(one: Thing) -> bool:
-    return text(one.labels.get("k8s-app")) in {"kube-dns", "coredns"} or one.name.startswith(("coredns", "kube-dns"))
 
 
 def _state(pod: Thing) -> str:
@@ -67,7 +69,7 @@ def balancers(cluster: Cluster) -> Iterator[Finding]:
                 rows.LOAD_BALANCER_PENDING, f"{one.said} waits for an address since {span(cluster.age(one.created))}",
                 one.said, Confidence.CERTAIN, seen(f"{one.said} status.loadBalancer", "empty (<pending>)"),
                 seen(f"{one.said} spec.ports", ports),
-                commands=("# install MetalLB, or: proxy.service.type: NodePort",),
+                commands=("# install MetalLB; or without it:", hub(cluster, {"proxy.service.type": "NodePort"})),
             )  # fmt: skip
 
 
@@ -107,7 +109,7 @@ def policies(cluster: Cluster) -> Iterator[Finding]:
         if not any(_allows(one, 53) for one in mine):
             yield found(
                 rows.NETWORK_POLICY_BLOCKS_NAMES, f"{names(mine)} select {pod.said}, and none allows port 53",
-                mine[0].said, Confidence.LIKELY, *said,
+                mine[0].said, Confidence.LIKELY, *said, about=mine,
                 commands=("# egress: [{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]",),
             )  # fmt: skip
         if pods.component(pod) == "hub" and not pods.ready(pod) and not any(_allows(one, 443, 6443) for one in mine):
@@ -167,56 +169,139 @@ def controllers(cluster: Cluster) -> Iterator[Finding]:
 
 
 def classes(cluster: Cluster) -> Iterator[Finding]:
-    """Ingresses that no controller takes."""
+    """Ingresses and solvers that no controller takes."""
     known = cluster.of("IngressClass")
+    if known and cluster.lacks("IngressClass"):
+        yield from _unknown(cluster, known)
     if any(text(one.annotations.get("ingressclass.kubernetes.io/is-default-class")) == "true" for one in known):
         return
     for one in cluster.of("Ingress"):
         named = one.spec.get("ingressClassName") or one.annotations.get("kubernetes.io/ingress.class")
-        taken = any(True for _ in listed(one.status, "loadBalancer", "ingress"))
         ignored = _ignored(cluster, one)
-        if not named and not taken and (ignored or cluster.age(one.created) > PATIENCE):
+        if not named and not _taken(one) and (ignored or cluster.age(one.created) > PATIENCE):
             evidence = [
                 seen(f"{one.said} spec.ingressClassName", "unset"),
                 seen(f"{one.said} status.loadBalancer", "empty"),
             ]
             evidence += [seen(*ignored)] if ignored else []
-            name = known[0].name if known else "nginx"
             yield found(
                 rows.INGRESS_WITHOUT_CLASS, f"{one.said} belongs to no class, and no controller has taken it", one.said,
-                Confidence.CERTAIN if ignored else Confidence.LIKELY, *evidence,
-                commands=(f"ingress.ingressClassName: {name}   # in config.yaml, then helm upgrade",),
+                Confidence.CERTAIN if ignored else Confidence.LIKELY, *evidence, commands=_name_it(one, known),
             )  # fmt: skip
 
 
+def _taken(ingress: Thing) -> bool:
+    return any(True for _ in listed(ingress.status, "loadBalancer", "ingress"))
+
+
+def _name_it(ingress: Thing, known: Sequence[Thing]) -> tuple[str, ...]:
+    """How a class that exists is named, where there is one alone or each of several."""
+    patches = [change(ingress, {"spec": {"ingressClassName": one.name}}).command for one in known[:3]]
+    return (*patches, "# and the same in config.yaml, or helm puts it back") if patches else ()
+
+
+def _unknown(cluster: Cluster, known: Sequence[Thing]) -> Iterator[Finding]:
+    """Names of classes that no IngressClass has. Only `ingressClassName` has to be one: annotations need no object."""
+    there = {one.name for one in known}
+    classes_there = seen("IngressClass objects", ", ".join(sorted(there)))
+    for one in cluster.of("Ingress"):
+        name = text(one.spec.get("ingressClassName"))
+        if name and name not in there and not _taken(one) and not _of_solver(one) and _old(cluster, one):
+            yield found(
+                rows.INGRESS_CLASS_UNKNOWN, f"{one.said} names the class {name}, and there is none of that name",
+                one.said, Confidence.CERTAIN, seen(f"{one.said} spec.ingressClassName", name), classes_there,
+                seen(f"{one.said} status.loadBalancer", "empty"), commands=_name_it(one, known),
+            )  # fmt: skip
+    for one in cluster.of("Issuer", "ClusterIssuer"):
+        for number, solver in enumerate(listed(one.spec, "acme", "solvers")):
+            name = text(at(solver, "http01", "ingress", "ingressClassName"))
+            if name and name not in there:
+                yield _solver_unknown(cluster, one, number, name, known, classes_there)
+
+
+def _old(cluster: Cluster, ingress: Thing) -> bool:
+    return not ingress.created or cluster.age(ingress.created) > PATIENCE
+
+
+def _of_solver(ingress: Thing) -> bool:
+    return any(kind == "Challenge" for kind, _ in ingress.owners)
+
+
+def _solver_unknown(
+    cluster: Cluster, issuer: Thing, number: int, name: str, known: Sequence[Thing], classes_there: Evidence
+) -> Finding:
+    path = f"/spec/acme/solvers/{number}/http01/ingress/ingressClassName"
+    where = ["-n", issuer.namespace] if issuer.namespace else []
+    patches = (json.dumps([{"op": "replace", "path": path, "value": one.name}]) for one in known[:3])
+    resource = f"{issuer.kind.lower()}.cert-manager.io"
+    using = [one for one in cluster.of("Ingress") if _of_solver(one) and one.spec.get("ingressClassName") == name]
+    return found(
+        rows.INGRESS_CLASS_UNKNOWN,
+        f"{issuer.said} has challenges answered by the class {name}, and there is none of that name",
+        issuer.said, Confidence.CERTAIN, seen(f"{issuer.said} spec.acme.solvers[{number}].http01.ingress", name),
+        *(seen(f"solver {one.said} spec.ingressClassName", name) for one in using[:2]), classes_there,
+        commands=[shlex.join(("kubectl", *where, "patch", resource, issuer.name, "--type", "json", "-p", one))
+                  for one in patches],
+        about=(issuer, *using), foreseen=not using,
+    )  # fmt: skip
+
+
 def _ignored(cluster: Cluster, ingress: Thing) -> tuple[str, str] | None:
-    for name, log in cluster.recording.logs.items():
-        where = log.find("does not contain a valid IngressClass")
-        if where >= 0:
-            return name, log[log.rfind("\n", 0, where) + 1 :].partition("\n")[0]
+    for log in cluster.all_logs:
+        told = next((one for one in log.lines if "does not contain a valid IngressClass" in one), None)
+        if told is not None:
+            return log.name, told
     return None
 
 
 def manager(cluster: Cluster) -> Iterator[Finding]:
-    """cert-manager itself: its pods, its webhook, what is left of old ones."""
-    them = [one for one in cluster.pods if one.namespace == "cert-manager" and "acme-http-solver" not in one.name]
+    """cert-manager itself: its controller wherever it is, its webhook."""
+    certificates = [one for one in cluster.of("Certificate") if one.group == "cert-manager.io"]
+    them = [one for one in cluster.pods if pods.is_cert_manager(one) and not one.deleting]
     if them and not any(pods.ready(one) for one in them):
         yield found(
-            cluster_tls_failures.CERT_MANAGER_DOWN,
-            f"None of {len(them)} pods is ready",
-            them[0].said,
-            Confidence.CERTAIN,
-            *(seen(f"{one.said} status", _state(one)) for one in them[:3]),
-            commands=("kubectl -n cert-manager describe pods",),
-        )
+            cluster_tls_failures.CERT_MANAGER_DOWN, f"None of {len(them)} pods of its controller is ready", MANAGER,
+            Confidence.CERTAIN, *(seen(f"{one.said} status", _state(one)) for one in them[:3]),
+            commands=(f"kubectl -n {them[0].namespace} describe pods {them[0].name}",), about=(MANAGER, *them),
+        )  # fmt: skip
+    elif certificates and not them and cluster.within("kube-system", "Pod") and cluster.lacks("Pod"):
+        yield _gone(cluster, certificates)
     for happening in (one for told in cluster.happenings.values() for one in told):
         if 'failed calling webhook "webhook.cert-manager.io"' in happening.message:
             yield found(
                 cluster_tls_failures.CERT_MANAGER_WEBHOOK_BROKEN, "The API server cannot ask it", happening.said,
-                Confidence.CERTAIN, seen(happening.where, happening.message),
-                commands=("kubectl -n cert-manager get pods; kubectl describe validatingwebhookconfigurations",),
+                Confidence.CERTAIN, seen(happening.where, happening.message), about=(MANAGER, happening.said),
+                commands=("kubectl get pods -A -l app.kubernetes.io/name=webhook",
+                          "kubectl describe validatingwebhookconfigurations cert-manager-webhook"),
             )  # fmt: skip
             return
+
+
+def _gone(cluster: Cluster, certificates: Sequence[Thing]) -> Finding:
+    """Certificates that nobody renews."""
+    spaces = sorted({one.namespace for one in cluster.pods})
+    ends = [moment(one.status.get("notAfter")) for one in certificates]
+    told = [
+        seen(f"{one.said} status", f"renewalTime {text(one.status.get('renewalTime')) or 'none'}, "
+                                   f"notAfter {text(one.status.get('notAfter')) or 'none'}")
+        for one in certificates[:4]
+    ]  # fmt: skip
+    looked = seen(
+        "pods with the image cert-manager-controller or app.kubernetes.io/name=cert-manager",
+        f"none of {len(cluster.pods)} pods in {', '.join(spaces)}",
+    )
+    scaled = [one for one in cluster.of("Deployment") if "cert-manager" in one.name and one.spec.get("replicas") == 0]
+    start = [f"kubectl -n {one.namespace} scale deployment {one.name} --replicas=1" for one in scaled]
+    install = (
+        "helm upgrade --install cert-manager oci://quay.io/jetstack/charts/cert-manager --namespace cert-manager "
+        "--create-namespace --set crds.enabled=true"
+    )
+    return found(
+        cluster_tls_failures.CERT_MANAGER_DOWN,
+        f"No controller of it runs anywhere, so none of {len(certificates)} certificates will be renewed", MANAGER,
+        Confidence.CERTAIN, *told, looked, *(seen(f"{one.said} spec.replicas", "0") for one in scaled),
+        commands=start or (install,), foreseen=all(end > cluster.now for end in ends), about=(MANAGER, *certificates),
+    )  # fmt: skip
 
 
 def legacy(cluster: Cluster) -> Iterator[Finding]:
@@ -238,12 +323,13 @@ def legacy(cluster: Cluster) -> Iterator[Finding]:
 
 def site(cluster: Cluster) -> Iterator[Finding]:
     """The site's own health, asked from outside: no answer at all."""
-    for probe in cluster.recording.probes:
+    for probe in cluster.probes:
         if isinstance(probe, HttpProbe) and probe.url.endswith("/health") and probe.origin != "in-cluster":
+            host = urlsplit(probe.url).hostname or ""
             last = probe.last
             if last.status in {0, 502, 504}:
                 said = f"{last.status or last.error} {last.body}"
                 yield found(
                     rows.SITE_UNREACHABLE, f"{probe.url} does not answer", probe.url, Confidence.CERTAIN,
-                    seen(f"probe GET {probe.url}", said),
+                    seen(f"probe GET {probe.url}", said), about=(f"Host {host}",),
                 )  # fmt: skip

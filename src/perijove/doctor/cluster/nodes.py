@@ -9,7 +9,7 @@ from perijove.doctor.cluster.telling import found, names, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures
 from perijove.domain import cluster_ground_failures as rows
-from perijove.domain.cluster import Thing, listed, text
+from perijove.domain.cluster import Thing, listed, mapping, text
 from perijove.domain.findings import Confidence, Finding
 
 LATELY = 3600.0
@@ -53,6 +53,7 @@ def _conditions(cluster: Cluster, node: Thing) -> Iterator[Finding]:
             rows.NODE_NOT_READY, f"{node.said} {how}{since}", node.said, Confidence.CERTAIN,
             seen(f"{node.said} status.conditions Ready", f"{ready.status} {ready.reason}: {ready.message}"), *there,
             commands=(f"ssh {node.name} 'systemctl status kubelet; journalctl -u kubelet -n 50; swapon --show'",),
+            since=ready.at,
         )  # fmt: skip
         return
     for kind, row in PRESSURES.items():
@@ -61,7 +62,7 @@ def _conditions(cluster: Cluster, node: Thing) -> Iterator[Finding]:
             yield found(
                 row, f"{node.said} has {kind}", node.said, Confidence.CERTAIN,
                 seen(f"{node.said} status.conditions {kind}", f"{condition.reason}: {condition.message}"),
-                commands=_space(node) if row is rows.NODE_DISK_PRESSURE else (),
+                commands=_space(node) if row is rows.NODE_DISK_PRESSURE else (), since=condition.at,
             )  # fmt: skip
 
 
@@ -104,14 +105,14 @@ def quotas(cluster: Cluster) -> Iterator[Finding]:
     refused = [one for told in cluster.happenings.values() for one in told
                if "exceeded quota" in one.message and cluster.now - one.last < LATELY]  # fmt: skip
     said = [seen(one.where, one.message) for one in refused[:2]]
-    for name, log in cluster.recording.logs.items():
-        where = log.find("exceeded quota")
-        if where >= 0:
-            said.append(seen(name, log[log.rfind("\n", 0, where) + 1 :].partition("\n")[0]))
+    for log in cluster.all_logs:
+        line = next((one for one in log.lines if "exceeded quota" in one), None)
+        if line is not None:
+            said.append(seen(log.name, line))
             break
     root = None
     for quota in cluster.of("ResourceQuota"):
-        hard, used = quota.status.get("hard") or {}, quota.status.get("used") or {}
+        hard, used = mapping(quota.status.get("hard")), mapping(quota.status.get("used"))
         most, taken = pods.quantity(hard.get("pods")), pods.quantity(used.get("pods"))
         there = [one for one in cluster.pods if one.namespace == quota.namespace]
         if most and taken >= most and len(there) < most / 2 and cluster.lacks("Pod"):

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
+from perijove.doctor.cluster import spoken
 from perijove.doctor.cluster.view import Cluster, Happening
-from perijove.domain.cluster import JSON, Thing, at, listed, mapping, moment, text
+from perijove.domain import cluster_pods
+from perijove.domain.cluster import Thing, at, listed, text
 
+component = spoken.component
 CORE = {"hub", "proxy", "binder", "autohttps", "user-scheduler", "dind", "podman", "image-builder"}
 """Components without which nothing is launched, by the charts' label `component`."""
-PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}
 STARTING = {"", "ContainerCreating", "PodInitializing"}
-_QUANTITY = re.compile(r"([0-9.]+)(?:e([0-9]+))?([A-Za-z]*)")
-_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
-_UNITS |= {f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate("KMGTP")}
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a container ended."""
-
-    container: str
-    reason: str
-    code: int
-    message: str
-    lasted: float
-    """Seconds it ran."""
-    at: float
-
-
-def component(pod: Thing) -> str:
-    """`hub`, `binder`, `singleuser-server` …; `` for what is not of the charts."""
-    return text(pod.labels.get("component") or pod.labels.get("app.kubernetes.io/component"))
+PULLING, CANNOT_START = cluster_pods.PULLING, cluster_pods.CANNOT_START
+Ended = cluster_pods.Ended
+phase, waiting, ended, unplaced = cluster_pods.phase, cluster_pods.waiting, cluster_pods.ended, cluster_pods.unplaced
+quantity = cluster_pods.quantity
 
 
 def is_user(pod: Thing) -> bool:
@@ -44,21 +27,43 @@ def is_build(pod: Thing) -> bool:
     return component(pod) == "binderhub-build" or (pod.name.startswith("build-") and not component(pod))
 
 
-def is_core(pod: Thing) -> bool:
-    return component(pod) in CORE or pod.namespace in {"kube-system", "cert-manager"} or is_ingress_controller(pod)
-
-
 def is_ingress_controller(pod: Thing) -> bool:
     app = text(pod.labels.get("app.kubernetes.io/name") or pod.labels.get("app"))
     return "ingress" in app or "traefik" in app
 
 
+def is_cert_manager(pod: Thing) -> bool:
+    """Whether it is cert-manager's controller, in whatever namespace and by whatever name."""
+    main = any("cert-manager-controller" in image for image in images(pod))
+    app = text(pod.labels.get("app.kubernetes.io/name") or pod.labels.get("app")) == "cert-manager"
+    named = pod.namespace == "cert-manager" and re.fullmatch(r"cert-manager(-[a-z0-9]+){1,2}", pod.name) is not None
+    other = "webhook" in pod.name or "cainjector" in pod.name or "acme" in pod.name
+    return (main or (app and component(pod) in {"", "controller"}) or named) and not other
+
+
+def serves_names(one: Thing) -> bool:
+    """Whether it is, or selects, the cluster's name service."""
+    return text(one.labels.get("k8s-app")) in {"kube-dns", "coredns"} or one.name.startswith(("coredns", "kube-dns"))
+
+
+def provisions(pod: Thing, name: str = "") -> bool:
+    """Whether it makes volumes, as far as its name and its images say; for a provisioner of that name."""
+    about = (pod.name, *images(pod))
+    if not any("provisioner" in one or "csi" in one for one in about):
+        return False
+    words = [word for word in re.split(r"[./-]", name) if word not in {"io", "com", "org", "k8s", "cluster"}]
+    return not name or any(word in one for word in words for one in about)
+
+
+def registry(image: str) -> str:
+    """`docker.io` for names without a host, as container runtimes read them."""
+    first, slash, _ = image.partition("/")
+    host = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    return "docker.io" if host in {"index.docker.io", "registry-1.docker.io"} else host
+
+
 def is_placeholder(pod: Thing) -> bool:
     return component(pod) == "user-placeholder"
-
-
-def phase(pod: Thing) -> str:
-    return text(pod.status.get("phase"))
 
 
 def ready(pod: Thing) -> bool:
@@ -71,47 +76,15 @@ def troubled(pod: Thing) -> bool:
     return not ready(pod) and not pod.deleting
 
 
-def waiting(pod: Thing) -> Iterator[tuple[str, str, str]]:
-    """Containers that wait: name, reason, message."""
-    for one in _statuses(pod):
-        state = at(one, "state", "waiting")
-        if state is not None:
-            yield text(one.get("name")), text(mapping(state).get("reason")), text(mapping(state).get("message"))
-
-
-def ended(pod: Thing) -> Iterator[Ended]:
-    """How containers ended: now, or before they were started again."""
-    for one in _statuses(pod):
-        for when in ("state", "lastState"):
-            state = mapping(at(one, when, "terminated"))
-            if state:
-                code = state.get("exitCode")
-                begun, end = moment(state.get("startedAt")), moment(state.get("finishedAt"))
-                reason, message = text(state.get("reason")), text(state.get("message"))
-                whole = code if isinstance(code, int) else 0
-                yield Ended(text(one.get("name")), reason, whole, message, max(0, end - begun), end)
-
-
 def restarts(pod: Thing) -> int:
-    counts = [one.get("restartCount") for one in _statuses(pod)]
+    counts = [one.get("restartCount") for one in cluster_pods.statuses(pod)]
     return sum(count for count in counts if isinstance(count, int))
-
-
-def _statuses(pod: Thing) -> list[JSON]:
-    return [one for key in ("initContainerStatuses", "containerStatuses") for one in listed(pod.status, key)]
 
 
 def starting(pod: Thing) -> bool:
     """Whether it has a place, and its containers do not run yet for another reason than their images."""
     reasons = {reason for _, reason, _ in waiting(pod)}
     return bool(pod.spec.get("nodeName")) and phase(pod) == "Pending" and reasons <= STARTING
-
-
-def unplaced(pod: Thing) -> bool:
-    condition = pod.condition("PodScheduled")
-    return (
-        phase(pod) == "Pending" and not pod.spec.get("nodeName") and (condition is None or condition.status != "True")
-    )
 
 
 def why_unplaced(pod: Thing, cluster: Cluster) -> tuple[str, str]:
@@ -125,14 +98,6 @@ def why_unplaced(pod: Thing, cluster: Cluster) -> tuple[str, str]:
 
 def failed_scheduling(pod: Thing, cluster: Cluster) -> list[Happening]:
     return [one for one in cluster.events(pod, "FailedScheduling") if "skip schedule deleting pod" not in one.message]
-
-
-def quantity(value: object) -> float:
-    """`20Gi`, `500m`, `1e3` as a number; 0 for what is none."""
-    match = _QUANTITY.fullmatch(text(value).strip())
-    if match is None or match[1].count(".") > 1 or match[3] not in _UNITS:
-        return 0.0
-    return float(match[1]) * 10.0 ** int(match[2] or 0) * _UNITS[match[3]]
 
 
 def requests(pod: Thing, resource: str) -> float:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.database import old_schema
+from perijove.doctor.cluster.graph import CERT_MANAGER, NAME_SERVICE, NAMES
 from perijove.doctor.cluster.logs import hub_words
-from perijove.doctor.cluster.telling import found, names, seen, span
+from perijove.doctor.cluster.telling import found, seen, span, those
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
 from perijove.domain.cluster import Thing, listed, text
-from perijove.domain.cluster_ground_failures import NODE_DISK_PRESSURE, NODE_MEMORY_PRESSURE, NODE_NOT_READY
-from perijove.domain.failures import Evidence
+from perijove.domain.cluster_ground_failures import CLUSTER_NAMES_DOWN
+from perijove.domain.cluster_tls_failures import CERT_MANAGER_DOWN
+from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
 SLOW_START = 300.0
@@ -21,12 +23,16 @@ SLOW_START = 300.0
 DAY = 86400.0
 MANY = 20
 STUCK = 600.0
-CANNOT_START = {"StartError", "RunContainerError", "CreateContainerError", "ContainerCannotRun"}
+Loops = list[tuple[str, str, str]]
+"""Containers that wait to be started again: name, reason, message."""
+COMMAND_FAILS = {126, 127}
+"""POSIX sh: what was to be run cannot be, or is not there."""
 _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
 
 
 def crashing(cluster: Cluster) -> Iterator[Finding]:
-    """Containers that end again and again, and why where it is known."""
+    """Containers that end again and again, and why where it is known: once for all pods of one owner."""
+    alike: dict[tuple[object, ...], list[tuple[Thing, Loops, pods.Ended]]] = {}
     for pod in cluster.pods:
         if not pods.troubled(pod) or pods.phase(pod) not in {"Running", "Pending"}:
             continue
@@ -36,36 +42,65 @@ def crashing(cluster: Cluster) -> Iterator[Finding]:
         last = max(pods.ended(pod), key=lambda one: one.at, default=None)
         if last is None or (not loops and cluster.age(last.at) > SLOW_START * 2):
             continue
-        yield from _crash(cluster, pod, loops, last)
+        owner = pod.owners or ((pod.kind, pod.name),)
+        alike.setdefault((pod.namespace, owner, last.container, last.code), []).append((pod, loops, last))
+    for group in alike.values():
+        _, loops, last = group[0]
+        yield from _crash(cluster, [one for one, _, _ in group], loops, last)
 
 
-def _crash(cluster: Cluster, pod: Thing, loops: list[tuple[str, str, str]], last: pods.Ended) -> Iterator[Finding]:
+def _crash(cluster: Cluster, them: list[Thing], loops: Loops, last: pods.Ended) -> Iterator[Finding]:
+    pod = them[0]
     name = loops[0][0] if loops else last.container
     evidence = [
         seen(f"{pod.said} containerStatuses[{one}].state.waiting", f"{why}: {words}") for one, why, words in loops
     ]
-    lasted = "within a second" if last.lasted < 1 else f"after {span(last.lasted)}"
-    about = f"reason {last.reason}, exit code {last.code} {lasted}; {pods.restarts(pod)} restarts"
+    about = f"reason {last.reason}, exit code {last.code}{_lasted(last)}; {pods.restarts(pod)} restarts"
     evidence.append(seen(f"{pod.said} containerStatuses[{name}].lastState.terminated", about))
+    evidence += [seen(f"{one.said} status", f"{pods.restarts(one)} restarts") for one in them[1:3]]
     if last.message:
         evidence.append(seen(f"{pod.said} lastState.terminated.message", last.message))
-    is_hub = pods.component(pod) == "hub"
-    row = rows.HUB_CRASHLOOP if is_hub else rows.POD_CRASHLOOP
     previous = f"kubectl -n {pod.namespace} logs {pod.name} -c {name} --previous"
-    root = None
-    if last.reason == "OOMKilled":
-        root = _memory(pod, name, evidence)
-    elif last.reason in CANNOT_START:
+    if last.reason in pods.CANNOT_START:
         return
-    elif is_hub:
-        root = hub_words(cluster, pod) or old_schema(pod, last)
+    root = _memory(pod, name, evidence) if last.reason == "OOMKilled" else None
+    if root is None and pods.component(pod) == "hub":
+        root = hub_words(cluster, pod) or old_schema(cluster, pod, last)
     if root is not None:
         yield root
-    cause = f"{name} of {pod.said} ends {lasted} with status {last.code}"
+    else:
+        evidence += _last_words(cluster, pod)
+    row, subject, more = _row(cluster, pod, last)
     yield found(
-        row, cause, pod.said, Confidence.CERTAIN, *evidence, because=root.failure.kind if root else None,
+        row, f"{name} of {those(them, 'ends', 'end')}{_lasted(last)} with status {last.code}", subject or pod.said,
+        Confidence.CERTAIN, *evidence, because=root.failure.kind if root else None, about=(*them, *more),
         commands=() if root else (previous,), surer_with="" if root else f"{previous} > logs/{name}-previous.log",
     )  # fmt: skip
+
+
+def _lasted(last: pods.Ended) -> str:
+    if last.lasted is None:
+        return ""
+    return " within a second" if last.lasted < 1 else f" after {span(last.lasted)}"
+
+
+def _last_words(cluster: Cluster, pod: Thing) -> list[Evidence]:
+    """How the logs of it end, of the container before it first."""
+    mine = sorted((log for log in cluster.all_logs if pod in log.pods), key=lambda log: not log.before)
+    return [seen(log.name, " ⏎ ".join([line for line in log.lines if line.strip()][-3:])) for log in mine[:1]]
+
+
+def _row(cluster: Cluster, pod: Thing, last: pods.Ended) -> tuple[Kind, str, tuple[str, ...]]:
+    """What it means that it does not live; what that is about where it is more than pods, by whatever names."""
+    if pods.component(pod) == "hub":
+        return rows.HUB_CRASHLOOP, "", ()
+    if pods.is_user(pod) and last.code in COMMAND_FAILS:
+        return rows.USER_COMMAND_FAILS, "", ()
+    if pods.serves_names(pod) and not any(pods.ready(one) for one in cluster.pods if pods.serves_names(one)):
+        return CLUSTER_NAMES_DOWN, NAMES, (NAMES, NAME_SERVICE)
+    if pods.is_cert_manager(pod) and not any(pods.ready(one) for one in cluster.pods if pods.is_cert_manager(one)):
+        return CERT_MANAGER_DOWN, CERT_MANAGER, (CERT_MANAGER,)
+    return rows.POD_CRASHLOOP, "", ()
 
 
 def _memory(pod: Thing, name: str, evidence: list[Evidence]) -> Finding:
@@ -80,8 +115,8 @@ def unstartable(cluster: Cluster) -> Iterator[Finding]:
     for pod in cluster.pods:
         if not pods.troubled(pod):
             continue
-        told = [(name, why, words) for name, why, words in pods.waiting(pod) if why in CANNOT_START]
-        told += [(one.container, one.reason, one.message) for one in pods.ended(pod) if one.reason in CANNOT_START]
+        told = [(name, why, words) for name, why, words in pods.waiting(pod) if why in pods.CANNOT_START]
+        told += [(one.container, one.reason, one.message) for one in pods.ended(pod) if one.reason in pods.CANNOT_START]
         if told:
             name, why, words = told[0]
             yield found(
@@ -130,21 +165,15 @@ def unready(cluster: Cluster) -> Iterator[Finding]:
 
 
 def evicted(cluster: Cluster) -> Iterator[Finding]:
-    """Pods that were thrown out lately."""
+    """Pods that were thrown out lately, by the node that did it."""
     them = [one for one in cluster.pods if text(one.status.get("reason")) == "Evicted" and cluster.age(_end(one)) < DAY]
-    if them:
-        words = text(them[0].status.get("message"))
-        pressed = [
-            node for node in cluster.nodes if (at := node.condition("DiskPressure")) is not None and at.status == "True"
-        ]
-        because = NODE_DISK_PRESSURE if pressed else None
-        if not pressed and "memory" in words:
-            because = NODE_MEMORY_PRESSURE
+    for node in sorted({text(one.spec.get("nodeName")) for one in them}):
+        here = [one for one in them if text(one.spec.get("nodeName")) == node]
         yield found(
-            rows.PODS_EVICTED, f"{names(them)} were evicted", them[0].said, Confidence.CERTAIN,
-            seen(f"{them[0].said} status.message", words), because=because,
+            rows.PODS_EVICTED, f"{those(here, 'was', 'were')} evicted", here[0].said, Confidence.CERTAIN,
+            seen(f"{here[0].said} status.message", text(here[0].status.get("message"))), about=here,
             commands=("kubectl get pods -A --field-selector=status.phase=Failed",
-                      f"kubectl -n {them[0].namespace} delete pods --field-selector=status.phase=Failed"),
+                      f"kubectl -n {here[0].namespace} delete pods --field-selector=status.phase=Failed"),
         )  # fmt: skip
 
 
@@ -161,14 +190,11 @@ def terminating(cluster: Cluster) -> Iterator[Finding]:
         lost = text(pod.status.get("reason")) == "NodeLost" or pods.phase(pod) == "Unknown"
         if not (pod.deleting and late > STUCK) and not lost:
             continue
-        node = cluster.get("Node", "", text(pod.spec.get("nodeName")))
-        ready = node.condition("Ready") if node is not None else None
-        gone = ready is not None and ready.status != "True"
         since = f"since {span(cluster.age(pod.deleting))}" if pod.deleting else "Unknown"
         yield found(
             rows.POD_STUCK_TERMINATING, f"{pod.said} is terminating {since}", pod.said, Confidence.CERTAIN,
             seen(f"{pod.said} metadata.deletionTimestamp", text(pod.metadata.get("deletionTimestamp")) or "none"),
-            seen(f"{pod.said} node", text(pod.spec.get("nodeName"))), because=NODE_NOT_READY if gone else None,
+            seen(f"{pod.said} node", text(pod.spec.get("nodeName"))), since=pod.deleting,
             commands=(f"kubectl -n {pod.namespace} delete pod {pod.name} --force   # only once its node is off",),
         )  # fmt: skip
 
@@ -182,5 +208,19 @@ def leaked(cluster: Cluster) -> Iterator[Finding]:
         yield found(
             rows.LEAKED_USER_PODS, f"{len(old)} of {len(users)} users' pods are older than a day", oldest.said,
             Confidence.POSSIBLE, seen(f"{oldest.said} age", span(cluster.age(oldest.created))), foreseen=True,
-            surer_with="logs/hub.log",
+            surer_with="logs/hub.log", about=[*old, *_around(cluster, old)],
         )  # fmt: skip
+
+
+def _around(cluster: Cluster, them: list[Thing]) -> Iterator[str | Thing]:
+    """What they take: room on their nodes, the hub's patience."""
+    yield from sorted({f"Node {text(one.spec.get('nodeName'))}" for one in them})
+    spaces = {one.namespace for one in them}
+    yield from (one for one in cluster.pods if pods.component(one) == "hub" and one.namespace in spaces)
+
+
+def absent(cluster: Cluster) -> tuple[Finding, ...]:
+    """Nothing is said of what launches need where nobody recorded it."""
+    if not any(pods.component(one) == "hub" for one in cluster.pods):
+        cluster.missing["a pod of the hub"] = "none was recorded"
+    return ()

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from perijove.doctor.cluster import pods
-from perijove.doctor.cluster.telling import found, names, seen
+from perijove.doctor.cluster.helm import hub
+from perijove.doctor.cluster.placing import claims, free, repelling, required, usable
+from perijove.doctor.cluster.telling import found, names, seen, those
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
-from perijove.domain.cluster import Thing, at, listed, mapping, text
-from perijove.domain.cluster_ground_failures import NODE_NOT_READY
-from perijove.domain.failures import Evidence
+from perijove.domain.cluster import Thing, at, items, listed, mapping, text
+from perijove.domain.cluster_pods import INSUFFICIENT, SHORT_OF, TAINT, why_unplaced
+from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
-VERDICTS = {
-    "memory": rows.POD_UNSCHEDULABLE_MEMORY,
-    "cpu": rows.POD_UNSCHEDULABLE_CPU,
-    "": rows.POD_UNSCHEDULABLE_RESOURCE,
-}
-_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")
-_SELECTOR = re.compile(r"didn't match Pod's node affinity|didn't match node selector|MatchNodeSelector", re.I)
-_TAINT = re.compile(r"taint \{([^}:]+)")
 _LOST = {"node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"}
-_USUAL = ("node-role.kubernetes.io/", *_LOST, "node.kubernetes.io/unschedulable")
+_CONTROL = "node-role.kubernetes.io/"
+_USUAL = (_CONTROL, "node.kubernetes.io/")
+PURPOSE = "hub.jupyter.org/node-purpose"
+"""The label that JupyterHub's chart asks for with matchNodePurpose (jupyterhub/templates/_helpers.tpl)."""
 SHARE = 0.8
 """Of what is free on an empty node, for servers; the rest is the system's."""
 
@@ -64,19 +61,19 @@ def _why(cluster: Cluster, one: Waiting) -> Iterator[Finding]:
     told = one.words.partition("preemption:")[0]
     hook = one.pod.name.startswith("hook-image-puller")
     causes: list[Finding] = []
-    short = _INSUFFICIENT.findall(told)
-    if short:
-        causes += _insufficient(cluster, one, short)
-    elif "volume node affinity conflict" in told:
-        causes += _volume_elsewhere(cluster, one)
-    elif "unschedulable" in told and "were unschedul" in told:
-        causes += [cordoned(cluster, one)]
-    elif _SELECTOR.search(told):
-        causes += [_selector(cluster, one)]
-    elif "Too many pods" in told:
-        causes += [_crowded(cluster, one)]
-    elif _TAINT.search(told):
-        causes += _tainted(one, told)
+    match why_unplaced(told):
+        case rows.VOLUME_ON_OTHER_NODE:
+            causes += _volume_elsewhere(cluster, one)
+        case rows.NODES_CORDONED:
+            causes += [cordoned(cluster, one)]
+        case rows.NODE_SELECTOR_MISMATCH:
+            causes += [_selector(cluster, one)]
+        case rows.NODE_POD_LIMIT:
+            causes += [_crowded(cluster, one)]
+        case rows.TAINT_UNTOLERATED:
+            causes += _tainted(cluster, one, told)
+        case Kind():
+            causes += _insufficient(cluster, one, INSUFFICIENT.findall(told))
     yield from causes
     if hook and causes:
         cause = f"helm upgrade waits for {names(one.pods)}"
@@ -97,33 +94,6 @@ def _crowded(cluster: Cluster, one: Waiting) -> Finding:
 # arithmetic
 
 
-def usable(pod: Thing, nodes: Sequence[Thing]) -> list[Thing]:
-    """Nodes that the pod may be placed on, room aside."""
-    return [one for one in nodes if not one.spec.get("unschedulable") and _fits(pod, one)]
-
-
-def _fits(pod: Thing, node: Thing) -> bool:
-    ready = node.condition("Ready")
-    if ready is not None and ready.status != "True":
-        return False
-    wanted = mapping(pod.spec.get("nodeSelector"))
-    if any(node.labels.get(key) != value for key, value in wanted.items()):
-        return False
-    hard = [one for one in listed(node.spec, "taints") if one.get("effect") in {"NoSchedule", "NoExecute"}]
-    return all(any(_tolerates(one, taint) for one in listed(pod.spec, "tolerations")) for taint in hard)
-
-
-def _tolerates(toleration: object, taint: object) -> bool:
-    one, other = mapping(toleration), mapping(taint)
-    key = one.get("key")
-    if one.get("effect") not in {None, "", other.get("effect")}:
-        return False
-    if key in {None, ""}:
-        return one.get("operator") == "Exists"
-    same = one.get("operator") == "Exists" or text(one.get("value")) == text(other.get("value"))
-    return key == other.get("key") and same
-
-
 def has(node: Thing, resource: str) -> float:
     return pods.quantity(at(node.status, "allocatable", resource))
 
@@ -135,7 +105,7 @@ def _insufficient(cluster: Cluster, one: Waiting, short: Sequence[str]) -> Itera
         name for name in short if nodes and all(has(node, name) < pods.requests(one.pod, name) for node in nodes)
     ]
     resource = too_large[0] if too_large else short[0]
-    verdict = VERDICTS.get(resource, VERDICTS[""])
+    verdict = SHORT_OF.get(resource, SHORT_OF[""])
     wants = pods.requests(one.pod, resource)
     evidence = [one.evidence, *_asked(one.pod, resource), *(_offered(node, resource) for node in nodes[:3])]
     if too_large:
@@ -154,14 +124,16 @@ def _insufficient(cluster: Cluster, one: Waiting, short: Sequence[str]) -> Itera
         yield found(
             rows.POD_UNSCHEDULABLE_FULL, cause, one.pod.said, sure, *evidence,
             commands=("kubectl get pods -A -l component=singleuser-server --sort-by=.metadata.creationTimestamp",),
-            surer_with="" if nodes else "kubectl get nodes -o yaml",
+            about=one.pods, surer_with="" if nodes else "kubectl get nodes -o yaml",
         )  # fmt: skip
         because = rows.POD_UNSCHEDULABLE_FULL
     cause = f"Without a place for want of {', '.join(dict.fromkeys(short))}: {names(one.pods)}"
     events = [
         seen(f"event {told.reason} of {told.said}", told.message) for told in pods.failed_scheduling(one.pod, cluster)
     ]
-    yield found(verdict, cause, one.pod.said, Confidence.CERTAIN, one.evidence, *events[:1], because=because)
+    yield found(
+        verdict, cause, one.pod.said, Confidence.CERTAIN, one.evidence, *events[:1], because=because, about=one.pods
+    )
 
 
 def _asked(pod: Thing, resource: str) -> Iterator[Evidence]:
@@ -177,28 +149,20 @@ def _offered(node: Thing, resource: str) -> Evidence:
     return seen(f"{node.name} allocatable {resource}", f"{value} ({pods.amount(pods.quantity(value), resource)})")
 
 
-def _requested(cluster: Cluster, node: Thing, resource: str, *, users: bool) -> float:
-    on = [
-        one
-        for one in cluster.pods
-        if one.spec.get("nodeName") == node.name and pods.phase(one) in {"Running", "Pending"}
-    ]
-    return sum(pods.requests(one, resource) for one in on if users or not pods.is_user(one))
-
-
 def _taken(cluster: Cluster, node: Thing, resource: str) -> Evidence:
-    taken = _requested(cluster, node, resource, users=True)
-    room = pods.amount(max(0.0, has(node, resource) - taken), resource)
-    return seen(f"pods on {node.name} request {resource}", f"{pods.amount(taken, resource)}, so {room} is left")
+    left = free(cluster, node, resource)
+    taken, room = (pods.amount(one, resource) for one in (has(node, resource) - left, max(0.0, left)))
+    return seen(f"pods on {node.name} request {resource}", f"{taken}, so {room} is left")
 
 
 def _smaller(cluster: Cluster, pod: Thing, node: Thing, resource: str) -> tuple[str, ...]:
-    free = has(node, resource) - _requested(cluster, node, resource, users=False)
-    most = f"{max(1, int(SHARE * free / 1024**3))}G" if resource == "memory" else f"{max(0.1, SHARE * free):.1f}"
+    left = free(cluster, node, resource, users=False)
+    most = f"{max(1, int(SHARE * left / 1024**3))}G" if resource == "memory" else f"{max(0.1, SHARE * left):.1f}"
     where = {"memory": "memory.guarantee", "cpu": "cpu.guarantee"}.get(resource, f"extraResource.guarantees.{resource}")
     if not pods.is_user(pod):
         return (f"# {pod.said}: resources.requests.{resource} at most {most} on {node.name}, or a larger node",)
-    return (f"jupyterhub.singleuser.{where}: {most}   # at most, on {node.name}; or add a larger node",)
+    value = most if resource == "memory" else float(most)
+    return (hub(cluster, {f"singleuser.{where}": value}, f"at most this on {node.name}; or add a larger node"),)
 
 
 # whatever else keeps pods off nodes
@@ -210,14 +174,30 @@ def cordoned(cluster: Cluster, one: Waiting | None = None) -> Finding:
     evidence = [seen(f"{node.said} spec.unschedulable", "true") for node in closed[:3]]
     commands = [f"kubectl uncordon {node.name}   # once its maintenance is over" for node in closed[:3]]
     if one is None:
-        cause = f"{names(closed)} take no new pods, and there is no other"
+        cause = f"{those(closed, 'takes', 'take')} no new pods, and there is no other"
         return found(
-            rows.NODES_CORDONED, cause, closed[0].said, Confidence.CERTAIN, *evidence, commands=commands, foreseen=True
+            rows.NODES_CORDONED,
+            cause,
+            closed[0].said,
+            Confidence.CERTAIN,
+            *evidence,
+            commands=commands,
+            foreseen=True,
+            about=(*closed, *_cleaners(cluster, closed)),
         )
-    cause = f"{names(one.pods)} wait for a node, and {names(closed) if closed else 'those that would do'} are cordoned"
+    shut = those(closed, "is", "are") if closed else "those that would do are"
+    cause = f"{those(one.pods, 'waits', 'wait')} for a node, and {shut} cordoned"
     return found(
-        rows.NODES_CORDONED, cause, one.pod.said, Confidence.CERTAIN, one.evidence, *evidence, commands=commands
-    )
+        rows.NODES_CORDONED, cause, one.pod.said, Confidence.CERTAIN, one.evidence, *evidence, commands=commands,
+        about=(*one.pods, *closed, *_cleaners(cluster, closed)),
+    )  # fmt: skip
+
+
+def _cleaners(cluster: Cluster, closed: Sequence[Thing]) -> Iterator[Thing]:
+    """Image cleaners of these nodes, which cordon them while they work (jupyterhub/docker-image-cleaner)."""
+    there = {node.name for node in closed}
+    them = (one for one in cluster.pods if pods.component(one) == "image-cleaner")
+    yield from (one for one in them if text(one.spec.get("nodeName")) in there)
 
 
 def all_cordoned(cluster: Cluster) -> Iterator[Finding]:
@@ -236,55 +216,85 @@ def _controls(node: Thing) -> bool:
 
 
 def _selector(cluster: Cluster, one: Waiting) -> Finding:
-    wanted = mapping(one.pod.spec.get("nodeSelector"))
+    """Labels that it asks for by its nodeSelector, or by its required affinity, and those that nodes have."""
+    wanted = {key: text(value) for key, value in mapping(one.pod.spec.get("nodeSelector")).items()}
     evidence = [one.evidence]
     if wanted:
-        evidence.append(
-            seen(
-                f"{one.pod.said} spec.nodeSelector", ", ".join(f"{key}={text(value)}" for key, value in wanted.items())
-            )
-        )
-        for node in cluster.nodes[:3]:
-            told = ", ".join(f"{key}={text(node.labels[key])}" for key in wanted if key in node.labels)
-            evidence.append(seen(f"{node.said} labels", told or f"none of {', '.join(wanted)}"))
-    label = next((f"{key}={text(value)}" for key, value in wanted.items()), "KEY=VALUE")
+        said = ", ".join(f"{key}={value}" for key, value in wanted.items())
+        evidence.append(seen(f"{one.pod.said} spec.nodeSelector", said))
+    for term in required(one.pod):
+        rules = list(listed(term, "matchExpressions"))
+        said = ", ".join(f"{text(rule.get('key'))} {text(rule.get('operator'))} {_values(rule)}" for rule in rules)
+        evidence.append(seen(f"{one.pod.said} spec.affinity.nodeAffinity.required…", said))
+        for rule in rules:
+            if rule.get("operator") == "In" and items(rule.get("values")):
+                wanted.setdefault(text(rule.get("key")), text(items(rule.get("values"))[0]))
+    open_to_it = [node for node in cluster.nodes if not repelling(one.pod, node)]
+    for node in open_to_it[:3]:
+        has = ", ".join(f"{key}={text(node.labels[key])}" for key in wanted if key in node.labels)
+        usual = (key for key in node.labels if not key.startswith("beta.kubernetes.io/"))
+        evidence.append(seen(f"{node.said} labels", has or f"none of {', '.join(wanted)}; it has {', '.join(usual)}"))
+    labels = " ".join(f"{key}={value}" for key, value in wanted.items())
+    commands = [f"kubectl label node {node.name} {labels}" for node in open_to_it[:5] if labels]
+    if PURPOSE in wanted:
+        commands.append("# or let any node take them:")
+        commands.append(hub(cluster, {"scheduling.userPods.nodeAffinity.matchNodePurpose": "prefer"}))
+    cause = f"{those(one.pods, 'fits', 'fit')} no node's labels: wanted is {labels or 'what no node has'}"
     return found(
-        rows.NODE_SELECTOR_MISMATCH, f"{names(one.pods)} fit no node's labels", one.pod.said, Confidence.CERTAIN,
-        *evidence, commands=(f"kubectl label node NODE {label}   # or correct singleuser.nodeSelector",),
+        rows.NODE_SELECTOR_MISMATCH, cause, one.pod.said, Confidence.CERTAIN, *evidence, commands=commands,
+        about=one.pods,
     )  # fmt: skip
 
 
-def _tainted(one: Waiting, told: str) -> Iterator[Finding]:
-    taints = [name.strip() for name in _TAINT.findall(told)]
+def _values(rule: Mapping[str, Any]) -> str:
+    return ", ".join(text(value) for value in items(rule.get("values")))
+
+
+def _tainted(cluster: Cluster, one: Waiting, told: str) -> Iterator[Finding]:
+    """Lasting taints that it does not tolerate. Those of a node's state go with that state, and are never removed."""
+    taints = [name.strip() for name in TAINT.findall(told)]
     special = [name for name in taints if not name.startswith(_USUAL)]
-    if special or not any(name in _LOST for name in taints):
-        name = (special or taints)[0]
-        yield found(
-            rows.TAINT_UNTOLERATED, f"{names(one.pods)} do not tolerate {name}", one.pod.said, Confidence.CERTAIN,
-            one.evidence, commands=(f"kubectl taint node NODE {name}-   # or add a toleration of it",),
-        )  # fmt: skip
+    if not special and any(name in _LOST for name in taints):
+        return
+    name = (special or [one for one in taints if not one.startswith(_CONTROL)] or taints)[0]
+    pairs = [(node, taint) for node in cluster.nodes for taint in listed(node.spec, "taints")]
+    with_it = [(node, taint) for node, taint in pairs if taint.get("key") == name]
+    evidence = [seen(f"{node.said} spec.taints", _said_taint(taint)) for node, taint in with_it[:3]]
+    tolerations = [
+        {"key": name, "operator": "Equal", "value": text(taint.get("value")), "effect": text(taint.get("effect"))}
+        for _, taint in with_it[:1]
+    ]
+    commands: list[str] = []
+    if special and tolerations and pods.is_user(one.pod):
+        commands = [hub(cluster, {"scheduling.userPods.tolerations": tolerations})]
+    elif special and tolerations:
+        commands = [f"# {one.pod.said}: a toleration of {_said_taint(with_it[0][1])} in its spec, or a node without"]
+    elif name.startswith(_CONTROL) and with_it:
+        alone = f"kubectl taint node {with_it[0][0].name} {name}-"
+        commands = [f"# add a node that is there for pods; or, where one node shall do everything: {alone}"]
+    yield found(
+        rows.TAINT_UNTOLERATED, f"{those(one.pods, 'does', 'do')} not tolerate {name}", one.pod.said,
+        Confidence.CERTAIN, one.evidence, *evidence, commands=commands, about=one.pods,
+    )  # fmt: skip
+
+
+def _said_taint(taint: Mapping[str, Any]) -> str:
+    return f"{text(taint.get('key'))}={text(taint.get('value'))}:{text(taint.get('effect'))}"
 
 
 def _volume_elsewhere(cluster: Cluster, one: Waiting) -> Iterator[Finding]:
     evidence = [one.evidence]
-    lost = [node for node in cluster.nodes if (ready := node.condition("Ready")) is not None and ready.status != "True"]
     for claim in claims(cluster, one.pod):
         volume = cluster.get("PersistentVolume", "", text(claim.spec.get("volumeName")))
         for term in listed(volume.spec if volume else {}, "nodeAffinity", "required", "nodeSelectorTerms"):
             for rule in listed(term, "matchExpressions"):
                 said = f"{text(rule.get('key'))} in {rule.get('values')}"
                 evidence.append(seen(f"PersistentVolume {text(claim.spec.get('volumeName'))} nodeAffinity", said))
+    cause = f"{those(one.pods, 'can use its volume', 'can use their volumes')} on other nodes alone"
     yield found(
-        rows.VOLUME_ON_OTHER_NODE, f"{names(one.pods)} can use its volume on other nodes alone", one.pod.said,
-        Confidence.CERTAIN, *evidence, because=NODE_NOT_READY if lost else None,
+        rows.VOLUME_ON_OTHER_NODE, cause, one.pod.said,
+        Confidence.CERTAIN, *evidence, about=one.pods,
     )  # fmt: skip
-
-
-def claims(cluster: Cluster, pod: Thing) -> list[Thing]:
-    """The volume claims of a pod that are there."""
-    told = [text(at(one, "persistentVolumeClaim", "claimName")) for one in listed(pod.spec, "volumes")]
-    there = (cluster.get("PersistentVolumeClaim", pod.namespace, name) for name in told if name)
-    return [one for one in there if one is not None]
 
 
 def placeholders(cluster: Cluster) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from perijove.doctor.cluster.autohttps import keepers
 from perijove.doctor.cluster.front import blocked_in_front
-from perijove.doctor.cluster.issuing import CURRENT, unready
+from perijove.doctor.cluster.issuing import CURRENT, PATIENCE, unready
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_tls_failures as rows
@@ -86,6 +86,8 @@ def _no_secret(cluster: Cluster, ingress: Thing, where: str, names: list[str], i
         evidence.append(seen(f"{certificate.said} status.conditions Ready", f"{ready.reason}: {ready.message}"))
     evidence += [seen(one.where, f"subject {one.subject}, served for {', '.join(names)}") for one in served]
     because = _why(certificate, issuing)
+    if because is None and not served and _under_way(cluster, ingress, certificate):
+        return
     if elsewhere and because is None:
         commands = (
             f"kubectl -n {elsewhere[0].namespace} get secret {name} -o yaml | sed '/namespace:/d' | "
@@ -101,12 +103,19 @@ def _no_secret(cluster: Cluster, ingress: Thing, where: str, names: list[str], i
     sure = Confidence.CERTAIN if says or served else Confidence.LIKELY
     cause = f"{', '.join(names) or ingress.name} has no certificate of its own"
     one = found(rows.FAKE_CERTIFICATE, cause, ingress.said, sure, *evidence)
-    yield replace(one, because=because.code) if because is not None else one
+    yield replace(one, because=because.code, because_of=because.subject) if because is not None else one
+
+
+def _under_way(cluster: Cluster, ingress: Thing, certificate: Thing | None) -> bool:
+    """Whether it was asked for a moment ago."""
+    asked = certificate.condition("Issuing") if certificate is not None else None
+    begun = asked.at if asked is not None and asked.status == "True" else 0
+    return 0 < cluster.age(max(begun, ingress.created)) < PATIENCE
 
 
 def _handed(cluster: Cluster, certificate: SeenCertificate, names: list[str]) -> bool:
     """Whether a handshake for one of the names was given it."""
-    probes = [one for one in cluster.recording.probes if isinstance(one, TlsProbe)]
+    probes = [one for one in cluster.probes if isinstance(one, TlsProbe)]
     return any(one.leaf == certificate.where and one.sni in names for one in probes)
 
 
@@ -128,9 +137,8 @@ def ageing(cluster: Cluster, issuing: Issuing) -> Iterator[Finding]:
 
 def _root(cluster: Cluster, certificate: SeenCertificate) -> Finding | None:
     """Why autohttps could not renew it, where the front shows it."""
-    again = ("kubectl -n NAMESPACE delete pod -l component=autohttps   # ask for the certificate now",)
     namespace = certificate.where.removeprefix("Secret ").partition("/")[0]
-    again = (again[0].replace("NAMESPACE", namespace),)
+    again = (f"kubectl -n {namespace} delete pod -l component=autohttps   # ask for the certificate now",)
     evidence = [_validity(certificate)]
     for host in certificate.names:
         told = blocked_in_front(cluster, host, evidence, again, failed=False)
@@ -178,7 +186,7 @@ def _of_manager(cluster: Cluster, certificate: Thing, issuing: Issuing) -> Itera
         row, cause, certificate.said, Confidence.CERTAIN, *evidence, foreseen=end >= cluster.now,
         commands=(f"cmctl status certificate -n {certificate.namespace} {certificate.name}",),
     )  # fmt: skip
-    yield replace(told, because=because.code) if because is not None else told
+    yield replace(told, because=because.code, because_of=because.subject) if because is not None else told
 
 
 def _late(cluster: Cluster, end: float, due: float) -> str:
@@ -200,4 +208,4 @@ def _ends(cluster: Cluster, one: SeenCertificate, root: Finding | None) -> Itera
         row, cause, one.where.rpartition(" ")[0], Confidence.CERTAIN, _validity(one), foreseen=left >= 0,
         surer_with="" if root else "probes.json with the challenge's path asked by the public name, front/, logs/",
     )  # fmt: skip
-    yield replace(told, because=root.code) if root is not None else told
+    yield replace(told, because=root.code, because_of=root.subject) if root is not None else told

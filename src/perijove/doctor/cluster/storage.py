@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
-from perijove.doctor.cluster.scheduling import claims
+from perijove.doctor.cluster.helm import hub
+from perijove.doctor.cluster.placing import claims
 from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_ground_failures as rows
@@ -54,7 +55,8 @@ def _pending(cluster: Cluster, claim: Thing) -> Iterator[Finding]:
     words = " ".join(one.message for one in events)
     # FailedBinding and ExternalProvisioning are of type Normal.
     evidence = [seen(f"event {one.reason} of {one.said}", one.message) for one in events[:2]]
-    name = claim.spec.get("storageClassName")
+    said = claim.spec.get("storageClassName")
+    name = None if said is None else text(said)
     state = seen(f"{claim.said} phase", f"Pending, spec.storageClassName {_said(name)}")
     classes = cluster.of("StorageClass")
     by_name = {one.name: one for one in classes}
@@ -108,7 +110,8 @@ def _classless(cluster: Cluster, claim: Thing, evidence: list[Evidence]) -> Iter
     patch = [one.command for one in marked]
     install = (
         "# install a provisioner (local-path, nfs-subdir-external-provisioner) and mark its class as the default,",
-        "# or for a Binder, which has no state worth keeping: hub.db.type: sqlite-memory",
+        "# or for a Binder, which has no state worth keeping, do without:",
+        hub(cluster, {"hub.db.type": "sqlite-memory"}),
     )
     commands = (*(patch or [f"kubectl annotate storageclass NAME {DEFAULT}=true   # if one exists"]), *install, again)
     yield found(
@@ -173,8 +176,8 @@ def _versions(cluster: Cluster) -> list[Evidence]:
 
 
 def _log(cluster: Cluster, words: str) -> Evidence | None:
-    for name, log in cluster.recording.logs.items():
-        for line in log.splitlines():
-            if words in line:
-                return seen(name, line)
+    for log in cluster.all_logs:
+        line = next((one for one in log.lines if words in one), None)
+        if line is not None:
+            return seen(log.name, line)
     return None

@@ -42,8 +42,13 @@ def found(
     foreseen: bool = False,
     surer_with: str = "",
     changes: Sequence[Change] = (),
+    about: Sequence[Thing | str] = (),
+    since: float = 0,
 ) -> Finding:
-    """One finding; evidence that says the same twice is told once. Changes are commands too, the first ones."""
+    """One finding; evidence that says the same twice is told once. Changes are commands too, the first ones.
+
+    `about`: what it is about, where that is not the subject alone. `because`: what its own rule says it follows from.
+    """
     failure = row(cause, *dict.fromkeys(evidence), remedy=remedy)
     return Finding(
         failure,
@@ -54,6 +59,8 @@ def found(
         foreseen,
         surer_with,
         tuple(changes),
+        tuple(dict.fromkeys(one if isinstance(one, str) else one.said for one in about)),
+        since,
     )
 
 
@@ -66,6 +73,11 @@ def names(things: Sequence[Thing]) -> str:
     """`Pod a/b, Pod a/c and 5 more`."""
     said = [one.said for one in things[:SHOWN]]
     return ", ".join(said) + (f" and {len(things) - SHOWN} more" if len(things) > SHOWN else "")
+
+
+def those(things: Sequence[Thing], one: str, more: str) -> str:
+    """Names and what they do: `Pod a/b waits`, `Pod a/b, Pod a/c wait`."""
+    return f"{names(things)} {one if len(things) == 1 else more}"
 
 
 def span(seconds: float) -> str:

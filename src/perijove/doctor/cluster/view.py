@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from perijove.doctor.cluster.spoken import Log, log
 from perijove.domain.cluster import Recording, Thing, items, listed, mapping, moment, text
 
 Key = tuple[str, str, str]
@@ -23,6 +24,7 @@ class Happening:
     first: float
     last: float
     count: int
+    warning: bool
     said: str
     """As operators name what it is about."""
 
@@ -32,46 +34,87 @@ class Happening:
 
 
 class Cluster:
-    """What the rules look at."""
+    """What the rules look at. It notes what they ask for and is not there: without it nobody says that all is well."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.now = recording.now
+        # Whoever recorded it chose the order; no answer depends on it.
+        self.things = sorted(recording.things, key=lambda one: (one.kind, one.group, one.namespace, one.name, one.uid))
+        self.probes = sorted(recording.probes, key=repr)
+        self.missing: dict[str, str] = {}
+        """What was asked for and not seen since the last `forget`, and why."""
         self._kinds: dict[str, list[Thing]] = defaultdict(list)
-        for thing in recording.things:
+        for thing in self.things:
             self._kinds[thing.kind].append(thing)
+
+    def forget(self) -> None:
+        self.missing = {}
 
     def of(self, *kinds: str) -> list[Thing]:
         """All objects of some kinds."""
+        for kind in kinds:
+            if not self.lacks(kind):
+                self.missing[kind] = self.recording.unseen.get(kind) or "nobody recorded them"
+        if len(kinds) == 1:
+            return self._kinds.get(kinds[0], [])
         return [thing for kind in kinds for thing in self._kinds.get(kind, ())]
 
     def get(self, kind: str, namespace: str, name: str) -> Thing | None:
+        self.of(kind)
         return self._named.get((kind, namespace, name))
 
     def lacks(self, kind: str) -> bool:
         """Whether an object of this kind that is not here does not exist, as far as was looked."""
         return kind in self.recording.whole and kind not in self.recording.unseen
 
+    def within(self, namespace: str, kind: str) -> list[Thing]:
+        """All objects of a kind in a namespace that every cluster has: where there is none, nobody looked there."""
+        there = [one for one in self.of(kind) if one.namespace == namespace]
+        if not there:
+            self.missing.setdefault(kind, f"none of {namespace} was recorded")
+        return there
+
+    @cached_property
+    def all_logs(self) -> list[Log]:
+        """All logs, by name."""
+        return [log(name, words, self._kinds.get("Pod", ())) for name, words in sorted(self.recording.logs.items())]
+
+    def logs(self, *of: str) -> list[Log]:
+        """Logs of some components."""
+        found = [one for one in self.all_logs if one.of in of]
+        for one in of:
+            if not any(log.of == one for log in found):
+                told = [f"{name}: {why}" for name, why in self.recording.unseen.items() if name.startswith("log of")]
+                self.missing[f"the log of {one}"] = next((why for why in told if one in why), "nobody recorded it")
+        return found
+
     @cached_property
     def _named(self) -> dict[Key, Thing]:
-        return {(one.kind, one.namespace, one.name): one for one in self.recording.things if one.kind != "Event"}
+        return {(one.kind, one.namespace, one.name): one for one in self.things if one.kind != "Event"}
 
     @cached_property
     def _children(self) -> dict[Key, list[Thing]]:
         found: dict[Key, list[Thing]] = defaultdict(list)
-        for thing in self.recording.things:
+        for thing in self.things:
             for kind, name in thing.owners:
                 found[kind, thing.namespace, name].append(thing)
         return found
 
     def owned(self, owner: Thing, *kinds: str) -> list[Thing]:
         """Objects that belong to another, oldest first."""
+        self.of(*kinds)
         children = self._children.get((owner.kind, owner.namespace, owner.name), [])
         return sorted((one for one in children if one.kind in kinds), key=lambda one: one.created)
 
-    @cached_property
+    @property
     def happenings(self) -> dict[Key, list[Happening]]:
         """Events by what they are about, the newest first."""
+        self.of("Event")
+        return self._happenings
+
+    @cached_property
+    def _happenings(self) -> dict[Key, list[Happening]]:
         found: dict[Key, list[Happening]] = defaultdict(list)
         for event in self.of("Event"):
             one = _happening(event)
@@ -85,11 +128,11 @@ class Cluster:
         told = self.happenings.get((thing.kind, thing.namespace, thing.name), [])
         return [one for one in told if (not reasons or one.reason in reasons) and one.last >= thing.created - 60]
 
-    @cached_property
+    @property
     def pods(self) -> list[Thing]:
         return self.of("Pod")
 
-    @cached_property
+    @property
     def nodes(self) -> list[Thing]:
         return self.of("Node")
 
@@ -120,6 +163,7 @@ def _happening(event: Thing) -> Happening:
         moment(raw.get("firstTimestamp")) or event.created,
         last,
         count if isinstance(count, int) else 1,
+        text(raw.get("type")) == "Warning",
         f"{key[0]} {key[1]}/{key[2]}" if key[1] else f"{key[0]} {key[2]}",
     )
 
@@ -134,20 +178,21 @@ def matches(selector: object, labels: object) -> bool:
 def selected(selector: object, things: Iterable[Thing]) -> list[Thing]:
     """Objects whose labels satisfy `matchLabels` and `matchExpressions`."""
     equal = mapping(selector).get("matchLabels")
-    return [one for one in things if matches(equal, one.labels) and _expressed(selector, one)]
+    return [one for one in things if matches(equal, one.labels) and expressed(selector, one.labels)]
 
 
-def _expressed(selector: object, thing: Thing) -> bool:
+def expressed(selector: object, labels: object) -> bool:
+    """Whether labels satisfy all of `matchExpressions`."""
+    has = mapping(labels)
     for one in listed(selector, "matchExpressions"):
-        value = thing.labels.get(text(one.get("key")))
+        key = text(one.get("key"))
         values = items(one.get("values"))
-        operator = one.get("operator")
         well = {
-            "In": value in values,
-            "NotIn": value not in values,
-            "Exists": value is not None,
-            "DoesNotExist": value is None,
+            "In": has.get(key) in values,
+            "NotIn": has.get(key) not in values,
+            "Exists": key in has,
+            "DoesNotExist": key not in has,
         }
-        if not well.get(text(operator), True):
+        if not well.get(text(one.get("operator")), True):
             return False
     return True

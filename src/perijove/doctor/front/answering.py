@@ -1,10 +1,13 @@
 """What does one `server` of nginx do with a request: answer, redirect, pass on? In its own order of phases. Pure.
 
-Facts: nginx's documentation of its core, rewrite, proxy, access and try_files modules, and its development guide
-("phases"): the server's rewrites, the location, the location's rewrites, access, try_files, content, error_page.
+Facts: nginx's documentation of its core, rewrite, proxy, access and auth_request modules, its development guide
+("phases": the server's rewrites, the location, the location's rewrites, access, try_files, content, error_page), and of
+version 1.22 `ngx_http_core_access_phase` (`satisfy`, subrequests) and `ngx_http_send_error_page` (`=`).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from perijove.doctor.front.choosing import location, parts, regex
 from perijove.doctor.front.passing import passed
@@ -24,7 +27,7 @@ def answer(front: Front, server: HttpServer, request: Request) -> Hop:
     """What comes of the request at this server."""
     run = _Run(front, server, request)
     outcome = run.answered()
-    return Hop(request, tuple(run.steps), outcome, server.block, run.assumed)
+    return Hop(request, tuple(run.steps), outcome, server.block, run.assumed, run.files)
 
 
 class _Run:
@@ -38,6 +41,14 @@ class _Run:
         self.broken = False
         """Whether a `rewrite … break` made the path that is passed on."""
         self.turns = 0
+        self.files = ""
+        """Below which folder a file would have been the answer."""
+        self.internal = False
+        """Whether it is nginx's own by now: what is `internal` is open to it."""
+        self.paged = False
+        """Whether an error_page was taken: without recursive_error_pages one is all."""
+        self.sub = False
+        """Whether auth_request asks: nobody is refused there."""
         for name in server.names:
             if name.startswith("~"):
                 self._captured(name[1:], request.host, insensitive=True)
@@ -53,6 +64,9 @@ class _Run:
             self.turns += 1
             chain = location(self.server.block, self.variables.path)
             before = self.variables.path
+            if chain and not self.internal and (closed := chain[-1].last("internal")):
+                self.steps += [step(chain[-1]), step(closed)]
+                return self._paged(Says(404, closed), (*self._outer(), *chain))
             outcome, ended, inside = self._into(chain)
             if outcome is not None:
                 return self._paged(outcome, (*self._outer(), *chain))
@@ -132,11 +146,12 @@ class _Run:
         self.steps.append(step(one))
         self.variables.capture(match)
         if to.startswith(("http://", "https://", "$scheme")) or flag in ("redirect", "permanent"):
-            return self._redirected(one, 301 if flag == "permanent" else 302, to), ""
+            # The "?" at its end says that the query is not to be added.
+            return self._redirected(one, 301 if flag == "permanent" else 302, to.removesuffix("?")), ""
         there = self.variables.filled(to)
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", one), ""
-        self.variables.path = there.partition("?")[0]
+        self.variables.path, self.internal = there.partition("?")[0], True
         return None, flag
 
     def _met(self, one: Directive) -> bool:
@@ -172,13 +187,14 @@ class _Run:
     def _content(self, scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Outcome:
         """Access, try_files, then whoever makes the content."""
         here = scopes[-1]
-        if refused := _refused(scopes):
-            self.steps.append(step(refused.by))
+        if refused := self._refused(scopes):
             return refused
         if lua := next((one for one in here.block or () if "_by_lua" in one.name), None):
             return Unknown("a program decides", lua)
         if (tried := here.last("try_files")) and tried.args:
             self.steps.append(step(tried))
+            if any("$uri" in one or "$request_uri" in one for one in tried.args[:-1]):
+                self._files(scopes, chain)
             return self._fallback(tried, tried.args[-1])
         # A location's handler counts in its `if` blocks, and in no location within it.
         holders = [here, scopes[-2]] if here.name == "if" else [here]
@@ -189,10 +205,50 @@ class _Run:
             if other := next(holder.all(*HANDLERS), None):
                 self.steps.append(step(other))
                 return Unknown(f"{other.words} answers", other)
-        return _files(scopes, chain)
+        return self._files(scopes, chain)
+
+    def _files(self, scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Files:
+        """From the disk: `root` and `alias` are inherited."""
+        root = next((found for one in reversed(scopes) if (found := one.last("root") or one.last("alias"))), None)
+        said = root.args[0] if root is not None and root.args else "html"
+        self.files = self.variables.filled(said) or said
+        return Files(self.files, root or scopes[-1], parts(chain[-1])[1] if chain else "")
+
+    def _refused(self, scopes: tuple[Directive, ...]) -> Says | None:
+        """Whether a stranger from anywhere is refused before anything is answered."""
+        if self.sub:
+            return None
+        asked = [one for one in (_by_address(scopes), _by_password(scopes), self._by_request(scopes)) if one]
+        any_will_do = _flagged(scopes, "satisfy", "any")
+        if any_will_do and any(one.status < 300 for one in asked):
+            return None
+        # Where any would do, nginx rather asks for a login than forbids.
+        ranked = sorted(asked, key=lambda one: one.status != 401) if any_will_do else asked
+        refused = next((one for one in ranked if one.status >= 300), None)
+        if refused is not None:
+            self.steps.append(step(refused.by))
+        return refused
+
+    def _by_request(self, scopes: tuple[Directive, ...]) -> Says | None:
+        """What auth_request's location says of somebody who has no login."""
+        by = next((found for one in reversed(scopes) if (found := one.last("auth_request"))), None)
+        there = self.variables.filled(by.args[0]) if by is not None and by.args else None
+        if by is None or there is None or there == "off":
+            return None
+        asked = _Run(self.variables.front, self.server, replace(self.variables.request, path=there))
+        asked.internal = asked.sub = True
+        match asked.answered():
+            case Says(status=status) if status < 300 or status in (401, 403):
+                return Says(status, by)
+            case Says() | Files() | Redirects():
+                return Says(500, by)
+            case _:
+                self.assumed = True
+                return Says(401, by)
 
     def _fallback(self, by: Directive, to: str) -> Outcome:
         """Where try_files or error_page lead: a status, a named location, another path."""
+        self.internal = True
         if to.startswith("="):
             return Says(int(to[1:]), by) if to[1:].isdigit() else Unknown(f"{by.words} answers", by)
         if to.startswith("@"):
@@ -217,28 +273,43 @@ class _Run:
         level = next((one for one in reversed(scopes) if one.last("error_page")), None)
         pages = level.all("error_page") if level is not None else iter(())
         page = next((one for one in pages if str(status) in one.args[:-1]), None)
-        if page is None or not page.args[-1].startswith(("@", "http://", "https://", "$scheme")):
+        if page is None or self.paged:
             return outcome
+        to = page.args[-1]
+        code = next((one[1:] for one in page.args[:-1] if one.startswith("=")), None)
+        away = to.startswith(("http://", "https://", "$"))
+        if code is None and not away:
+            return outcome  # another page, and the same status
+        self.paged = True
         self.steps.append(step(page))
-        return self._fallback(page, page.args[-1])
+        return _with_status(self._fallback(page, to), code or "")
 
 
-def _refused(scopes: tuple[Directive, ...]) -> Says | None:
-    """Whether a stranger from anywhere is refused before anything is answered."""
-    if internal := scopes[-1].last("internal"):
-        return Says(404, internal)
+def _with_status(outcome: Outcome, code: str) -> Outcome:
+    """The page's answer by the status that error_page gives it; `` for its own."""
+    match outcome:
+        case Says() if code.isdigit():
+            return replace(outcome, status=int(code))
+        case Redirects() if code in ("301", "303", "307", "308"):
+            return replace(outcome, status=int(code))
+        case _:
+            return outcome
+
+
+def _by_address(scopes: tuple[Directive, ...]) -> Says | None:
+    """What allow and deny say of an address that they do not name; None where they say nothing."""
     level = next((one for one in reversed(scopes) if any(one.all("allow", "deny"))), None)
     for one in level.all("allow", "deny") if level is not None else ():
         if one.args[:1] == ("all",):
-            if one.name == "deny":
-                return Says(403, one)
-            break
+            return Says(403 if one.name == "deny" else 200, one)
+    return None
+
+
+def _by_password(scopes: tuple[Directive, ...]) -> Says | None:
     basic = next((found for one in reversed(scopes) if (found := one.last("auth_basic"))), None)
     return Says(401, basic) if basic is not None and basic.args[:1] != ("off",) else None
 
 
-def _files(scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Files:
-    """From the disk: `root` and `alias` are inherited."""
-    root = next((found for one in reversed(scopes) if (found := one.last("root") or one.last("alias"))), None)
-    pattern = parts(chain[-1])[1] if chain else ""
-    return Files(root.args[0] if root is not None and root.args else "html", root or scopes[-1], pattern)
+def _flagged(scopes: tuple[Directive, ...], name: str, value: str) -> bool:
+    found = next((found for one in reversed(scopes) if (found := one.last(name))), None)
+    return found is not None and found.args == (value,)

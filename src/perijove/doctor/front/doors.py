@@ -15,7 +15,7 @@ NOBODYS = "name.invalid"
 """A name to ask for where a configuration names none (RFC 2606)."""
 
 
-def hosts(front: Front) -> tuple[str, ...]:
+def hosts(front: Front, base: str = "/") -> tuple[str, ...]:
     """The names that it hands on to somebody; all of its names where it hands none on."""
     names = dict.fromkeys(
         name
@@ -23,16 +23,16 @@ def hosts(front: Front) -> tuple[str, ...]:
         for name in server.names
         if "." in name and not name.startswith((".", "~")) and not set(name) & set("*_$")
     )
-    told = [name for name in names if any(hands_on(front, name, address) for address in addresses(front, name))]
+    told = [name for name in names if any(hands_on(front, name, address, base) for address in addresses(front, name))]
     return tuple(told or names or [NOBODYS])[:MOST_HOSTS]
 
 
-def hands_on(front: Front, host: str, address: str) -> bool:
-    """Whether anything of this name is passed on to somebody."""
+def hands_on(front: Front, host: str, address: str, base: str) -> bool:
+    """Whether that path of this name is passed on to somebody."""
     hops = [
         hop
         for scheme, port in (("http", http_port(front, host)), ("https", https_port(front)))
-        for hop in trace(front, Request(scheme, address, port, host, "/"))
+        for hop in trace(front, Request(scheme, address, port, host, base))
     ]
     return any(isinstance(hop.outcome, (Passes, PassesTcp)) for hop in hops)
 

@@ -1,4 +1,4 @@
-"""Would a CA see the challenge, do sessions pass, can every listener be bound? In: a Front, names. Out: findings. Pure.
+"""Would a CA see the challenge, do sessions pass? In: a Front, names. Out: findings. Pure.
 
 What the files decide is certain. Where port 80 redirects and port 443 is handed on as TCP, they end at that machine:
 then the certificate that is shown there tells, where somebody looked.
@@ -6,12 +6,14 @@ then the certificate that is shown there tells, where somebody looked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from perijove.doctor.engine import Check, NotSeen
-from perijove.doctor.front import doors
+from perijove.doctor.engine import NotSeen
+from perijove.doctor.front import doors, ordering
+from perijove.doctor.front.choosing import named_server
 from perijove.doctor.front.remedy import Patch, challenge_passed, server_added
 from perijove.doctor.front.requests import (
     CHALLENGE,
@@ -28,13 +30,17 @@ from perijove.doctor.front.requests import (
     Unknown,
     step,
 )
-from perijove.doctor.front.servers import Front, Listen
+from perijove.doctor.front.servers import Front
 from perijove.doctor.front.trace import circles, trace
 from perijove.domain import front_failures as rows
 from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
+from perijove.domain.web_servers import Renewal, Way
 
 RELOAD = "nginx -t && nginx -s reload"
+_JUPYTER = re.compile(r"jupyter|binder|notebook|perijove|kernels|terminals|/user/|\b(?:hub|lab)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\s;{}\"'\\$#]+")
+"""What nginx reads as one word, whatever a client's own file holds: it is written into nginx's."""
 SHORTEST_SILENCE = 45.0
 """Seconds that a connection must be allowed to say nothing: BinderHub speaks every 25, Jupyter every 30."""
 
@@ -51,63 +57,24 @@ class Facts:
     """`ADDR:PORT`: who answers challenges; `` where the configuration must tell."""
     shown: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By host and address: why nobody believes the certificate that port 443 shows, `` where it is believed."""
+    renewals: Mapping[str, Renewal] = field(default_factory=dict)
+    """How a client of that machine renews what nginx shows, by the chain's file."""
+    base: str = "/"
+    """The path that the Binder lies below."""
     named: bool = True
     """Whether somebody asked for these hosts; what a front does with others, that it hands on to nobody, is its own."""
 
 
-def checks(facts: Facts) -> tuple[Check[Facts], ...]:
-    """The questions, in order."""
-    whole = "nginx.configuration"
-    each = [
-        check
-        for host in facts.hosts
-        for check in (
-            Check(
-                f"nginx.challenge/{host}",
-                f"Does http://{host}{CHALLENGE} reach whoever orders the certificate?",
-                partial(_challenge, host=host), (whole,),
-            ),
-            Check(
-                f"nginx.sessions/{host}",
-                f"Do websockets and event streams of {host} pass?",
-                partial(_sessions, host=host), (whole,),
-            ),
-        )
-    ]  # fmt: skip
-    return (
-        Check(whole, "Is the configuration whole?", _whole),
-        Check("nginx.listeners", "Can every listener be bound?", lambda facts: conflicts(facts.front), (whole,)),
-        *each,
-    )
+def _sure(front: Front, confidence: Confidence) -> Confidence:
+    """What files that nobody could read might change is likely at most."""
+    unread = confidence is Confidence.CERTAIN and front.configuration.unread
+    return Confidence.LIKELY if unread else confidence
 
 
-def _whole(facts: Facts) -> Iterator[Finding]:
-    for error in facts.front.configuration.errors:
-        failure = rows.CONFIGURATION_BROKEN(error.saw, error)
-        yield Finding(failure, error.where, Confidence.LIKELY, commands=("nginx -t",), surer_with="nginx -t")
-
-
-def conflicts(front: Front) -> Iterator[Finding]:
-    """Listeners of http and of stream that nginx cannot bind both; `nginx -t` takes an address in use for well."""
-    for stream in (listen for server in front.streams for listen in server.listens):
-        other = next((one for server in front.http for one in server.listens if _overlap(one, stream)), None)
-        if other is not None:
-            cause = f"http listens at {other.by.where} and stream at {stream.by.where}, both on port {stream.port}"
-            failure = rows.LISTEN_CONFLICT(cause, step(other.by), step(stream.by))
-            yield Finding(failure, stream.by.where, Confidence.CERTAIN, foreseen=True)
-
-
-def _overlap(one: Listen, other: Listen) -> bool:
-    if one.port != other.port:
-        return False
-    if one.address == other.address:
-        return True
-    return (one.any and one.takes(other.address)) or (other.any and other.takes(one.address))
-
-
-def _challenge(facts: Facts, host: str) -> Iterable[Finding]:
+def challenge(facts: Facts, host: str) -> Iterable[Finding]:
+    """What is between a CA and whoever orders the certificate. Raises NotSeen."""
     where = facts.addresses or doors.addresses(facts.front, host)
-    if not facts.named and not any(doors.hands_on(facts.front, host, address) for address in where):
+    if not facts.named and not any(doors.hands_on(facts.front, host, address, facts.base) for address in where):
         raise NotSeen("it hands this name on to nobody: ask for one with --host")
     found: dict[tuple[str, str], Finding] = {}
     unseen = ""
@@ -129,18 +96,24 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
     hops = trace(front, Request("http", address, door, host, CHALLENGED))
     first, last = hops[0], hops[-1]
     if isinstance(first.outcome, Nobody):
-        yield _nobody(facts, host, address, door)
+        if (none := _nobody(facts, host, address, door)) is not None:
+            yield none
         return
     cause, confidence = _why_blocked(facts, hops, host, address)
+    if cause:
+        cause, confidence = _doubted(facts, hops, (host, address), (cause, confidence))
     commands = partial(_commands, facts, hops, host, address)
     rewritten, failure = _rewritten(hops, host), None
     if cause:
         failure = rows.ACME_HTTP01_BLOCKED_BY_FRONT_PROXY(cause, *_evidence(hops))
+    elif isinstance(last.outcome, Passes) and rewritten is None and last.request.host != host.lower():
+        raise NotSeen(f"it is sent to {last.request.host}: whoever answers there knows of {host}, or does not")
     elif isinstance(last.outcome, Passes) and _name(last.outcome.host) != host.lower():
         cause = f"{last.outcome.target} is asked for {last.outcome.host}, not for {host}"
         failure = rows.HOST_LOST(cause, *_evidence(hops))
     if failure is not None:
-        confidence = Confidence.LIKELY if any(hop.assumed for hop in hops) else confidence
+        assumed = confidence is Confidence.CERTAIN and any(hop.assumed for hop in hops)
+        confidence = Confidence.LIKELY if assumed else _sure(front, confidence)
         surer = "" if confidence is Confidence.CERTAIN else f"what port 443 shows for {host}, asked where nginx runs"
         yield Finding(failure, _decides(hops).where, confidence, commands=commands(), surer_with=surer)
     if rewritten is not None:
@@ -176,6 +149,26 @@ def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -
             raise NotSeen(why)
 
 
+def _doubted(
+    facts: Facts, hops: tuple[Hop, ...], at: tuple[str, str], found: tuple[str, Confidence]
+) -> tuple[str, Confidence]:
+    """The same, by what is known of who orders the certificate. Raises NotSeen."""
+    front, (host, address), (cause, confidence) = facts.front, at, found
+    if named_server(front.http, host) is None:
+        if not doors.hands_on(front, host, address, facts.base):
+            raise NotSeen(f"no server of this configuration has the name {host}, and nothing hands it on")
+        confidence = Confidence.POSSIBLE
+    by = _orderer(facts, host, address)
+    return (cause, confidence) if by is None else ordering.judged(by, hops[-1], cause)
+
+
+def _orderer(facts: Facts, host: str, address: str) -> Renewal | None:
+    """Who orders a certificate that this nginx shows itself; None where it does not, or where the operator said who."""
+    if facts.to:
+        return None
+    return ordering.orderer(facts.front, facts.renewals, host, (address, doors.https_port(facts.front)))
+
+
 def _behind_redirect(facts: Facts, by: Redirects, target: str, at: tuple[str, str]) -> tuple[str, Confidence]:
     """Port 80 redirects, port 443 is handed on as it is: well where that machine answers challenges on 443 as well."""
     redirect = f"{by.by.words} at {by.by.where} redirects every path, and port 443 is handed to {target} as TCP"
@@ -190,15 +183,20 @@ def _behind_redirect(facts: Facts, by: Redirects, target: str, at: tuple[str, st
     raise NotSeen(f"port 80 redirects to https, and {target} alone knows whether it answers challenges there")
 
 
-def _nobody(facts: Facts, host: str, address: str, door: int) -> Finding:
+def _nobody(facts: Facts, host: str, address: str, door: int) -> Finding | None:
     over = trace(facts.front, Request("https", address, doors.https_port(facts.front), host, CHALLENGED))
     if isinstance(over[0].outcome, Nobody):
         raise NotSeen(f"this configuration listens neither on port {door} nor on 443 for {host}")
     cause = f"nothing in this configuration listens on {address or 'any address'}:{door}, while port 443 is served"
+    by, sure = _orderer(facts, host, address), Confidence.LIKELY
+    if by is not None:
+        cause, sure = ("", sure) if by.way is Way.ALONE else ordering.judged(by, over[0], cause)
+    if not cause:
+        return None
     patch = _patch(facts, over[:0], host, address)
-    commands = (_pasted(patch), RELOAD) if patch else _asked_for(host)
+    commands = (pasted(patch), RELOAD) if patch else _asked_for(host)
     return Finding(
-        rows.NO_SERVER_ON_PORT_80(cause, *over[0].steps), over[0].steps[0].where, Confidence.LIKELY, commands=commands,
+        rows.NO_SERVER_ON_PORT_80(cause, *over[0].steps), over[0].steps[0].where, sure, commands=commands,
         surer_with=f"ss -ltnp 'sport = :{door}'",
     )  # fmt: skip
 
@@ -226,6 +224,14 @@ def _evidence(hops: tuple[Hop, ...]) -> tuple[Evidence, ...]:
     return tuple(one for hop in hops for one in hop.steps)
 
 
+def ill(facts: Facts, host: str, address: str) -> bool:
+    """Whether anything is known to be in the challenge's way."""
+    try:
+        return any(True for _ in blocked(facts, host, address))
+    except NotSeen:
+        return False
+
+
 def patch(facts: Facts, host: str, address: str) -> Patch | None:
     """Files that pass this challenge on; None where nobody knows whom to."""
     door = doors.http_port(facts.front, host)
@@ -234,7 +240,11 @@ def patch(facts: Facts, host: str, address: str) -> Patch | None:
 
 
 def _patch(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> Patch | None:
-    to = f"http://{facts.to}" if facts.to else doors.solver(facts.front, host, address)
+    by = _orderer(facts, host, address)
+    if facts.to or by is None:
+        to = f"http://{facts.to}" if facts.to else doors.solver(facts.front, host, address)
+    else:
+        to = next((folder for folder in by.folders if _WORD.fullmatch(folder)), "")
     if not to:
         return None
     if hops:
@@ -245,10 +255,11 @@ def _patch(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> Patc
 
 def _commands(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, ...]:
     made = _patch(facts, hops, host, address)
-    return (_pasted(made), RELOAD) if made is not None else _asked_for(host)
+    return (pasted(made), RELOAD) if made is not None else _asked_for(host)
 
 
-def _pasted(made: Patch) -> str:
+def pasted(made: Patch) -> str:
+    """A diff as one pastes it."""
     return f"patch -d / -p1 <<'PERIJOVE'\n{made.diff}\nPERIJOVE"
 
 
@@ -256,26 +267,32 @@ def _asked_for(host: str) -> tuple[str, ...]:
     return (f"perijove doctor nginx --host {host} --to ADDR:PORT   # where challenges are answered",)
 
 
-def _sessions(facts: Facts, host: str) -> Iterable[Finding]:
+def sessions(facts: Facts, host: str) -> Iterable[Finding]:
+    """What is between browsers and sessions. Raises NotSeen."""
     found: dict[tuple[str, str], Finding] = {}
-    passed = False
+    passed, told = False, facts.named
     for address in facts.addresses or doors.addresses(facts.front, host):
-        for hop in session(facts.front, host, address):
+        for hop in session(facts, host, address):
             passed = passed or isinstance(hop.outcome, (Passes, PassesTcp))
             if isinstance(hop.outcome, Passes):
                 for finding in _cut(hop, hop.outcome):
-                    found.setdefault((finding.code, finding.subject), finding)
+                    sure = _sure(facts.front, finding.confidence)
+                    found.setdefault((finding.code, finding.subject), replace(finding, confidence=sure))
+                    told = told or any(_JUPYTER.search(words) for words in (host, *(one.saw for one in hop.steps)))
     if not passed:
         raise NotSeen(f"{host} hands no session on to anybody")
+    if found and not told:
+        raise NotSeen(f"nothing says that {host} is a Jupyter, which needs both: ask for it with --host")
     return tuple(found.values())
 
 
-def session(front: Front, host: str, address: str) -> tuple[Hop, ...]:
+def session(facts: Facts, host: str, address: str) -> tuple[Hop, ...]:
     """A session's websocket, by https where this configuration has it, else by http."""
-    hops = trace(front, Request("https", address, doors.https_port(front), host, SESSION, upgrade=True))
+    front, path = facts.front, facts.base + SESSION[1:]
+    hops = trace(front, Request("https", address, doors.https_port(front), host, path, upgrade=True))
     if not isinstance(hops[0].outcome, Nobody):
         return hops
-    return trace(front, Request("http", address, doors.http_port(front, host), host, SESSION, upgrade=True))
+    return trace(front, Request("http", address, doors.http_port(front, host), host, path, upgrade=True))
 
 
 def _cut(hop: Hop, passes: Passes) -> Iterator[Finding]:

@@ -33,6 +33,8 @@ class Front:
     """The sentence that says why it cannot; `` where it can."""
     own: bool = True
     """Whether it is Perijove that stands behind, and gets the certificate for the server in front."""
+    base: str = "/"
+    """The path that is passed on, as it is; what else the host has stays whoever's it was."""
 
 
 def front(service: ServiceSettings, own_address: str) -> Front:
@@ -43,11 +45,11 @@ def front(service: ServiceSettings, own_address: str) -> Front:
     away = [one for one in service.behind if not _loopback(one)]
     if host in EVERYWHERE:
         at = f"[{own_address}]" if ":" in own_address else own_address
-        return Front(names, f"{at}:{port}" if away and own_address else here(listener))
+        return Front(names, f"{at}:{port}" if away and own_address else here(listener), base=service.base)
     if away and (host == "localhost" or ip_address(host).is_loopback):
         why = f"Perijove listens on {listener}, which {', '.join(away)} cannot reach: choose another with --http"
-        return Front(names, listener, why)
-    return Front(names, here(listener))
+        return Front(names, listener, why, base=service.base)
+    return Front(names, here(listener), base=service.base)
 
 
 def _loopback(network: str) -> bool:
@@ -78,7 +80,7 @@ server {{
     server_name {names};
     ssl_certificate {file}.pem;
     ssl_certificate_key {file}.key;
-    location / {{
+    location {what.base} {{
         proxy_pass http://{what.upstream};
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
@@ -96,10 +98,12 @@ server {{
 
 def haproxy(what: Front) -> str:
     """Its lines, each for the section named before it."""
+    below = f"path {what.base.rstrip('/')} }} or {{ path_beg {what.base} {CHALLENGE}"
+    chosen = f"frontend: use_backend perijove if {{ {below} }}\n" if what.base != "/" else ""
     return f"""\
 frontend: http-request redirect scheme https unless {{ ssl_fc }} or {{ path_beg {CHALLENGE} }}
 frontend: http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
-backend:  http-request set-header X-Forwarded-For %[src]
+{chosen}backend:  http-request set-header X-Forwarded-For %[src]
 backend:  timeout tunnel {LONGEST_SILENCE}
 backend:  server perijove {what.upstream}
 """
@@ -110,10 +114,12 @@ def apache(what: Front) -> str:
 
     Links hold encoded slashes (`%2F`), which Apache answers 404 or decodes where it is not told to leave them.
     """
+    upstream = f"http://{what.upstream}"
+    challenge = f'ProxyPass "{CHALLENGE}" "{upstream}{CHALLENGE}"\n' if what.base != "/" else ""
     return f"""\
 RewriteCond "%{{REQUEST_URI}}" "!^{CHALLENGE.replace(".", chr(92) + ".")}"
 AllowEncodedSlashes NoDecode
-ProxyPass "/" "http://{what.upstream}/" nocanon upgrade=websocket flushpackets=on timeout=3600
+{challenge}ProxyPass "{what.base}" "{upstream}{what.base}" nocanon upgrade=websocket flushpackets=on timeout=3600
 ProxyPreserveHost On
 RequestHeader set X-Forwarded-Proto "expr=%{{REQUEST_SCHEME}}"
 """
@@ -124,6 +130,8 @@ def caddy(what: Front) -> str:
     these lines are for certificates that others get.
     """
     names = ", ".join(what.hosts) or "NAME"
+    below = f"@perijove path {what.base.rstrip('/')} {what.base}*\n    " if what.base != "/" else ""
+    matched = "@perijove " if below else ""
     return f"""\
 {", ".join(f"http://{one}" for one in what.hosts) or "http://NAME"} {{
     handle {CHALLENGE}* {{
@@ -134,12 +142,47 @@ def caddy(what: Front) -> str:
     }}
 }}
 {names} {{
-    reverse_proxy {what.upstream} {{
+    {below}reverse_proxy {matched}{what.upstream} {{
         flush_interval -1
     }}
 }}
 """
 
 
-WRITTEN: Mapping[str, Callable[[Front], str]] = {"nginx": nginx, "HAProxy": haproxy, "Apache": apache, "Caddy": caddy}
+def traefik(what: Front) -> str:
+    """Two files: lines for `traefik.yml`, and one for its file provider. Host and X-Forwarded-* it passes on by itself.
+
+    Links hold encoded slashes and encoded percent signs, which it refuses in some versions where it is not told to take
+    them; and it reads a request for no more than a minute, which is short for an upload.
+    """
+    rule = " || ".join(f"Host(`{one}`)" for one in what.hosts) or "Host(`NAME`)"
+    rule = rule if what.base == "/" else f"({rule}) && PathPrefix(`{what.base.rstrip('/')}`)"
+    return f"""\
+# traefik.yml
+entryPoints:
+  web: {{address: ":80"}}
+  websecure:
+    address: ":443"
+    http: {{encodedCharacters: {{allowEncodedSlash: true, allowEncodedPercent: true}}}}
+    transport: {{respondingTimeouts: {{readTimeout: 0s}}}}
+# a file of its providers.file
+http:
+  routers:
+    perijove-challenge:
+      {{entryPoints: [web], rule: "PathPrefix(`{CHALLENGE}`)", priority: 100000, service: perijove}}
+    perijove-redirect:
+      {{entryPoints: [web], rule: "{rule}", middlewares: [perijove-https], service: perijove}}
+    perijove:
+      {{entryPoints: [websecure], rule: "{rule}", service: perijove, tls: {{}}}}
+  middlewares:
+    perijove-https: {{redirectScheme: {{scheme: https, permanent: true}}}}
+  services:
+    perijove:
+      loadBalancer: {{servers: [{{url: "http://{what.upstream}"}}], responseForwarding: {{flushInterval: 1ms}}}}
+"""
+
+
+WRITTEN: Mapping[str, Callable[[Front], str]] = {
+    "nginx": nginx, "HAProxy": haproxy, "Apache": apache, "Caddy": caddy, "Traefik": traefik,
+}  # fmt: skip
 """By the names of the web servers."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from perijove.doctor.front.answering import CODES
 from perijove.doctor.front.choosing import parts
 from perijove.doctor.front.requests import CHALLENGE, Hop, Redirects
-from perijove.doctor.front.servers import Front
+from perijove.doctor.front.servers import Front, Listen
 from perijove.doctor.front.spans import Span, spans
 from perijove.domain.web_servers import Configuration, Directive
 
@@ -68,7 +68,9 @@ class _Edits:
 
 
 def challenge_passed(front: Front, hop: Hop, to: str) -> Patch | None:
-    """Have this hop's server pass the challenge on to `to` (`http://10.0.1.61:80`); None where nobody can edit it."""
+    """Have this hop's server pass the challenge on to `to` (`http://10.0.1.61:80`), or answer it from files below `to`
+    (`/srv/acme`); None where nobody can edit it.
+    """
     server = hop.server
     edits = _Edits(front.configuration)
     whole = edits.span(server) if server is not None else None
@@ -139,9 +141,29 @@ def _location(front: Front, server: Directive, to: str) -> list[str]:
     """The location, with what opens it where the blocks around it are closed."""
     around = (server, *front.configuration.main.all("http"))
     opening = ["    allow all;"] if any(one.last("deny") for one in around) else []
-    opening += ["    auth_basic off;"] if any(one.last("auth_basic") for one in around) else []
+    opening += [f"    {name} off;" for name in ("auth_basic", "auth_request") if any(one.last(name) for one in around)]
     passing = [f"    proxy_pass {to};", "    proxy_set_header Host $host;"]
+    if to.startswith("/"):
+        passing = [f"    root {to};", "    default_type text/plain;", "    try_files $uri =404;"]
     return [f"location ^~ {CHALLENGE} {{", *opening, *passing, "}"]
+
+
+def listener_removed(front: Front, listen: Listen) -> Patch | None:
+    """Take one `listen` out, with its whole server where it has no other; None where nobody can edit it."""
+    servers = [one.block for one in front.http if listen in one.listens]
+    servers += [one.block for one in front.streams if listen in one.listens]
+    others = [one for server in servers for one in server.all("listen") if one is not listen.by]
+    goes = listen.by if others else servers[0]
+    edits = _Edits(front.configuration)
+    there = edits.span(goes)
+    if there is None or sum(one.by is listen.by for one in front.listens) > 1:
+        return None
+    text, (start, end) = front.configuration.texts[goes.file], (there.start, there.end)
+    indent = edits.indent(goes.file, start)
+    if indent is not None and text[end:].partition("\n")[0].strip() == "":
+        start, end = start - len(indent), end + text[end:].find("\n") + 1 if "\n" in text[end:] else len(text)
+    edits.put(goes.file, start, end, "")
+    return edits.patch()
 
 
 def server_added(front: Front, listen: str, host: str, to: str) -> Patch | None:

@@ -122,6 +122,8 @@ class Hop:
     """The block that answers."""
     assumed: bool = False
     """Whether a condition was met on the way that the configuration does not decide."""
+    files: str = ""
+    """The folder below which a file of this path would have been the answer; `` for none."""
 
 
 def words(outcome: Outcome) -> str:

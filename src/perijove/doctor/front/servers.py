@@ -26,6 +26,8 @@ class Listen:
     both: bool
     """Whether `::` takes IPv4 as well."""
     by: Directive
+    proxy: bool = False
+    """Whether each connection must begin with a line of the PROXY protocol."""
 
     @property
     def any(self) -> bool:
@@ -133,9 +135,9 @@ def _listen(directive: Directive, usual: str) -> Iterator[Listen]:
     first = int(match[2] or usual)
     tls = "ssl" in options
     for port in range(first, min(int(match[3] or first), 65535) + 1):
-        yield Listen(
-            address, port, tls, bool({"default_server", "default"} & set(options)), "ipv6only=off" in options, directive
-        )
+        default = bool({"default_server", "default"} & set(options))
+        proxy = "proxy_protocol" in options
+        yield Listen(address, port, tls, default, "ipv6only=off" in options, directive, proxy)
 
 
 def _address(given: str) -> str:

@@ -39,7 +39,9 @@ def _hop(front: Front, request: Request) -> Hop:
     found = http_server(front, request.address, request.port, request.host)
     if found is not None:
         server, listen = found
-        tls = listen.tls or any(one.args == ("on",) for one in server.block.all("ssl"))
+        # What one server says of an address holds for all servers there.
+        tls = any(one.tls for one in taking(front.listens, request.address, request.port))
+        tls = tls or any(one.args == ("on",) for one in server.block.all("ssl"))
         told = answer(front, server, request)
         if tls != (request.scheme == "https"):
             # nginx answers 400 to http on a port of TLS (497 within), and a handshake on a port of http fails.

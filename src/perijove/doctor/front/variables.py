@@ -56,6 +56,8 @@ class Variables:
             return known[name]
         if name.startswith(("http_", "cookie_", "arg_")):
             return ""
+        if name.startswith("ssl_") and self.context == "http" and self.request.scheme == "http":
+            return ""
         table = self.front.maps.get(f"{self.context} ${name}")
         return self._mapped(table, depth + 1) if table is not None and depth < DEEPEST else None
 
@@ -78,6 +80,8 @@ class Variables:
             "query_string": "",
             "is_args": "",
             "server_name": self.server_name,
+            "server_protocol": "HTTP/1.1",
+            "ssl_client_verify": "NONE" if asked.scheme == "https" else "",
             "server_port": str(asked.port),
             "ssl_preread_server_name": host if asked.scheme == "https" else "",
             "ssl_server_name": host if asked.scheme == "https" else "",

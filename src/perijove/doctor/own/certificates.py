@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perijove.certifying.moments import span
+from perijove.certifying.formatting import span
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import Evidence

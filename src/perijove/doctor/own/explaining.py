@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from perijove.doctor.engine import Check, examine
 from perijove.doctor.own import diagnosis
+from perijove.domain import egress_failures, server_failures
 from perijove.domain import failures as rows
-from perijove.domain import server_failures
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.ground import Own
 
 _SANDBOX = ("ground.programs", "ground.sandbox", "ground.state", "ground.disk")
 _SERVER = ("ground.state", "ground.disk")
-_FAR = ("ground.clock", "ground.disk")
+_FAR = ("ground.clock", "ground.disk", "ground.names")
 BY: dict[str, tuple[str, ...]] = {
     rows.SANDBOX_FAILED.code: _SANDBOX,
     rows.PAD_DOWN.code: _SANDBOX,
@@ -29,6 +29,10 @@ BY: dict[str, tuple[str, ...]] = {
     rows.HOST_UNREACHABLE.code: _FAR,
     rows.FETCH_FAILED.code: _FAR,
     rows.INDEX_UNREACHABLE.code: _FAR,
+    rows.TOO_SLOW.code: _FAR,
+    egress_failures.HOST_SILENT.code: _FAR,
+    rows.BUILD_BROKE.code: _FAR,
+    rows.POST_BUILD_FAILED.code: _FAR,
 }
 """What can bring a failure about, by its code: names of checks."""
 
@@ -39,7 +43,10 @@ def may_be(failure: Failure) -> bool:
 
 
 def explained(failure: Failure, own: Own) -> Failure:
-    """The root cause, with what the launch ended with as its last evidence; else the failure itself."""
+    """The root cause, with what the launch ended with as its last evidence; else the failure itself.
+
+    Commands that the doctor would print stand in its remedy.
+    """
     wanted = BY.get(failure.kind.code, ())
     checks = [Check(one.name, one.question, one.look) for one in diagnosis.CHECKS if one.name in wanted]
     root = next((told.finding for told in examine(own, checks).told if not told.finding.foreseen), None)
@@ -47,4 +54,5 @@ def explained(failure: Failure, own: Own) -> Failure:
         return failure
     ended = Evidence("the launch ended with", f"{failure.kind.code}: {failure.cause}")
     seen = (*root.failure.evidence, ended, *failure.evidence[:2])
-    return replace(root.failure, evidence=tuple(dict.fromkeys(seen)))
+    remedy = " ".join((root.failure.remedy, *(f"`{command}`" for command in root.commands)))
+    return replace(root.failure, evidence=tuple(dict.fromkeys(seen)), remedy=remedy)

@@ -6,19 +6,29 @@ import shlex
 import statistics
 from collections.abc import Iterator, Sequence
 
-from perijove.certifying.moments import moment, span
+from perijove.certifying.formatting import moment, span
 from perijove.certifying.verdict.judging import clock_wrong
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import CLOCK_WRONG
-from perijove.domain.failures import DISK_FULL, WAITED_TOO_LONG, Evidence, Failure
+from perijove.domain.certificates import is_address
+from perijove.domain.failures import (
+    DISK_FULL,
+    HOST_UNREACHABLE,
+    INDEX_UNREACHABLE,
+    WAITED_TOO_LONG,
+    Evidence,
+    Failure,
+)
 from perijove.domain.findings import Confidence, Finding
-from perijove.domain.ground import FreeThen, Own, Unseen
+from perijove.domain.ground import PACKAGE_INDEX, FreeThen, Own, Reached, Unseen
 from perijove.domain.isolation import Isolation
 from perijove.domain.listening import loopback_only
 from perijove.domain.service_failures import (
     FILE_TOO_OPEN,
     LAYERS_COPIED,
     MEMORY_NOT_HELD,
+    NAMES_UNRESOLVED,
+    SEATS_WITHOUT_MEMORY,
     SERVERS_STARTED,
     STORE_DAMAGED,
 )
@@ -124,6 +134,15 @@ def base(own: Own) -> Iterator[Finding]:
         yield Finding(seen, "The base", Confidence.CERTAIN, commands=commands, foreseen=True)
 
 
+def homes(own: Own) -> Iterator[Finding]:
+    """Where people have homes of their own."""
+    seen = own.ground.homes
+    if isinstance(seen, Unseen):
+        raise NotSeen(seen.why)
+    if seen is not None:
+        yield Finding(seen, own.settings.home.path, Confidence.CERTAIN)
+
+
 def memory(own: Own) -> Iterator[Finding]:
     """Room for one more session, by the rule that admission decides by."""
     settings, room = own.settings, own.ground.room
@@ -139,6 +158,19 @@ def memory(own: Own) -> Iterator[Finding]:
         yield Finding(failure, "This machine", Confidence.CERTAIN, commands=commands, foreseen=True)
 
 
+def seats(own: Own) -> Iterator[Finding]:
+    """What is kept for classes, by the rule that admission keeps it by."""
+    settings, there = own.settings, own.ground.memory
+    most = max(0, there - settings.launching.keep_memory) // max(1, settings.session.memory_reserved)
+    for one in settings.launching.classes:
+        if there and one.seats > most:
+            reserved = settings.session.memory_reserved // MEGABYTE
+            cause = f"{one.name} has {one.seats} seats of {reserved:,} MB each, and this machine carries {most}"
+            seen = Evidence("MemTotal of /proc/meminfo", f"{there // MEGABYTE:,} MB")
+            failure = SEATS_WITHOUT_MEMORY(cause, seen)
+            yield Finding(failure, f"The class {one.name}", Confidence.CERTAIN, foreseen=True)
+
+
 def limits(own: Own) -> Iterator[Finding]:
     """Who keeps sessions to their memory, and what their environments cost."""
     isolation = own.service.isolation
@@ -146,9 +178,9 @@ def limits(own: Own) -> Iterator[Finding]:
         raise NotSeen(isolation.why)
     if failure := memory_not_held(isolation, own.settings.service):
         yield Finding(failure, "This machine", Confidence.CERTAIN)
-    if isolation.sandboxed and isolation.layers == "copy":
-        seen = Evidence("the pad", "what it tried at its start stands in its log")
-        cause = "a session's own environment is a copy: its start takes seconds longer, and hundreds of MB of its disk"
+    if isolation.sandboxed and isolation.copied:
+        seen = Evidence("the pad tried to lay a folder over another", isolation.copied)
+        cause = "a session's own environment is a copy, which takes seconds and hundreds of MB; no base can be stood on"
         yield Finding(LAYERS_COPIED(cause, seen), "This machine", Confidence.CERTAIN)
     if isolation.started and own.settings.session.forked:
         seen = Evidence("the pad", isolation.started)
@@ -173,6 +205,48 @@ def clock(own: Own) -> Iterator[Finding]:
         cause = f"{found[0].cause}: one of both was wrong"
         evidence = Evidence("the journal's last entry", f"{newest - own.now:+.0f} s from this machine's clock")
         yield Finding(CLOCK_WRONG(cause, evidence), "This machine's clock", Confidence.LIKELY, commands=commands)
+
+
+def _reached(own: Own) -> tuple[Reached, ...]:
+    seen = own.ground.reached
+    if isinstance(seen, Unseen) or not seen:
+        raise NotSeen(seen.why if isinstance(seen, Unseen) else "uv's own files say where packages come from")
+    return seen
+
+
+def _is_address(door: str) -> bool:
+    """Whether `host:port` is found without a resolver."""
+    host = door.rpartition(":")[0].strip("[]")
+    return host == "localhost" or is_address(host)
+
+
+def names(own: Own) -> Iterator[Finding]:
+    """Whether anybody answers who should know names; one name alone may be gone for everybody.
+
+    Where any is found it is not the resolver: the others are visitors' choice, whose own servers may be silent.
+    """
+    tried = [one for one in _reached(own) if not _is_address(one.proxy or one.address)]
+    lost = [one for one in tried if one.unresolved]
+    if len(lost) == len(tried) and (any(one.no_resolver for one in lost) or len(lost) > 1):
+        asked = ", ".join(own.ground.resolvers) or "nobody is named"
+        seen = [Evidence(f"address of {one.proxy or one.address}", one.words) for one in lost]
+        names = " and ".join(dict.fromkeys((one.proxy or one.address).rpartition(":")[0] for one in lost))
+        failure = NAMES_UNRESOLVED(f"it finds no address of {names}", *seen, Evidence("/etc/resolv.conf", asked))
+        yield Finding(failure, "This machine", Confidence.CERTAIN, commands=("getent hosts pypi.org",))
+
+
+def reach(own: Own) -> Iterator[Finding]:
+    """Hosts without which a launch fails, or builds nothing new."""
+    tried = _reached(own)
+    unnamed = next(names(own), None)
+    for one in tried:
+        if not one.words:
+            continue
+        kind = INDEX_UNREACHABLE if one.what == PACKAGE_INDEX else HOST_UNREACHABLE
+        way = f" by the proxy {one.proxy}" if one.proxy else ""
+        failure = kind(f"{one.address} is not reached{way}: {one.words}", Evidence(one.address, one.words))
+        because = unnamed.code if unnamed is not None and one.unresolved else ""
+        yield Finding(failure, one.address, Confidence.CERTAIN, because)
 
 
 def files(own: Own) -> Iterator[Finding]:

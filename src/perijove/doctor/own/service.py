@@ -12,14 +12,18 @@ from perijove.domain.ground import Own, Unseen
 from perijove.domain.listening import http_listeners, session_hosts
 from perijove.domain.service_failures import (
     JOURNAL_DAMAGED,
+    JOURNAL_HELD,
     NOT_ANSWERING,
     ORIGIN_SHARED,
     SECRET_CHANGED,
+    SETTINGS_UNLIKE,
     aside,
     put_aside,
 )
 
 SERVICE = "The service"
+FIRST_START = 600.0
+"""Seconds that the first start may take: it installs what sessions run on."""
 
 
 def seen(value: Failure | Unseen | None) -> Failure | None:
@@ -34,6 +38,8 @@ def runs(own: Own) -> Iterator[Finding]:
     service, root = own.service, own.ground.root
     if service.admin is None:
         return
+    if service.holder and service.held_for < FIRST_START and _no_socket(service.admin):
+        raise NotSeen(f"process {service.holder} is starting it, for {service.held_for:.0f} s now")
     if service.holder:
         lock = Evidence(str(root / "run/up.lock"), f"held by process {service.holder}")
         cause = f"process {service.holder} runs, and the operator's socket says nothing"
@@ -48,6 +54,20 @@ def runs(own: Own) -> Iterator[Finding]:
         yield Finding(service.admin, SERVICE, Confidence.CERTAIN)
 
 
+def _no_socket(admin: Failure) -> bool:
+    """Whether nobody listens at the operator's socket yet: one who hangs has it, and says nothing."""
+    return admin.kind is NOT_UP and any("No such file" in one.saw or "refused" in one.saw for one in admin.evidence)
+
+
+def settings(own: Own) -> Iterator[Finding]:
+    """Whether the running service has what stands in the file that was named."""
+    unlike = own.service.unlike
+    if unlike:
+        cause = f"{len(unlike)} settings of the file are not those of the running service"
+        told = [Evidence(*one.split(": ", 1)) for one in unlike[:5]]
+        yield Finding(SETTINGS_UNLIKE(cause, *told), SERVICE, Confidence.CERTAIN, foreseen=True)
+
+
 def answers(own: Own) -> Iterator[Finding]:
     """The socket that Caddy leads visitors to."""
     failure = seen(own.service.control)
@@ -59,7 +79,7 @@ def ports(own: Own) -> Iterator[Finding]:
     """Whether they can be had, where Caddy does not have them."""
     failure = seen(own.service.ports)
     if failure is not None:
-        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=("ss -ltnp",))
+        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=("ss -ltunp",))
 
 
 def data_plane(own: Own) -> Iterator[Finding]:
@@ -90,6 +110,12 @@ def journal(own: Own) -> Iterator[Finding]:
     told = own.journal
     if isinstance(told, Unseen):
         raise NotSeen(told.why)
+    if told.held and told.held != own.service.holder:
+        cause = f"process {told.held} keeps the service from writing it"
+        failure = JOURNAL_HELD(cause, Evidence(f"/proc/locks of {told.path}", f"written by process {told.held}"))
+        kill = (f"ps -fp {told.held}", f"kill {told.held}")
+        yield Finding(failure, str(told.path), Confidence.CERTAIN, commands=kill)
+        return
     if told.damage:
         what = [Evidence(one.where, one.saw) for one in told.damage]
         more = f", and {told.more} more" if told.more else ""
@@ -105,6 +131,13 @@ def journal(own: Own) -> Iterator[Finding]:
                 seq = one.where.split()[2]
                 commands.append(f'sqlite3 {path} "delete from events where seq = {seq}"')  # noqa: S608 - text to read
         yield Finding(JOURNAL_DAMAGED(cause, *what), str(told.path), Confidence.CERTAIN, commands=tuple(commands))
+
+
+def login(own: Own) -> Iterator[Finding]:
+    """What people log in by: the file of passwords, or the provider."""
+    failure = seen(own.service.login)
+    if failure is not None:
+        yield Finding(failure, "Logging in", Confidence.CERTAIN)
 
 
 def origins(own: Own) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from perijove.certifying.verdict import web_servers
 from perijove.doctor.cluster.hub_api import BEFORE_ANY_POD, NO_USER, hub_ill
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.site import certificate
+from perijove.doctor.site import certificate, reaching
 from perijove.doctor.site.in_front import hop, lines, program
 from perijove.doctor.site.streaming import ended
 from perijove.doctor.site.telling import answered
@@ -19,8 +20,14 @@ from perijove.domain import cluster_failures as cluster
 from perijove.domain.certificate_failures import NOT_VALID_NOW
 from perijove.domain.failures import CATALOGUE, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
-from perijove.domain.site import Got, SiteSeen
-from perijove.domain.site_failures import BINDER_UNREACHED, CERTIFICATE_UNTRUSTED, NOT_A_BINDER, UNHEALTHY
+from perijove.domain.site import Got, SiteSeen, json_object
+from perijove.domain.site_failures import (
+    BINDER_UNREACHED,
+    CERTIFICATE_UNTRUSTED,
+    NOT_A_BINDER,
+    REDIRECT_ASTRAY,
+    UNHEALTHY,
+)
 
 HUB, REGISTRY, QUOTA = "JupyterHub API", "Docker registry", "Pod quota"
 """Names of BinderHub's checks."""
@@ -32,7 +39,7 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
     health, versions = looked.health, looked.versions
     if health is None or versions is None:
         raise NotSeen("no port answers")
-    if "binderhub" in _object(versions) or _checks(health):
+    if "binderhub" in json_object(versions.body) or _checks(health):
         return
     if own := _own(health) or _own(versions):
         yield Finding(own, looked.site.url, Confidence.CERTAIN)
@@ -48,8 +55,10 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         cause = f"/versions answers {versions.status}, /health {health.status}, neither as a Binder does"
+        astray = next(reaching.redirects(looked), None)
         yield found(
-            NOT_A_BINDER, cause, looked.site.url, Confidence.LIKELY, answered(versions), answered(health)
+            NOT_A_BINDER, cause, looked.site.url, Confidence.LIKELY, answered(versions), answered(health),
+            because=None if astray is None else REDIRECT_ASTRAY,
         )  # fmt: skip
 
 
@@ -90,12 +99,13 @@ def launches_fail(looked: SiteSeen) -> Finding:
         remedy="Look at BinderHub's way to the hub: hub_url, the certificate there, its token, the hub itself.",
         surer_with="`perijove doctor kubernetes`: BinderHub's settings and log",
     )  # fmt: skip
-    try:
-        reasons = {NOT_VALID_NOW.code, CERTIFICATE_UNTRUSTED.code, *certificate.FAKE_CODES}
-        because = next((one.code for one in certificate.wrong(looked) if one.code in reasons), "")
-    except NotSeen:
-        because = ""
-    return replace(made, because=because)
+    reasons = {NOT_VALID_NOW.code, CERTIFICATE_UNTRUSTED.code, *certificate.FAKE_CODES}
+    for seen_of in (*looked.others, looked):
+        with suppress(NotSeen):
+            for one in certificate.wrong(seen_of):
+                if one.code in reasons:
+                    return replace(made, because=one.code, because_of=one.subject)
+    return made
 
 
 def _no_users(looked: SiteSeen) -> Iterator[Evidence]:
@@ -109,7 +119,7 @@ def _no_users(looked: SiteSeen) -> Iterator[Evidence]:
 
 def ours(looked: SiteSeen) -> bool:
     """Whether it is a Perijove."""
-    return looked.versions is not None and "perijove" in _object(looked.versions)
+    return looked.versions is not None and "perijove" in json_object(looked.versions.body)
 
 
 def told(failure: object) -> Failure | None:
@@ -122,17 +132,9 @@ def told(failure: object) -> Failure | None:
 
 
 def _own(got: Got) -> Failure | None:
-    return told(_object(got).get("failure"))
-
-
-def _object(got: Got) -> dict[str, Any]:
-    try:
-        read = json.loads(got.body)
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
+    return told(json_object(got.body).get("failure"))
 
 
 def _checks(got: Got) -> list[dict[str, Any]]:
-    checks = _object(got).get("checks")
+    checks = json_object(got.body).get("checks")
     return [one for one in checks if isinstance(one, dict)] if isinstance(checks, list) else []

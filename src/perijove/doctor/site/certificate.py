@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from perijove.certifying.moments import span
+from perijove.certifying.formatting import span
 from perijove.certifying.verdict.sentences import hop_evidence
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.engine import NotSeen
@@ -124,4 +124,4 @@ def _hsts(looked: SiteSeen, one: AddressAsked, because: str) -> Iterator[Finding
         )
         evidence = (seen(f"GET {told.url}", f"Strict-Transport-Security: {told.hsts}"), hop_evidence(told))
         made = found(HSTS_FORBIDS_EXCEPTION, cause, looked.site.url, Confidence.LIKELY, *evidence)
-        yield replace(made, because=because)
+        yield replace(made, because=because, because_of=looked.site.url)

@@ -7,6 +7,7 @@ that ends in a 404 is no fault, and is suspected only where the certificate show
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from perijove.certifying.verdict import web_servers
@@ -14,7 +15,7 @@ from perijove.certifying.verdict.sentences import hop_evidence, who
 from perijove.certifying.verdict.trail import Trail, why
 from perijove.doctor.cluster.telling import MOST, found
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.site import certificate
+from perijove.doctor.site import certificate, reaching
 from perijove.doctor.site.in_front import SOLVER, lines
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import Hop
@@ -31,6 +32,7 @@ GOES_WRONG: tuple[Kind, ...] = (
 """Whatever the token, no solver was asked."""
 UNRENEWED = {rows.NOT_VALID_NOW.code, FAKE_CERTIFICATE.code, CERTIFICATE_NOT_RENEWED.code}
 """What a certificate looks like that could not be renewed, or never be issued."""
+UNANSWERED = {rows.PORT_REFUSED.code, rows.PORT_FILTERED.code, rows.TLS_ON_PORT_80.code}
 SURER = "`perijove doctor nginx` on the web server in front, or the certificate's Challenge and its message"
 
 
@@ -105,5 +107,13 @@ def explained(looked: SiteSeen, findings: Iterator[Finding]) -> Iterator[Finding
         root = next(blocked(looked), None)
     except NotSeen:
         root = None
+    sure = Confidence.CERTAIN
+    if root is None:  # nobody answers on port 80: whoever renews by it does not get there
+        sure = Confidence.LIKELY
+        with suppress(NotSeen):
+            root = next((one for one in reaching.ports(looked) if one.code in UNANSWERED), None)
     for one in findings:
-        yield replace(one, because=root.code) if root is not None and one.code in UNRENEWED else one
+        if root is None or one.code not in UNRENEWED:
+            yield one
+        else:
+            yield replace(one, because=root.code, because_of=root.subject, follows=sure)

@@ -36,4 +36,4 @@ def hop(got: Got) -> Hop:
 def lines(seen: SiteSeen, name: str = "") -> tuple[str, ...]:
     """All that this web server must pass on, in its own words; nothing for one that is not known."""
     written = WRITTEN.get(name or program(seen))
-    return (written(Front((seen.site.host,), BEHIND, own=False)),) if written is not None else ()
+    return (written(Front((seen.site.host,), BEHIND, own=False, base=seen.site.path)),) if written is not None else ()

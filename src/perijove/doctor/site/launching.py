@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from perijove.doctor.cluster.hub_api import NO_USER
-from perijove.doctor.cluster.logs import OTHERS
+from perijove.doctor.cluster.known_lines import OTHERS
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site.answering import launches_fail, told
-from perijove.doctor.site.streaming import ended, read
+from perijove.doctor.site.streaming import ENDS, ended, phase, read
 from perijove.doctor.site.telling import answered
 from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
-from perijove.domain.site import BuildSeen, SiteSeen
+from perijove.domain.site import BuildSeen, SiteSeen, json_object
 from perijove.domain.site_failures import LAUNCH_FAILED
 
+_BUILD = "Its build failed: read what it said last, and build it by hand (`repo2docker URL`); its author can mend that."
+_HUB = "Its image is there; look at the hub's log and at the session's pod, which come after it."
+NO_STAGE = "Nothing was fetched yet, so it is not the repository: the log of BinderHub itself has what went wrong."
+AT = {
+    "fetching": _BUILD, "building": _BUILD, "built": _HUB, "launching": _HUB,
+    "pushing": "The image was built and did not get to the registry: look at the registry, and at its credentials.",
+}  # fmt: skip
+"""What can be known of a failure without a reason, by the last phase before it (binderhub 1.0 `builder.py`)."""
 LAST = 5
 """Events that are shown of a launch that failed."""
 
@@ -51,25 +58,25 @@ def _failed(looked: SiteSeen, build: BuildSeen, last: dict[str, object]) -> Find
     for known in OTHERS:
         if known.pattern.search(said):
             return found(known.kind, known.cause, looked.site.build, known.sure, where, commands=known.commands)
+    stage = next((one for one in map(phase, reversed(build.frames)) if one not in {*ENDS, "", "unknown"}), "")
+    reached = f", when it was at {stage}" if stage else ", before anything else was told"
     return found(
-        LAUNCH_FAILED, said[:300] or "no reason was told", looked.site.build, Confidence.CERTAIN, *_lines(build)
-    )
+        LAUNCH_FAILED, f"{said[:300] or 'no reason was told'}{reached}", looked.site.build, Confidence.CERTAIN,
+        *_lines(build), remedy=AT.get(stage, NO_STAGE),
+    )  # fmt: skip
 
 
 def _refused(looked: SiteSeen, build: BuildSeen) -> Finding:
     """An answer that is no event stream."""
-    try:
-        said = json.loads(build.answer.body)
-    except ValueError:
-        said = None
-    if isinstance(said, dict) and (own := told(said.get("failure"))):
+    if own := told(json_object(build.answer.body).get("failure")):
         return Finding(own, looked.site.build, Confidence.CERTAIN)
     kind = f" ({build.answer.kind})" if build.answer.kind else ""
     does = (
         f"answered with {build.answer.status}{kind}" if build.answer.status else f"not answered: {build.answer.words}"
     )
     cause = f"the request to build {looked.site.build} was {does}, not with an event stream"
-    return found(LAUNCH_FAILED, cause, looked.site.build, Confidence.LIKELY, answered(build.answer))
+    remedy = NO_STAGE if build.answer.status == 500 else ""
+    return found(LAUNCH_FAILED, cause, looked.site.build, Confidence.LIKELY, answered(build.answer), remedy=remedy)
 
 
 def _lines(build: BuildSeen) -> list[Evidence]:

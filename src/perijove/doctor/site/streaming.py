@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,9 +11,9 @@ from perijove.doctor.site.in_front import lines, program
 from perijove.doctor.site.telling import answered
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.front_failures import STREAM_HELD_BACK, WEBSOCKET_CUT
-from perijove.domain.site import BuildSeen, Frame, Got, SiteSeen
+from perijove.domain.site import BuildSeen, Frame, Got, SiteSeen, json_object
 
-CUT = {0, 200, 400, 426, 500, 501, 502, 504, 505}
+CUT = {200, 400, 426, 500, 501, 502, 504, 505}
 """What a request to open a websocket gets where its Upgrade was lost, or was too much for somebody on the way."""
 AT_ONCE = 0.25
 """Seconds within which all events come where they were kept until the end."""
@@ -35,6 +34,8 @@ def websockets(looked: SiteSeen) -> Iterator[Finding]:
         raise NotSeen("nothing answers")
     if upgraded.status == 101:
         return
+    if not upgraded.status:
+        raise NotSeen(f"no answer came to a request for a websocket: {upgraded.words}")
     if upgraded.status in CUT and upgraded.status != plain.status:
         yield _cut(looked, upgraded, Confidence.LIKELY, plain)
     elif upgraded.status == plain.status:
@@ -42,6 +43,8 @@ def websockets(looked: SiteSeen) -> Iterator[Finding]:
 
 
 def _of_session(looked: SiteSeen, tried: Got) -> Iterator[Finding]:
+    if not tried.status:
+        raise NotSeen(f"no answer came from {tried.url}: {tried.words}")
     if tried.status == 404:
         raise NotSeen("the session's server is too old for the websocket that was tried")
     if tried.status in CUT:
@@ -50,8 +53,7 @@ def _of_session(looked: SiteSeen, tried: Got) -> Iterator[Finding]:
 
 def _cut(looked: SiteSeen, tried: Got, sure: Confidence, *also: Got) -> Finding:
     name = program(looked) or "What stands in front"
-    does = f"gets {tried.status}" if tried.status else "gets no answer"
-    cause = f"{name} does not pass Upgrade on: a request for a websocket {does}, not 101"
+    cause = f"{name} does not pass Upgrade on: a request for a websocket gets {tried.status}, not 101"
     evidence = replace(answered(tried), where=f"GET {tried.url} with Upgrade: websocket")
     others = [answered(one) for one in also]
     return found(WEBSOCKET_CUT, cause, looked.site.url, sure, evidence, *others, commands=lines(looked))
@@ -101,11 +103,7 @@ def _held(looked: SiteSeen, cause: str, sure: Confidence, where: str, saw: str) 
 
 def read(frame: Frame) -> dict[str, object]:
     """An event's JSON; nothing where it is none."""
-    try:
-        told = json.loads(frame.data)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
+    return json_object(frame.data)
 
 
 def phase(frame: Frame) -> str:

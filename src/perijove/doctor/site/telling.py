@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perijove.certifying.moments import moment
+from perijove.certifying.formatting import moment
 from perijove.certifying.verdict.sentences import certificate
 from perijove.doctor.cluster.telling import seen
 from perijove.domain.certificates import SeenCertificate

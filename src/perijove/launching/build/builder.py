@@ -10,18 +10,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from perijove.domain import failures
-from perijove.domain.bounded_log import BoundedLog, clean
+from perijove.domain.bounded_log import BoundedLog, clean, clean_colours
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import Beyond
-from perijove.domain.events import BuildStarted, Built, Logged, Phase
+from perijove.domain.events import BuildStarted, Built, Logged, Noted, Phase
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Checkout, EnvironmentKey, ResolvedRepo
 from perijove.domain.ports import Confined, Environments
-from perijove.journal import ROW
+from perijove.journal import COLOUR, ROW
 from perijove.launching.build.detect import Detected
 from perijove.launching.build.reading import detected
 from perijove.launching.telling import Telling
 
+NOTES = 10
+"""Of one commit, which pages show; more stand in the log alone."""
 KEPT = 8 * 1024**2
 """Bytes of a build's log that are held for its followers; the journal keeps less of it."""
 
@@ -38,15 +40,17 @@ class Builds:
         self._room = asyncio.Semaphore(concurrent)
         self._running: dict[str, _Build] = {}
 
-    async def built(self, checkout: Checkout, *, again: bool = False) -> AsyncIterator[BuildStarted | Logged | Built]:
+    async def built(
+        self, checkout: Checkout, *, again: bool = False
+    ) -> AsyncIterator[BuildStarted | Logged | Noted | Built]:
         """The environment of a checkout; the last event is Built, after which the port's `find` knows it.
 
         With `again` it is resolved anew, whatever it was before. Raises Fail: `build.*`, `start.sandbox-failed`,
         `platform.*`; whoever shares a build is told the same failure.
         """
         found = await self._detected(checkout)
-        for line in found.notes:
-            yield Logged(Phase.BUILDING, line)
+        for count, note in enumerate(found.notes):
+            yield Noted(clean(note)) if count < NOTES else Logged(Phase.BUILDING, note)
         deciding = Telling(
             Phase.BUILDING, lambda tell: self._environments.inputs(found.plan, checkout, tell, again=again)
         )
@@ -61,7 +65,7 @@ class Builds:
         build = build or self._begin(inputs, checkout.repo)
         yield BuildStarted(name, shared)
         async for line in build.log():
-            yield Logged(Phase.BUILDING, line)
+            yield line
         yield Built(build.environment, found=False, seconds=build.seconds)
 
     async def _detected(self, checkout: Checkout) -> Detected:
@@ -108,26 +112,26 @@ class _Build:
         self.seconds = 0.0
         self.environment: EnvironmentKey = ""
         self._failure: Failure | None = None
-        self._lines: list[str] = []
-        self._log = BoundedLog[str](KEPT)
+        self._lines: list[Logged] = []
+        self._log = BoundedLog[Logged](KEPT)
         self._more = asyncio.Event()
 
     def tell(self, line: str) -> None:
         """A line of the log, for followers now and later."""
-        line = clean(line)
-        if self._log.takes(line, ROW + len(line)):
-            self._lines.append(line)
+        logged = Logged(Phase.BUILDING, *clean_colours(line))
+        if self._log.takes(logged, ROW + len(logged.line) + COLOUR * len(logged.colours)):
+            self._lines.append(logged)
             self._wake()
 
     def end(self, failure: Failure | None, seconds: float) -> None:
         """The build is over."""
         if self._log.cut:
             left_out, last = self._log.rest()
-            self._lines += [left_out, *last]
+            self._lines += [Logged(Phase.BUILDING, left_out), *last]
         self._failure, self.seconds, self.over = failure, seconds, True
         self._wake()
 
-    async def log(self) -> AsyncIterator[str]:
+    async def log(self) -> AsyncIterator[Logged]:
         """The log so far and the rest, to the build's end. Raises Fail: what the build failed of."""
         told = 0
         while True:

@@ -46,9 +46,14 @@ def checked_text(text: str) -> str:
 
 def checked_ref(ref: str) -> str:
     """The ref, if git could have a ref or commit of this name."""
-    if not ref or len(ref) > 250 or _BAD_REF.search(ref):
+    if not can_be_ref(ref):
         raise bad("no branch, tag or commit can have this name", ref, "Use HEAD, a branch, a tag or a commit.")
     return ref
+
+
+def can_be_ref(ref: str) -> bool:
+    """Whether git could have a ref or commit of this name."""
+    return bool(ref) and len(ref) <= 250 and not _BAD_REF.search(ref)
 
 
 def checked_url(text: str) -> str:

@@ -1,21 +1,28 @@
 """What did somebody paste? A text in; a repository's address and what to open there out. Pure.
 
-Takes launch links (`gh/owner/repo/ref`, `/v2/…`, another Binder's whole link), addresses of pages of GitHub and
-GitLab, and Git URLs (`URL@ref`, `git@host:owner/repo`). Folders are the caller's to tell.
+Takes launch links (`gh/owner/repo/ref`, `/v2/…`, another Binder's whole link, a badge that holds one), `owner/repo`,
+addresses of pages of Git hosts (`repository_pages`), and Git URLs (`URL@ref`, `git@host:owner/repo`). Folders are the
+caller's to tell.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote
 
 from perijove.domain.failures import UNKNOWN_PROVIDER, Evidence, Fail
-from perijove.domain.nouns import RepoAddress
+from perijove.domain.nouns import RepoAddress, quoted_ref
+from perijove.launching.resolve import repository_pages
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path, from_place
-from perijove.launching.resolve.giturl import bad, checked_text, checked_url, shown, split
+from perijove.launching.resolve.giturl import LONGEST, bad, can_be_ref, checked_text, checked_url, shown, split
+from perijove.launching.resolve.refs import is_full_commit
+from perijove.launching.resolve.repository_pages import View
 from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
 
+MOST_REFS = 8
+"""Folders of an address that may belong to a branch's name."""
 _LAUNCH_PATH = re.compile(r"(?:^|/)v2/(?P<path>[^/]+/.+)")
 _ELSEWHERE = re.compile(
     # Another Binder's providers, by their links; DOIs, bare or at a resolver; and the archives' own pages.
@@ -25,7 +32,15 @@ _ELSEWHERE = re.compile(
     r"|https?://[^/?]+/[^?]*\?(?:.*&)?persistentId=).*",
     re.IGNORECASE | re.ASCII,
 )
-_PAGE_HOSTS = ("github.com", "gitlab.com", "gist.github.com")
+_AROUND = (
+    re.compile(r"\[!\[[^\]]*\]\([^)\s]*\)\]\((?P<link>\S+)\)"),  # a badge in Markdown
+    re.compile(r"\[[^\]]*\]\((?P<link>\S+)\)"),
+    re.compile(r"\.\. image::\s+\S+\s+:target:\s+(?P<link>\S+)(?:\s.*)?", re.DOTALL),
+    re.compile(r"<a\s[^>]*href=[\"'](?P<link>[^\"']+)[\"'].*", re.DOTALL),
+)
+"""What people copy together with a link."""
+_BARE_HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}/[^\s@]+", re.IGNORECASE | re.ASCII)
+_OWNER_AND_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +49,56 @@ class Link:
 
     address: RepoAddress
     urlpath: str
+    longer: tuple[Link, ...] = ()
+    """What it means where its ref is longer by a folder, or by two …: pages do not say where a branch's name ends."""
 
 
 def pasted(text: str) -> Link:
     """What a text means. Raises Fail: `resolve.bad-link`, `resolve.unknown-provider`, `resolve.forbidden-address`."""
-    text = checked_text(text.strip())
+    text = _bared(text)
+    text = checked_text(_encoded(text))
     if not text:
         raise bad("it is empty", text)
     if elsewhere := _ELSEWHERE.fullmatch(text):
         raise _of_an_archive(elsewhere, text)
     if launch := _as_launch_link(text):
         return launch
+    if _OWNER_AND_REPO.fullmatch(text):
+        return Link(from_place("gh", text.removesuffix(".git"), "HEAD"), "")
+    if _BARE_HOST.fullmatch(text) and "://" not in text:
+        text = f"https://{text}"
     if re.match(r"https?://", text, re.IGNORECASE):
         return _from_web_address(text)
-    if re.match(r"(www\.)?(github|gitlab|gist\.github)\.com/", text, re.IGNORECASE):
-        return _from_web_address(f"https://{text}")
     return _from_git_url(text)
+
+
+def _bared(text: str) -> str:
+    """A link without what was copied around it."""
+    bare = text[: 2 * LONGEST].strip()
+    if bare.startswith("git clone "):
+        return _cloned(bare.split())
+    for around in _AROUND:
+        if found := around.fullmatch(bare):
+            bare = found["link"]
+            break
+    bare = bare.strip(" \t\r\n\"'`<>,;")
+    return bare if "(" in bare else bare.rstrip(")")
+
+
+def _cloned(words: list[str]) -> str:
+    """What a `git clone` takes."""
+    url = next((word for word in words if "://" in word or re.match(r"[\w.-]+@", word)), "")
+    branches = [after for word, after in itertools.pairwise(words) if word in ("-b", "--branch")]
+    return f"{url}@{branches[0]}" if url and branches else url
+
+
+def _encoded(text: str) -> str:
+    """A web address as browsers send it; they show its path with spaces."""
+    scheme, found, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    if not found or scheme.lower() not in ("http", "https") or " " in host:
+        return text
+    return f"{scheme}://{host}{slash}{path.replace(' ', '%20')}"
 
 
 def _of_an_archive(elsewhere: re.Match[str], text: str) -> Fail:
@@ -61,7 +110,7 @@ def _of_an_archive(elsewhere: re.Match[str], text: str) -> Fail:
 
 
 def _as_launch_link(text: str) -> Link | None:
-    """`gh/owner/repo/ref`, `/v2/gh/…` or `https://binder/v2/gh/…?labpath=…`."""
+    """`gh/owner/repo/ref`, `/v2/gh/…` or `https://binder/v2/gh/…?labpath=…`; without a ref, the default branch."""
     place, _, query = text.partition("#")[0].partition("?")
     path = split(place)[0].path if "://" in place else place
     if "://" in place and not place.lower().startswith(("http://", "https://")):
@@ -71,73 +120,49 @@ def _as_launch_link(text: str) -> Link | None:
     elif "://" in place or path.split("/", 1)[0] not in PROVIDERS:
         return None
     fields = {name: values[0] for name, values in parse_qs(query).items()}
+    provider, _, rest = path.strip("/").partition("/")
+    decoded = provider == "gl" and "%2f" not in rest.lower()
+    if rest and rest.count("/") == {"gh": 1, "gl": int(decoded), "git": 0}.get(provider, -1):
+        path = f"{provider}/{rest}/HEAD"
     return Link(from_launch_path(path), relative_urlpath(fields))
 
 
 def _from_web_address(text: str) -> Link:
     parts, _ = split(text)
-    host = (parts.hostname or "").removeprefix("www.")
-    if host in _PAGE_HOSTS and "@" not in parts.netloc:
-        segments = [segment for segment in parts.path.split("/") if segment]
-        if host == "github.com":
-            return _github_page(text, segments)
-        if host == "gist.github.com":
-            return _gist_page(text, segments)
-        return _gitlab_page("gl", text, segments)
-    if "/-/" in parts.path:
-        return _gitlab_page(f"git:{parts.scheme}://{parts.netloc}", text, [s for s in parts.path.split("/") if s])
-    return _from_git_url(text)
+    page = repository_pages.read(parts, text)
+    if page is None:
+        return _from_git_url(text)
+    if page.refs_from is None:
+        return Link(from_place(page.provider, page.place, page.ref), "")
+    return _viewed(page.provider, page.place, page.view, page.refs_from)
 
 
-def _github_page(text: str, segments: list[str]) -> Link:
-    """`/owner/repo`, and below it `/tree/ref/folder`, `/blob/ref/file`, `/commit/sha`, `/releases/tag/name`."""
-    if len(segments) < 2:
-        raise bad("it names no repository", text)
-    repo, at, ref = segments[1].partition("@")
-    place = f"{segments[0]}/{repo.removesuffix('.git')}"
-    if at:
-        return Link(from_place("gh", place, unquote(ref)), "")
-    return _page("gh", place, segments[2:])
+def _viewed(provider: str, place: str, view: View | None, rest: tuple[str, ...]) -> Link:
+    """A file or folder at a ref, which the first of these folders are the name of, or the first two …"""
+
+    def at(folders: int) -> Link:
+        ref, path = "/".join(rest[:folders]), "/".join(rest[folders:])
+        shown = view or (View.FILE if "." in rest[-1] else View.FOLDER)
+        return Link(from_place(provider, place, ref), opened_file(shown.value, path) if path else "")
+
+    most = min(len(rest) - (view is View.FILE), MOST_REFS)
+    fixed = is_full_commit(rest[0]) or rest[0] == "HEAD"
+    folders = () if fixed else range(2, most + 1)
+    longer = tuple(at(n) for n in folders if can_be_ref("/".join(rest[:n])))
+    return Link(at(1).address, at(1).urlpath, longer)
 
 
-def _gitlab_page(provider: str, text: str, segments: list[str]) -> Link:
-    """`/group/project`, and below it `/-/tree/ref/folder`, `/-/blob/ref/file`, `/-/commit/sha`, `/-/tags/name`."""
-    cut = segments.index("-") if "-" in segments else len(segments)
-    namespace = "/".join(segments[:cut])
-    namespace, _, ref = namespace.partition("@")
-    if "/" not in namespace:
-        raise bad("it names no project", text)
-    kind, _, base = provider.partition(":")
-    place = f"{base}/{namespace}.git" if base else unquote(namespace).removesuffix(".git")
-    if ref:
-        return Link(from_place(kind, quote(place, safe=""), unquote(ref)), "")
-    return _page(kind, quote(place, safe=""), segments[cut + 1 :])
-
-
-def _gist_page(text: str, segments: list[str]) -> Link:
-    if len(segments) < 2:
-        raise bad("it names no gist", text)
-    place = f"{segments[0]}/{segments[1].removesuffix('.git')}"
-    return Link(from_place("gist", place, segments[2] if len(segments) > 2 else "HEAD"), "")
-
-
-def _page(provider: str, place: str, rest: list[str]) -> Link:
-    """What a page below a repository shows; a branch with a slash must be percent-encoded to be told from a path."""
-    decoded = [unquote(part) for part in rest]
-    match decoded:
-        case ["tree", ref, *path]:
-            return Link(from_place(provider, place, ref), opened_file("lab/tree", "/".join(path)) if path else "")
-        case ["blob" | "raw" | "blame" | "edit", ref, *path] if path:
-            return Link(from_place(provider, place, ref), opened_file("doc/tree", "/".join(path)))
-        case ["commit" | "commits" | "tags", ref, *_] | ["releases", "tag", ref]:
-            return Link(from_place(provider, place, ref), "")
-        case _:
-            return Link(from_place(provider, place, "HEAD"), "")
+def with_ref(link: Link, ref: str) -> Link:
+    """The same at another ref. Raises Fail: `resolve.bad-link`."""
+    place = link.address.spec.removesuffix(f"/{quoted_ref(link.address.ref)}")
+    return Link(from_place(link.address.provider, place, ref), link.urlpath)
 
 
 def _from_git_url(text: str) -> Link:
     """`URL` or `URL@ref`; the @ of `git@host:` and of `ssh://git@host` is none of a ref."""
     text = text.partition("#")[0] if text.startswith("http") else text
+    if not re.search(r"[:/]", text):
+        raise bad("it is neither a link nor the name of a repository", text)
     scheme, found, rest = text.partition("://")
     if found:
         netloc, slash, path = rest.partition("/")

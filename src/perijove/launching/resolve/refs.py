@@ -11,9 +11,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from perijove.domain.nouns import RefNames
+from perijove.launching.resolve.giturl import can_be_ref
+
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT = re.compile(r"[0-9a-f]{4,63}")
 _DEFAULT_NAMES = ("master", "main")
+_BRANCH, _TAG = "refs/heads/", "refs/tags/"
+NAMED = 2000
+"""Branches, and tags, of which the names are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,15 @@ def choose(advertised: Advertised, ref: str) -> Chosen | Unlisted | Missing:
             return Chosen(matches[0], "")
         return Missing((), tuple(matches)) if matches else Unlisted(lower)
     return Missing(similar(advertised, ref))
+
+
+def names(advertised: Advertised) -> RefNames:
+    """The branches and tags that people choose from."""
+    default = advertised.head.removeprefix(_BRANCH)
+    branches = [name.removeprefix(_BRANCH) for name in advertised.refs if name.startswith(_BRANCH)]
+    tags = [name.removeprefix(_TAG) for name in advertised.refs if name.startswith(_TAG)]
+    branches.sort(key=lambda name: (name != default, name))
+    return RefNames(tuple(filter(can_be_ref, branches[:NAMED])), tuple(filter(can_be_ref, sorted(tags)[-NAMED:])))
 
 
 def similar(advertised: Advertised, ref: str) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from urllib.parse import quote, unquote
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 4000
+_VIEWS = ("doc/tree", "lab/tree", "notebooks", "edit", "tree")
+"""Beginnings of a session's addresses before a path of the repository."""
 # What JavaScript's encodeURI leaves alone in a path; the incumbent's pages write paths with it.
 _PLAIN = ";,/:@&=+$-_.!~*'()"
 
@@ -32,6 +34,19 @@ def opened_file(view: str, path: str) -> str:
     """The relative path that shows a repository's file or folder in `view` (`doc/tree`, `lab/tree`, `tree`); or ``."""
     inside = path.strip("/ ")
     return f"{view}/{quote(inside, safe=_PLAIN)}" if inside and _harmless(inside) else ""
+
+
+def view_and_file(urlpath: str) -> tuple[str, str]:
+    """The view that shows a file or folder of the repository, and that file's path, decoded; else twice ``."""
+    place = re.split(r"[?#]", urlpath, maxsplit=1)[0]
+    view = next((view for view in _VIEWS if place.startswith(f"{view}/")), "")
+    return (view, path) if view and (path := unquote(place.removeprefix(view)).strip("/ ")) else ("", "")
+
+
+def named_notebook(urlpath: str) -> str:
+    """The path of the notebook that it opens; `` for anything else."""
+    path = view_and_file(urlpath)[1]
+    return path if path.endswith(".ipynb") else ""
 
 
 def _inside(path: str) -> str:

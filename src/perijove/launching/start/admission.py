@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from perijove.domain.classes import Class, owner
 from perijove.domain.failures import NOT_ALLOWED, Evidence, Failure
 from perijove.domain.nouns import RepoAddress, Room
+from perijove.domain.repository_names import allowed_as, banned_as, named
 from perijove.domain.settings import LaunchingSettings, SessionSettings
 
 STARTS_A_PROCESSOR = 2
@@ -17,7 +19,7 @@ STARTS_A_PROCESSOR = 2
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What runs or is about to: one repository address a session, and how many of them use no memory yet."""
+    """What runs or is about to: one repository's canonical name a session, and how many of them use no memory yet."""
 
     repositories: Collection[str]
     starting: int
@@ -27,50 +29,102 @@ def refusal(address: RepoAddress, settings: LaunchingSettings) -> Failure | None
     """Why this repository may not be launched here; None when it may. The operator's own folders always may."""
     if address.provider == "local":
         return None
-    launch = f"{address.provider}/{address.spec}"
-    for pattern in settings.banned:
-        if re.match(pattern, launch, re.IGNORECASE):
-            return NOT_ALLOWED(
-                "it is on this service's list of banned repositories", Evidence("launching.banned", pattern)
-            )
-    if settings.allowed and not any(re.match(pattern, launch, re.IGNORECASE) for pattern in settings.allowed):
+    if pattern := _matched(settings.banned, banned_as(address)):
+        return NOT_ALLOWED("it is on this service's list of banned repositories", Evidence("launching.banned", pattern))
+    if settings.banned and named(address.url).ownerless:
+        cause = "its link does not say whose gist it is, and this service bans repositories by their owners"
+        return NOT_ALLOWED(cause, Evidence("link", address.url), remedy="Launch it as gist/owner/id.")
+    if settings.allowed and not _matched(settings.allowed, allowed_as(address)):
+        launch = f"{address.provider}/{address.spec}"
         return NOT_ALLOWED(
             "it is not on this service's list of allowed repositories", Evidence("launching.allowed", launch[:200])
         )
     return None
 
 
-def shortage(url: str, load: Load, room: Room, launching: LaunchingSettings, session: SessionSettings) -> str:
-    """What is missing for one more session of the repository at `url`, in words; `` when there is room."""
-    if load.starting >= (most := starting(room, launching)):
-        crowd = f"{load.starting} servers start now, and {most} at once are what the processors carry"
-    else:
-        crowd = ""
-    return quota_reached(url, load, launching) or lack_of_room(load, room, launching, session) or crowd
+def _matched(patterns: Collection[str], launches: Collection[str]) -> str:
+    """The first pattern that one of these ways to write a launch begins with; `` for none."""
+    return next((pattern for pattern in patterns for one in launches if re.match(pattern, one, re.IGNORECASE)), "")
 
 
-def quota_reached(url: str, load: Load, launching: LaunchingSettings) -> str:
-    """Which of the operator's numbers allows no more sessions of the repository at `url`, in words; `` when none."""
-    running = len(load.repositories)
-    if launching.total_quota and running >= launching.total_quota:
-        return f"{running} sessions run, and this service allows {launching.total_quota}"
-    if launching.per_repo_quota and Counter(load.repositories)[url] >= launching.per_repo_quota:
-        return f"{Counter(load.repositories)[url]} sessions of this repository run, and this service allows no more"
+def shortage(
+    repository: str,
+    load: Load,
+    room: Room,
+    launching: LaunchingSettings,
+    session: SessionSettings,
+    classes: Sequence[Class] = (),
+) -> str:
+    """What is missing for one more session of a repository (its canonical name), in words; `` when there is room.
+
+    `classes`: those that are open and have seats.
+    """
+    return (
+        quota_reached(repository, load, launching, classes)
+        or lack_of_room(load, room, launching, session, kept(repository, load, classes))
+        or crowded(load, room, launching)
+    )
+
+
+def kept(repository: str, load: Load, classes: Sequence[Class]) -> int:
+    """How many seats are free that are kept from a launch of this repository, for other classes."""
+    others = [one for one in classes if repository not in one.repositories]
+    return sum(max(0, one.seats - one.taken(load.repositories)) for one in others)
+
+
+def crowded(load: Load, room: Room, launching: LaunchingSettings) -> str:
+    """How many servers start at once, in words, where that is as many as may; else ``."""
+    if load.starting < (most := starting(room, launching)):
+        return ""
+    return f"{load.starting} servers start now, and {most} at once are what the processors carry"
+
+
+def quota_reached(repository: str, load: Load, launching: LaunchingSettings, classes: Sequence[Class] = ()) -> str:
+    """Which of the operator's numbers allows no more sessions of this repository, in words; `` when none."""
+    if (own := owner(repository, classes)) and own.taken(load.repositories) >= own.seats:
+        return f"all {own.seats} seats of the class {own.name} are taken"
+    running, seats = len(load.repositories), kept(repository, load, classes)
+    if launching.total_quota and running + seats >= launching.total_quota:
+        besides = f", {seats} seats are kept for classes" if seats else ""
+        return f"{running} sessions run{besides}, and this service allows {launching.total_quota}"
+    if (
+        own is None
+        and launching.per_repo_quota
+        and (count := Counter(load.repositories)[repository]) >= launching.per_repo_quota
+    ):
+        return f"{count} sessions of this repository run, and this service allows no more"
     return ""
 
 
-def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: SessionSettings) -> str:
-    """What the machine has too little of for one more session, in words; `` when it has enough."""
-    promised = load.starting * session.memory_reserved
+def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: SessionSettings, seats: int = 0) -> str:
+    """What the machine has too little of for one more session, in words; `` when it has enough.
+
+    `seats`: how many are kept for others.
+    """
+    promised = (load.starting + seats) * session.memory_reserved
     if room.memory - promised < launching.keep_memory + session.memory_reserved:
-        return (
-            f"{_megabytes(max(room.memory - promised, 0))} of memory are free, which is too little for one more session"
-        )
+        besides = f" beside {seats} seats that are kept for classes" if seats else ""
+        free = _megabytes(max(room.memory - promised, 0))
+        return f"{free} of memory are free{besides}, which is too little for one more session"
+    return lack_of_disk(room, launching)
+
+
+def lack_of_disk(room: Room, launching: LaunchingSettings) -> str:
+    """What the disk has too little of for one more session, in words; `` when it has enough."""
     if room.disk < launching.keep_disk:
-        return f"{_megabytes(room.disk)} of disk are free, which is too little for one more session"
+        wanted = f"and {_megabytes(launching.keep_disk)} are wanted for one more session (launching.keep_disk)"
+        return f"{_megabytes(room.disk)} of disk are free, {wanted}"
     if 0 < room.inodes < 10_000:
         return f"the disk has only {room.inodes} inodes left"
     return ""
+
+
+def room_for(running: int, room: Room, launching: LaunchingSettings, session: SessionSettings) -> int:
+    """For how many more sessions there is room, by memory, disk and `launching.total_quota`."""
+    if room.disk < launching.keep_disk:
+        return 0
+    by_memory = max(0, room.memory - launching.keep_memory) // max(1, session.memory_reserved)
+    return min(by_memory, max(0, launching.total_quota - running)) if launching.total_quota else by_memory
 
 
 def starting(room: Room, launching: LaunchingSettings) -> int:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import (
-    DRAINING,
     PAD_DOWN,
     SESSION_CRASHED,
     SESSION_MEMORY,
@@ -21,7 +21,8 @@ from perijove.domain.failures import (
     Evidence,
     Failure,
 )
-from perijove.domain.nouns import Activity, EndReason
+from perijove.domain.nouns import EndReason
+from perijove.domain.request_failures import DRAINING
 from perijove.domain.server_failures import (
     SERVER_CRASHED,
     SERVER_HANGS,
@@ -120,7 +121,7 @@ def never_answered(end: SessionEnded, lines: Sequence[str], start: str = "") -> 
             return START_MEMORY(end.detail, *words)
         case EndReason.DISK:
             return START_DISK(end.detail, *words)
-        case EndReason.EXITED:
+        case EndReason.EXITED | EndReason.SHUT_DOWN:
             return _exited(end, lines, start)
     assert_never(end.reason)
 
@@ -136,6 +137,13 @@ def _exited(end: SessionEnded, lines: Sequence[str], start: str) -> Failure:
         return START_NO_EXEC(f"{start} came to its end, and did not run the server", *words)
     cause = f"{end.detail}: {last[:300]}" if last else end.detail
     return START_FAILED(f"{start}: {cause}", *words) if start else SERVER_CRASHED(cause, *words)
+
+
+def wished(end: SessionEnded) -> SessionEnded:
+    """How a session that had answered is over: a server ends without an error where somebody shuts it down."""
+    if end.reason is EndReason.EXITED and end.exit_code == 0:
+        return replace(end, reason=EndReason.SHUT_DOWN, detail="it was shut down")
+    return end
 
 
 def death(end: SessionEnded, lines: Sequence[str]) -> Failure | None:

@@ -7,11 +7,11 @@ What runs is always asked of the pad; what a session was for stands in the journ
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence, Set
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from perijove.domain.activity import Trouble
 from perijove.domain.events import (
     LaunchEvent,
     Logged,
@@ -26,50 +26,38 @@ from perijove.domain.events import (
 )
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.keys import Keys
-from perijove.domain.nouns import EndReason, EnvironmentKey, RunningSandbox, SandboxSpec, Session, SessionName
+from perijove.domain.nouns import (
+    EndReason,
+    EnvironmentKey,
+    ResolvedRepo,
+    RunningSandbox,
+    SandboxSpec,
+    Session,
+    SessionName,
+)
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.server_failures import SERVER_CRASHED
 from perijove.domain.settings import Settings
 from perijove.journal import Journal
-from perijove.launching.start.judging import PATIENCE, REACHED, Pace, death, last_words, never_answered, not_reached
+from perijove.launching.start import judging
+from perijove.launching.start.announcing import Announcing
+from perijove.launching.start.idling import Idling
+from perijove.launching.start.notices import notices
+from perijove.launching.start.watch import Watch
 from perijove.log import log
 
-KEPT_LINES = 30
 LOOK_EVERY = 0.5
 """Seconds between looks at a server that does not answer yet."""
 END_TOLD_WITHIN = 2.0
 """Seconds from the end of a server's socket to the word of its own end."""
 CULL_EVERY = 20.0
+LOOKS_AT_ONCE = 16
+"""Servers that are asked for their use at the same time: one that hangs holds its turn for five seconds."""
 
 
 def subject(name: SessionName) -> str:
     """A session's subject in the journal."""
     return f"session/{name}"
-
-
-@dataclass(slots=True)
-class Watch:
-    """What we heard of one session."""
-
-    session: Session
-    start: str = ""
-    """The repository's script that runs its server."""
-    reached: bool = False
-    """Whether that did run it."""
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    unheard: deque[str] = field(default_factory=deque)
-    """Lines its launch has not told yet."""
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    heard: int = 0
-    """How many lines there were; of them only the last are kept."""
-    answered: bool = False
-    held: bool = False
-    """Nobody's yet: nothing of it is written down."""
-    ready: bool = False
-    """Nobody's, and answers."""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    end: SessionEnded | None = None
-    last_activity: float = 0
 
 
 class SessionKeeper:
@@ -84,6 +72,10 @@ class SessionKeeper:
         self._clock = clock
         self._settings = settings
         self._watches: dict[SessionName, Watch] = {}
+        self.announcing = Announcing(journal, clock)
+        self._turn = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._troubled = asyncio.Queue[SessionName]()
+        """Sessions whose pages do not know yet what went wrong."""
         self.over: Callable[[], None] = lambda: None
         """Called whenever a session ends: there may be room for another."""
 
@@ -117,7 +109,12 @@ class SessionKeeper:
     def last_activity(self, name: SessionName) -> float:
         """When the session was last seen in use; Unix seconds, 0 where nobody looked yet."""
         watch = self._watches.get(name)
-        return watch.last_activity if watch else 0
+        return watch.idling.used_at if watch else 0
+
+    def processors(self, name: SessionName) -> float:
+        """How many the session kept busy of late; 0 where nobody looked yet."""
+        watch = self._watches.get(name)
+        return watch.idling.processors if watch else 0
 
     async def running(self) -> dict[SessionName, RunningSandbox]:
         """What the pad says runs, by name."""
@@ -130,7 +127,7 @@ class SessionKeeper:
 
         `start` is the repository's script that has to run the server, or ``.
         """
-        watch = Watch(session, start, last_activity=self._clock.now())
+        watch = Watch(session, start, idling=Idling(self._clock.now()))
         async with aclosing(self._answering(watch, spec)) as events:
             async for event in events:
                 yield event
@@ -145,17 +142,20 @@ class SessionKeeper:
                 continue
         watch.ready = True
 
-    def claimed(self, name: SessionName, number: int) -> Session | None:
-        """Hand a held session to launch `number`; None where it is over. Raises Fail: `platform.*`."""
+    def claimed(self, name: SessionName, number: int, repo: ResolvedRepo) -> Session | None:
+        """Hand a held session to launch `number` of what spells its repository so; None where it is over.
+
+        Raises Fail: `platform.*`.
+        """
         watch = self._watches.get(name)
         if watch is None:
             return None
-        watch.session = replace(watch.session, launch=number, started_at=self._clock.now())
+        watch.session = replace(watch.session, launch=number, repo=repo, started_at=self._clock.now())
         self._journal.append(subject(name), SessionOpened(watch.session))
         for line in watch.lines:
             self._write(SessionLogged(name, line))
         watch.unheard.clear()
-        watch.last_activity = self._clock.now()
+        watch.idling = Idling(self._clock.now())
         watch.held, watch.ready, watch.answered = False, False, True
         return watch.session
 
@@ -171,12 +171,12 @@ class SessionKeeper:
                 async for event in events:
                     yield event
         except BaseException:
-            await self._abandon(watch)
+            await self.abandon(session.name)
             raise
 
     async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[LaunchEvent, None]:
         # Longer than it is looked at: the looks know why it is not waited for any more.
-        name, limit = watch.session.name, 2 * PATIENCE * self._settings().session.start_timeout
+        name, limit = watch.session.name, 2 * judging.PATIENCE * self._settings().session.start_timeout
         asking = self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), limit)
         answer = asyncio.create_task(asking, name=f"first answer of {name}")
         looking = asyncio.create_task(self._judged(watch), name=f"looks at {name}")
@@ -200,13 +200,13 @@ class SessionKeeper:
 
     async def _judged(self, watch: Watch) -> Failure:
         """Look at a server that starts until it is not waited for any longer: why. Raises Fail: `platform.pad-down`."""
-        pace = Pace(self._clock.now())
+        pace = judging.Pace(self._clock.now())
         while True:
             await self._clock.sleep(LOOK_EVERY)
             activity = await self.sandboxes.activity(watch.session.name)
             pace.look(self._clock.now(), activity, watch.heard)
             if failure := pace.verdict(self._settings().session, watch.lines):
-                return failure if watch.reached or not watch.start else not_reached(watch.start, failure)
+                return failure if watch.reached or not watch.start else judging.not_reached(watch.start, failure)
 
     async def _why_not(self, watch: Watch, answer: asyncio.Task[object]) -> Failure:
         """It is over, or its socket is. Raises Fail: `platform.pad-down`."""
@@ -217,12 +217,11 @@ class SessionKeeper:
             except TimeoutError:
                 await self.running()  # there is a pad again then, which has told what its forerunner lost
         if watch.end is not None:
-            return never_answered(watch.end, watch.lines, "" if watch.reached else watch.start)
-        return SERVER_CRASHED(f"its socket closed: {answer.exception()}", *last_words(watch.lines))
+            return judging.never_answered(watch.end, watch.lines, "" if watch.reached else watch.start)
+        return SERVER_CRASHED(f"its socket closed: {answer.exception()}", *judging.last_words(watch.lines))
 
-    async def _abandon(self, watch: Watch) -> None:
-        """A session that never answered leaves nothing behind, even when its launch is cancelled."""
-        name = watch.session.name
+    async def abandon(self, name: SessionName) -> None:
+        """A session that was never handed out leaves nothing behind, even when its launch is cancelled."""
         ending = asyncio.create_task(self.stop(name, EndReason.FAILED_START), name=f"end of {name}")
         await asyncio.wait({ending}, timeout=10)
         if ending.done() and not ending.cancelled() and (error := ending.exception()):
@@ -245,9 +244,14 @@ class SessionKeeper:
         else:
             if not watch.held:
                 self._write(event)
+            if isinstance(event, SessionTroubled):
+                watch.troubles.append(Trouble(self._clock.now(), event.failure))
+                if not watch.untold:
+                    watch.untold = True
+                    self._troubled.put_nowait(event.session)
             line = event.line if isinstance(event, SessionLogged) else event.failure.message
             watch.lines.append(line)
-            watch.reached |= line.endswith(REACHED)
+            watch.reached |= line.endswith(judging.REACHED)
             watch.heard += 1
             if not watch.answered:
                 watch.unheard.append(line)
@@ -257,12 +261,12 @@ class SessionKeeper:
         watch = self._watches.pop(event.session, None)
         if watch is None:
             return
-        watch.end = event
+        watch.end = event = judging.wished(event) if watch.answered else event
         watch.ended.set()
         if watch.held:
             self.over()
             return
-        if watch.answered and (failure := death(event, watch.lines)):
+        if watch.answered and (failure := judging.death(event, watch.lines)):
             self._write(SessionTroubled(event.session, failure))
         self._write(event)
         self.over()
@@ -281,33 +285,55 @@ class SessionKeeper:
         """End a session; nothing where it is gone already."""
         await self.sandboxes.stop(name, reason)
 
+    def stop_later(self, name: SessionName, after: float) -> None:
+        """End a session so many seconds from now, which its pages are told; nothing where it is gone already."""
+        if watch := self._watches.get(name):
+            watch.idling.stopped_at = self._clock.now() + after
+
     async def cull(self) -> None:
         """Stop sessions that are idle or old, for ever."""
         while True:
             await self._clock.sleep(CULL_EVERY)
-            for watch in [watch for watch in self._watches.values() if watch.answered]:
-                try:
-                    if reason := await self._over(watch):
-                        await self.stop(watch.session.name, reason)
-                except Fail as error:
-                    # The pad is away for a moment; the next round finds it again.
-                    log.warning(
-                        "a session was not looked at", session=watch.session.name, message=error.failure.message
-                    )
+            async with asyncio.TaskGroup() as looks:
+                for session in self.live:
+                    looks.create_task(self._looked_at(session.name), name=f"look at {session.name}")
+
+    async def tell(self) -> None:
+        """Have pages told what went wrong in their sessions as soon as it has, for ever."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                name = await self._troubled.get()
+                looks.create_task(self._looked_at(name), name=f"trouble of {name}")
+
+    async def _looked_at(self, name: SessionName) -> None:
+        """Tell its pages what there is to tell, and stop it where it is idle or old."""
+        try:
+            async with self._turn:
+                watch = self._watches.get(name)
+                if watch is None or not watch.answered:
+                    return
+                watch.untold = False
+                if reason := await self._over(watch):
+                    await self.stop(name, reason)
+        except Fail as error:
+            # The pad is away for a moment; the next round finds it again.
+            log.warning("a session was not looked at", session=name, message=error.failure.message)
 
     async def _over(self, watch: Watch) -> EndReason | None:
-        settings, now, name = self._settings().session, self._clock.now(), watch.session.name
-        if settings.max_age and now - watch.session.started_at > settings.max_age:
-            return EndReason.OLD
+        """Why it is stopped now; None while it is not. Raises Fail: `platform.pad-down`."""
+        name, token = watch.session.name, self._keys.session_token(watch.session.name)
         try:
-            status = await self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), 5)
+            ending = watch.idling.ending(watch.session.started_at, self._settings().session)
+            held, message = await self.sandboxes.held(name), self.announcing.now
+            told = notices(self._clock.now(), ending, held, watch.troubles, message)
+            use = await self.sandboxes.use(name, watch.session.path, token, 5, told)
         except (TimeoutError, ConnectionError):
-            # A server too busy to answer is in use; one that died is told by the pad.
-            return None
-        watch.last_activity = max(watch.last_activity, min(status.last_activity, now))
-        if status.connections:
-            watch.last_activity = now
-        return EndReason.IDLE if settings.idle_timeout and now - watch.last_activity > settings.idle_timeout else None
+            use = None  # busy, or hanging: its processes tell; one that died is told by the pad
+        activity = await self.sandboxes.activity(name)
+        now = self._clock.now()
+        watch.idling.look(now, use, activity)
+        ending = watch.idling.ending(watch.session.started_at, self._settings().session)
+        return ending.reason if ending and now > ending.at else None
 
     def told_stopped(self) -> None:
         """The service stops and all sessions with it."""
@@ -323,7 +349,7 @@ class SessionKeeper:
         """
         known = {session.name: session for session in self._unfinished()}
         for name, session in known.items():
-            self._watches[name] = Watch(session, answered=True, last_activity=self._clock.now())
+            self._watches[name] = Watch(session, answered=True, idling=Idling(self._clock.now()))
         running = await self.running()
         await asyncio.sleep(0)  # what the pad had kept for us lies before its answer: `watch` hears it first
         for name, session in known.items():

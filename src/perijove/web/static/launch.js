@@ -1,16 +1,18 @@
 // Follows one launch: begins it on a launch link's page, or resumes the one this tab began; shows what it tells.
-// Its key is in a cookie that no script sees.
+// How it ended is told by its own page. Its key is in a cookie that no script sees.
 // Log lines are strangers' text: they only ever become textContent.
 
+import { copied } from "./copy.js";
+
+const { base } = document.documentElement.dataset;
 const view = document.getElementById("launch");
 const status = document.getElementById("status");
 const log = document.getElementById("log");
 const elapsed = document.getElementById("elapsed");
+const search = document.getElementById("search");
 const stages = [...document.querySelectorAll(".stages li")];
 const icon = document.querySelector("link[rel=icon]");
-const title = document.title;
 const memory = `perijove ${location.pathname}${location.search}`;
-const STAGE = { fetching: 0, building: 1, built: 1, launching: 2 };
 const SHOWN_LINES = 5000;
 const isLink = !view.dataset.number;
 const RETRY = 2000; // milliseconds
@@ -19,7 +21,10 @@ let number = Number(view.dataset.number);
 let seen = 0;
 let began = 0;
 let clock;
-let stage = 0;
+let stage = Math.max(0, stages.findIndex((item) => item.className === "now"));
+let stageBegan = 0;
+let shown = log.querySelectorAll("details > div").length;
+let sought = 0;
 
 function remembered() {
   try {
@@ -38,10 +43,16 @@ function remember(launch) {
   }
 }
 
+function lasted(seconds) {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
 function mark(state) {
   view.dataset.state = state;
   icon.href = `${icon.dataset.icons}/${state}.svg`;
-  document.title = `${{ working: "…", ready: "✓", failed: "✗" }[state]} ${title}`;
+  document.title = `${{ working: "…", ready: "✓", failed: "✗" }[state]} ${view.dataset.title}`;
   stages.forEach((item, index) => {
     const now = index === stage;
     item.className =
@@ -49,6 +60,18 @@ function mark(state) {
     if (now && state === "working") item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
   });
+}
+
+function come(name, at) {
+  const next = stages.findIndex((item) => item.dataset.stage === name);
+  if (next < 0 || (next === stage && stageBegan)) return;
+  if (next > stage && stageBegan) {
+    stages[stage].querySelector(".took").textContent = lasted(at - stageBegan);
+    const left = log.querySelector(`[data-fold=${stages[stage].dataset.stage}]`);
+    if (left) left.open = false;
+  }
+  stage = next;
+  stageBegan = at;
 }
 
 function tick(at) {
@@ -59,35 +82,89 @@ function tick(at) {
   }, 1000);
 }
 
-function line(phase, text) {
+// Which letters look how: a row is one text beside its number, however many colours it has.
+function painted(row, text, colours) {
+  const letters = [...text];
+  const whole = document.createElement("span");
+  whole.append(letters.slice(0, colours[0][0]).join(""));
+  colours.forEach(([at, look], index) => {
+    const piece = document.createElement("span");
+    if (look) piece.className = look.split(";").map((code) => `sgr-${code}`).join(" ");
+    piece.textContent = letters.slice(at, colours[index + 1]?.[0]).join("");
+    whole.append(piece);
+  });
+  row.append(whole);
+}
+
+function line(phase, text, colours) {
   const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
+  const name = phase === "session" ? phase : (stages[stage]?.dataset.stage ?? phase);
+  const fold = log.querySelector(`[data-fold=${name}]`);
   const row = document.createElement("div");
-  row.dataset.phase = phase;
-  row.textContent = text;
-  log.append(row);
-  while (log.childElementCount > SHOWN_LINES) log.firstElementChild.remove();
+  if (colours) painted(row, text, colours);
+  else row.textContent = text;
+  row.hidden = !matches(row);
+  if (fold.hidden) fold.open = true;
+  fold.hidden = false;
+  fold.append(row);
+  const count = fold.querySelector(".count");
+  count.textContent = Number(count.textContent) + 1;
+  if (++shown > SHOWN_LINES) {
+    log.querySelector("details > div").remove();
+    shown -= 1;
+  }
   if (follows) log.scrollTop = log.scrollHeight;
+}
+
+function matches(row) {
+  return !search.value || row.textContent.toLowerCase().includes(search.value.toLowerCase());
+}
+
+function seek() {
+  let found = 0;
+  for (const fold of log.querySelectorAll("details")) {
+    let here = 0;
+    for (const row of fold.querySelectorAll(":scope > div")) {
+      row.hidden = !matches(row);
+      here += !row.hidden;
+    }
+    if (search.value && here) fold.open = true;
+    found += here;
+  }
+  document.getElementById("found").textContent = search.value ? `${found} lines` : "";
+}
+
+// What the link opens can be read while one waits; never before its launch has a number, whose cookie lets it be seen.
+function preview() {
+  const part = document.getElementById("preview");
+  if (!part?.hidden || !number) return;
+  part.querySelector("iframe").src = `${base}launch/${number}/preview`;
+  part.hidden = false;
 }
 
 function own(launch) {
   number = launch;
-  document.getElementById("heading").textContent = `Launch ${number}`;
-  for (const [id, end] of [["permanent", ""], ["raw", "/log"]]) {
+  const named = document.getElementById("number");
+  if (named) named.textContent = `launch ${number}`;
+  for (const [id, end] of [["permanent", ""], ["raw", "/log"], ["download", "/log"]]) {
     const link = document.getElementById(id);
-    link.href = `/launch/${number}${end}`;
+    link.href = `${base}launch/${number}${end}`;
     link.hidden = false;
   }
+  const cancel = document.getElementById("cancel");
+  cancel.action = `${base}launch/${number}/cancel`;
+  cancel.hidden = false;
 }
 
 function destination(url, token) {
-  const base = new URL(url, location.href);
-  let target = base;
+  const start = new URL(url, location.href);
+  let target = start;
   try {
-    target = new URL(view.dataset.urlpath.replace(/^\/+/, ""), base);
+    target = new URL(view.dataset.urlpath.replace(/^\/+/, ""), start);
   } catch {
     // Not an address: the session's start will do.
   }
-  if (target.origin !== base.origin || !target.pathname.startsWith(base.pathname)) target = base;
+  if (target.origin !== start.origin || !target.pathname.startsWith(start.pathname)) target = start;
   target.searchParams.set("token", token);
   return target.href;
 }
@@ -97,30 +174,22 @@ function open(url, token) {
   const button = document.getElementById("open");
   button.href = there;
   button.hidden = false;
-  if (isLink) location.replace(there);
+  location.replace(there);
+}
+
+function notify(words) {
+  if (document.hidden && "Notification" in window && Notification.permission === "granted") {
+    const note = new Notification(view.dataset.title, { body: words, tag: `perijove ${number}` });
+    note.addEventListener("click", () => window.focus());
+  }
 }
 
 function explain(failure) {
-  const owners = JSON.parse(document.getElementById("owners").textContent);
   const box = document.getElementById("failure-template").content.cloneNode(true);
   box.querySelector("h2").textContent = failure.title;
-  box.querySelector(".cause").textContent =
-    failure.cause.charAt(0).toUpperCase() + failure.cause.slice(1).replace(/[. ]+$/, "") + ".";
-  box.querySelector(".remedy strong").textContent = `${owners[failure.owner]}.`;
-  box.querySelector(".remedy span").textContent = failure.remedy;
+  box.querySelector(".cause").textContent = failure.sentence;
+  box.querySelector(".remedy").textContent = failure.remedy;
   box.querySelector(".code").textContent = failure.code;
-  const list = box.querySelector("dl");
-  for (const seen of failure.evidence) {
-    const saw = document.createElement("pre");
-    saw.textContent = seen.saw;
-    saw.tabIndex = 0;
-    list.append(Object.assign(document.createElement("dt"), { textContent: seen.where }));
-    list.appendChild(document.createElement("dd")).append(saw);
-  }
-  if (!failure.evidence.length) {
-    box.querySelector("h3").remove();
-    list.remove();
-  }
   document.getElementById("failure").replaceChildren(box);
 }
 
@@ -135,43 +204,64 @@ function offer(id, anew) {
   button.hidden = !button.getAttribute("href");
 }
 
-function over(event) {
+// A launch's own page tells its end, and stays the same: unless nothing began, or this browser keeps no cookies.
+async function toOwnPage() {
+  const answer = number ? await fetch(`${base}api/launches/${number}`).catch(() => null) : null;
+  const told = answer?.ok ? await answer.json() : {};
+  if (!("link" in told) && isLink) return false;
+  const urlpath = view.dataset.urlpath ? `?${new URLSearchParams({ urlpath: view.dataset.urlpath })}` : "";
+  location.replace(`${base}launch/${number}${urlpath}`);
+  return true;
+}
+
+async function over(event) {
   clearInterval(clock);
-  offer("anew", true);
-  if (began && event.at) elapsed.textContent = `${(event.at - began).toFixed(1)} s`;
-  mark(event.phase);
-  if (event.phase === "failed") {
-    document.getElementById("heading").textContent = "The launch failed";
-    status.textContent = "";
-    explain(event.failure);
-    remember(null);
-    offer("again", false);
-  } else {
-    const closed = event.imageName ? "The environment stands" : "It is ready, for whoever began it";
-    status.textContent = event.url ? "It is ready" : closed;
-    if (event.url) open(event.url, event.token);
-    if (!isLink) setTimeout(watch, WATCH);
+  document.getElementById("cancel").hidden = true;
+  document.getElementById("notify").hidden = true;
+  if (event.phase === "ready" && event.url) {
+    mark("ready");
+    status.textContent = "It is ready";
+    notify(status.textContent);
+    if (isLink) {
+      open(event.url, event.token);
+      return;
+    }
   }
+  if (event.phase === "failed") {
+    remember(null);
+    notify(event.failure.title);
+  }
+  if (await toOwnPage()) return;
+  mark(event.phase);
+  status.textContent = event.phase === "failed" ? "" : event.message.trim();
+  if (event.phase === "failed") explain(event.failure);
+  offer("again", false);
 }
 
 function take(message, source) {
   const event = JSON.parse(message.data);
   seen = parseInt(message.lastEventId, 10);
-  const text = event.message.replace(/\n$/, "");
   if (event.at) tick(event.at);
   if (event.launch) {
     own(event.launch);
     if (isLink) remember(event.launch);
   }
-  line(event.phase, text);
   if (event.phase === "ready" || event.phase === "failed") {
     source.close();
     over(event);
     return;
   }
-  if (event.phase in STAGE) stage = Math.max(stage, STAGE[event.phase]);
-  if (event.position) stage = 2;
-  if (event.phase !== "session") status.textContent = text;
+  line(event.phase, event.message.replace(/\n$/, ""), event.colours);
+  if (event.urlpath && isLink) view.dataset.urlpath = event.urlpath;
+  if (event.note) {
+    const note = Object.assign(document.createElement("li"), { textContent: event.note });
+    document.getElementById("notes").append(note);
+  }
+  if (event.retrying) document.getElementById("notes").replaceChildren();
+  if (event.stage) come(event.stage, event.at);
+  if (event.builds || event.position) preview();
+  if (event.builds) stages[stage].dataset.builds = "1";
+  if (event.now) status.textContent = event.now;
   mark("working");
 }
 
@@ -191,8 +281,8 @@ function follow(url) {
 
 // A browser gives up on an event stream for good when the service is away; the launch goes on all the same.
 async function comeBack() {
-  const answer = await fetch(`/api/launches/${number}`).catch(() => null);
-  if (answer?.ok) follow(`/api/launches/${number}/events?after=${seen}`);
+  const answer = await fetch(`${base}api/launches/${number}`).catch(() => null);
+  if (answer?.ok) follow(`${base}api/launches/${number}/events?after=${seen}`);
   else setTimeout(comeBack, RETRY);
 }
 
@@ -205,13 +295,14 @@ function asksAnew() {
 async function begin() {
   const before = asksAnew() ? null : remembered();
   if (before) {
-    const answer = await fetch(`/api/launches/${before}`).catch(() => null);
+    const answer = await fetch(`${base}api/launches/${before}`).catch(() => null);
     const launch = answer?.ok ? await answer.json() : null;
     if (launch && !launch.ended_at) {
       began = launch.started_at;
       own(before);
-      return follow(`/api/launches/${before}/events`);
+      return follow(`${base}api/launches/${before}/events`);
     }
+    if (launch?.urlpath) view.dataset.urlpath = launch.urlpath;
     if (launch?.url) return open(launch.url, launch.token);
     remember(null);
   }
@@ -220,7 +311,7 @@ async function begin() {
 
 // What happens to a session that runs is told on its launch's page.
 async function watch() {
-  const answer = await fetch(`/api/launches/${number}`).catch(() => null);
+  const answer = await fetch(`${base}api/launches/${number}`).catch(() => null);
   const session = answer?.ok ? (await answer.json()).session : null;
   if (session) {
     const said = session.troubles.map((trouble) => `${trouble.title}: ${trouble.cause}. ${trouble.remedy}`);
@@ -237,8 +328,28 @@ async function watch() {
   setTimeout(watch, WATCH);
 }
 
+search.hidden = false;
+search.addEventListener("input", () => {
+  clearTimeout(sought);
+  sought = setTimeout(seek, 150);
+});
+const copyLog = document.getElementById("copy-log");
+copyLog.hidden = !navigator.clipboard;
+copyLog.addEventListener("click", async () => {
+  const lines = [...log.querySelectorAll("details > div:not([hidden])")].map((row) => row.textContent);
+  const done = await copied(lines.join("\n"));
+  document.getElementById("found").textContent = done ? `${lines.length} lines copied` : "Not copied: use Download.";
+});
+
+const ended = ["ready", "failed"].includes(view.dataset.state);
+const asks = document.getElementById("notify");
+asks.hidden = ended || !window.isSecureContext || !("Notification" in window) || Notification.permission !== "default";
+asks.addEventListener("click", async () => {
+  asks.hidden = (await Notification.requestPermission()) !== "default";
+});
+
 log.scrollTop = log.scrollHeight;
 if (isLink) {
   if (view.dataset.events) begin();
-} else if (!["ready", "failed"].includes(view.dataset.state)) follow(view.dataset.events);
+} else if (!ended) follow(view.dataset.events);
 else if (document.getElementById("fate").dataset.open) watch();

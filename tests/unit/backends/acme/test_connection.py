@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perijove.backends.acme.connection import Cut, connect
-from perijove.backends.acme.proxies import ProxyRefused
+from perijove.proxies import ProxyRefused
 from tests.fakes.private_ca import PrivateCa
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

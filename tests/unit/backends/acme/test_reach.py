@@ -10,9 +10,9 @@ import pytest
 
 from perijove.backends.acme import reach
 from perijove.backends.acme.connection import Cut
-from perijove.backends.acme.proxies import ProxyRefused
 from perijove.domain.certificate_failures import ACME_NOT_ACME, ACME_UNREACHABLE, ACME_UNTRUSTED
 from perijove.domain.failures import Kind
+from perijove.proxies import ProxyRefused
 
 URL = "https://ca.example:14000/dir"
 

@@ -28,6 +28,34 @@ def test_a_directory_tells_what_it_offers() -> None:
     assert (offers.renewal_info, offers.clock_ahead) == (True, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        ({"issuerDomainNames": ["ca.example", "xn--bcher-kva.example"]}, ("ca.example", "xn--bcher-kva.example")),
+        ({"issuer-domain-names": ["ca.example"]}, ("ca.example",)),
+        ({"issuerDomainNames": []}, ()),
+        ({"issuerDomainNames": ["ca.example"] * 11}, ()),
+        ({"issuerDomainNames": ["CA.example"]}, ()),
+        ({"issuerDomainNames": ["ca.example."]}, ()),
+        ({"issuerDomainNames": ["ca.example; accounturi=x"]}, ()),
+        ({"issuerDomainNames": [3]}, ()),
+        ({"issuerDomainNames": "ca.example"}, ()),
+        ({"issuerDomainNames": ["a." * 126 + "ab"]}, ()),
+    ],
+)
+def test_the_ca_s_names_for_records_that_stay_are_taken_whole_or_not_at_all(
+    told: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    """draft-ietf-acme-dns-persist-02, 3.1 and 3.2."""
+    meta = {**told, "accountHashPrefix": "https://ca.example/h/"}
+    offers = views.directory({**URLS, "meta": meta}, "u").offers
+    assert (offers.issuer_domain_names, offers.account_hash_prefix) == (names, "https://ca.example/h/")
+    challenge = {"type": "dns-persist-01", "url": "c", "accounturi": "https://ca.example/1", **told}
+    document = {"identifier": {"value": "a"}, "status": "pending", "challenges": [challenge]}
+    (seen,) = views.authorization(document, "u").challenges
+    assert (seen.issuer_domain_names, seen.account_uri, seen.token) == (names, "https://ca.example/1", "")
+
+
 @pytest.mark.parametrize("meta", [None, [], "x", {"profiles": 3, "caaIdentities": "x", "termsOfService": 1}])
 def test_a_directory_without_sense_in_its_meta_is_one_all_the_same(meta: Any) -> None:
     offers = views.directory({**URLS, "meta": meta}, "u").offers

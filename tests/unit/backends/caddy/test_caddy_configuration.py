@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from perijove.backends.caddy.addresses import named, present
-from perijove.backends.caddy.configuration import bare, configuration, inherited, listens
+from perijove.backends.caddy.configuration import CHALLENGE, bare, configuration, inherited, listens
 from perijove.backends.caddy.encryption import connection_policies, server_name
 from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
 from perijove.domain.state import State
@@ -45,6 +46,27 @@ def test_each_address_is_of_one_family_so_that_twins_do_not_meet() -> None:
     assert servers(TABLE)["http"]["listen"] == ["tcp4/0.0.0.0:80", "tcp6/[::]:80"]
     either = servers(replace(TABLE, http=(":80", "localhost:81"), https=()))
     assert either["http"]["listen"] == ["tcp/:80", "tcp/localhost:81"]
+
+
+QUIC = replace(TABLE, https=("0.0.0.0:443", "[::]:443"), quic=("udp/0.0.0.0:443", "udp/[::]:443"))
+
+
+def test_http3_is_spoken_by_datagrams_alone_and_nothing_else_by_them() -> None:
+    https = servers(QUIC)["https"]
+    assert https["listen"] == ["tcp4/0.0.0.0:443", "tcp6/[::]:443", "udp4/0.0.0.0:443", "udp6/[::]:443"]
+    assert https["listen_protocols"] == [["h1", "h2"], ["h1", "h2"], ["h3"], ["h3"]]
+    assert "listen_protocols" not in servers(TABLE)["https"]
+
+
+def test_sockets_of_datagrams_are_named_by_number_and_known_again() -> None:
+    given = (*QUIC.http, *QUIC.https, *QUIC.quic)
+    config = configuration(QUIC, STATE, given)
+    assert config["apps"]["http"]["servers"]["https"]["listen"] == ["fd/102", "fd/103", "fdgram/104", "fdgram/105"]
+    assert (inherited(config), listens(config), listens(configuration(QUIC, STATE))) == (given, given, given)
+
+
+def test_without_ipv6_no_datagrams_of_it_are_waited_for() -> None:
+    assert present(QUIC, ipv6=False).quic == ("udp/0.0.0.0:443",)
 
 
 def test_what_runs_is_known_by_its_addresses() -> None:
@@ -158,3 +180,17 @@ def test_a_certificate_of_several_names_is_shown_for_each_and_exact_names_come_b
     assert policies[0]["certificate_selection"] == policies[2]["certificate_selection"]
     redirected = json.dumps(servers(table)["http"]["routes"])
     assert '"host": ["*.run.example", "s1.example", "s2.example", "binder.example"]' in redirected
+
+
+def test_below_a_path_nothing_is_answered_elsewhere_but_the_challenge() -> None:
+    apart = replace(TABLE, hosts=("binder.test",), session_hosts=("*.run.test",))
+    for table in (TABLE, apart, replace(TABLE, redirects=False, grants=Path("/g"))):
+        told = json.dumps(servers(replace(table, base="/my.binder/")))
+        paths = {path for found in re.findall(r'"path": (\[[^]]*\])', told) for path in json.loads(found)}
+        patterns = set(re.findall(r'"pattern": "\^(/[^"]*)"', told.replace("\\\\", "\\")))
+        assert CHALLENGE in paths
+        assert all(path.startswith("/my.binder/") for path in paths - {CHALLENGE}), paths
+        assert patterns
+        assert all(pattern.startswith("/my\\.binder/") for pattern in patterns), patterns
+        assert "Path=/my.binder/user/{http.regexp.session.1}/" in told
+        assert '"Location": ["/my.binder/user/' in told

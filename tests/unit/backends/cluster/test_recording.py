@@ -79,7 +79,8 @@ def test_probes_that_are_none_are_named(tmp_path: Path) -> None:
     seen = recorded(written(tmp_path, probes__json='{"probes": ['))
     assert (seen.probes, list(seen.unseen)) == ((), ["probes.json"])
     odd = {"now": 7, "probes": [1, {"kind": "telepathy"}, {"kind": "http"}, {"kind": "http", "hops": "words"}]}
-    assert recorded(written(tmp_path, probes__json=json.dumps(odd))).unseen == {}
+    unseen = recorded(written(tmp_path, probes__json=json.dumps(odd))).unseen
+    assert unseen == {"probes.json": "1 probes are of kinds that are not known here"}
 
 
 def test_a_front_that_is_not_nginx_is_told_and_the_rest_is_judged(tmp_path: Path) -> None:
@@ -107,7 +108,9 @@ def test_single_objects_and_lists_of_a_kind_mix(tmp_path: Path) -> None:
 
 
 def test_no_value_of_a_secret_or_of_an_environment_is_kept(tmp_path: Path) -> None:
-    hidden = pod("a", spec={"containers": [{"name": "main", "image": "x", "env": [{"name": "P", "value": "s3cr3t"}]}]})
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    env = {kind: [{"name": "P", "value": "s3cr3t"}] for kind in kinds}
+    hidden = pod("a", spec={kind: [{"name": "main", "image": "x", "env": env[kind]}] for kind in kinds})
     hidden["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "s3cr3t"}
     whole = yaml.safe_dump_all([secret("hub", token="s3cr3t", tls__key="s3cr3t"), hidden])
     seen = recorded(written(tmp_path, secrets__yaml=whole))

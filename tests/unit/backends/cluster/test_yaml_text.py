@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from perijove.backends.cluster.yaml_text import documents
+from perijove.backends.cluster.yaml_text import Unusual, documents, members
 
 RECORDED = sorted((Path(__file__).parents[3] / "doctor").rglob("*.y*ml"))
 assert RECORDED
@@ -109,3 +109,40 @@ def test_any_text_is_read_as_the_library_reads_it_or_refused_by_both(seed: int) 
 )
 def test_what_is_easily_misread(text: str) -> None:
     assert quickly(text) == by_library(text)
+
+
+LIST = """apiVersion: v1
+items:
+- &one
+  kind: Pod
+  metadata:
+    managedFields:
+    - manager: kubelet
+      fieldsV1: {}
+    name: a
+    notes: &notes
+      x: |
+        - no member
+
+        managedFields: []
+- kind: Pod
+  metadata:
+    name: b
+    notes: *notes
+kind: List
+metadata:
+  resourceVersion: ""
+"""
+
+
+def test_members_of_a_list_are_those_that_the_library_reads() -> None:
+    whole = yaml.safe_load(LIST)
+    assert list(members(LIST)) == whole["items"]
+    del whole["items"][0]["metadata"]["managedFields"]
+    assert list(members(LIST, frozenset({"managedFields"}))) == whole["items"]
+
+
+@pytest.mark.parametrize("text", ["kind: Pod\n", "", "items: []\n", f"{LIST}---\n{LIST}", "items:\n\t- a: b\n"])
+def test_what_is_no_such_list_is_left_to_others(text: str) -> None:
+    with pytest.raises(Unusual):
+        list(members(text))

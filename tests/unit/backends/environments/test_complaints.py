@@ -103,6 +103,18 @@ END = "we can conclude that your requirements are unsatisfiable."
         ),
         pytest.param(["error: something new"], failures.INSTALL_FAILED, "could not install", id="anything else"),
         pytest.param([], failures.INSTALL_FAILED, "could not install", id="nothing said"),
+        pytest.param(
+            [
+                "warning: `moon-1.0-py3-none-any.whl` is missing an upload date, but user provided: 2024-01-01",
+                UNSOLVED,
+                f"  cause: Because there are no versions of moon and you require moon, {END}",
+                "hint: `moon` was filtered by `exclude-newer` to only include packages uploaded before"
+                " 2024-01-01T00:00:00Z. The latest version satisfying the requirement is v1.0.",
+            ],
+            failures.INDEX_UNDATED,
+            "it does not for moon-1.0-py3-none-any.whl",
+            id="an index without upload times",
+        ),
     ],
 )
 def test_what_uv_says_is_told_as_its_kind(words: list[str], kind: Kind, says: str) -> None:
@@ -147,6 +159,11 @@ def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -
             ["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you"],
             failures.INSTALL_FAILED,
             id="another file",
+        ),
+        pytest.param(
+            ["ERROR: Index http://127.0.0.1/simple/moon/ does not provide upload-time metadata."],
+            failures.INDEX_UNDATED,
+            id="an index without upload times",
         ),
         pytest.param(["error: command 'gcc' failed"], failures.BUILD_BROKE, id="the build itself"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.environments.conda.compiled import STAMP, Compiling, keep, link_known
+from perijove.backends.environments.conda.compiled import SOURCES, STAMP, Compiling, keep, link_known, remember
 from perijove.backends.environments.store import drop_unused_conda
 
 PYTHON, PYC = "python-3.11.7-0", "__pycache__/moon.cpython-311.pyc"
@@ -28,7 +28,7 @@ class Cache:
 
     def environment(self, name: str, **files: bytes) -> Compiling:
         """One with these modules, all of one time."""
-        packages = self.folder / name / "site-packages"
+        packages = self.folder / name / "lib" / "python3.11" / "site-packages"
         packages.mkdir(parents=True)
         for module, content in files.items():
             (packages / f"{module}.py").write_bytes(content)
@@ -80,6 +80,35 @@ def test_a_source_of_the_same_name_size_and_time_is_another(cache: Cache) -> Non
     other = cache.environment("other", moon=SOURCE)
     assert link_known(other) == 1
     assert not (other.site_packages / PYC).exists()
+
+
+def test_a_source_that_is_linked_from_its_package_is_not_read_again(cache: Cache) -> None:
+    cache.compiled("first", moon=SOURCE)
+    package = cache.folder / "cache" / "packages" / "moon-1.0-0"
+    source = cache.environment("unpacked", moon=SOURCE).site_packages / "moon.py"
+    for folder in ("info", "site-packages"):
+        (package / folder).mkdir(parents=True)
+    source.rename(package / "site-packages" / "moon.py")
+    remember(package)
+    other, another = cache.environment("other"), cache.environment("another", moon=SOURCE.replace(b"full", b"evil"))
+    (other.site_packages / "moon.py").hardlink_to(package / "site-packages" / "moon.py")
+    (package / "site-packages" / "moon.py").write_bytes(SOURCE.replace(b"full", b"gone"))
+    for one in (other, another):
+        described = one.site_packages.parents[2] / "conda-meta" / "moon-1.0-0.json"
+        described.parent.mkdir()
+        described.touch()
+    assert link_known(other) == 0, "by what is written down of it"
+    assert link_known(another) == 1, "it is another file"
+
+
+def test_nothing_that_lies_behind_a_link_of_a_package_is_written_down(cache: Cache) -> None:
+    package, elsewhere = cache.folder / "cache" / "packages" / "moon-1.0-0", cache.folder / "elsewhere"
+    (package / "info").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "moon.py").write_bytes(SOURCE)
+    (package / "site-packages").symlink_to(elsewhere)
+    remember(package)
+    assert (package / SOURCES).read_text() == ""
 
 
 def test_a_python_compiles_for_nobody_who_has_another(cache: Cache) -> None:

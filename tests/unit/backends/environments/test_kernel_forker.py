@@ -67,16 +67,39 @@ def test_an_environment_without_ipykernel_is_refused() -> None:
     assert told == {"refused": "ModuleNotFoundError: No module named 'ipykernel'"}
 
 
-def test_it_ends_when_nobody_wants_a_kernel() -> None:
-    code = f"""
+SERVING = f"""
 import importlib.util, socket, sys
 spec = importlib.util.spec_from_file_location("forker", {str(FILE)!r})
 forker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(forker)
 forker.UNUSED = 0.01
-forker.serve(socket.socket(fileno=int(sys.argv[1])))
 """
+
+
+def test_it_ends_when_nobody_wants_a_kernel() -> None:
+    code = f"{SERVING}\nforker.serve(socket.socket(fileno=int(sys.argv[1])), False)"
     assert said([sys.executable, "-c", code], socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)) == ""
+
+
+def test_one_that_is_held_waits_for_ever_until_its_session_is_somebodys() -> None:
+    code = f"""{SERVING}
+import select, types
+def waiting(*given):
+    server.send(repr(given[-1]).encode())
+    return select.select(*given)
+forker.select = types.SimpleNamespace(select=waiting)
+server = socket.socket(fileno=int(sys.argv[1]))
+forker.serve(server, True)
+"""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            done = subprocess.Popen([sys.executable, "-c", code, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        ours.settimeout(30)
+        assert ours.recv(100) == b"None"
+        ours.send(b"{}")
+        assert ours.recv(100) == b"0.01"
+        assert done.wait(30) == 0
 
 
 def test_pythons_from_3_6_on_can_read_it() -> None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_leftovers_of_other_processes_are_swept_and_our_own_are_not(tmp_path: Pa
     (tmp_path / name / "deep").mkdir(parents=True)
     ours = tmp_path / f".key.{os.getpid()}"
     ours.mkdir()
+    (tmp_path / ".decision.json.aside").write_text("half")
     store.sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [ours]
 
@@ -113,3 +115,17 @@ def test_a_note_that_is_garbage_is_told_with_the_command_that_takes_it_away(
     assert [one.key for one in store.stored(tmp_path)] == ["good"]
     subprocess.run(["sh", "-ec", caught.value.failure.remedy.split("`")[1]], check=True)
     assert store.read(tmp_path / "bad") is None
+
+
+def test_what_is_left_goes_though_something_still_writes_into_it_for_a_while(tmp_path: Path) -> None:
+    left, tries = tmp_path / ".base.1", list[Path]()
+
+    def remove(folder: Path) -> None:
+        tries.append(folder)
+        shutil.rmtree(folder)
+        if len(tries) < 3:  # as a sandbox does that has not ended yet
+            folder.mkdir()
+
+    left.mkdir()
+    store.remove_left(left, remove)
+    assert (tries, left.exists()) == ([left] * 3, False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from perijove.backends.environments.system import words
+from perijove.backends.environments.system.bases import refused
 from perijove.domain.build_inputs import System, SystemPackage
 from perijove.domain.failures import Fail
-from perijove.domain.ran import Unreached, Withheld
+from perijove.domain.ran import Ran, Unreached, Withheld
 
 HASH = "a" * 64
 LINE = (
@@ -85,6 +86,13 @@ def test_a_package_that_cannot_be_configured_is_named() -> None:
     assert failure.cause == "odd cannot be configured"
 
 
+def test_a_package_that_cannot_be_unpacked_is_named_though_its_file_has_another_name() -> None:
+    archive = f"/var/cache/apt/archives/{HASH}.deb"
+    said = ["Unpacking odd:amd64 (1.0) ...", f"dpkg: error processing archive {archive} (--unpack):", " a pipe"]
+    assert words.install_failure("apt.txt", said).cause == "odd:amd64 cannot be unpacked"
+    assert words.install_failure("apt.txt", said[1:]).cause == f"{archive} cannot be unpacked"
+
+
 def test_a_mirror_that_does_not_answer_is_told_by_its_errors() -> None:
     said = ["Ign:1 http://x trixie", "E: Failed to fetch http://x  Could not connect", "0% [..]"]
     failure = words.fetch_failure(said, ())
@@ -110,6 +118,44 @@ def test_what_the_egress_proxy_knows_of_a_mirror_is_told_in_its_words() -> None:
 def test_a_full_disk_is_told_as_that(line: str) -> None:
     assert words.fetch_failure([line], ()).kind.code == "build.too-large"
     assert words.install_failure("apt.txt", [line]).kind.code == "build.too-large"
+
+
+KILLED_WORDS = [
+    pytest.param("E: Sub-process /usr/bin/dpkg exited unexpectedly", id="dpkg"),
+    pytest.param("E: Sub-process http received signal 9.", id="a method"),
+    pytest.param(
+        " installed odd package post-installation script subprocess was killed by signal (Killed)", id="script"
+    ),
+]
+
+
+@pytest.mark.parametrize("line", KILLED_WORDS)
+def test_a_process_of_apts_that_was_killed_is_told_as_that(line: str) -> None:
+    said = ("Setting up odd (1) ...", line)
+    for failure in (words.fetch_failure(said, ()), words.install_failure("apt.txt", said), refused(Ran(100), said)):
+        assert failure.kind.code == "platform.killed"
+        assert line in failure.evidence[0].saw
+
+
+def test_apt_that_was_killed_while_it_planned_has_found_no_conflict() -> None:
+    with pytest.raises(Fail) as caught:
+        words.planned("apt.txt", ("nowhere",), "", "", "Killed\n", "137\n")
+    assert caught.value.failure.kind.code == "platform.killed"
+
+
+@pytest.mark.parametrize(
+    ("ran", "said", "code"),
+    [
+        pytest.param(Ran(100), "E: Failed to fetch http://x  503  Service Unavailable", "base-unreachable", id="busy"),
+        pytest.param(
+            Ran(100, (Unreached("x:80", Withheld.FORBIDDEN, "no"),)), "E: odd", "base-unreachable", id="forbidden"
+        ),
+        pytest.param(Ran(65), "python3: not found", "base-unusable", id="no python"),
+        pytest.param(Ran(100), "dpkg: error processing package odd (--configure):", "base-failed", id="a package"),
+    ],
+)
+def test_why_a_base_is_not_completed_is_told_by_what_apt_says(ran: Ran, said: str, code: str) -> None:
+    assert refused(ran, (said,)).kind.code == f"platform.{code}"
 
 
 def test_a_layer_is_named_by_what_it_holds_and_stands_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_folders_main_file_is_nginx_conf_or_its_only_one(tmp_path: Path) -> No
     assert failed.value.failure.kind is CONFIGURATION_UNREADABLE
     (tmp_path / "nginx.conf").touch()
     assert main_file(tmp_path).name == "nginx.conf"
+
+
+def test_an_include_that_cannot_be_read_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    main = laid(tmp_path, nginx_conf="http {\n  include large;\n  server { listen 80; }\n}\n")
+    (tmp_path / "large").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    found = read(main)
+    assert "server nginx.conf:3" in flat(found.main)
+    ((where, saw),) = [(one.where, one.saw) for one in found.unread]
+    assert where == f"{main}:2"
+    assert "include large" in saw
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("pattern", ["own/*.conf", "own/a.conf", "own/deeper/*.conf", "a.conf"])
+def test_a_folder_that_is_closed_to_this_user_is_no_empty_one(tmp_path: Path, pattern: str) -> None:
+    main = laid(tmp_path, nginx_conf=f"http {{ include {pattern}; }}\n", own__a_conf="", a_conf="")
+    (tmp_path / "a.conf").chmod(0)
+    (tmp_path / "own").chmod(0)
+    try:
+        found = read(main)
+    finally:
+        (tmp_path / "own").chmod(0o700)
+    assert (len(found.unread), found.absent) == (1, ())
 
 
 def test_a_file_that_cannot_be_read_ends_it(tmp_path: Path) -> None:

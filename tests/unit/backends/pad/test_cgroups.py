@@ -69,19 +69,20 @@ def test_version_2_limits_are_written(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "memory.swap.max").touch()
     (folder / "cpu.max").touch()
-    cgroups.Groups(2, (tmp_path,)).make("one", LIMITS)
-    names = ("memory.max", "memory.swap.max", "pids.max", "cpu.max")
-    assert [(folder / name).read_text() for name in names] == ["1000", "0", "7", "50000 100000"]
+    cgroups.Groups(2, (tmp_path,)).make("one", LIMITS, 0.33)
+    names = ("memory.max", "memory.swap.max", "pids.max", "cpu.max", "cpu.weight")
+    assert [(folder / name).read_text() for name in names] == ["1000", "0", "7", "50000 100000", "33"]
 
 
 def test_version_1_limits_are_written(tmp_path: Path) -> None:
     bases = tuple(tmp_path / name for name in ("memory", "pids", "cpu"))
     for base in bases:
         base.mkdir()
-    group = cgroups.Groups(1, bases).make("one", LIMITS)
+    group = cgroups.Groups(1, bases).make("one", LIMITS, 0.33)
     assert (group.folders[0] / "memory.limit_in_bytes").read_text() == "1000"
     assert (group.folders[1] / "pids.max").read_text() == "7"
     assert (group.folders[2] / "cpu.cfs_quota_us").read_text() == "50000"
+    assert (group.folders[2] / "cpu.shares").read_text() == "338"
 
 
 def test_what_is_used_leaves_out_what_could_be_dropped(tmp_path: Path) -> None:

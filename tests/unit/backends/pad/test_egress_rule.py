@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perijove.backends.pad.egress_rule import Rule, judge
+from perijove.backends.pad.egress_rule import Rule, judge, judge_name
 from perijove.domain.reach import Address, links
 
 PUBLIC = Rule(public=True, allowed=())
@@ -109,3 +109,19 @@ def test_networks_without_a_gateway_are_read_from_the_kernels_tables() -> None:
         f"{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200 lo\n"
     )
     assert [str(network) for network in links(fourth, sixth)] == ["192.0.2.0/24", "2001:db8::/64"]
+
+
+BY_NAME = [
+    ("pypi.org", 443, True), ("files.PythonHosted.org.", 80, True), ("xn--bcher-kva.example", 443, True),
+    ("pypi.org", 22, False), ("localhost", 443, False), ("mirror", 443, False), ("db.internal", 443, False),
+    ("printer.local", 80, False), ("1.0.0.10.in-addr.arpa", 80, False), ("10.0.0.1", 80, False), ("127.1", 80, False),
+    ("0x7f.1", 80, False), ("[::1]", 80, False), ("a..b", 80, False), ("b\u00fccher.example", 80, False),
+    ("a.example\r\nX: y", 80, False), ("x" * 260 + ".example", 80, False), ("", 80, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "port", "goes"), BY_NAME)
+def test_a_name_that_the_operator_s_proxy_alone_knows_is_judged_by_itself(host: str, port: int, goes: bool) -> None:
+    assert (judge_name(host, port, Rule(public=True, allowed=())) == "") is goes
+    assert judge_name(host, port, Rule(public=False, allowed=()))
+    assert judge_name("mirror", 8080, Rule(public=False, allowed=("mirror:8080",))) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from perijove.backends.pad.wire import (
     write_order,
 )
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
-from perijove.domain.failures import KERNEL_MEMORY, Evidence
+from perijove.domain.failures import KERNEL_MEMORY, Evidence, Fail
 from perijove.domain.nouns import Egress, EndReason, ForeignRun, Limits, Mount, SandboxSpec
+from perijove.domain.people_failures import HOME_UNUSABLE
 
 LIMITS = Limits(1, 0.5, 2, 3, 4)
 SPEC = SandboxSpec(
@@ -41,6 +43,13 @@ TROUBLE = KERNEL_MEMORY("cause", Evidence("a", "b"), remedy="other", after=3)
 def test_an_order_survives(thing: SandboxSpec | ForeignRun) -> None:
     order = order_of(thing)
     assert read_order(unpack(pack(write_order(order)))) == order
+
+
+def test_a_pad_of_before_is_told_of_no_home_that_it_would_not_show() -> None:
+    assert write_order(order_of(SPEC), ())["name"] == "s"
+    with pytest.raises(Fail) as caught:
+        write_order(order_of(replace(SPEC, person_home=Path("/srv/homes/ada"))), ("fill",))
+    assert (caught.value.failure.kind, "perijove-pad" in caught.value.failure.remedy) == (HOME_UNUSABLE, True)
 
 
 def test_only_sessions_listen() -> None:

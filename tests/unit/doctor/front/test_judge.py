@@ -12,10 +12,11 @@ import pytest
 from perijove.backends.nginx.reading import read
 from perijove.doctor.engine import Examination, Outcome, examine
 from perijove.doctor.front import doors
-from perijove.doctor.front.judge import Facts, blocked, checks, patch
+from perijove.doctor.front.diagnosis import checks
+from perijove.doctor.front.judge import Facts, blocked, patch
 from perijove.doctor.front.servers import front_of
 from perijove.domain import front_failures as rows
-from perijove.domain.failures import Kind
+from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence
 from tests.fakes.nginx import Nginx, missing
 
@@ -46,6 +47,11 @@ WELL = {
 ILL: dict[str, tuple[str, str, Kind]] = {
     "a redirect with the name of the server": (
         f"server {{\n    {NAMED}\n    return 301 https://$server_name:20443$request_uri;\n}}", STREAM, BLOCKED,
+    ),
+    "a login by auth_request": (
+        f"server {{\n    {NAMED}\n    auth_request /auth;\n    location = /auth {{ proxy_pass http://192.0.2.9; }}\n"
+        f"    location / {{ proxy_pass http://192.0.2.1; {WEBSOCKET} }}\n}}",
+        STREAM, BLOCKED,
     ),
     "a return of one line": (f"server {{ {NAMED} return 404; }}", STREAM, BLOCKED),
     "a default site": (
@@ -111,6 +117,21 @@ def test_what_lets_a_challenge_through_gives_no_finding(tmp_path: Path, case: st
     found = looked(written(tmp_path, *WELL[case]))
     assert codes(found) == []
     assert next(one for one in found.results if "challenge" in one.name).outcome is Outcome.WELL
+
+
+def test_what_is_broken_is_told_though_another_file_may_not_be_read(tmp_path: Path) -> None:
+    seen = facts(written(tmp_path, *next(iter(WELL.values()))))
+    broken, closed = Evidence("a.conf:1", "unexpected end of file"), Evidence("b.conf", "permission denied")
+    configuration = replace(seen.front.configuration, errors=(broken,), unread=(closed,))
+    seen = replace(seen, front=replace(seen.front, configuration=configuration))
+    assert codes(examine(seen, checks(seen))) == [rows.CONFIGURATION_BROKEN.code]
+
+
+def test_a_status_that_is_none_does_not_end_the_doctor(tmp_path: Path) -> None:
+    """nginx refuses it; whoever asks why gets an answer."""
+    http = f"server {{ {NAMED} error_page 404 =2x0 @x; location / {{ return 404; }}"
+    http += " location @x { return 200 x; } }"
+    assert looked(written(tmp_path, http, "")).results
 
 
 @pytest.mark.parametrize("case", ILL)
@@ -235,6 +256,18 @@ def test_sessions_need_websockets_and_streams(tmp_path: Path, inside: str, code:
     assert codes(looked(written(tmp_path, http, ""))) == ([code] if code else [])
 
 
+def test_sessions_are_looked_for_below_the_path_that_is_passed_on(tmp_path: Path) -> None:
+    main = written(
+        tmp_path, f"server {{ {NAMED} root /srv; location /binder/ {{ proxy_pass http://192.0.2.1; }} }}", ""
+    )
+    facts = Facts(front_of(read(main)), (HOST,), (ADDRESS,), base="/binder/")
+    assert rows.WEBSOCKET_CUT.code in codes(examine(facts, checks(facts)))
+    elsewhere = replace(facts, base="/")
+    assert rows.WEBSOCKET_CUT.code not in codes(examine(elsewhere, checks(elsewhere)))
+    assert doors.hands_on(facts.front, HOST, ADDRESS, "/binder/")
+    assert not doors.hands_on(facts.front, HOST, ADDRESS, "/")
+
+
 @pytest.mark.parametrize(
     ("http", "stream", "conflict"),
     [
@@ -261,6 +294,36 @@ def test_what_is_handed_on_to_nobody_is_its_own(tmp_path: Path) -> None:
     assert examine(unasked, checks(unasked)).well
     asked = replace(unasked, named=True)
     assert codes(examine(asked, checks(asked))) == [BLOCKED.code]
+
+
+def test_what_cannot_be_read_leaves_the_rest_to_be_judged_less_surely(tmp_path: Path) -> None:
+    main = written(tmp_path, f"server {{ {NAMED} return 404; }} include large;", STREAM)
+    (tmp_path / "large").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    found = looked(main)
+    assert found.results[0].outcome is Outcome.UNSEEN
+    assert "large" in found.results[0].why_skipped
+    assert [(one.code, one.confidence) for one in found.findings] == [(BLOCKED.code, Confidence.LIKELY)]
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "judged"),
+    [
+        pytest.param("git.example", "location / { proxy_pass http://192.0.2.1; }", False, id="another program"),
+        pytest.param("gitlab.example", "location / { proxy_pass http://gitlab; }", False, id="lab is no word there"),
+        pytest.param("hub.example", "location / { proxy_pass http://192.0.2.1; }", True, id="by its name"),
+        pytest.param("a.example", "location ~ /(user|hub)/ { proxy_pass http://192.0.2.1; }", True, id="by a path"),
+        pytest.param("a.example", "location / { proxy_pass http://jupyterhub; }", True, id="by an upstream"),
+    ],
+)
+def test_other_sites_of_a_shared_nginx_are_not_judged_as_a_jupyter(
+    tmp_path: Path, name: str, inside: str, judged: bool
+) -> None:
+    main = written(tmp_path, f"server {{ listen 20080; server_name {name}; {inside} }}", "")
+    front = front_of(read(main))
+    unasked = Facts(front, doors.hosts(front), named=False)
+    assert (rows.WEBSOCKET_CUT.code in codes(examine(unasked, checks(unasked)))) is judged
+    asked = replace(unasked, named=True)
+    assert rows.WEBSOCKET_CUT.code in codes(examine(asked, checks(asked)))
 
 
 def test_a_broken_file_is_said_and_nothing_is_concluded_from_it(tmp_path: Path) -> None:

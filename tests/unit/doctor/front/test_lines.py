@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from perijove.doctor.front import lines
 from perijove.domain.settings import ServiceSettings
@@ -100,3 +101,39 @@ def test_haproxy_takes_the_lines_as_they_stand(tmp_path: Path) -> None:
 )
 def test_apache_is_told_as_much(word: str) -> None:
     assert word in lines.apache(behind("127.0.0.1"))
+
+
+def test_traefik_is_told_in_two_files_of_yaml() -> None:
+    start, separator, own = lines.traefik(behind("127.0.0.1")).partition("# a file of its providers.file\n")
+    assert separator
+    entry = yaml.safe_load(start)["entryPoints"]["websecure"]
+    assert entry["http"]["encodedCharacters"] == {"allowEncodedSlash": True, "allowEncodedPercent": True}
+    assert entry["transport"]["respondingTimeouts"]["readTimeout"] == "0s"
+    http = yaml.safe_load(own)["http"]
+    routers = http["routers"]
+    assert routers["perijove"]["rule"] == f"Host(`{WAITING}`) || Host(`{SERVED}`)"
+    assert routers["perijove-challenge"]["rule"] == f"PathPrefix(`{lines.CHALLENGE}`)"
+    assert routers["perijove-challenge"]["priority"] > len(routers["perijove"]["rule"]), "its own are their lengths"
+    assert "middlewares" not in routers["perijove-challenge"]
+    assert http["services"]["perijove"]["loadBalancer"]["servers"] == [{"url": "http://127.0.0.1:8000"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "passed"),
+    [
+        ("nginx", ["location /binder/ {", f"location ^~ {lines.CHALLENGE} {{"]),
+        ("HAProxy", [f"use_backend perijove if {{ path /binder }} or {{ path_beg /binder/ {lines.CHALLENGE} }}"]),
+        ("Apache", ['ProxyPass "/binder/" "http://127.0.0.1:8000/binder/"', f'ProxyPass "{lines.CHALLENGE}" "http']),
+        ("Caddy", ["@perijove path /binder /binder/*", "reverse_proxy @perijove 127.0.0.1:8000 {"]),
+        ("Traefik", [f"(Host(`{WAITING}`) || Host(`{SERVED}`)) && PathPrefix(`/binder`)"]),
+    ],
+)
+def test_nothing_but_a_path_and_the_challenge_is_passed_on_where_the_host_serves_more(
+    name: str, passed: list[str]
+) -> None:
+    service = ServiceSettings(hosts=HOSTS, behind=("127.0.0.1",), base="/binder/")
+    below = lines.WRITTEN[name](lines.front(service, ""))
+    assert all(line in below for line in passed), below
+    assert not any(line in lines.WRITTEN[name](behind("127.0.0.1")) for line in passed if "^~" not in line)
+    if name == "Traefik":
+        assert yaml.safe_load(below.partition("providers.file\n")[2])["http"]["routers"]["perijove"]["tls"] == {}

@@ -10,6 +10,7 @@ from perijove.doctor.own import diagnosis
 from perijove.doctor.own.explaining import BY, explained, may_be
 from perijove.domain import failures as rows
 from perijove.domain.certificate_failures import CLOCK_WRONG
+from perijove.domain.egress_failures import HOST_SILENT
 from perijove.domain.failures import Evidence, Failure, Kind
 from perijove.domain.ground import Own
 from perijove.domain.server_failures import SERVER_CRASHED, SERVER_TOO_SLOW
@@ -29,6 +30,10 @@ def test_the_machine_s_finding_is_told_in_place_of_what_it_brought_about() -> No
     assert told.evidence == (SWITCH, ended, *CRASHED.evidence)
 
 
+def test_what_the_doctor_would_have_one_run_stands_in_the_remedy() -> None:
+    assert "`perijove clean`" in explained(rows.INSTALL_FAILED("uv ended"), FULL).remedy
+
+
 @pytest.mark.parametrize(
     ("failure", "own", "kind"),
     [
@@ -36,6 +41,10 @@ def test_the_machine_s_finding_is_told_in_place_of_what_it_brought_about() -> No
         (rows.HOST_UNREACHABLE("no TLS"), BACK, CLOCK_WRONG),
         (SERVER_CRASHED("status 1"), FULL, rows.DISK_FULL),
         (rows.BUG("KeyError"), FULL, rows.DISK_FULL),
+        (rows.BUILD_BROKE("gcc ended"), FULL, rows.DISK_FULL),
+        (rows.POST_BUILD_FAILED("status 1"), FULL, rows.DISK_FULL),
+        (rows.TOO_SLOW("600 s"), FULL, rows.DISK_FULL),
+        (HOST_SILENT("no TLS"), BACK, CLOCK_WRONG),
     ],
     ids=lambda value: value.kind.code if isinstance(value, Failure) else getattr(value, "code", ""),
 )

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from perijove.certifying.moments import moment
+from perijove.certifying.formatting import moment
 from perijove.doctor.engine import Outcome
 from perijove.doctor.own.diagnosis import CHECKS, diagnosed
+from perijove.domain.auth_failures import PEOPLE_UNREADABLE, PROVIDER_SILENT
 from perijove.domain.certificate_failures import CLOCK_WRONG
+from perijove.domain.classes import ClassSettings
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
     DISK_FULL,
+    HOST_UNREACHABLE,
+    INDEX_UNREACHABLE,
     NAMESPACES_FORBIDDEN,
     NOT_UP,
     PORT_TAKEN,
@@ -23,18 +27,34 @@ from perijove.domain.failures import (
     Evidence,
     Kind,
 )
-from perijove.domain.ground import Damage, FreeThen, Ground, Journal, Own, Program, Service, Unseen
+from perijove.domain.ground import (
+    PACKAGE_INDEX,
+    Damage,
+    FreeThen,
+    Ground,
+    Journal,
+    Own,
+    Program,
+    Reached,
+    Service,
+    Unseen,
+)
 from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import Room
+from perijove.domain.people_failures import HOME_UNUSABLE
 from perijove.domain.service_failures import (
     FILE_TOO_OPEN,
     JOURNAL_DAMAGED,
+    JOURNAL_HELD,
     LAYERS_COPIED,
     MEMORY_NOT_HELD,
+    NAMES_UNRESOLVED,
     NOT_ANSWERING,
     ORIGIN_SHARED,
+    SEATS_WITHOUT_MEMORY,
     SECRET_CHANGED,
     SERVERS_STARTED,
+    SETTINGS_UNLIKE,
     STORE_DAMAGED,
 )
 from perijove.domain.settings import ServiceSettings, Settings
@@ -56,7 +76,8 @@ SERVICE = Service(
     listeners=(),
     isolation=HELD,
 )
-WELL = Own(NOW, Settings(), GROUND, SERVICE, Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1))
+JOURNAL = Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1)
+WELL = Own(NOW, Settings(), GROUND, SERVICE, JOURNAL)
 
 
 UNHELD = Isolation(sandboxed=True, own_uid=False, cgroups="", disk="watched")
@@ -83,7 +104,70 @@ def test_sessions_with_hosts_of_their_own_or_an_operator_who_knows_give_nothing(
         assert diagnosed(serving(hosts=("b.example",), session_hosts=hosts)).findings == ()
 
 
+NO_SOCKET = NOT_UP("nothing answers", Evidence("admin.sock", "[Errno 2] No such file or directory"))
+
+
+def test_a_first_start_is_no_hang() -> None:
+    told = diagnosed(with_service(admin=NO_SOCKET, held_for=90.0, control=Unseen("x")))
+    (runs,) = (one for one in told.results if one.name == "service.runs")
+    assert (told.findings, runs.outcome) == ((), Outcome.SKIPPED)
+    assert "starting" in runs.why_skipped
+
+
+def seated(seats: int) -> Own:
+    """A machine of 16 GB with a class of so many, for each of whom 256 MB are kept beside 512 MB."""
+    launching = replace(WELL.settings.launching, classes=(ClassSettings("term", ("gh/a/b/HEAD",), seats=seats),))
+    return replace(with_ground(memory=16 << 30), settings=replace(WELL.settings, launching=launching))
+
+
+def reaching(*hosts: Reached) -> Own:
+    return with_ground(reached=hosts, resolvers=("192.0.2.53",))
+
+
+REFUSED = Reached("pypi.org:443", PACKAGE_INDEX, words="[Errno 111] Connection refused")
+NO_ANSWER = Reached("pypi.org:443", PACKAGE_INDEX, "", "Temporary failure", unresolved=True, no_resolver=True)
+NO_NAME = Reached("git.example:443", "repositories", "", "Name or service not known", unresolved=True)
+
+
+def test_hosts_that_are_reached_give_nothing() -> None:
+    told = diagnosed(reaching(replace(REFUSED, words="")))
+    assert told.findings == ()
+    outcomes = {one.name: one.outcome for one in told.results}
+    assert (outcomes["ground.names"], outcomes["ground.reach"]) == (Outcome.WELL, Outcome.WELL)
+
+
+def test_a_name_that_is_gone_for_everybody_is_no_fault_of_the_resolver() -> None:
+    (finding,) = diagnosed(reaching(NO_NAME, replace(REFUSED, words=""))).findings
+    assert (finding.code, finding.because) == (HOST_UNREACHABLE.code, "")
+
+
+def test_visitors_names_that_nobody_answers_for_are_no_fault_of_the_resolver() -> None:
+    silent = [replace(NO_NAME, address=f"{name}.example:443", no_resolver=True) for name in "ab"]
+    told = diagnosed(reaching(replace(REFUSED, words=""), *silent)).findings
+    assert {one.code for one in told} == {HOST_UNREACHABLE.code}
+    mirror = replace(REFUSED, address="127.0.0.1:3141", words="")  # which is found without a resolver
+    told = diagnosed(reaching(mirror, *silent)).findings
+    assert NAMES_UNRESOLVED.code in {one.code for one in told}
+
+
+def test_a_resolver_that_is_silent_is_the_root_of_hosts_out_of_reach() -> None:
+    (root,) = diagnosed(reaching(NO_ANSWER, replace(NO_NAME, no_resolver=True))).told
+    assert root.finding.code == NAMES_UNRESOLVED.code
+    assert [one.finding.code for one in root.explains] == [INDEX_UNREACHABLE.code, HOST_UNREACHABLE.code]
+    assert "192.0.2.53" in {one.saw for one in root.finding.failure.evidence}
+
+
+def test_a_journal_that_the_service_writes_itself_is_not_held() -> None:
+    assert diagnosed(replace(WELL, journal=replace(JOURNAL, held=SERVICE.holder))).findings == ()
+
+
 BAD = {
+    "the index refuses": (reaching(REFUSED), INDEX_UNREACHABLE),
+    "somebody holds the journal": (replace(WELL, journal=replace(JOURNAL, held=99)), JOURNAL_HELD),
+    "homes cannot be used": (
+        with_ground(homes=HOME_UNUSABLE("it is not as it must be", Evidence("/srv/homes", "it is no folder"))),
+        HOME_UNUSABLE,
+    ),
     "a program is missing": (with_ground(missing=(TOOL_MISSING("no git"),)), TOOL_MISSING),
     "namespaces are off": (with_ground(sandbox=NAMESPACES_FORBIDDEN("off")), NAMESPACES_FORBIDDEN),
     "the disk is full": (with_ground(room=replace(ROOM, disk=1 << 20)), DISK_FULL),
@@ -93,6 +177,7 @@ BAD = {
         BASE_MISSING,
     ),
     "garbage in the store": (with_ground(garbage=(Damage("/srv/x", "no note"),)), STORE_DAMAGED),
+    "a class is larger than the machine": (seated(63), SEATS_WITHOUT_MEMORY),
     "memory is short": (with_ground(room=replace(ROOM, memory=1 << 20)), WAITED_TOO_LONG),
     "no control groups hold strangers": (
         replace(
@@ -101,7 +186,7 @@ BAD = {
         MEMORY_NOT_HELD,
     ),
     "nothing can be laid over environments": (
-        with_service(isolation=Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota", layers="copy")),
+        with_service(isolation=replace(HELD, copied="bwrap: Can't make overlay mount")),
         LAYERS_COPIED,
     ),
     "servers cannot be forked": (
@@ -115,10 +200,17 @@ BAD = {
         JOURNAL_DAMAGED,
     ),
     "nothing runs": (with_service(holder=0, admin=NOT_UP("nothing answers")), NOT_UP),
-    "it hangs": (with_service(admin=NOT_UP("nothing answers")), NOT_ANSWERING),
+    "it hangs": (with_service(admin=NOT_UP("nothing answers", Evidence("admin.sock", "timed out"))), NOT_ANSWERING),
+    "it has had no socket for long": (with_service(admin=NO_SOCKET, held_for=3600.0), NOT_ANSWERING),
+    "it has other settings than the file": (
+        with_service(unlike=("session.memory: the file says 1, the service has 2",)),
+        SETTINGS_UNLIKE,
+    ),
     "the secret is another": (with_service(same_secret=False), SECRET_CHANGED),
     "sessions share an origin": (serving(hosts=("b.example",)), ORIGIN_SHARED),
     "sessions share one, without a name": (serving(http=("0.0.0.0:80",)), ORIGIN_SHARED),
+    "the provider is away": (with_service(login=PROVIDER_SILENT("it does not answer")), PROVIDER_SILENT),
+    "nobody can log in": (with_service(login=PEOPLE_UNREADABLE("there is nobody in it")), PEOPLE_UNREADABLE),
     "Caddy is dead": (with_service(data_plane=DATA_PLANE_DOWN("dead"), ports=None), DATA_PLANE_DOWN),
 }
 
@@ -134,8 +226,12 @@ def test_on_loopback_memory_may_be_watched() -> None:
     assert diagnosed(with_service(isolation=UNHELD)).findings == ()
 
 
+def test_a_class_that_the_machine_carries_is_well() -> None:
+    assert diagnosed(seated(62)).findings == ()
+
+
 def test_what_is_not_broken_yet_is_told_as_foreseen() -> None:
-    for case in ("memory is short", "the secret is another"):
+    for case in ("memory is short", "the secret is another", "a class is larger than the machine"):
         assert [one.foreseen for one in diagnosed(BAD[case][0]).findings] == [True]
 
 

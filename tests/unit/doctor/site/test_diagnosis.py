@@ -16,7 +16,7 @@ from perijove.domain import certificate_failures as cert
 from perijove.domain import cluster_failures, cluster_tls_failures, failures, front_failures, site_failures
 from perijove.domain.certificates import SOLVER_HEADER, DnsSeen, Hop, SeenCertificate
 from perijove.domain.findings import Confidence
-from perijove.domain.site import CHALLENGE, AddressAsked, BuildSeen, Frame, Got, Site, SiteSeen
+from perijove.domain.site import CHALLENGE, AddressAsked, BuildSeen, Frame, Got, Site, SiteSeen, json_object
 
 DAY, NOW = 86400.0, 1_790_000_000.0
 HOST, V4, V6 = "binder.example.org", "192.0.2.10", "2001:db8::10"
@@ -229,6 +229,94 @@ def test_what_a_failed_user_excludes_is_said() -> None:
     words = " ".join(one.saw for one in root.finding.failure.evidence)
     assert "images, nodes and users' storage" in words
     assert "Failed to create temporary user" in words
+
+
+def other(**changes: Any) -> SiteSeen:
+    """The host of a hub, which is well but for this."""
+    site, shown = (
+        replace(SITE, host="hub.example", build=""),
+        {"names": ("hub.example",), "fingerprint": "bb", **changes},
+    )
+    page, solver = replace(PAGE, url=site.url), replace(CHALLENGED[0], status=404, location="")
+    return replace(
+        SEEN, site=site, health=None, versions=None, plain=None, upgraded=None,
+        addresses=(AddressAsked(V4, (page,), (solver,), (page,), replace(GOOD, **shown)),),
+    )  # fmt: skip
+
+
+def test_the_certificate_of_another_host_explains_launches_that_fail() -> None:
+    assert diagnosed(replace(WELL, others=(other(),))).well
+    [root] = diagnosed(replace(failed(NO_USER), others=(other(trusted=False, **EXPIRED),))).told
+    assert (root.finding.code, root.finding.subject) == (cert.NOT_VALID_NOW.code, "https://hub.example/")
+    assert codes(root.explains) == [cluster_failures.LAUNCHES_FAIL.code]
+
+
+def test_another_host_without_an_address_is_told_as_that() -> None:
+    gone = tuple(DnsSeen("hub.example", record, "no-such-name", (), "192.0.2.53:53") for record in ("AAAA", "A"))
+    nobody = Got(SITE.url, words="hub.example has no address")
+    seen = replace(WELL, build=built((3.0, READY), socket=nobody), others=(replace(other(), dns=gone, addresses=()),))
+    examination = diagnosed(seen)
+    assert [(one.code, one.subject) for one in examination.findings] == [(cert.DNS_NO_SUCH_NAME.code, "hub.example")]
+
+
+def test_what_is_not_seen_of_another_host_takes_nothing_from_what_is_and_is_never_well() -> None:
+    asked = tuple(DnsSeen("run.example", record, "no-answer", (), "192.0.2.53:53") for record in ("AAAA", "A"))
+    unseen = replace(other(), site=replace(SITE, host="run.example", build=""), dns=asked, addresses=())
+    for hosts, codes_told in (((other(trusted=False, **EXPIRED), unseen), [cert.NOT_VALID_NOW.code]), ((unseen,), [])):
+        told = diagnosed(replace(WELL, others=hosts))
+        (result,) = (one for one in told.results if one.name == "site.others")
+        assert [one.code for one in result.findings] == codes_told
+        assert result.outcome is (Outcome.ILL if codes_told else Outcome.SKIPPED)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 4000, '{"a": '], ids=["none", "a list", "a nest", "cut"])
+def test_a_strangers_text_that_is_no_object_says_nothing(text: str) -> None:
+    assert json_object(text) == {}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        replace(SEEN, upgraded=Got(SITE.url, words="no answer in time")),
+        replace(WELL, build=built((3.0, READY), socket=Got(SITE.url, words="no answer in time"))),
+    ],
+    ids=["without a session", "a session's"],
+)
+def test_an_answer_that_did_not_come_is_not_cut(seen: SiteSeen) -> None:
+    (result,) = [one for one in diagnosed(seen).results if one.name == "site.websockets"]
+    assert (result.outcome, result.findings) == (Outcome.SKIPPED, ())
+    assert "no answer in time" in result.why_skipped
+
+
+def test_consequences_are_no_second_root() -> None:
+    circle = tuple(replace(PAGE, status=302, location=SITE.url) for _ in range(3))
+    lost = replace(at(secure=circle), health=Got(SITE.url, 302), versions=Got(SITE.url, 302))
+    assert codes(diagnosed(lost).told) == [(site_failures.REDIRECT_ASTRAY.code, [site_failures.NOT_A_BINDER.code])]
+    refused = (Hop(TOKEN, f"{V4}:80", 0, "refused", "[Errno 111] Connection refused"),)
+    late = at(shows(trusted=True, not_before=NOW - 80 * DAY, not_after=NOW + 10 * DAY), page=refused, challenge=refused)
+    assert codes(diagnosed(late).told) == [
+        (cert.PORT_REFUSED.code, [cluster_tls_failures.CERTIFICATE_NOT_RENEWED.code])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phases", "cause", "remedy"),
+    [
+        ((), "before anything else was told", "BinderHub itself"),
+        (("waiting", "building", "unknown"), "at building", "build failed"),
+        (("building", "pushing"), "at pushing", "registry"),
+        (("built", "launching"), "at launching", "hub's log"),
+    ],
+)
+def test_of_a_failure_without_a_reason_it_is_told_how_far_it_came(
+    phases: tuple[str, ...], cause: str, remedy: str
+) -> None:
+    events = [*phases, "failed"]
+    seen = replace(SEEN, build=built(*((1.0, {"phase": one, "message": "Internal Server Error"}) for one in events)))
+    [root] = diagnosed(seen).told
+    assert root.finding.failure.cause.startswith("Internal Server Error")
+    assert cause in root.finding.failure.cause
+    assert remedy in root.finding.failure.remedy
 
 
 def test_a_websocket_that_nobody_can_judge_is_skipped() -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs
-from perijove.domain.events import BuildStarted, Built, Logged, Phase
+from perijove.domain.events import BuildStarted, Built, Logged, Noted, Phase
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Checkout, Environment, EnvironmentPlan, RepoAddress, ResolvedRepo
 from perijove.domain.ports import Place, Tell
-from perijove.launching.build.builder import Builds
+from perijove.launching.build.builder import NOTES, Builds
+from perijove.launching.build.near_misses import SPELLINGS
 from tests.fakes.in_process import InProcess
 from tests.fakes.world import INPUTS, FakeEnvironments
 
@@ -23,7 +24,7 @@ def checkout(folder: Path) -> Checkout:
     return Checkout(ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, ""), folder)
 
 
-Told = list[BuildStarted | Logged | Built]
+Told = list[BuildStarted | Logged | Noted | Built]
 
 
 async def told(builds: Builds, folder: Path, into: Told | None = None) -> Told:
@@ -34,7 +35,7 @@ async def told(builds: Builds, folder: Path, into: Told | None = None) -> Told:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 
@@ -59,8 +60,25 @@ async def test_what_is_not_followed_is_told_before_anything_else(tmp_path: Path)
     (tmp_path / "uv.lock").touch()
     async with asyncio.TaskGroup() as group:
         first, *_ = await told(Builds(FakeEnvironments(), InProcess(), 1, group), tmp_path)
-    assert isinstance(first, Logged)
+    assert isinstance(first, Noted)
     assert "uv.lock" in first.line
+
+
+async def test_notes_are_bounded_and_say_no_more_than_text(tmp_path: Path) -> None:
+    for name in SPELLINGS:
+        (tmp_path / name.swapcase()).touch()
+    async with asyncio.TaskGroup() as group:
+        events = await told(Builds(FakeEnvironments(), InProcess(), 1, group), tmp_path)
+    assert [type(event) for event in events[: NOTES + 1]] == [*[Noted] * NOTES, Logged]
+
+
+async def test_a_note_says_no_more_than_text(tmp_path: Path) -> None:
+    (tmp_path / "evil\x1b[1m").mkdir()
+    (tmp_path / "evil\x1b[1m" / "requirements.txt").touch()
+    async with asyncio.TaskGroup() as group:
+        events = await told(Builds(FakeEnvironments(), InProcess(), 1, group), tmp_path)
+    notes = [event.line for event in events if isinstance(event, Noted)]
+    assert notes == ["evil/requirements.txt is not read: only the root's and binder/'s are"]
 
 
 async def test_two_launches_share_one_build_and_both_read_its_whole_log(tmp_path: Path) -> None:

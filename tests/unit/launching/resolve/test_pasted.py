@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from perijove.domain.failures import Fail
@@ -35,7 +37,51 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ("https://github.com/o/r/blob/dev/a/b%20c.ipynb", "gh/o/r/dev", "doc/tree/a/b%20c.ipynb"),
         (f"https://github.com/o/r/commit/{SHA}", f"gh/o/r/{SHA}", ""),
         ("https://github.com/o/r/releases/tag/v1", "gh/o/r/v1", ""),
-        ("https://github.com/o/r/issues/3", "gh/o/r/HEAD", ""),
+        ("https://github.com/o/r/pull/5/files", "gh/o/r/refs/pull/5/head", ""),
+        ("https://github.com/o/r/releases", "gh/o/r/HEAD", ""),
+        ("https://github.com/o/r/blob/main/week 1/nb.ipynb", "gh/o/r/main", "doc/tree/week%201/nb.ipynb"),
+        ("https://github.com/o/r/blob/main/دفتر.ipynb", "gh/o/r/main", "doc/tree/%D8%AF%D9%81%D8%AA%D8%B1.ipynb"),
+        ("https://github.com/o/r/raw/main/nb.ipynb?raw=true#L3", "gh/o/r/main", "doc/tree/nb.ipynb"),
+        ("https://gitlab.com/g/p/-/merge_requests/7/diffs", "gl/g%2Fp/refs/merge-requests/7/head", ""),
+        (
+            "https://codeberg.org/o/r/src/branch/main/nb.ipynb",
+            "git/https%3A%2F%2Fcodeberg.org%2Fo%2Fr/main",
+            "doc/tree/nb.ipynb",
+        ),
+        ("https://gitea.example.org/o/r/src/tag/v1/x", "git/https%3A%2F%2Fgitea.example.org%2Fo%2Fr/v1", "lab/tree/x"),
+        ("https://gitea.example.org/o/r/pulls/4", "git/https%3A%2F%2Fgitea.example.org%2Fo%2Fr/refs/pull/4/head", ""),
+        (
+            "https://bitbucket.org/o/r/src/main/nb.ipynb",
+            "git/https%3A%2F%2Fbitbucket.org%2Fo%2Fr/main",
+            "doc/tree/nb.ipynb",
+        ),
+        ("https://bitbucket.org/o/r", "git/https%3A%2F%2Fbitbucket.org%2Fo%2Fr/HEAD", ""),
+        ("https://github.example.edu/o/r/tree/main", "git/https%3A%2F%2Fgithub.example.edu%2Fo%2Fr/main", ""),
+        ("https://colab.research.google.com/github/o/r/blob/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://nbviewer.org/github/o/r/blob/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://nbviewer.org/urls/raw.githubusercontent.com/o/r/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://raw.githubusercontent.com/o/r/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://raw.githubusercontent.com/o/r/refs/heads/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://github.dev/o/r", "gh/o/r/HEAD", ""),
+        ("[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/o/r/HEAD)", "gh/o/r/HEAD", ""),
+        (".. image:: https://mybinder.org/b.svg\n :target: https://mybinder.org/v2/gh/o/r/HEAD\n", "gh/o/r/HEAD", ""),
+        ('<a href="https://mybinder.org/v2/gh/o/r/HEAD"><img src="x"></a>', "gh/o/r/HEAD", ""),
+        ('"https://github.com/o/r",', "gh/o/r/HEAD", ""),
+        ("<https://github.com/o/r>", "gh/o/r/HEAD", ""),
+        ("git clone --depth 1 https://github.com/o/r.git folder", "gh/o/r/HEAD", ""),
+        ("git clone -b dev https://github.com/o/r", "gh/o/r/dev", ""),
+        ("git clone git@x.org:o/r.git", "git/ssh%3A%2F%2Fgit%40x.org%2Fo%2Fr.git/HEAD", ""),
+        ("o/r", "gh/o/r/HEAD", ""),
+        ("gh/o/r", "gh/o/r/HEAD", ""),
+        ("gl/g/p", "gl/g%2Fp/HEAD", ""),
+        ("gl/g%2Fs%2Fp", "gl/g%2Fs%2Fp/HEAD", ""),
+        ("git/https%3A%2F%2Fx.org%2Fr", "git/https%3A%2F%2Fx.org%2Fr/HEAD", ""),
+        ("x.org/o/r", "git/https%3A%2F%2Fx.org%2Fo%2Fr/HEAD", ""),
+        (
+            "https://gist.github.com/0123456789abcdef01234567",
+            "git/https%3A%2F%2Fgist.github.com%2F0123456789abcdef01234567.git/HEAD",
+            "",
+        ),
         ("https://gist.github.com/u/0123456789abcdef", "gist/u/0123456789abcdef/HEAD", ""),
         (f"https://gist.github.com/u/abcdef01/{SHA}", f"gist/u/abcdef01/{SHA}", ""),
         ("https://gitlab.com/g/s/p", "gl/g%2Fs%2Fp/HEAD", ""),
@@ -62,8 +108,19 @@ def test_a_pasted_text_means(text: str, path: str, urlpath: str) -> None:
     ("text", "code"),
     [
         ("", "resolve.bad-link"),
-        ("hello", "resolve.forbidden-address"),
-        ("gh/o/r", "resolve.bad-link"),
+        ("hello", "resolve.bad-link"),
+        ("somebody@example.org", "resolve.bad-link"),
+        ("https://github.com/o/r/issues/3", "resolve.bad-link"),
+        ("https://github.com/o/r/wiki", "resolve.bad-link"),
+        ("https://github.com/o/r/compare/main...x", "resolve.bad-link"),
+        ("https://gitlab.com/g/p/-/issues", "resolve.bad-link"),
+        ("https://bitbucket.org/o/r/pull-requests/3", "resolve.bad-link"),
+        ("https://o.github.io/r/notebooks/index.html", "resolve.bad-link"),
+        ("https://colab.research.google.com/drive/1AbC", "resolve.bad-link"),
+        ("https://nbviewer.org/", "resolve.bad-link"),
+        ("https://raw.githubusercontent.com/o/r", "resolve.bad-link"),
+        ("https://x.org/a\\b", "resolve.bad-link"),
+        ("gh/o", "resolve.bad-link"),
         ("https://github.com/o", "resolve.bad-link"),
         ("https://github.com", "resolve.bad-link"),
         ("https://gitlab.com/p", "resolve.bad-link"),
@@ -73,7 +130,7 @@ def test_a_pasted_text_means(text: str, path: str, urlpath: str) -> None:
         ("file:///etc/passwd", "resolve.forbidden-address"),
         ("ext::sh", "resolve.forbidden-address"),
         ("javascript:alert(1)", "resolve.forbidden-address"),
-        ("--upload-pack=touch", "resolve.forbidden-address"),
+        ("--upload-pack=touch", "resolve.bad-link"),
         ("git@x.org:-o/r@-x", "resolve.bad-link"),
         ("https://x.org/v2/zz/a/b", "resolve.unknown-provider"),
         ("zenodo/10.5281/zenodo.3242074", "resolve.unknown-provider"),
@@ -97,6 +154,47 @@ def test_a_text_that_names_no_repository_is_refused(text: str, code: str) -> Non
     with pytest.raises(Fail) as caught:
         pasted(text)
     assert caught.value.failure.kind.code == code
+
+
+def longer(text: str) -> list[tuple[str, str]]:
+    return [(link.address.ref, link.urlpath) for link in pasted(text).longer]
+
+
+@pytest.mark.parametrize(
+    ("text", "refs"),
+    [
+        ("https://github.com/o/r/tree/feature/x", [("feature/x", "")]),
+        ("https://github.com/o/r/blob/feature/x/nb.ipynb", [("feature/x", "doc/tree/nb.ipynb")]),
+        ("https://bitbucket.org/o/r/src/a/b.c", [("a/b.c", "")]),
+        ("https://github.com/o/r/blob/main/nb.ipynb", []),
+        ("https://github.com/o/r/tree/HEAD/x", []),
+        (f"https://github.com/o/r/tree/{SHA}/x", []),
+        (
+            "https://github.com/o/r/tree/a/b/c/d/e/f/g/h/i",
+            [("/".join("abcdefgh"[:n]), f"lab/tree/{'/'.join('abcdefghi'[n:])}") for n in range(2, 9)],
+        ),
+    ],
+)
+def test_where_a_branch_s_name_ends_is_left_to_its_host(text: str, refs: list[tuple[str, str]]) -> None:
+    assert longer(text) == refs
+
+
+FLOODS = [
+    "[![" + "](" * 2000,
+    "<a " + "href='" * 700,
+    "git clone " + "-a " * 1300,
+    ".. image:: " + "x " * 2000,
+    '"' * 4000,
+    "o/" * 2000,
+]
+
+
+@pytest.mark.parametrize("text", FLOODS)
+def test_no_text_takes_long_to_be_understood(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(Fail):
+        pasted(text)
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
+from perijove.launching.resolve.urlpath import opened_file, relative_urlpath, view_and_file
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,17 @@ def test_nothing_leads_out_of_the_session(field: str, hostile: str) -> None:
 def test_a_folder_and_a_file_open_in_their_views() -> None:
     assert opened_file("lab/tree", "sub/") == "lab/tree/sub"
     assert opened_file("doc/tree", "../x") == ""
+
+
+@pytest.mark.parametrize(
+    ("urlpath", "found"),
+    [
+        ("doc/tree/a%20b.ipynb", ("doc/tree", "a b.ipynb")),
+        ("lab/tree/sub/x.md?reset#top", ("lab/tree", "sub/x.md")),
+        ("tree/", ("", "")),
+        ("lab", ("", "")),
+        ("git-pull?repo=x&urlpath=tree/y", ("", "")),
+    ],
+)
+def test_the_repository_s_file_that_a_path_opens(urlpath: str, found: tuple[str, str]) -> None:
+    assert view_and_file(urlpath) == found

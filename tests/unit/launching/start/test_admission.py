@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from perijove.domain.classes import Class, ClassSettings
 from perijove.domain.nouns import RepoAddress, Room
 from perijove.domain.settings import LaunchingSettings, SessionSettings
-from perijove.launching.start.admission import Load, refusal, shortage
+from perijove.launching.start.admission import Load, refusal, room_for, shortage
 
 MB = 1024**2
 GB = 1024**3
@@ -50,6 +51,46 @@ def test_the_operators_lists_decide_which_repositories_may_be_launched(
     refused = refusal(address(provider, spec), replace(LAUNCHING, banned=banned, allowed=allowed))
     assert (refused.evidence[0].where if refused else "") == evidence
     assert refused is None or refused.kind.code == "start.not-allowed"
+
+
+OWN, OTHERS = (Class(ClassSettings(name, seats=3), (), frozenset({name})) for name in ("own", "others"))
+
+
+@pytest.mark.parametrize(
+    ("repository", "load", "room", "launching", "missing"),
+    [
+        pytest.param("own", Load(["own"] * 2, 0), ROOMY, LAUNCHING, "", id="a seat is free"),
+        pytest.param("own", Load(["own"] * 3, 0), ROOMY, LAUNCHING, "all 3 seats of the class own", id="none is"),
+        pytest.param("own", Load(["own"], 0), ROOMY, replace(LAUNCHING, per_repo_quota=1), "", id="seats beat a quota"),
+        pytest.param("x", Load(["x"], 0), ROOMY, replace(LAUNCHING, per_repo_quota=1), "allows no more", id="no class"),
+        pytest.param(
+            "x", Load(["x"] * 2, 0), ROOMY, replace(LAUNCHING, total_quota=8), "2 sessions run, 6 seats are kept",
+            id="what is left of the quota is kept",
+        ),
+        pytest.param(
+            "x", Load(["x"] * 2, 0), ROOMY, replace(LAUNCHING, total_quota=9), "", id="a place is left beside them"
+        ),
+        pytest.param(
+            "x", Load(["own"] * 5 + ["others"], 0), ROOMY, replace(LAUNCHING, total_quota=9), "", id="what is taken"
+        ),
+        pytest.param(
+            "own", Load(["x"] * 5, 0), ROOMY, replace(LAUNCHING, total_quota=8), "3 seats are kept", id="of another"
+        ),
+        pytest.param("own", Load(["x"] * 4, 0), ROOMY, replace(LAUNCHING, total_quota=8), "", id="its own are not"),
+        pytest.param(
+            "x", EMPTY, replace(ROOMY, memory=(512 + 7 * 256) * MB - 1), LAUNCHING, "beside 6 seats", id="memory, kept"
+        ),
+        pytest.param("x", EMPTY, replace(ROOMY, memory=(512 + 7 * 256) * MB), LAUNCHING, "", id="memory for all"),
+        pytest.param(
+            "own", EMPTY, replace(ROOMY, memory=(512 + 4 * 256) * MB), LAUNCHING, "", id="memory for itself"
+        ),
+    ],
+)  # fmt: skip
+def test_free_seats_of_a_class_are_kept_from_all_others(
+    repository: str, load: Load, room: Room, launching: LaunchingSettings, missing: str
+) -> None:
+    said = shortage(repository, load, room, launching, SESSION, (OWN, OTHERS))
+    assert (missing in said) if missing else not said
 
 
 def test_a_ban_shows_the_pattern_that_matched() -> None:
@@ -129,3 +170,18 @@ def test_there_is_room_or_it_is_said_what_is_missing(
 ) -> None:
     said = shortage(URL, load, room, launching, SESSION)
     assert (missing in said) if missing else said == ""
+
+
+@pytest.mark.parametrize(
+    ("memory", "disk", "quota", "running", "more"),
+    [
+        pytest.param(8 * GB, 100 * GB, 0, 3, 7, id="as many as memory holds beside what is kept"),
+        pytest.param(8 * GB, 100 * GB, 5, 3, 2, id="as the quota allows"),
+        pytest.param(8 * GB, 100 * GB, 3, 5, 0, id="a quota that was lowered"),
+        pytest.param(GB // 4, 100 * GB, 0, 0, 0, id="less memory than is kept"),
+        pytest.param(8 * GB, GB // 2, 0, 0, 0, id="no disk"),
+    ],
+)
+def test_for_how_many_more_there_is_room(memory: int, disk: int, quota: int, running: int, more: int) -> None:
+    launching, session = LaunchingSettings(total_quota=quota), SessionSettings(memory_reserved=GB)
+    assert room_for(running, replace(ROOMY, memory=memory, disk=disk), launching, session) == more

@@ -15,6 +15,7 @@ SIGNALS = (-1, -2, -3, -4, -6, -7, -8, -11, -24, -25, -31)
 
 BEFORE_IT_ANSWERED = [
     pytest.param(EndReason.EXITED, 0, (), "start.server-crashed", id="ended as if all were well"),
+    pytest.param(EndReason.SHUT_DOWN, 0, (), "start.server-crashed", id="shut down"),
     pytest.param(EndReason.EXITED, 1, CRASH, "start.server-crashed", id="exit code 1"),
     pytest.param(EndReason.EXITED, 1, (), "start.server-crashed", id="exit code 1, without a word"),
     *(pytest.param(EndReason.EXITED, n, CRASH, "start.server-crashed", id=f"its own signal {-n}") for n in SIGNALS),

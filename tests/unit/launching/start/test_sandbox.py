@@ -7,12 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from perijove.domain.classes import Class, ClassSettings
 from perijove.domain.listening import MARK
 from perijove.domain.nouns import Checkout, Environment, Mount, RepoAddress, ResolvedRepo
 from perijove.domain.settings import Settings
-from perijove.launching.start.sandbox import THREADS, sandbox, session_label, session_name
+from perijove.launching.start.sandbox import (
+    BINDER_VARIABLES,
+    THREADS,
+    ahead_of_visitors,
+    blank,
+    in_class,
+    limits,
+    may_be_blank,
+    read_at_start,
+    sandbox,
+    session_label,
+    session_name,
+)
 
+GB = 1024**3
 LABELS = ("s1", "s2", "s3")
+ENVIRONMENT = Environment(
+    "e" * 32, Path("/env"), "3.12.1", ("python", "serve.py"), (), (), (Mount(Path("/server"), Path("/server")),)
+)
 REPOSITORIES = ["repo", "My Repo", "a--b", "--", "ü", "x" * 99, "a-" * 50]
 
 
@@ -77,3 +94,56 @@ def test_a_session_is_told_whether_to_import_ahead_of_a_kernel(ahead: bool) -> N
     settings = replace(Settings(), session=replace(Settings().session, kernel_ahead=ahead))
     told = dict(sandbox("r-1", "secret", Checkout(repo, Path("/c")), environment, settings).environ)
     assert ("PERIJOVE_KERNEL_AHEAD" in told) is ahead
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        *((name, True) for name in ("jupyter_server_config.py", "jupyter_config.json", "jupyter_notebook_config.d")),
+        *((name, True) for name in (".jupyter", ".local", ".ipython", "labconfig", "serverconfig", ".config")),
+        *((name, False) for name in (".git", ".gitignore", ".binder", "jupyter.ipynb", "config", "postBuild", "a b")),
+    ],
+)
+def test_what_a_server_reads_of_a_repository_at_its_start_is_known_by_name(name: str, read: bool) -> None:
+    assert read_at_start(["README.md", name]) == read
+
+
+def test_a_blank_session_tells_nothing_of_a_repository() -> None:
+    specs = []
+    for name in ("first", "second"):
+        address = RepoAddress("gh", f"o/{name}/HEAD", f"https://github.com/o/{name}", "HEAD", name)
+        checkout = Checkout(ResolvedRepo(address, "c" * 40, "refs/heads/main"), Path("/checkouts", name))
+        specs.append(sandbox("session-1", "token", checkout, ENVIRONMENT, Settings()))
+    first, second = specs
+    assert first != second
+    assert blank(first) == blank(second)
+    assert blank(blank(first)) == blank(first)
+    assert {*dict(first.environ)} - {*dict(blank(first).environ)} == set(BINDER_VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("environment", "may"),
+    [
+        pytest.param(ENVIRONMENT, True, id="our own server"),
+        pytest.param(replace(ENVIRONMENT, server=()), False, id="a server of the repository's"),
+        pytest.param(replace(ENVIRONMENT, start="start"), False, id="a start script"),
+        pytest.param(replace(ENVIRONMENT, home=Path("/home")), False, id="a home that postBuild made"),
+    ],
+)
+def test_what_a_repository_brings_to_the_start_has_no_blank_sessions(environment: Environment, may: bool) -> None:
+    assert may_be_blank(environment) == may
+
+
+def test_one_that_is_held_may_import_ahead_of_its_visitor() -> None:
+    address = RepoAddress("gh", "o/r/HEAD", "", "HEAD", "r")
+    checkout = Checkout(ResolvedRepo(address, "c" * 40, "HEAD"), Path("/checkout"))
+    for setting, told in ((True, "held"), (False, None)):
+        settings = replace(Settings(), session=replace(Settings().session, kernel_ahead=setting))
+        spec = ahead_of_visitors(sandbox("r-1", "token", checkout, ENVIRONMENT, settings))
+        assert dict(spec.environ).get("PERIJOVE_KERNEL_AHEAD") == told
+
+
+def test_a_session_of_a_class_has_what_the_class_has_and_else_what_all_have() -> None:
+    own = Class(ClassSettings("c", memory=GB, cpus=0.5), (), frozenset())
+    assert limits(in_class(Settings(), own)) == replace(limits(Settings()), memory=GB, cpus=0.5)
+    assert in_class(Settings(), None) == Settings()

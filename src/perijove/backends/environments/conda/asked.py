@@ -77,6 +77,16 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Scripted:
+    """A package with a script to be run once it is linked (`post-link`)."""
+
+    name: str
+    version: str
+    number: str
+    """Of its build."""
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """What stands there."""
 
@@ -87,5 +97,5 @@ class Linked:
     """That the environment sets, in their order."""
     scripts: bool
     """Whether activating it runs scripts."""
-    unrun: tuple[str, ...]
-    """Scripts of packages that would run after linking, and do not."""
+    scripted: tuple[Scripted, ...]
+    """In the order in which they were linked."""

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from perijove.backends.environments.bytecode import UNCOMPILED
 
-STAMP = "info/perijove.hash"
+STAMP = "info/perijove.package"
 """Beside an unpacked package: of which archive it is, and how many files it links."""
+SOURCES = "info/perijove.sources"
+"""Beside an unpacked package, written before it may be linked: inode, hash and name of each of its sources."""
 LARGEST = 16 * 1024**2
 """Bytes of a source; larger ones are compiled by whoever imports them."""
 NONE = ".none"
 """Ends the name of what says that a source does not compile."""
+_UNTOLD = re.compile(r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+"""Ends a line for `str.splitlines`: no name of a source that is written down has it."""
 MOST = 200_000
 """Sources of one environment that are looked at."""
 
@@ -53,6 +59,31 @@ class Compiling:
     def kept(self) -> Path:
         made_by = hashlib.sha256((self.package / STAMP).read_bytes()).hexdigest()[:32]
         return self.cache / "bytecode" / made_by
+
+
+def remember(package: Path) -> None:
+    """Write down what the sources of an unpacked package hash to, so that they are not read in each environment."""
+    lines = []
+    for root in (package / "site-packages", *package.glob("lib/python3*/site-packages")):
+        if root.resolve().is_relative_to(package.resolve()):
+            for path, name in _python(root):
+                if held := _content(path, name):
+                    lines.append(f"{os.lstat(path).st_ino} {held} {name}\n")
+    (package / SOURCES).unlink(missing_ok=True)  # never written through
+    (package / SOURCES).write_text("".join(lines), "utf-8", "surrogateescape")
+
+
+def _remembered(compiling: Compiling) -> Mapping[str, str]:
+    """Hashes by inode and name of what this environment's packages have, where it is linked from them."""
+    packages, known = compiling.cache / "packages", dict[str, str]()
+    if packages.stat().st_dev != compiling.site_packages.stat().st_dev:
+        return known
+    for told in compiling.site_packages.parents[2].glob("conda-meta/*.json"):
+        with suppress(OSError):  # from before they were written down
+            for line in (packages / told.stem / SOURCES).read_text("utf-8", "surrogateescape").splitlines():
+                inode, held, name = line.split(" ", 2)
+                known[f"{inode} {name}"] = held
+    return known
 
 
 def link_known(compiling: Compiling) -> int:
@@ -96,19 +127,27 @@ class _Source(NamedTuple):
 
 def _sources(compiling: Compiling, told: Collection[str] | None = None) -> Iterator[_Source]:
     """What may be compiled, or of that what is told: nothing behind a link, since a package's may lead elsewhere."""
-    root, kept = os.path.join(compiling.site_packages, ""), str(compiling.kept)
+    kept, known = str(compiling.kept), _remembered(compiling)
     ending = f".cpython-{compiling.minor.replace('.', '')}.pyc"
+    for path, name in _python(compiling.site_packages):
+        if told is None or name in told:
+            held = known.get(f"{os.lstat(path).st_ino} {name}") or _content(path, name)
+            if held:
+                folder, file = os.path.split(path)
+                yield _Source(name, f"{kept}/{held[:2]}/{held[2:]}", f"{folder}/__pycache__/{file[:-3]}{ending}")
+
+
+def _python(site_packages: Path) -> Iterator[tuple[str, str]]:
+    """Files that may be compiled, each with its name below site-packages."""
+    root = os.path.join(site_packages, "")
     for folder, _, names in os.walk(root):
-        cache = os.path.join(folder, "__pycache__")
-        if os.path.islink(cache):
+        if os.path.islink(os.path.join(folder, "__pycache__")):
             continue
-        for name in names:
-            path = os.path.join(folder, name)
-            source = path[len(root) :]
-            if not name.endswith(".py") or "\n" in source or UNCOMPILED.search(f"/{source}"):
-                continue
-            if (told is None or source in told) and (held := _content(path, source)):
-                yield _Source(source, f"{kept}/{held[:2]}/{held[2:]}", f"{cache}/{name[:-3]}{ending}")
+        for file in names:
+            path = os.path.join(folder, file)
+            name = path[len(root) :]
+            if file.endswith(".py") and not _UNTOLD.search(name) and not UNCOMPILED.search(f"/{name}"):
+                yield path, name
 
 
 def _content(path: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +74,6 @@ class CondaBase:
         self.linked = await self.conda.link(self.packages, self.at, self.final, self.uv.room(), self.tell)
         if first:
             self.tell(f"{self.linked.packages} conda packages are installed, with Python {self.packages.python}")
-            for name in self.linked.unrun:
-                by_hand = f'PREFIX="$CONDA_PREFIX" bash "$CONDA_PREFIX"/bin/{shlex.quote(f".{name}-post-link.sh")}'
-                self.tell(f"Not run here: what {name} does once it is linked. A postBuild can run it: {by_hand}")
             trusted = await self.uv.interpreters.reachable(self.trusted)
             described = Described(self.at, self.interpreter, virtual=False)
             await self.uv.confined(stand_in, self.at.parent, described, trusted.executable)
@@ -122,7 +118,7 @@ class CondaBase:
         into = self.at.parent / RESULT
         into.mkdir()
         try:
-            ran = await foreign.run(run, into, self.tell)
+            ran = (await foreign.run(run, into, self.tell)).not_killed("the environment's activation")
             found = await self.uv.confined(read_variables, into / "variables") if ran.status == 0 else {}
         finally:
             shutil.rmtree(into, ignore_errors=True)

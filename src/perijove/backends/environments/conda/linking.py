@@ -11,21 +11,21 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from secrets import token_hex
 from typing import NoReturn
 
-from rattler import RepoDataRecord, install
+from rattler import PackageRecord, RepoDataRecord, install
 from rattler.exceptions import InstallerError, LinkError, ParseCondaLockError
 from rattler.lock import LockFile
 from rattler.networking import Client
 from rattler.package_cache import PackageCache, PackageCacheLayer, ValidationMode
 from rattler.package_streaming import download_to_path, extract
 
-from perijove.backends.environments.conda.asked import Linked, Order, World
-from perijove.backends.environments.conda.compiled import STAMP
-from perijove.backends.environments.conda.looking import looked_over, scripts_after_linking, variables
+from perijove.backends.environments.conda.asked import Linked, Order, Scripted, World
+from perijove.backends.environments.conda.compiled import STAMP, remember
+from perijove.backends.environments.conda.looking import looked_over, variables
 from perijove.backends.environments.conda.solving import check, client
 from perijove.backends.environments.conda.words import failure
 from perijove.backends.environments.installer import LOOKS, Room
@@ -65,8 +65,15 @@ async def link(world: World, order: Order, tell: Tell) -> Linked:
         next(key(one) for one in records if one.name.normalized == "python"),
         variables(order.at, order.variables),
         scripts.is_dir() and any(scripts.glob("*.sh")),
-        scripts_after_linking(order.at),
+        tuple(_scripted(order.at, records)),
     )
+
+
+def _scripted(at: Path, records: list[RepoDataRecord]) -> Iterator[Scripted]:
+    for record in PackageRecord.sort_topologically(list(records)):
+        name = record.name.normalized
+        if (at / "bin" / f".{name}-post-link.sh").is_file():
+            yield Scripted(name, str(record.version), str(record.build_number))
 
 
 def locked(lock: str, work: Path) -> list[RepoDataRecord]:
@@ -131,6 +138,7 @@ async def _fetched(
                 raise Fail(BAD_PACKAGE(f"{record.file_name} is not what its channel lists", where))
             files = await asyncio.to_thread(looked_over, unpacked)
             left.append((await asyncio.to_thread(measured, unpacked, order.room))[0])
+            await asyncio.to_thread(remember, unpacked)
             _place(unpacked, world.packages / key(record), f"{digest(record)} {files}")
         finally:
             await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
@@ -214,6 +222,8 @@ def _finish(at: Path) -> None:
     for folder in (*(at / name for name in WRITTEN), *(at / "lib").glob("python*/site-packages")):
         if not folder.resolve().is_relative_to(at.resolve()):
             _refuse(f"{folder.relative_to(at)} leads out of it", str(folder.resolve()))
+    for told in (at / "conda-meta").iterdir():  # rattler's own, for itself alone
+        _readable(str(told))
 
 
 def _refuse(why: str, saw: str) -> NoReturn:
@@ -222,7 +232,7 @@ def _refuse(why: str, saw: str) -> NoReturn:
 
 @contextlib.asynccontextmanager
 async def _watched(work: Path, room: Room) -> AsyncIterator[list[int]]:
-    """Raises Beyond when more was written than may be; takes the sizes of what has left the work's folder."""
+    """Raises Fail, or Beyond, when more was written than may be; takes the sizes of what has left the work's folder."""
     left: list[int] = []
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(_watching(work, room, left), name="what is written")
@@ -236,7 +246,7 @@ async def _watching(work: Path, room: Room, left: list[int]) -> None:
         began = clock()
         size, files = await asyncio.to_thread(measured, work, room)
         if size + sum(left) > room.size:
-            raise Beyond(Limit.SIZE, f"more than {room.size >> 20} MiB of disk")
+            raise room.outgrown(Evidence("conda", f"{size + sum(left) >> 20} MiB written so far"))
         if files > room.files:
             raise Beyond(Limit.SIZE, f"more than {room.files} files")
         await asyncio.sleep(max(LOOKS, IDLE * (clock() - began)))

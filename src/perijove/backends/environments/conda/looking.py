@@ -125,10 +125,5 @@ def variables(environment: Path, of_file: tuple[tuple[str, str], ...]) -> tuple[
     return tuple((found | dict(of_file)).items())
 
 
-def scripts_after_linking(environment: Path) -> tuple[str, ...]:
-    """Names of packages whose post-link script would run elsewhere."""
-    return tuple(sorted(path.name[1 : -len("-post-link.sh")] for path in (environment / "bin").glob(".*-post-link.sh")))
-
-
 def _refuse(package: Path, why: str, saw: str) -> NoReturn:
     raise Fail(BAD_PACKAGE(f"{package.name} cannot be used: {why}", Evidence(package.name, saw[:300])))

@@ -168,7 +168,7 @@ def written(records: Sequence[RepoDataRecord], channels: Sequence[str], world: W
     (platform,) = lock.platforms()
     for record in records:
         lock.add_conda_package("default", platform, record)
-    with tempfile.TemporaryDirectory(dir=world.cache) as folder:
+    with tempfile.TemporaryDirectory(dir=world.cache, prefix=".written-") as folder:
         path = Path(folder) / "pixi.lock"
         lock.to_path(path)
         return path.read_text()

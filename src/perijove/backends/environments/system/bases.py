@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from perijove import durable
 from perijove.backends.environments import complaints
 from perijove.backends.environments.store import full_disk_told
-from perijove.backends.environments.system import bootstrap, registry, scripts, unpacking
+from perijove.backends.environments.system import bootstrap, registry, scripts, unpacking, words
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond, Bounds, Identity
@@ -237,9 +237,9 @@ class Bases:
         wish = {"SUITE": settings.suite, "MIRROR": settings.mirror, "SECURITY": settings.security_mirror}
         environ = {**scripts.ENVIRON, **wish, "PACKAGES": " ".join(settings.packages)}
         run = self.run("base", ("/bin/sh", "-c", scripts.SETTLE), (made / "raw",), environ=environ, layers=True)
-        ran = await self._foreign.run(run, into, heard)
+        ran = (await self._foreign.run(run, into, heard)).not_killed("apt")
         if ran.status:
-            raise Fail(_refused(ran, said))
+            raise Fail(refused(ran, tuple(said)))
         (into / "root").rename(made / "root")
         await asyncio.to_thread(_slimmed, made / "raw", made / "root")
         told = into / "home" / "told"
@@ -320,16 +320,19 @@ def _described(key: str, path: Path, origin: str, told: dict[str, str]) -> Base:
     return Base(key, path, origin, told["packages"].count("\n"), glibc, python, executable, prefix, time.time())
 
 
-def _refused(ran: Ran, said: Sequence[str]) -> Failure:
-    words = Evidence("base", "\n".join(said[-30:]) or "it said nothing")
-    if complaints.FULL.search(words.saw):
-        return BUILD_DISK("No space is left", words)
+def refused(ran: Ran, said: tuple[str, ...]) -> Failure:
+    """Why its packages' scripts did not get to their end."""
+    last = Evidence("base", "\n".join(said[-30:]) or "it said nothing")
+    if complaints.FULL.search(last.saw):
+        return BUILD_DISK("No space is left", last)
+    if killed := words.killed(said):
+        return killed
     if ran.status == NO_PYTHON:
-        return BASE_UNUSABLE("there is no python3 in it", words)
-    if ran.unreached:
+        return BASE_UNUSABLE("there is no python3 in it", last)
+    if ran.unreached or words.unfetched(said):
         proxys = (Evidence("egress proxy", one.said) for one in ran.unreached)
-        return BASE_UNREACHABLE("apt could not fetch its packages", *proxys, words)
-    return BASE_FAILED("its packages cannot be installed", words)
+        return BASE_UNREACHABLE("apt could not fetch its packages", *proxys, last)
+    return BASE_FAILED("its packages cannot be installed", last)
 
 
 def archived(source: Path, work: Path) -> Path:

@@ -2,7 +2,7 @@
 
 They are unpacked alone, which takes no rights at all: their scripts run in a sandbox afterwards.
 Raises Fail: `platform.base-missing`, `platform.base-unreachable`, `platform.base-failed`,
-`build.disk-full`.
+`build.disk-full`. Raises Beyond: it was killed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perijove.backends.environments import complaints
 from perijove.backends.environments.installer import lines
+from perijove.domain.confinement import Beyond, Limit
 from perijove.domain.failures import BUILD_DISK, Evidence, Fail, Failure
 from perijove.domain.ports import Tell
 from perijove.domain.system_failures import BASE_FAILED, BASE_MISSING, BASE_UNREACHABLE
@@ -30,7 +33,10 @@ _UNREACHABLE = (
     "Connection failed",
     "Unable to connect",
     "timed out",
+    "Failed to fetch",
 )
+_KILLED = re.compile(r"received signal (?:9|15)\b|[Kk]illed by signal|died unexpectedly")
+"""A process of its, in its words or apt's."""
 _OPTIONS = (
     *("--mode=chrootless", "--variant=extract", "--format=directory", "--include=?essential", "--include=apt"),
     "--skip=check/empty,check/chrootless,cleanup/apt,essential/unlink,output/dev",
@@ -60,6 +66,14 @@ def missing(name: str) -> Failure:
     return BASE_MISSING(f"platform.base is {PROGRAM}, which is not installed", Evidence(name, f"not in {PATHS}"))
 
 
+def _killed(said: Sequence[str]) -> bool:
+    """Whether a process of its was ended by somebody else: of apt itself mmdebstrap tells just that it failed."""
+    if any(_KILLED.search(line) for line in said):
+        return True
+    failed = [line.startswith(("E: apt-get ", f"E: {PROGRAM} ")) for line in said if line.startswith(("E:", "Err:"))]
+    return any(line.startswith("E: apt-get ") for line in said) and all(failed)
+
+
 async def made(wish: Wish, work: Path, *, tell: Tell) -> str:
     """The folder `raw` in `work`; what names its content."""
     found = program(wish.program)
@@ -81,7 +95,10 @@ async def made(wish: Wish, work: Path, *, tell: Tell) -> str:
         said.append(line)
         del said[:-100]
         tell(line)
-    if await process.wait():
+    status = await process.wait()
+    if status < 0 or _killed(said):
+        raise Beyond(Limit.KILLED, f"a {PROGRAM} that nobody ends")
+    if status:
         unreachable = any(words in line for line in said for words in _UNREACHABLE)
         full = any(complaints.FULL.search(line) for line in said)
         kind = BUILD_DISK if full else BASE_UNREACHABLE if unreachable else BASE_FAILED

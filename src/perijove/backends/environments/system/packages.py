@@ -24,7 +24,7 @@ from perijove.backends.environments.system.bases import TEXT, Base, Bases
 from perijove.domain import failures
 from perijove.domain.build_inputs import System, SystemPackage
 from perijove.domain.confinement import Beyond
-from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import ForeignRun, InstallSystem, Mount, ResolvedRepo
 from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.ran import Ran
@@ -124,7 +124,9 @@ class Packages:
         shown = (Mount(lists, LISTS),)
         run = self._bases.run(self._name("plan"), command, base.root, result="told", network=False, mounts=shown)
         try:
-            await self._heard(run, into, tell)
+            ran, said = await self._heard(run, into, tell)
+            if ran.status:
+                raise Fail(await self._meaning(words.install_failure, step.path, said))
             told = [_text(into / name) for name in ("known", "uris", "words", "status")]
             return await self._confined.call(words.planned, step.path, step.names, *told)
         except Beyond as beyond:
@@ -140,8 +142,15 @@ class Packages:
         size = sum(one.size for one in missing)
         tell(f"Fetching {len(missing)} packages of the system, {size / 2**20:.1f} MiB")
         words_of = [(one.address, f"/root/debs/{one.archive}", f"SHA256:{one.sha256}") for one in missing]
-        script = 'mkdir -p "$HOME/debs" && exec "$@"'
-        command = ("/bin/sh", "-c", script, "sh", HELPER, "download-file", *(word for one in words_of for word in one))
+        command = (
+            "/bin/sh",
+            "-c",
+            scripts.FETCH,
+            "sh",
+            HELPER,
+            "download-file",
+            *(word for one in words_of for word in one),
+        )
         into = self._state.apt / f".debs-{time.monotonic_ns()}.{os.getpid()}"
         try:
             run = self._bases.run(self._name("fetch"), command, base.root, result="debs")
@@ -182,11 +191,7 @@ class Packages:
             if tell is not None:
                 tell(line)
 
-        ran = await self._foreign.run(run, into, heard)
-        if ran.status < 0:
-            where = Evidence("apt", f"ended by signal {-ran.status}")
-            raise Fail(failures.KILLED("apt was ended by somebody else", where))
-        return ran, tuple(said)
+        return (await self._foreign.run(run, into, heard)).not_killed("apt"), tuple(said)
 
     async def _meaning(self, function: Callable[..., Failure], *given: object) -> Failure:
         try:

@@ -33,8 +33,10 @@ path-include=/usr/share/locale/locale.alias
 CLEAN = """
 rm -rf /var/log/* /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig/* /run/* /root/.[!.]* || :
 """
+ALL_BY_PROXY = "unset no_proxy NO_PROXY\n"
+"""What is on the loopback of a sandbox is none of it: an operator's mirror may be on this machine's."""
 SETTLE = f"""set -eu
-printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+{ALL_BY_PROXY}printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
 mkdir -p /etc/dpkg/dpkg.cfg.d /etc/apt/apt.conf.d /etc/apt/sources.list.d
 mkdir -p /var/lib/apt/lists /var/cache/apt/archives/partial
 rm -f /etc/apt/apt.conf.d/docker-* /etc/apt/sources.list /etc/apt/sources.list.d/*
@@ -64,15 +66,19 @@ about='import os, sys; print("%d.%d.%d" % sys.version_info[:3], os.path.realpath
 python3 -I -S -c "$about" > /root/told/python || exit 65
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 {CLEAN}"""
-UPDATE = """set -eu
-mkdir -p "$HOME/lists/partial"
+UPDATE = f"""set -eu
+{ALL_BY_PROXY}mkdir -p "$HOME/lists/partial"
 apt-get -q -o Dir::State::lists="$HOME/lists" update
 rm -rf "$HOME/lists/partial" "$HOME/lists/auxfiles"
 """
 PLAN = """mkdir -p "$HOME/told"
-apt-cache pkgnames > "$HOME/told/known"
+apt-cache pkgnames > "$HOME/told/known" || exit
 apt-get -q -o Acquire::ForceHash=SHA256 --print-uris install -- "$@" > "$HOME/told/uris" 2> "$HOME/told/words"
 echo $? > "$HOME/told/status"
+"""
+FETCH = f"""set -eu
+{ALL_BY_PROXY}mkdir -p "$HOME/debs"
+exec "$@"
 """
 INSTALL = f"""set -eu
 apt-get -q install -- "$@"

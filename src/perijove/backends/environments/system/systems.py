@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.system.bases import Base, Bases, certificates
 from perijove.backends.environments.system.packages import Packages
+from perijove.backends.environments.system.trials import Trials
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter, System
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Checkout, EnvironmentPlan, InstallSystem, ResolvedRepo
+from perijove.domain.nouns import Checkout, EnvironmentPlan, InstallSystem, PythonWish, ResolvedRepo
 from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
@@ -37,6 +38,7 @@ class Systems:
         self.bases = Bases(state, settings, build, foreign, confined, uv)
         self._state = state
         self._packages = Packages(state, self.bases, foreign, confined)
+        self._trials = Trials(state, foreign, uv)
 
     def apply(self, build: BuildSettings, settings: PlatformSettings | None) -> None:
         """Other settings from now on."""
@@ -85,6 +87,12 @@ class Systems:
 
     def interpreter(self, system: System) -> Interpreter:
         return self.interpreter_of(system.base)
+
+    async def pythons(
+        self, system: System, wish: PythonWish, here: Sequence[Interpreter], tell: Tell
+    ) -> Sequence[Interpreter]:
+        """What an environment on it may have, of what this machine has `here`. Raises Fail, as `Trials.pythons`."""
+        return await self._trials.pythons(self._base(system.base), wish, here, tell)
 
     def interpreter_of(self, root: str) -> Interpreter:
         """The base's own. Raises Fail: `platform.base-missing`."""

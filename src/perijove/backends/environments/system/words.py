@@ -1,7 +1,7 @@
 """What apt said → what to do next, or what failed. Pure.
 
 Raises Fail: `build.no-such-system-package`, `build.system-conflict`, `build.mirror-unreachable`,
-`build.system-install-failed`, `build.too-large`.
+`build.system-install-failed`, `build.too-large`, `platform.killed`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from perijove.backends.environments import complaints
 from perijove.domain.build_inputs import SystemPackage
-from perijove.domain.failures import BUILD_TOO_LARGE, Evidence, Fail, Failure
+from perijove.domain.failures import BUILD_TOO_LARGE, KILLED, Evidence, Fail, Failure
 from perijove.domain.ran import Unreached
 from perijove.domain.system_failures import (
     MIRROR_UNREACHABLE,
@@ -28,7 +28,15 @@ _URI = re.compile(
     r" SHA256:(?P<hash>[0-9a-f]{64})"
 )
 _NUMBERS = re.compile(r"[0-9.]+")
-_BROKEN = re.compile(r"dpkg: error processing (?:package|archive) ([^ ]+)")
+_KILLED = re.compile(
+    r"Sub-process \S+ (?:received signal (?:9|15)\b|exited unexpectedly)|was killed by signal \((?:Killed|Terminated)\)"
+)
+"""How apt and dpkg (apt-pkg/deb/dpkgpm.cc, 3.0) tell the end of a process of theirs that somebody else made."""
+_UNFETCHED = re.compile(r"E: (?:Failed to fetch|Some index files failed to download|Unable to fetch)")
+ENDED = "137"
+"""How a shell tells that what it ran was killed."""
+_BROKEN = re.compile(r"dpkg: error processing (?P<what>package|archive) (?P<name>[^ ]+)")
+_UNPACKING = re.compile(r"Unpacking ([^ ]+) \(")
 
 
 def planned(
@@ -36,6 +44,8 @@ def planned(
 ) -> tuple[SystemPackage, ...]:
     """What has to be installed for these names, what it depends on included; `known`: all names there are."""
     there = set(known.split())
+    if status.strip() == ENDED:
+        raise Fail(KILLED("apt was ended by somebody else", Evidence("apt-get", f"status {ENDED}")))
     if missing := [name for name in names if name not in there]:
         raise Fail(_unknown(path, missing, there, said))
     if status.strip() != "0":
@@ -69,8 +79,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return close[0] if close else ""
 
 
+def killed(said: Sequence[str]) -> Failure | None:
+    """Where a process of apt's or dpkg's was ended by somebody else."""
+    if any(_KILLED.search(line) for line in said):
+        return KILLED("a process of apt's was ended by somebody else", Evidence("apt-get", _last(said)))
+    return None
+
+
+def unfetched(said: Sequence[str]) -> bool:
+    """Whether it fails of what did not come."""
+    return any(_UNFETCHED.match(line) for line in said)
+
+
 def fetch_failure(said: Sequence[str], unreached: Sequence[Unreached]) -> Failure:
     """Why nothing came from the mirror."""
+    if ended := killed(said):
+        return ended
     if any(complaints.FULL.search(line) for line in said):
         return BUILD_TOO_LARGE("apt found no space left", Evidence("apt-get", _last(said)))
     lines = [line for line in said if line.startswith(("E:", "Err:", "W:"))] or said
@@ -80,11 +104,26 @@ def fetch_failure(said: Sequence[str], unreached: Sequence[Unreached]) -> Failur
 
 def install_failure(path: str, said: Sequence[str]) -> Failure:
     """Why packages that were there could not be installed."""
+    if ended := killed(said):
+        return ended
     if any(complaints.FULL.search(line) for line in said):
         return BUILD_TOO_LARGE("apt found no space left", Evidence("apt-get", _last(said)))
-    broken = list(dict.fromkeys(found[1] for line in said if (found := _BROKEN.search(line))))
-    what = f"{', '.join(broken[:5])} cannot be configured" if broken else f"apt could not install what {path} names"
+    broken = _broken(said)
+    what = ", ".join(broken[:5]) if broken else f"apt could not install what {path} names"
     return SYSTEM_INSTALL_FAILED(what, Evidence("apt-get", _last(said)))
+
+
+def _broken(said: Sequence[str]) -> list[str]:
+    """Which packages cannot be unpacked or configured; of an archive, which lies here by its hash, whose it is."""
+    unpacked, broken = "", dict[str, None]()
+    for line in said:
+        if found := _UNPACKING.match(line):
+            unpacked = found[1]
+        elif found := _BROKEN.search(line):
+            archive = found["what"] == "archive"
+            name = unpacked or found["name"] if archive else found["name"]
+            broken[f"{name} cannot be {'unpacked' if archive else 'configured'}"] = None
+    return list(broken)
 
 
 def _last(lines: Sequence[str]) -> str:

@@ -1,0 +1,6 @@
+"""Sessions as pods of a Kubernetes cluster, 1.29 or newer? In: specs, an image by digest. Out: what happens to them.
+
+`manifests`· and `policies`· say what is asked for, `standing`· what a pod's status means and `refusals`· what an answer
+of the API does; `api` asks it by kr8s, `pods` watches, `sessions` is the port. Nothing is remembered that the cluster
+does not say.
+"""

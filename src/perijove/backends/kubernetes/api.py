@@ -1,0 +1,189 @@
+"""The cluster's API, as far as sessions need it, asked through kr8s. In: requests. Out: answers, lists, a watch.
+
+Each wait is limited, each answer bounded. A token that expired is read anew once; what the API refuses is the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NoReturn
+
+import httpx
+import kr8s
+from kr8s.asyncio import Api
+
+from perijove.backends.kubernetes.refusals import GONE, OK, UNAUTHORIZED, Answer, refused, unreachable
+from perijove.domain.cluster import JSON, Thing, listed, mapping, text
+from perijove.domain.failures import Fail
+
+# kr8s says of each version newer than itself that it is not supported; only paths that we name are asked for.
+warnings.filterwarnings("ignore", message="Kubernetes version", category=UserWarning)
+LIMIT = 30.0
+"""Seconds for an answer."""
+WATCH = 60
+"""Seconds that the API is asked to keep a watch; it is taken up where it was then."""
+QUIET = WATCH + LIMIT
+"""Seconds without a word after which a watch is given up: a connection may be dead and not say so."""
+PAGE = 500
+LARGEST = 2 * 1024**2
+"""Bytes of one object; etcd takes 1.5 MiB."""
+Version = str
+_ERRORS = (
+    kr8s.ServerError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError, KeyError,
+    TypeError,
+)  # fmt: skip
+APPLY = "application/apply-patch+yaml"
+
+
+class Gone(Exception):
+    """What happened since that version is not kept any more (410): all has to be listed again."""
+
+
+class Cluster:
+    """One namespace of a cluster."""
+
+    def __init__(self, namespace: str, kubeconfig: str | None = None, context: str | None = None) -> None:
+        """Within a cluster, without `kubeconfig`: by the service account of the pod that this runs in."""
+        self._namespace = namespace
+        self._where = {"kubeconfig": kubeconfig, "context": context}
+        self._api: Api | None = None
+        self._opening = asyncio.Lock()
+
+    async def _opened(self) -> Api:
+        async with self._opening:
+            if self._api is None:
+                # An own object: kr8s.api() would hand out one that another event loop left.
+                api = Api(**self._where, namespace=self._namespace, bypass_factory=True)
+                api.timeout = LIMIT
+                self._api = await api
+            return self._api
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+        # kr8s has no word for it.
+        if self._api is not None and self._api._session is not None:  # noqa: SLF001
+            await self._api._session.aclose()  # noqa: SLF001
+        self._api = None
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, base: str = "/api", params: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+    ) -> Answer:  # fmt: skip
+        """Raises Fail: `cluster.api-unreachable`."""
+        options: dict[str, Any] = {"params": params or {}, "headers": {"Content-Type": content}}
+        if body is not None:
+            options["content"] = json.dumps(body)
+        asked = f"{method} {path}"
+        try:
+            async with asyncio.timeout(LIMIT), self._sent(method, base, path, options) as response:
+                return _read(asked, response)
+        except TimeoutError as error:
+            raise Fail(unreachable(asked, f"no answer within {LIMIT:.0f} s")) from error
+        except _ERRORS as error:
+            raise Fail(unreachable(asked, f"{type(error).__name__}: {error}")) from error
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, base: str, path: str, options: Mapping[str, Any], stream: bool = False
+    ) -> AsyncIterator[httpx.Response]:
+        api = await self._opened()
+        for last in (False, True):
+            call = api.call_api(
+                method, version="v1", base=base, namespace=self._namespace, url=path, raise_for_status=False,
+                stream=stream, **options,
+            )  # fmt: skip
+            async with call as response:
+                if response.status_code != UNAUTHORIZED or last:
+                    yield response
+                    return
+            # The token of a service account is another one each hour. kr8s would cut all connections for it.
+            await api.auth.reauthenticate()
+            if api._session is not None and api.auth.token:  # noqa: SLF001
+                api._session.headers["Authorization"] = f"Bearer {api.auth.token}"  # noqa: SLF001
+
+    async def all(self, plural: str, selector: str) -> tuple[list[Thing], Version]:
+        """All objects with these labels, and as of when. Raises Fail: `cluster.*`; Gone, where it took too long."""
+        found: list[Thing] = []
+        params: dict[str, Any] = {"labelSelector": selector, "limit": PAGE}
+        while True:
+            answer = await self.ask("GET", plural, params=params)
+            if answer.status != OK:
+                raise_for(answer)
+            found += [thing(one, plural) for one in listed(answer.body, "items")]
+            about = mapping(answer.body.get("metadata"))
+            params["continue"] = text(about.get("continue"))
+            if not params["continue"]:
+                return found, text(about.get("resourceVersion"))
+
+    async def watch(
+        self, plural: str, selector: str, since: Version
+    ) -> AsyncGenerator[tuple[str, Thing, Version], None]:
+        """What became of them since: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`; until the API ends it.
+
+        Raises Fail: `cluster.*`; Gone.
+        """
+        params = {
+            "watch": "1", "labelSelector": selector, "resourceVersion": since, "allowWatchBookmarks": "true",
+            "timeoutSeconds": WATCH,
+        }  # fmt: skip
+        asked = f"WATCH {plural}"
+        try:
+            options = {"params": params, "timeout": httpx.Timeout(LIMIT, read=QUIET)}
+            async with self._sent("GET", "/api", plural, options, stream=True) as response:
+                if response.status_code != OK:
+                    await response.aread()
+                    raise_for(_read(asked, response))
+                async with aclosing(_lines(response)) as lines:
+                    async for line in lines:
+                        yield _told(asked, plural, line)
+        except _ERRORS as error:
+            raise Fail(unreachable(asked, f"{type(error).__name__}: {error}")) from error
+
+
+def thing(raw: JSON, plural: str) -> Thing:
+    """Without what nobody here reads and which makes up half of it."""
+    about = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
+    kind = {"kind": "Pod"} if plural == "pods" else {"kind": "Event"}
+    return Thing({**kind, **raw, "metadata": about})
+
+
+async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(rest) > LARGEST:
+            raise ValueError("an object is larger than any can be")
+
+
+def _told(asked: str, plural: str, line: bytes) -> tuple[str, Thing, Version]:
+    event = mapping(json.loads(line))
+    kind, about = text(event.get("type")), mapping(event.get("object"))
+    if kind == "ERROR":
+        code = about.get("code")
+        raise_for(Answer(asked, code if isinstance(code, int) else 500, about, text(about.get("message"))))
+    one = thing(about, plural)
+    return kind, one, text(one.metadata.get("resourceVersion"))
+
+
+def raise_for(answer: Answer) -> NoReturn:
+    """Raises Fail: what was refused; Gone."""
+    if answer.status == GONE:
+        raise Gone
+    raise Fail(refused(answer))
+
+
+def _read(asked: str, response: httpx.Response) -> Answer:
+    try:
+        body = mapping(response.json())
+    except ValueError:
+        body = {}
+    words = text(body.get("message")) or ("" if response.is_success else response.text[:500])
+    told = response.headers.get("Retry-After", "")
+    return Answer(asked, response.status_code, body, words, float(told) if told.isdigit() else 0.0)

@@ -1,0 +1,189 @@
+"""What is a session as a pod? In: its spec, its image, the operator's terms. Out: manifests. Pure.
+
+Held to the *restricted* profile of the Pod Security Standards (kubernetes.io/docs/concepts/security,
+`pod-security-standards`).
+`Limits.processes` has no place in a pod: the kubelet's `podPidsLimit` bounds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+from perijove.domain.nouns import SandboxSpec, SessionName
+
+Json = dict[str, Any]
+MANAGER = "perijove"
+INSTANCE, COMPONENT = "app.kubernetes.io/instance", "app.kubernetes.io/component"
+SESSION, EGRESS = "perijove/session", "perijove/egress"
+ABOUT = "perijove/"
+"""Begins annotations that say whose it is, and what."""
+SERVER = "server"
+"""The container."""
+USER = 1000
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+RULES = (
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "patch"]},
+)
+"""All that our account needs, in the namespace of sessions: the rules of a Role."""
+LISTEN = """
+import os, socket, sys
+port, both = int(sys.argv[1]), socket.has_dualstack_ipv6()
+family, host = (socket.AF_INET6, "::") if both else (socket.AF_INET, "")
+listener = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=both)
+os.set_inheritable(listener.fileno(), True)
+os.environ["PERIJOVE_SOCKET_FD"] = str(listener.fileno())
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Has the session's socket listen before its server starts, so that early requests wait, as on one machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What sessions go away with."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an operator says of sessions in a cluster."""
+
+    namespace: str
+    instance: str = "perijove"
+    """Which Perijove of the namespace they belong to; begins their pods' names."""
+    owner: Owner | None = None
+    runtime_class: str = ""
+    """`gvisor`, `kata`; `` for the nodes' own."""
+    host_users: bool = True
+    """False: each pod has a user namespace of its own (`hostUsers: false`), which nodes have to support."""
+    pull_secrets: tuple[str, ...] = ()
+    port: int = 8888
+    cpu_request: float = 0.1
+    """Processors that a pod is sure of; its limit is the class's."""
+    deadline: float = 7 * 86400.0
+    """Seconds after which the cluster ends a session whatever we do."""
+    grace: int = 5
+    """Seconds that a server has to end itself."""
+    end_limit: float = 30.0
+    """Seconds beyond that until a session counts as over that does not end: its node may be lost."""
+    start_limit: float = 300.0
+    """Seconds that a pod may take until its container runs: a node may have to be added for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session runs: its image by digest, and whose it is."""
+
+    image: str
+    """`registry.example/name@sha256:…`"""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Annotations by their names after `perijove/`: `repository`, `commit`, `launch`, `person`."""
+
+
+def pod_name(session: SessionName, terms: Terms) -> str:
+    """Raises Fail: `start.sandbox-failed`."""
+    if not _NAME.fullmatch(session):
+        remedy = "Name it by small letters, digits and hyphens, at most 40."
+        raise Fail(SANDBOX_FAILED("a session cannot have this name", Evidence("name", session[:80]), remedy=remedy))
+    return f"{terms.instance}-{session}"
+
+
+def selector(terms: Terms) -> dict[str, str]:
+    """Labels that all sessions of this Perijove have."""
+    return {"app.kubernetes.io/managed-by": MANAGER, INSTANCE: terms.instance, COMPONENT: "session"}
+
+
+def metadata(name: str, terms: Terms, labels: Mapping[str, str], owner: Owner | None) -> Json:
+    told: Json = {"name": name, "namespace": terms.namespace, "labels": {**selector(terms), **labels}}
+    if owner is not None:
+        told["ownerReferences"] = [
+            {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+        ]
+    return told
+
+
+def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
+    """Raises Fail: `start.sandbox-failed`."""
+    if not _IMAGE.fullmatch(work.image):
+        seen, remedy = Evidence("image", work.image[:300]), "Name it as `registry/name@sha256:…`."
+        raise Fail(SANDBOX_FAILED("its image is not named by its digest", seen, remedy=remedy))
+    name = pod_name(spec.session, terms)
+    labels = {SESSION: spec.session, EGRESS: egress_key(spec)}
+    whole: Json = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, terms, labels, terms.owner),
+        "spec": {
+            "automountServiceAccountToken": False, "enableServiceLinks": False, "restartPolicy": "Never",
+            "activeDeadlineSeconds": int(terms.deadline), "terminationGracePeriodSeconds": terms.grace,
+            "securityContext": {
+                "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(spec, work.image, name, terms)],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {"sizeLimit": f"{spec.limits.tmp}"}},
+                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{spec.limits.tmp}"}},
+            ],
+        },
+    }  # fmt: skip
+    whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()}
+    if not terms.host_users:
+        whole["spec"]["hostUsers"] = False
+    if terms.runtime_class:
+        whole["spec"]["runtimeClassName"] = terms.runtime_class
+    if terms.pull_secrets:
+        whole["spec"]["imagePullSecrets"] = [{"name": one} for one in terms.pull_secrets]
+    return whole
+
+
+def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
+    limits = spec.limits
+    disk = f"{limits.disk + limits.tmp}"  # /tmp counts in it too
+    most = {"memory": f"{limits.memory}", "cpu": _milli(limits.cpus), "ephemeral-storage": disk}
+    return {
+        "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
+        "command": ["/usr/bin/env", "python3", "-Ic", LISTEN, f"{terms.port}", *spec.command],
+        "workingDir": "/home/jovyan",
+        "envFrom": [{"secretRef": {"name": name}}],
+        "ports": [{"name": "http", "containerPort": terms.port}],
+        "resources": {"requests": {**most, "cpu": _milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
+        "securityContext": {
+            "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+    }  # fmt: skip
+
+
+def _milli(cpus: float) -> str:
+    return f"{max(1, math.ceil(cpus * 1000))}m"
+
+
+def secret(spec: SandboxSpec, made: Mapping[str, Any], terms: Terms) -> Json:
+    """Its variables, which nobody sees who sees the pod; gone with the pod that was `made`."""
+    name = pod_name(spec.session, terms)
+    owner = Owner("v1", "Pod", name, str(made["metadata"]["uid"]))
+    return {
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
+        "metadata": metadata(name, terms, {SESSION: spec.session}, owner), "stringData": dict(spec.environ),
+    }  # fmt: skip
+
+
+def egress_key(spec: SandboxSpec) -> str:
+    """Which NetworkPolicy is its: one for all sessions that may reach the same."""
+    if not spec.egress_allowed:
+        return spec.egress.value
+    return hashlib.sha256(repr((spec.egress.value, sorted(spec.egress_allowed))).encode()).hexdigest()[:12]

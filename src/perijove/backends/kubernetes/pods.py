@@ -1,0 +1,93 @@
+"""What does the cluster say of our pods? In: one list, then one watch. Out: the pods as they stand, each change told.
+
+A watch that breaks is taken up where it was; what is not kept any more (410), or a first time, is listed. While the API
+is away nothing is concluded: what was known stands until it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import NoReturn, Protocol
+
+from perijove.backends.kubernetes.api import Cluster, Gone, Version
+from perijove.backends.kubernetes.standing import session
+from perijove.domain.cluster import Thing
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import SessionName
+from perijove.log import log
+
+FIRST, LAST = 0.1, 10.0
+"""Seconds between two tries, twice as long each time."""
+
+
+class Change(Protocol):
+    def __call__(self, pod: Thing, *, gone: bool) -> None:
+        """A pod as it stands now."""
+        ...
+
+
+class Pods:
+    """Those of one Perijove, by their sessions."""
+
+    def __init__(self, cluster: Cluster, selector: str, changed: Change) -> None:
+        self._cluster = cluster
+        self._selector = selector
+        self._changed = changed
+        self._since: Version = ""
+        self._pause = 0.0
+        self.now: dict[SessionName, Thing] = {}
+        self._bell = asyncio.Event()
+
+    async def change(self, limit: float) -> None:
+        """Wait until something changes, at most so many seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    async def follow(self) -> NoReturn:
+        """For ever."""
+        while True:
+            after = 0.0
+            try:
+                if not self._since:
+                    await self._list()
+                async with aclosing(self._cluster.watch("pods", self._selector, self._since)) as told:
+                    async for kind, pod, version in told:
+                        self._since, self._pause = version or self._since, 0.0
+                        self.take(pod, gone=kind == "DELETED")
+            except Gone:
+                self._since = ""
+            except Fail as error:
+                after = error.failure.after
+                log.warning("sessions' pods are not watched", message=error.failure.message)
+            self._pause = min(max(self._pause * 2, FIRST), LAST)
+            await asyncio.sleep(max(self._pause, after))
+
+    async def _list(self) -> None:
+        listed, since = await self._cluster.all("pods", self._selector)
+        there = {pod.uid for pod in listed}
+        for pod in [pod for pod in self.now.values() if pod.uid not in there]:
+            self.take(pod, gone=True)
+        for pod in listed:
+            self.take(pod, gone=False)
+        self._since = since
+
+    def take(self, pod: Thing, *, gone: bool) -> None:
+        """As it was told; bookmarks are of no session."""
+        name = session(pod)
+        if not name:
+            return
+        before = self.now.get(name)
+        if gone:
+            if before is not None and before.uid == pod.uid:
+                del self.now[name]
+        else:
+            if before is not None and before.uid != pod.uid:
+                self._changed(before, gone=True)
+            self.now[name] = pod
+        self._changed(pod, gone=gone)
+        self._bell.set()
+        self._bell = asyncio.Event()

@@ -1,0 +1,349 @@
+"""The port `Sessions` in a Kubernetes cluster: each is a pod. In: specs; out: what happens to sessions.
+
+Kubernetes places, limits, evicts and scales. A pod that ended stands in the cluster until a reader has heard of it; one
+that is not wanted any more is removed as soon as the API answers. `supervise` has to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from perijove.asking import Connection, Servers
+from perijove.backends.kubernetes import manifests, policies, standing
+from perijove.backends.kubernetes.api import APPLY, Cluster, Gone, raise_for
+from perijove.backends.kubernetes.manifests import Terms, Work, pod_name
+from perijove.backends.kubernetes.pods import FIRST, LAST, Pods
+from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, unreachable
+from perijove.domain.activity import Activity
+from perijove.domain.cluster import Thing, listed, mapping, moment, text
+from perijove.domain.cluster_failures import API_UNREACHABLE
+from perijove.domain.cluster_pods import waiting
+from perijove.domain.cluster_session_failures import SESSION_CANNOT
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
+from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+from perijove.domain.isolation import Isolation
+from perijove.domain.keeping import GivenBack, KeepTerms
+from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
+from perijove.happenings import IN_WORDS, UNREAD, Happenings
+from perijove.log import log
+
+EVENTS_EVERY = 5.0
+"""Seconds between two looks at the events of a pod that waits."""
+RETRY_CONNECT = 0.05
+"""Seconds between two tries to reach a server whose container runs."""
+UNKNOWN_ROOM = Room(2**50, 2**50, 2**31, 2**20)
+"""What a cluster has left, nobody sees who sees one namespace: a pod without a place waits, and says for what."""
+Describe = Callable[[SandboxSpec], Awaitable[Work]]
+"""What a session runs, and whose it is. Raises Fail: `registry.*`."""
+Doomed = tuple[str, str]
+"""A pod's name and its uid, `` where that is unknown."""
+
+
+class KubernetesSessions(Servers):
+    """Sessions in one namespace."""
+
+    def __init__(self, cluster: Cluster, terms: Terms, describe: Describe) -> None:
+        super().__init__(self._reached)
+        self.fills = False
+        self._cluster = cluster
+        self._terms = terms
+        self._describe = describe
+        selector = ",".join(f"{key}={value}" for key, value in manifests.selector(terms).items())
+        self._selector = selector
+        self._pods = Pods(cluster, selector, self._changed)
+        self._policies: set[str] = set()
+        self._starting: set[SessionName] = set()
+        self._stopping: dict[SessionName, EndReason] = {}
+        self._told: dict[str, None] = {}
+        """Pods whose end was told, or is its starter's to tell, by uid; of many the last ones."""
+        self._doomed: asyncio.Queue[Doomed] = asyncio.Queue()
+        self._readers: weakref.WeakSet[Happenings] = weakref.WeakSet()
+        self._unread: deque[tuple[Thing, list[SessionEvent]]] = deque(maxlen=UNREAD)
+
+    async def supervise(self) -> None:
+        """Hear what becomes of pods, and remove those that nobody wants, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pods.follow(), name="watch on sessions' pods")
+            tasks.create_task(self._remove(), name="removal of sessions' pods")
+
+    # start
+
+    async def start(self, spec: SandboxSpec) -> None:
+        """Raises Fail: `start.sandbox-failed`, `cluster.*`."""
+        if spec.home_from is None or spec.person_home is not None:
+            raise _cannot("its home is part of its image", "launching.ready, home")
+        name, made = spec.session, manifests.pod(spec, await self._describe(spec), self._terms)
+        await self._policed(spec)
+        if name in self._starting or name in self._pods.now:
+            raise _taken(name)
+        self._starting.add(name)
+        uid = ""
+        try:
+            uid = await self._create("pods", made, name)
+            made["metadata"]["uid"] = uid
+            await self._create("secrets", manifests.secret(spec, made, self._terms), name)
+            await self._until_it_runs(name, Thing(made))
+        except BaseException as error:
+            if uid:
+                self._note(uid)
+            if uid or not isinstance(error, Fail) or error.failure.kind is API_UNREACHABLE:  # else it was never made
+                self._doomed.put_nowait((made["metadata"]["name"], uid))
+            raise
+        finally:
+            self._starting.discard(name)
+
+    async def _create(self, plural: str, manifest: manifests.Json, name: SessionName) -> str:
+        answer = await self._cluster.ask("POST", plural, manifest)
+        if answer.status == CONFLICT:
+            raise _taken(name)
+        if answer.status not in (OK, CREATED):
+            raise_for(answer)
+        return text(mapping(answer.body.get("metadata")).get("uid"))
+
+    async def _policed(self, spec: SandboxSpec) -> None:
+        """What it may reach is said before it is there."""
+        policy = policies.policy(spec, self._terms)
+        name = policy["metadata"]["name"]
+        if name not in self._policies:
+            answer = await self._cluster.ask(
+                "PATCH", f"networkpolicies/{name}", policy, base="/apis/networking.k8s.io",
+                params={"fieldManager": manifests.MANAGER, "force": "true"}, content=APPLY,
+            )  # fmt: skip
+            if answer.status not in (OK, CREATED):
+                raise_for(answer)
+            self._policies.add(name)
+
+    async def _until_it_runs(self, name: SessionName, made: Thing) -> None:
+        loop = asyncio.get_running_loop()
+        begun, looked = loop.time(), -EVENTS_EVERY
+        seen, events, waits = False, list[Thing](), None
+        while True:
+            pod = self._pods.now.get(name)
+            if pod is not None and pod.uid == made.uid and not pod.deleting:
+                seen = True
+                if loop.time() - looked >= EVENTS_EVERY and any(True for _ in waiting(pod)):
+                    events, looked = await self._events(made.uid), loop.time()
+                if self._is_up(pod):
+                    return
+                waits = self._waits(pod, events, waits)
+            elif seen or (pod is not None and pod.uid == made.uid):
+                gone = SANDBOX_FAILED("somebody deleted its pod", Evidence("pod", made.said), remedy="Launch again.")
+                raise Fail(gone)
+            left = begun + self._terms.start_limit - loop.time()
+            if left <= 0:
+                raise Fail(waits.failure if waits else standing.slow(pod or made, events, loop.time() - begun))
+            await self._pods.change(min(left, EVENTS_EVERY))
+
+    def _is_up(self, pod: Thing) -> bool:
+        """Whether its server runs, or has run. Raises Fail: why the cluster did not let it."""
+        over = standing.end(pod)
+        if over is not None and over.failure is not None:
+            raise Fail(over.failure)
+        return over is not None or standing.runs(pod)
+
+    def _waits(self, pod: Thing, events: Sequence[Thing], before: standing.Waits | None) -> standing.Waits | None:
+        """Why it waits, told when that changes. Raises Fail: where no waiting helps."""
+        waits = standing.waits(pod, events)
+        if waits is not None and waits.lasting:
+            raise Fail(waits.failure)
+        if waits is not None and (before is None or before.failure.kind is not waits.failure.kind):
+            self._put([SessionTroubled(standing.session(pod), waits.failure)])
+        return waits
+
+    async def _events(self, uid: str) -> list[Thing]:
+        """The last ones about a pod; none where they cannot be had: they only explain."""
+        try:
+            params = {"fieldSelector": f"involvedObject.uid={uid}", "limit": 50}
+            answer = await self._cluster.ask("GET", "events", params=params)
+        except Fail:
+            return []
+        found = [Thing(one) for one in listed(answer.body, "items")]
+        return sorted(found, key=lambda one: moment(one.raw.get("lastTimestamp") or one.raw.get("eventTime")))
+
+    async def fill(self, session: SessionName, home_from: Path) -> None:
+        """Raises Fail: `cluster.session-cannot`."""
+        raise _cannot("its home is part of its image", "launching.ready")
+
+    # stop
+
+    async def stop(self, session: SessionName, reason: EndReason) -> None:
+        """End it and wait until it is gone, which a lost node may hold up for ever: then it is told as over before.
+
+        Raises Fail: `cluster.*`; it is ended once the API answers then.
+        """
+        name, pod = pod_name(session, self._terms), self._pods.now.get(session)
+        uid = pod.uid if pod else ""
+        self._stopping[session] = reason
+        try:
+            there = await self._deleted((name, uid))
+        except BaseException:
+            self._doomed.put_nowait((name, uid))
+            raise
+        if not there and session not in self._pods.now:
+            self._stopping.pop(session, None)
+        until = asyncio.get_running_loop().time() + self._terms.grace + self._terms.end_limit
+        while (now := self._pods.now.get(session)) is not None and now.uid == uid:
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                log.warning("a session's pod does not end", session=session, pod=standing.told(now))
+                self._over(now, [_stopped(session, reason)])
+                return
+            await self._pods.change(left)
+
+    async def _deleted(self, doomed: Doomed) -> bool:
+        """Ask for its end; False where it is gone. Raises Fail: `cluster.*`."""
+        name, uid = doomed
+        options: manifests.Json = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        options["gracePeriodSeconds"] = self._terms.grace
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        answer = await self._cluster.ask("DELETE", f"pods/{name}", options)
+        if answer.status in (MISSING, CONFLICT):  # CONFLICT: another one of this name
+            return False
+        if answer.status >= 300:
+            raise_for(answer)
+        return True
+
+    async def _remove(self) -> NoReturn:
+        pause = 0.0
+        while True:
+            doomed = await self._doomed.get()
+            try:
+                await self._deleted(doomed)
+                pause = 0.0
+            except Fail as error:
+                self._doomed.put_nowait(doomed)  # behind the others, which it shall not hold up
+                log.warning("a session's pod is not removed", pod=doomed[0], message=error.failure.message)
+                pause = min(max(pause * 2, FIRST), LAST)
+                await asyncio.sleep(max(pause, error.failure.after))
+
+    # what happens
+
+    def happenings(self) -> AsyncIterator[SessionEvent]:
+        """What happens from this call on; the first reader also gets what ended while nobody read."""
+        reader = Happenings()
+        self._readers.add(reader)
+        while self._unread:
+            self._end(*self._unread.popleft())
+        return reader
+
+    def _put(self, events: Sequence[SessionEvent]) -> None:
+        for reader in list(self._readers):
+            for event in events:
+                reader.put(event)
+
+    def _changed(self, pod: Thing, *, gone: bool) -> None:
+        name = standing.session(pod)
+        reason = self._stopping.pop(name, None) if gone else self._stopping.get(name)
+        if reason is not None:
+            if gone:
+                self._over(pod, [_stopped(name, reason)])
+            return
+        over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
+        if over is not None:
+            failed = name in self._starting and (over.failure is not None or pod.deleting)
+            self._over(pod, [] if failed else _events(name, over))
+
+    def _over(self, pod: Thing, events: list[SessionEvent]) -> None:
+        """Tell its end, once; with no events it is its starter's to tell."""
+        if pod.uid not in self._told:
+            self._note(pod.uid)
+            self._end(pod, events)
+
+    def _note(self, uid: str) -> None:
+        self._told[uid] = None
+        if len(self._told) > UNREAD:
+            del self._told[next(iter(self._told))]
+
+    def _end(self, pod: Thing, events: list[SessionEvent]) -> None:
+        """Tell it, and let it go; what nobody hears stays in the cluster, for whoever comes after us."""
+        if not self._readers and events:
+            self._unread.append((pod, events))
+            return
+        self._put(events)
+        if not pod.deleting:
+            self._doomed.put_nowait((pod.name, pod.uid))
+
+    # looks
+
+    async def running(self) -> Sequence[RunningSandbox]:
+        """Raises Fail: `cluster.*`."""
+        try:
+            listed, _ = await self._cluster.all("pods", self._selector)
+        except Gone as error:
+            raise Fail(unreachable("GET pods", "a list that took too long")) from error
+        ours = [pod for pod in listed if standing.session(pod)]
+        for pod in ours:
+            self._changed(pod, gone=False)  # what ended is told before the answer
+        return [standing.sandbox(pod) for pod in ours if standing.lives(pod)]
+
+    async def held(self, session: SessionName) -> RunningSandbox | None:
+        """As the watch last told it."""
+        pod = self._pods.now.get(session)
+        return standing.sandbox(pod) if pod is not None and standing.lives(pod) else None
+
+    async def activity(self, session: SessionName) -> Activity:
+        """From outside nobody looks into a pod."""
+        pod = self._pods.now.get(session)
+        return Activity(0, 0, queued=False, doing=standing.told(pod) if pod else "not there")
+
+    async def room(self) -> Room:
+        return UNKNOWN_ROOM
+
+    async def isolation(self) -> Isolation:
+        return Isolation(sandboxed=True, own_uid=not self._terms.host_users, cgroups="v2", disk="watched")
+
+    async def _reached(self, session: SessionName, limit: int) -> Connection:
+        """Its pod, as soon as its container runs; it listens a moment later."""
+        while (pod := self._pods.now.get(session)) is not None and standing.lives(pod):
+            address = text(pod.status.get("podIP"))
+            if not standing.runs(pod) or not address:
+                await self._pods.change(EVENTS_EVERY)
+                continue
+            try:
+                return await asyncio.open_connection(address, self._terms.port, limit=limit)
+            except OSError:
+                await asyncio.sleep(RETRY_CONNECT)
+        raise ConnectionRefusedError(f"session {session} has no pod that runs")
+
+    # what is kept needs a place beside the pod
+
+    async def keep(self, session: SessionName, terms: KeepTerms) -> None:
+        """Raises Fail: `cluster.session-cannot`."""
+        raise _cannot("what changes in its home is not kept", "session.keep")
+
+    async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
+        """Raises Fail: `cluster.session-cannot`."""
+        raise _cannot("nothing can be given back to it", "session.keep")
+
+    async def kept(self) -> Sequence[SessionName]:
+        """Never any."""
+        await asyncio.Event().wait()
+        return []
+
+    async def fetched(self, session: SessionName) -> None:
+        return None
+
+
+def _events(name: SessionName, over: standing.End) -> list[SessionEvent]:
+    lines: list[SessionEvent] = [SessionLogged(name, line) for line in over.lines]
+    trouble = [SessionTroubled(name, over.failure)] if over.failure else []
+    return [*lines, *trouble, SessionEnded(name, over.reason, over.detail, over.code)]
+
+
+def _stopped(name: SessionName, reason: EndReason) -> SessionEnded:
+    return SessionEnded(name, reason, IN_WORDS.get(reason, reason.value), None)
+
+
+def _taken(name: SessionName) -> Fail:
+    remedy = "Stop it first, or give this one another name."
+    return Fail(SANDBOX_FAILED("there is a session of this name", Evidence("session", name), remedy=remedy))
+
+
+def _cannot(cause: str, setting: str) -> Fail:
+    return Fail(SESSION_CANNOT(cause, Evidence("settings", setting)))

@@ -1,0 +1,58 @@
+"""Which repository of which registry is meant. Pure. In: how operators write it. Out: where it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+HOMES = {"docker.io": "registry-1.docker.io"}
+"""Where a registry answers whose images have another name."""
+LONGEST = 255
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<registry>(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)"
+    rf"/(?P<name>{_PART}(?:/{_PART})*)"
+)
+"""Its name as in the OCI distribution specification 1.1, `Pulling manifests`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One of a registry."""
+
+    registry: str
+    """Its host, with a port where that is not the scheme's."""
+    name: str
+    scheme: str
+
+    @property
+    def origin(self) -> str:
+        """What its addresses begin with."""
+        return f"{self.scheme}://{HOMES.get(self.registry, self.registry)}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.origin}/v2/{self.name}"
+
+    @property
+    def image(self) -> str:
+        """As engines write it, without a tag."""
+        return f"{self.registry}/{self.name}"
+
+
+def repository(named: str) -> Repository | None:
+    """`registry.example/project/name`; with `http://` before it where it has no TLS, which loopback need not say."""
+    found = _REPOSITORY.fullmatch(named) if len(named) <= LONGEST else None
+    if found is None:
+        return None
+    registry = found["registry"].lower()
+    scheme = found["scheme"] or ("http" if is_loopback(re.sub(r":\d+$", "", registry)) else "https")
+    return Repository(registry, found["name"], scheme)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,130 @@
+"""Lines of logs that are known: what each means, and who writes it where. Pure.
+
+`source` is the place that was read: project, version or branch, and file. Where nobody read it, it says `as recorded`,
+and by which program the line was met.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from perijove.doctor.cluster.helm import binder
+from perijove.domain import cluster_failures as rows
+from perijove.domain import cluster_tls_failures as tls
+from perijove.domain.failures import Kind
+from perijove.domain.findings import Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that is known."""
+
+    kind: Kind
+    pattern: re.Pattern[str]
+    cause: str
+    """A sentence without its full stop."""
+    source: str
+    commands: tuple[str, ...] = ()
+    sure: Confidence = Confidence.CERTAIN
+
+
+def _line(kind: Kind, pattern: str, cause: str, source: str, *commands: str) -> Line:
+    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, source, commands)
+
+
+# Why a hub does not live. The first that fits is told.
+HUB = (
+    _line(rows.HUB_DB_SCHEMA_OLD, r"Found database schema version \w+ != \w+",
+          "The hub refuses a database that an older JupyterHub made", "jupyterhub 6.1.1 orm.py, check_db_revision"),
+    _line(rows.PROXY_TOKEN_MISMATCH, r"api_request to proxy failed: HTTP 403|Did CONFIGPROXY_AUTH_TOKEN change|"
+          r"can't access it \(HTTP 403", "The proxy refuses the hub's token",
+          "jupyterhub 6.1.1 proxy.py, api_request; jupyterhub 0.8 app.py, init_proxy"),
+    _line(rows.HUB_DB_LOCKED, r"database is locked", "SQLite cannot lock the hub's database",
+          "as recorded: sqlite"),
+    _line(rows.HUB_SERVICE_UNREACHABLE, r"Cannot connect to managed service", "A managed service does not answer",
+          "jupyterhub 6.1.1 app.py, start"),
+    _line(rows.HUB_THREADS_EXHAUSTED, r"can't start new thread", "The hub can start no more threads",
+          "as recorded: cpython"),
+    _line(rows.HUB_GAVE_UP, r"Aborting due to \d+ consecutive spawn failures", "Too many spawns in a row failed",
+          "jupyterhub 6.1.1 handlers/base.py, spawn_single_user"),
+    _line(rows.HUB_CANNOT_REACH_API, r"Max retries exceeded with url: /api/v1|"
+          r"(?:Cannot connect to host|dial tcp) (?:10\.\d+\.0\.1|kubernetes\.default)[\w.]*:443",
+          "The hub gets no answer from the Kubernetes API",
+          "urllib3 2.8.0 exceptions.py, MaxRetryError; aiohttp 3.14.5 client_exceptions.py; as recorded: go"),
+)  # fmt: skip
+WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED}
+"""What a hub goes on with."""
+
+# What BinderHub, builds and servers say while everything runs.
+OTHERS = (
+    _line(rows.HUB_API_TOKEN_REFUSED,
+          r"(?:creating user|Hub API|api/users).*HTTP 403|Missing or invalid credentials",
+          "The hub answers 403 to BinderHub",
+          "binderhub main launcher.py, Launcher.launch; jupyterhub 6.1.1 scopes.py, needs_scope",
+          "kubectl -n NAMESPACE rollout restart deployment/binder"),
+    _line(rows.HUB_NAME_UNRESOLVED,
+          r"(?:Hub API|creating user|api_request|HTTP 599).*(?:Could not resolve host|"
+          r"Name or service not known|Temporary failure in name resolution)", "The hub's name does not resolve",
+          "binderhub main launcher.py, api_request; as recorded: curl and glibc",
+          "kubectl -n kube-system get service kube-dns; kubectl -n kube-system get pods -l k8s-app=kube-dns"),
+    _line(rows.HUB_API_REFUSED,
+          r"(?:Hub API|creating user).*(?:Connection refused|Failed to connect|ConnectionRefusedError)|"
+          r"ConnectionRefusedError\(111",
+          "Connections to the hub are refused",
+          "binderhub main launcher.py, api_request; as recorded: curl and cpython"),
+    _line(rows.HUB_API_TIMEOUT,
+          r"(?:Hub API|creating user).*HTTP 599: (?:Timeout|Operation timed|Connection timed)",
+          "Calls to the hub time out", "tornado 6.6.1 simple_httpclient.py, HTTPTimeoutError; as recorded: curl"),
+    _line(rows.QUOTA_FULL,
+          r"BinderHub is full: \d+/\d+|Too many users (?:on this BinderHub|running \S+)!",
+          "As many servers run as BinderHub's quota allows", "binderhub main quota.py, check_repo_quota"),
+    _line(rows.SPAWN_LIMIT, r"Too many users trying to log in right now", "concurrent_spawn_limit is reached",
+          "jupyterhub 6.1.1 handlers/base.py, spawn_single_user"),
+    _line(rows.GITHUB_RATE_LIMITED, r"GitHub rate limit(?: \(\d+\))? exceeded", "GitHub answers no more this hour",
+          "binderhub main repoproviders.py, github_api_request",
+          binder({"config.GitHubRepoProvider.access_token": "TOKEN"}, "a token of GitHub's; in a file of secrets")),
+    _line(rows.CA_BUNDLE_MISSING, r"error setting certificate verify locations", "libcurl does not find the CA bundle",
+          "as recorded: curl"),
+    _line(rows.REGISTRY_CHECK_FAILS, r"Failed to get image manifest for", "The registry does not answer",
+          "binderhub main builder.py, BuildHandler.get"),
+    _line(rows.PUSH_DENIED, r"denied: requested access to the resource is denied|unauthorized: .*push",
+          "The registry refuses the push", "as recorded: docker and its registries"),
+    _line(rows.BUILD_OUT_OF_MEMORY, r"returned a non-zero code: 137|exit code: 137", "A step of the build was killed",
+          "as recorded: docker and buildkit"),
+    _line(rows.BUILD_NO_NAMES, r"unable to access 'https?://[^']+': could not resolve host", "A build resolves no name",
+          "as recorded: git"),
+    _line(rows.USER_POD_CANNOT_REACH_HUB, r"Failed to connect to my Hub at", "A server cannot reach the hub",
+          "jupyterhub 6.1.1 singleuser/extension.py"),
+    _line(rows.XSRF_REFUSED, r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
+          "A form's XSRF cookie is refused", "tornado 6.6.1 web.py, check_xsrf_cookie"),
+    _line(tls.CERT_MANAGER_WEBHOOK_BROKEN, r'failed calling webhook "webhook\.cert-manager\.io"',
+          "The API server cannot call cert-manager's webhook",
+          "as recorded: kubernetes",
+          "kubectl get pods -A -l app.kubernetes.io/name=webhook"),
+)  # fmt: skip
+
+INOTIFY = re.compile(
+    r"failed to create fsnotify watcher: too many open files|inotify_init1?: too many open files|"
+    r"inotify (?:instance|watch) limit reached",
+    re.IGNORECASE,
+)
+"""watchdog 7.1.0 observers/inotify_c.py, _raise_error; as recorded: kubernetes and docker."""
+UNSTARTED = re.compile(r"Unhandled error starting \S+'s server")
+"""jupyterhub 6.1.1 user.py, User.spawn."""
+REFUSED = re.compile(
+    r'"message":"(?:Pod|pods) .*(?:forbidden|disallowed|violates|denied the request)|'
+    r"admission webhook .* denied the request",
+    re.IGNORECASE,
+)
+"""The API's answer, put beneath that line by kubernetes_asyncio 36.1.0 client/exceptions.py, ApiException."""
+STOPPING = re.compile(r"server is in the process of stopping, please wait", re.IGNORECASE)
+"""jupyterhub 6.1.1 apihandlers/users.py, UserAPIHandler.delete."""
+LATE = re.compile(r"(?:did not start|failed to start) in (\d+) seconds", re.IGNORECASE)
+"""jupyterhub 6.1.1 user.py, User.spawn; kubespawner 7.1.0 spawner.py."""
+
+
+def is_known(line: str) -> bool:
+    """Whether something here knows it."""
+    patterns = (INOTIFY, UNSTARTED, REFUSED, STOPPING, LATE, *(known.pattern for known in (*HUB, *OTHERS)))
+    return any(one.search(line) for one in patterns)

@@ -1,0 +1,81 @@
+"""Why somebody is not let in, or not to this: rows of the catalogue. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+LOGIN_NEEDED = row(
+    "start.login-needed", "Log in first",
+    Owner.VISITOR, Retry.NEVER,
+    "Open the service's front page in the browser and log in.",
+)  # fmt: skip
+LOGIN_WRONG = row(
+    "start.login-wrong", "The name or the password is wrong",
+    Owner.VISITOR, Retry.NEVER,
+    "Check both; whoever runs this service gives a new password with `perijove user password NAME`.",
+)  # fmt: skip
+LOGIN_SLOWED = row(
+    "start.login-slowed", "Too many wrong passwords",
+    Owner.VISITOR, Retry.AFTER,
+    "Wait, and then check the name and the password.",
+)  # fmt: skip
+LOGIN_CROWD = row(
+    "start.login-crowd", "Too many log in at this moment",
+    Owner.VISITOR, Retry.AFTER,
+    "Try again in a few seconds.",
+)  # fmt: skip
+LOGIN_NOT_KEPT = row(
+    "start.login-not-kept", "This browser does not keep what shows who you are",
+    Owner.VISITOR, Retry.NEVER,
+    "Allow cookies for this service and for its sessions, and open the session from its launch's page again.",
+)  # fmt: skip
+NOT_YOURS = row(
+    "start.not-yours", "This belongs to somebody else",
+    Owner.VISITOR, Retry.NEVER,
+    "Launch the repository yourself: its link is for everybody who may launch it.",
+)  # fmt: skip
+NOT_FOR_YOU = row(
+    "start.not-for-you", "You may not launch this here",
+    Owner.OPERATOR, Retry.NEVER,
+    "Ask the operator: auth.allowed, auth.repositories and `who` of classes decide.",
+)  # fmt: skip
+LOGIN_STALE = row(
+    "start.login-stale", "Logging in took too long, or began elsewhere",
+    Owner.VISITOR, Retry.NEVER,
+    "Begin again at the front page, in one browser that keeps cookies.",
+)  # fmt: skip
+LOGIN_REFUSED = row(
+    "start.login-refused", "The provider did not log you in",
+    Owner.OPERATOR, Retry.NEVER,
+    "Try again; if it lasts, compare auth.oidc_* with what the provider knows of this service.",
+)  # fmt: skip
+PROVIDER_SILENT = row(
+    "start.provider-silent", "Whoever logs people in does not answer",
+    Owner.OPERATOR, Retry.NEVER,
+    "Try again in a minute; if it lasts, look at auth.oidc_issuer, and at this machine's DNS, proxy and firewall.",
+)  # fmt: skip
+PROVIDER_WRONG = row(
+    "start.provider-wrong", "Whoever logs people in answers wrongly",
+    Owner.OPERATOR, Retry.NEVER,
+    "Correct auth.oidc_issuer, and compare this machine's clock with the provider's.",
+)  # fmt: skip
+NAME_UNUSABLE = row(
+    "start.name-unusable", "You were logged in by a name that cannot be used here",
+    Owner.OPERATOR, Retry.NEVER,
+    "Have whoever logs people in give one name of letters, digits and . _ @ + = | -, at most 128.",
+)  # fmt: skip
+FRONT_SILENT = row(
+    "start.front-silent", "The web server in front does not say who you are",
+    Owner.OPERATOR, Retry.NEVER,
+    "Have it log people in, and name them in the header of auth.header at every request.",
+)  # fmt: skip
+PEOPLE_UNREADABLE = row(
+    "platform.people-unreadable", "The file of people cannot be used",
+    Owner.OPERATOR, Retry.NEVER,
+    "Make it readable for the service's user, or restore it from the backup; `perijove user list` shows it.",
+)  # fmt: skip
+PEOPLE_NOT_CHANGED = row(
+    "platform.people-not-changed", "The file of people is not changed",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look at `perijove user list`.",
+)  # fmt: skip

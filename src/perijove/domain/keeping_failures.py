@@ -1,0 +1,16 @@
+"""What may go wrong with what is kept of sessions: rows of the catalogue. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+KEPT_UNREADABLE = row(
+    "session.kept-unreadable", "What was kept of a session cannot be read",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look at the disk of the state directory: the files in control/kept were changed or cut off.",
+)  # fmt: skip
+NOTHING_KEPT = row(
+    "session.nothing-kept", "Nothing is kept of this session for you",
+    Owner.VISITOR, Retry.NEVER,
+    "Open this page in the browser that began the session; what is kept is removed after session.keep.",
+)  # fmt: skip

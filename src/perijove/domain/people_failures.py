@@ -1,0 +1,37 @@
+"""Why what belongs to a person cannot be used. Pure."""
+
+from __future__ import annotations
+
+from perijove.domain.failures import Owner, Retry, row
+
+TOKEN_REFUSED = row(
+    "resolve.token-refused", "The repository's host refused your token",
+    Owner.VISITOR, Retry.NEVER,
+    "It has expired, was revoked, or was pasted incompletely: make a new one there and give it on your page, /you.",
+)  # fmt: skip
+TOKEN_LACKS_ACCESS = row(
+    "resolve.token-lacks-access", "Your token does not open this repository",
+    Owner.VISITOR, Retry.NEVER,
+    "Check the spelling; give a token on your page, /you, that may read this repository's contents: on GitHub a "
+    "fine-grained one names it, and an organisation may have to authorise it; on GitLab the scope is read_repository.",
+)  # fmt: skip
+HOME_SILENT = row(
+    "home.silent", "The file system of people's homes does not answer",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Look at its server and at the network; `umount -f -l` and `mount` renew a mount that is stale.",
+)  # fmt: skip
+HOME_UNUSABLE = row(
+    "home.unusable", "Your home cannot be used",
+    Owner.OPERATOR, Retry.NEVER,
+    "Make home.path a folder of the service's user; where the service is root's, of a user who exists for that alone.",
+)  # fmt: skip
+HOME_NOT_MAPPED = row(
+    "home.not-mapped", "Homes on this file system cannot be given to sessions",
+    Owner.OPERATOR, Retry.NEVER,
+    "Put them on ext4, XFS or Btrfs; or run the service without root, where sessions have its own user: NFS works so.",
+)  # fmt: skip
+HOME_COVERED = row(
+    "home.covered", "The repository has something else where your home belongs",
+    Owner.AUTHOR, Retry.NEVER,
+    "Rename the file `home` at its top, and push; or launch it where people have no homes.",
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""Kept work as pages tell it. Values in, words out. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from perijove.domain.keeping import KeptWork
+
+
+def size(number: int) -> str:
+    """Bytes as people read them."""
+    for unit, scale in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}".replace(".0 ", " ")
+    return f"{number} bytes"
+
+
+def files(work: KeptWork) -> str:
+    """`3 files (1.2 MB)`."""
+    return f"{work.files} file{'s' * (work.files != 1)} ({size(work.size)})"
+
+
+def day(moment: float) -> str:
+    """When something is removed."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%-d %B %Y, %H:%M UTC")

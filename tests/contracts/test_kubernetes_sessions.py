@@ -1,0 +1,425 @@
+"""The port `Sessions` in a cluster: against an API that speaks the wire protocol, and a kubelet that runs processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from perijove.backends.kubernetes.api import Cluster
+from perijove.backends.kubernetes.manifests import RULES, Terms, Work
+from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.domain.events import SessionEnded
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Egress, EndReason, SandboxSpec
+from tests.fakes.confined import LIMITS, MIB, Follower, spec, until
+from tests.fakes.ports import free_port
+from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster, status, terminated
+
+pytestmark = pytest.mark.same_for_any_user
+
+IMAGE = f"registry.example/env@sha256:{'a' * 64}"
+HOME = Path("/checkout")
+
+
+@dataclass
+class World:
+    """A cluster, and sessions in it."""
+
+    cluster: SessionCluster
+    sessions: KubernetesSessions
+    again: Callable[[], Any]
+    """Another control plane of the same namespace."""
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    terms = Terms(NAMESPACE, port=free_port(), start_limit=10.0, grace=1, end_limit=1.0)
+
+    async def described(_: SandboxSpec) -> Work:
+        return Work(IMAGE, {"repository": "gh/owner/repo", "person": "ada"})
+
+    async with session_cluster(tmp_path) as (cluster, config):
+
+        @asynccontextmanager
+        async def plane() -> AsyncIterator[KubernetesSessions]:
+            api = Cluster(NAMESPACE, str(config))
+            sessions = KubernetesSessions(api, terms, described)
+            supervised = asyncio.create_task(sessions.supervise(), name="supervision")
+            try:
+                yield sessions
+            finally:
+                supervised.cancel()
+                await asyncio.wait([supervised])
+                await api.close()
+
+        async with plane() as sessions:
+            yield World(cluster, sessions, plane)
+
+
+@pytest.fixture
+async def follower(world: World) -> AsyncIterator[Follower]:
+    follower = Follower(world.sessions)
+    yield follower
+    await follower.close()
+
+
+async def failing(work: Any) -> Any:
+    with pytest.raises(Fail) as caught:
+        await work
+    return caught.value.failure
+
+
+async def test_a_session_starts_answers_and_stops(world: World, follower: Follower) -> None:
+    await world.sessions.start(spec("one", HOME))
+    answered = await world.sessions.status("one", "/user/one/", "token", 20)
+    assert (answered.connections, answered.kernels) == (1, 2)
+    assert (await world.sessions.use("one", "/user/one/", "token", 5)).busy == 1
+    (one,) = await world.sessions.running()
+    assert (one.session, one.limits) == ("one", replace(LIMITS, processes=0))
+    assert await world.sessions.held("one") == one
+    await world.sessions.stop("one", EndReason.IDLE)
+    assert await world.sessions.running() == []
+    assert await follower.ended("one") == SessionEnded("one", EndReason.IDLE, "nobody used it", None)
+    assert {plural for plural, _ in world.cluster.things} == {"networkpolicies"}
+
+
+async def test_stopping_what_is_gone_does_nothing(world: World) -> None:
+    await world.sessions.stop("nobody", EndReason.STOPPED)
+
+
+async def test_two_sessions_of_one_name_are_refused(world: World) -> None:
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    assert (await failing(world.sessions.start(spec("one", HOME)))).kind.code == "start.sandbox-failed"
+    async with world.again() as other:  # which has not heard of it yet
+        assert (await failing(other.start(spec("one", HOME)))).kind.code == "start.sandbox-failed"
+    assert len(world.cluster.pods) == 1
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "", "A", "x" * 41], ids=["up", "slash", "empty", "upper", "long"])
+async def test_a_name_that_could_be_a_path_is_refused(world: World, name: str) -> None:
+    assert (await failing(world.sessions.start(spec(name, HOME)))).kind.code == "start.sandbox-failed"
+    assert world.cluster.asked in ([], ["GET pods"], ["GET pods", "WATCH pods"])
+
+
+async def test_a_crash_is_told_once_after_its_last_words_and_its_pod_goes(world: World, follower: Follower) -> None:
+    await world.sessions.start(spec("one", HOME, "import sys; print('my last words'); sys.exit(7)"))
+    ended = await follower.ended("one")
+    assert ended == SessionEnded("one", EndReason.EXITED, "its server ended with exit code 7", 7)
+    assert follower.lines("one") == ["my last words"]
+    await until(lambda: not world.cluster.pods)
+    assert follower.events[-1] == ended
+    assert await world.sessions.running() == []
+    with pytest.raises(ConnectionError):
+        await world.sessions.status("one", "/", "", 1)
+
+
+async def test_every_reader_hears_every_end_once(world: World) -> None:
+    followers = [Follower(world.sessions) for _ in range(3)]
+    for name in ("one", "two"):
+        world.cluster.statuses[name] = running()
+        await world.sessions.start(spec(name, HOME))
+        world.cluster.change(name, status=terminated(1, "x"))
+    for follower in followers:
+        for name in ("one", "two"):
+            await follower.ended(name)
+            assert len(follower.ends(name)) == 1
+            assert follower.lines(name) == ["x"]
+        await follower.close()
+
+
+async def test_an_end_that_no_reader_heard_waits_for_the_next_control_plane(world: World) -> None:
+    world.cluster.statuses |= {"goes": running(), "stays": running()}
+    await world.sessions.start(spec("goes", HOME))
+    await world.sessions.start(spec("stays", HOME))
+    world.cluster.change("goes", status=terminated(0))
+    async with world.again() as other:
+        follower = Follower(other)
+        assert [one.session for one in await other.running()] == ["stays"]
+        assert (await follower.ended("goes", 1)).exit_code == 0
+        await until(lambda: len(world.cluster.pods) == 1)
+        await follower.close()
+
+
+ENDS = {
+    "memory": (terminated(137, reason="OOMKilled"), EndReason.MEMORY, ""),
+    "signal": (terminated(134), EndReason.EXITED, ""),
+    "deadline": ({"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active on the node longer"},
+                 EndReason.OLD, ""),
+    "disk": ({"phase": "Failed", "reason": "Evicted", "message":
+              'Pod ephemeral local storage usage exceeds the total limit of containers 80Mi. '}, EndReason.DISK, ""),
+    "pressure": ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
+                 EndReason.PAD_LOST, "cluster.pods-evicted"),
+    "no room after all": ({"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource"},
+                          EndReason.PAD_LOST, "cluster.pod-unschedulable-full"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDS)
+async def test_why_it_ended_is_told(world: World, follower: Follower, name: str) -> None:
+    said, reason, code = ENDS[name]
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    world.cluster.change("one", status=said)
+    assert (await follower.ended("one")).reason is reason
+    assert [one.failure.kind.code for one in follower.troubles("one")] == ([code] if code else [])
+    await until(lambda: not world.cluster.pods)
+
+
+async def test_a_pod_that_somebody_deletes_is_told_and_one_that_a_node_s_drain_does_too(
+    world: World, follower: Follower
+) -> None:
+    world.cluster.statuses |= {"one": running(), "two": running()}
+    for name in ("one", "two"):
+        await world.sessions.start(spec(name, HOME))
+    drained = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
+    world.cluster.change("one", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    world.cluster.change(
+        "two", status={"conditions": [drained]}, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    )
+    assert (await follower.ended("one")).detail == "somebody deleted its pod"
+    assert (await follower.ended("two")).reason is EndReason.PAD_LOST
+    assert (await follower.troubled("two")).failure.kind.code == "cluster.pods-evicted"
+
+
+async def test_a_session_of_a_lost_node_is_over_though_its_pod_stands(world: World, follower: Follower) -> None:
+    world.cluster.lost = {"one", "two"}
+    for name in world.cluster.lost:
+        world.cluster.statuses[name] = running()
+        await world.sessions.start(spec(name, HOME))
+    await world.sessions.stop("one", EndReason.OLD)
+    assert (await follower.ended("one")).reason is EndReason.OLD
+    tainted = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "lost"}
+    marked = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    world.cluster.change("two", status={"conditions": [tainted]}, metadata=marked)
+    assert (await follower.ended("two")).reason is EndReason.PAD_LOST
+    assert await world.sessions.running() == []
+    assert len(world.cluster.pods) == 2
+    for name in ("one", "two"):
+        world.cluster.remove("pods", world.cluster.pod(name)["metadata"]["name"])
+    await until(lambda: not world.cluster.pods)
+    assert [len(follower.ends(name)) for name in ("one", "two")] == [1, 1]
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "hostIP": "10.0.0.111", "containerStatuses": [{"name": "server", "state": state}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (waiting("ErrImagePull", 'failed to resolve reference "r/env": r/env: not found'), "cluster.image-not-found"),
+        (waiting("ErrImagePull", "pull access denied, repository does not exist"), "cluster.image-pull-unauthorized"),
+        (waiting("CreateContainerError", "context deadline exceeded"), "cluster.container-start-failed"),
+        (terminated(128, "no such file", "StartError"), "cluster.container-start-failed"),
+    ],
+    ids=["no image", "no credentials", "runtime", "command"],
+)
+async def test_what_no_waiting_helps_fails_at_once_and_leaves_nothing(
+    world: World, follower: Follower, said: dict[str, Any], code: str
+) -> None:
+    world.cluster.statuses["one"] = said
+    failure = await failing(world.sessions.start(spec("one", HOME)))
+    assert failure.kind.code == code
+    assert failure.evidence
+    await until(lambda: not world.cluster.pods)
+    assert follower.events == []
+
+
+async def test_a_pod_without_a_place_is_told_while_it_waits_and_runs_once_there_is_one(
+    world: World, follower: Follower
+) -> None:
+    words = "0/2 nodes are available: 2 Insufficient memory. preemption: 0/2 nodes are available."
+    placed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    world.cluster.statuses["one"] = {"phase": "Pending", "conditions": [placed]}
+    starting = asyncio.create_task(world.sessions.start(spec("one", HOME)))
+    told = await follower.troubled("one")
+    assert told.failure.kind.code == "cluster.pod-unschedulable-full"
+    assert told.failure.evidence[0].saw == words
+    assert not starting.done()
+    world.cluster.pod("one")["spec"]["nodeName"] = "node2"
+    world.cluster.change("one", status=running())
+    await starting
+    assert len(follower.troubles("one")) == 1
+
+
+async def test_a_pull_that_backs_off_is_told_by_its_events(world: World, follower: Follower) -> None:
+    world.cluster.statuses["one"] = waiting("ImagePullBackOff", "Back-off pulling image")
+    words = "Failed to pull image: 429 Too Many Requests - Server message: toomanyrequests"
+    starting = asyncio.create_task(world.sessions.start(spec("one", HOME)))
+    await until(lambda: world.cluster.pods)
+    about = {"uid": world.cluster.pod("one")["metadata"]["uid"]}
+    event = {"metadata": {"name": "e"}, "involvedObject": about, "reason": "Failed", "message": words}
+    world.cluster.things["events", "e"] = event
+    told = await follower.troubled("one", code="cluster.image-pull-rate-limited")
+    assert told.failure.evidence[0].saw == words
+    starting.cancel()
+    await asyncio.wait([starting])
+    await until(lambda: not world.cluster.pods)
+
+
+def once(asked: str, answer: Callable[[], web.Response]) -> Callable[[str], web.StreamResponse | None]:
+    left = [answer]
+    return lambda now: left.pop()() if now == asked and left else None
+
+
+QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9, limited: pods=9'
+RBAC = 'pods is forbidden: User "system:serviceaccount:s:perijove" cannot create resource "pods" in API group ""'
+SECURITY = 'pods "p" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+WEBHOOK = 'Internal error occurred: failed calling webhook "validate.kyverno.svc": connect: connection refused'
+DENIED = 'admission webhook "validate.kyverno.svc" denied the request: no digests here'
+LIMIT_RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi'
+REFUSALS = {
+    "quota": (403, "Forbidden", QUOTA, {}, "cluster.resource-quota-exceeded"),
+    "rights": (403, "Forbidden", RBAC, {}, "cluster.api-forbidden"),
+    "account": (401, "Unauthorized", "Unauthorized", {}, "cluster.api-forbidden"),
+    "pod security": (403, "Forbidden", SECURITY, {}, "cluster.admission-refused"),
+    "webhook says no": (400, "BadRequest", DENIED, {}, "cluster.admission-refused"),
+    "webhook is away": (500, "InternalError", WEBHOOK, {}, "cluster.webhook-down"),
+    "invalid": (422, "Invalid", 'Pod "p" is invalid: spec.runtimeClassName', {}, "cluster.pod-refused"),
+    "limit range": (403, "Forbidden", LIMIT_RANGE, {}, "cluster.pod-refused"),
+    "busy": (429, "TooManyRequests", "too many requests", {"Retry-After": "7"}, "cluster.api-busy"),
+    "broken": (500, "InternalError", "etcdserver: request timed out", {}, "cluster.api-unreachable"),
+}
+
+
+@pytest.mark.parametrize("plural", ["pods", "secrets"])
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_what_the_api_refuses_is_told_and_leaves_nothing(world: World, name: str, plural: str) -> None:
+    code, reason, message, headers, wanted = REFUSALS[name]
+    for _ in range(2):  # who is not known asks once more with a token that was read anew
+        world.cluster.faults.append(once(f"POST {plural}", lambda: status(code, reason, message, headers)))
+    failure = await failing(world.sessions.start(spec("one", HOME)))
+    assert failure.kind.code == wanted
+    assert message in failure.evidence[0].saw or wanted == "cluster.api-unreachable"
+    assert failure.after == (7 if wanted == "cluster.api-busy" else 0)
+    await until(lambda: not world.cluster.pods)
+
+
+async def test_a_token_that_expired_is_read_anew(world: World) -> None:
+    world.cluster.statuses["one"] = running()
+    world.cluster.faults.append(once("POST pods", lambda: status(401, "Unauthorized", "Unauthorized")))
+    await world.sessions.start(spec("one", HOME))
+    assert world.cluster.asked.count("POST pods") == 2
+
+
+async def test_an_api_that_is_away_for_a_while_costs_no_session_and_tells_afterwards(
+    world: World, follower: Follower
+) -> None:
+    world.cluster.statuses |= {"stays": running(), "goes": running(), "unwanted": running()}
+    for name in world.cluster.statuses:
+        await world.sessions.start(spec(name, HOME))
+    world.cluster.down = True
+    world.cluster.cut()
+    failure = await failing(world.sessions.running())
+    assert failure.kind.code == "cluster.api-unreachable"
+    assert (await failing(world.sessions.stop("unwanted", EndReason.OLD))).kind.code == "cluster.api-unreachable"
+    assert await world.sessions.held("stays") is not None
+    world.cluster.change("goes", status=terminated(3))
+    world.cluster.down = False
+    assert (await follower.ended("goes")).exit_code == 3
+    assert (await follower.ended("unwanted")).reason is EndReason.OLD
+    assert [one.session for one in await world.sessions.running()] == ["stays"]
+    assert follower.ends("stays") == []
+
+
+async def test_a_watch_is_taken_up_where_it_was_and_all_is_listed_where_that_is_gone(
+    world: World, follower: Follower
+) -> None:
+    world.cluster.statuses |= {"one": running(), "two": running(), "three": running()}
+    for name in world.cluster.statuses:
+        await world.sessions.start(spec(name, HOME))
+    lists = world.cluster.asked.count("GET pods")
+    world.cluster.cut()
+    world.cluster.change("one", status=terminated(1))
+    await follower.ended("one")
+    assert world.cluster.asked.count("GET pods") == lists
+    world.cluster.cut()
+    world.cluster.change("two", status=terminated(1))
+    world.cluster.remove("pods", world.cluster.pod("three")["metadata"]["name"])
+    world.cluster.forget()
+    await follower.ended("two")
+    assert (await follower.ended("three")).detail == "somebody deleted its pod"
+    assert world.cluster.asked.count("GET pods") == lists + 1
+    assert [len(follower.ends(name)) for name in world.cluster.statuses] == [1, 1, 1]
+
+
+async def test_a_control_plane_that_dies_while_it_starts_one_leaves_it_to_be_found(world: World) -> None:
+    placed = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Too many pods."}
+    world.cluster.statuses["one"] = {"phase": "Pending", "conditions": [placed]}
+    starting = asyncio.create_task(world.sessions.start(spec("one", HOME)))
+    await until(lambda: ("secrets", "perijove-one") in world.cluster.things)
+    async with world.again() as other:
+        assert [one.session for one in await other.running()] == ["one"]
+        await other.stop("one", EndReason.FAILED_START)
+    assert (await failing(starting)).kind.code == "start.sandbox-failed"
+    assert not world.cluster.pods
+
+
+async def test_a_secret_stands_in_no_pod_and_goes_with_it(world: World) -> None:
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    assert "the-session-secret" not in json.dumps(world.cluster.pod("one"))
+    assert world.cluster.things["secrets", "perijove-one"]["stringData"]["SECRET"] == "the-session-secret"
+    await world.sessions.stop("one", EndReason.STOPPED)
+    assert ("secrets", "perijove-one") not in world.cluster.things
+
+
+async def test_one_policy_stands_for_all_sessions_that_may_reach_the_same(world: World) -> None:
+    for name, egress in (("one", Egress.PUBLIC), ("two", Egress.PUBLIC), ("three", Egress.NONE)):
+        world.cluster.statuses[name] = running()
+        await world.sessions.start(spec(name, HOME, egress=egress))
+    assert sum(one.startswith("PATCH") for one in world.cluster.asked) == 2
+    assert world.cluster.asked.index("PATCH networkpolicies/perijove-sessions-public") < world.cluster.asked.index(
+        "POST pods"
+    )
+
+
+async def test_it_asks_for_nothing_that_its_role_does_not_hold(world: World) -> None:
+    await test_a_pull_that_backs_off_is_told_by_its_events(world, follower := Follower(world.sessions))
+    await follower.close()
+    verbs = {"POST": "create", "GET": "list"}
+    asked = [one.partition("/")[0].split() for one in world.cluster.asked]
+    used = {(plural, verbs.get(verb, verb.lower())) for verb, plural in asked}
+    assert used <= {(plural, verb) for rule in RULES for plural in rule["resources"] for verb in rule["verbs"]}
+
+
+async def test_what_a_cluster_cannot_do_is_refused_by_name(world: World) -> None:
+    blank = replace(spec("one", HOME), home_from=None)
+    named = spec("one", HOME, allowed=("mirror.example:443",))
+    for work in (world.sessions.start(blank), world.sessions.start(named), world.sessions.fill("one", HOME)):
+        assert (await failing(work)).kind.code == "cluster.session-cannot"
+    assert not world.cluster.pods
+
+
+async def test_a_thousand_sessions_are_two_pages_and_one_watch_and_bounded_memory(world: World) -> None:
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    model, before = json.dumps(world.cluster.pod("one")), world.cluster.asked.count("GET pods")
+    padding = [{"manager": "kubelet", "fieldsV1": {f"f:{number}": {} for number in range(100)}}]
+    for number in range(1000):
+        pod = json.loads(model.replace('-one"', f'-{number}"').replace('"one"', f'"{number}"'))
+        pod["metadata"] |= {"uid": f"uid-{number}", "managedFields": padding}
+        world.cluster.things["pods", pod["metadata"]["name"]] = pod
+    world.cluster.forget()
+    tracemalloc.start()
+    world.cluster.cut()
+    await until(lambda: world.cluster.asked.count("GET pods") == before + 3 and world.cluster.watching == 1)
+    assert len(await world.sessions.running()) == 1001
+    assert await world.sessions.held("999") is not None
+    used, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 100 * MIB
+    assert peak < 200 * MIB
+    for name in [name for plural, name in world.cluster.things if plural == "pods" and name != "perijove-one"]:
+        del world.cluster.things["pods", name]

@@ -1,0 +1,142 @@
+"""What a cluster is asked for: held to Kubernetes' published schemas, and to the restricted Pod Security Standard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod, secret
+from perijove.backends.kubernetes.policies import policy
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Egress
+from perijove.domain.reach import why_not
+from tests.fakes.confined import spec
+
+Json = dict[str, Any]
+WORK = Work(f"registry.example/env@sha256:{'a' * 64}", {"repository": "gh/owner/repo", "person": "ada"})
+PLAIN = Terms("sessions")
+FULL = Terms(
+    "sessions", owner=Owner("apps/v1", "Deployment", "perijove", "1b4e28ba"), runtime_class="gvisor", host_users=False,
+    pull_secrets=("registry",), deadline=3600.0,
+)  # fmt: skip
+ONE = spec("one", Path("/checkout"), egress=Egress.PUBLIC, allowed=("10.1.0.0/16:5432", "[fd00::1]:80"))
+MADE = {"metadata": {"uid": "5d2f"}}
+VERSIONS = ("1.29", "1.31", "1.34")
+VOLUMES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+}  # fmt: skip
+
+
+def inner(told: Json) -> Json:
+    container: Json = told["spec"]["containers"][0]
+    return container
+
+
+RESTRICTED: dict[str, Callable[[Json], bool]] = {
+    "host namespaces": lambda one: not any(one["spec"].get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),
+    "privileged": lambda one: not inner(one)["securityContext"].get("privileged"),
+    "capabilities": lambda one: inner(one)["securityContext"]["capabilities"] == {"drop": ["ALL"]},
+    "volumes": lambda one: all(set(volume) - {"name"} <= VOLUMES for volume in one["spec"]["volumes"]),
+    "host ports": lambda one: not any("hostPort" in port for port in inner(one)["ports"]),
+    "escalation": lambda one: inner(one)["securityContext"]["allowPrivilegeEscalation"] is False,
+    "non-root": lambda one: one["spec"]["securityContext"]["runAsNonRoot"] is True,
+    "user": lambda one: one["spec"]["securityContext"]["runAsUser"] != 0,
+    "seccomp": lambda one: one["spec"]["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
+    "unmasked": lambda one: not {"procMount", "seLinuxOptions", "sysctls"} & set(inner(one)["securityContext"]),
+}
+"""Pod Security Standards, profile *restricted*, with all of *baseline* (kubernetes.io, concepts/security)."""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("terms", [PLAIN, FULL], ids=["plain", "full"])
+def test_all_manifests_are_what_the_published_schemas_hold(version: str, terms: Terms) -> None:
+    for manifest in (pod(ONE, WORK, terms), secret(ONE, MADE, terms), policy(ONE, terms)):
+        assert kubernetes_validate.validate(json.loads(json.dumps(manifest)), version, strict=True).startswith(version)
+
+
+def test_a_manifest_with_a_field_that_does_not_exist_would_be_found() -> None:
+    wrong = pod(ONE, WORK, PLAIN)
+    wrong["spec"]["hostUser"] = False
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.29", strict=True)
+
+
+@pytest.mark.parametrize("rule", RESTRICTED)
+def test_a_session_is_a_pod_of_the_restricted_profile(rule: str) -> None:
+    assert RESTRICTED[rule](pod(ONE, WORK, FULL))
+
+
+def test_a_pod_says_whose_it_is_and_has_no_account_no_secret_and_an_end() -> None:
+    one = pod(ONE, WORK, FULL)
+    assert one["metadata"]["labels"]["perijove/session"] == "one"
+    assert one["metadata"]["annotations"] == {"perijove/repository": "gh/owner/repo", "perijove/person": "ada"}
+    assert one["metadata"]["ownerReferences"][0]["name"] == "perijove"
+    assert one["spec"]["automountServiceAccountToken"] is False
+    assert (one["spec"]["hostUsers"], one["spec"]["runtimeClassName"]) == (False, "gvisor")
+    assert (one["spec"]["activeDeadlineSeconds"], one["spec"]["restartPolicy"]) == (3600, "Never")
+    assert "the-session-secret" not in json.dumps(one)
+    assert secret(ONE, MADE, FULL)["metadata"]["ownerReferences"][0] == {
+        "apiVersion": "v1", "kind": "Pod", "name": "perijove-one", "uid": "5d2f",
+    }  # fmt: skip
+
+
+def test_limits_are_the_class_s_and_memory_is_promised_whole() -> None:
+    told = inner(pod(ONE, WORK, PLAIN))["resources"]
+    assert told["limits"] == {"memory": f"{256 << 20}", "cpu": "2000m", "ephemeral-storage": f"{80 << 20}"}
+    assert told["requests"] == {**told["limits"], "cpu": "100m"}
+
+
+@pytest.mark.parametrize("image", ["registry.example/env:latest", "env@sha256:abc", ""], ids=["tag", "short", "none"])
+def test_an_image_without_its_digest_is_refused(image: str) -> None:
+    with pytest.raises(Fail) as caught:
+        pod(ONE, replace(WORK, image=image), PLAIN)
+    assert caught.value.failure.kind.code == "start.sandbox-failed"
+
+
+def reached(address: str, port: int, told: Json) -> bool:
+    """Whether a policy lets an address of the outside be reached, as NetworkPolicy v1 says."""
+    where = ip_address(address)
+    for rule in told["spec"]["egress"]:
+        blocks = [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer]
+        inside = [one for one in blocks if where in ip_network(one["cidr"])]
+        open_ports = [one["port"] for one in rule["ports"]]
+        if port in open_ports and any(
+            not any(where in ip_network(without) for without in one.get("except", ())) for one in inside
+        ):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "2606:4700::1111", "10.0.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.100.100.200",
+     "127.0.0.1", "::1", "fd00:ec2::254", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "224.0.0.1"],
+)  # fmt: skip
+def test_what_is_not_public_is_not_reached_as_on_one_machine(address: str) -> None:
+    public = policy(replace(ONE, egress_allowed=()), PLAIN)
+    assert reached(address, 443, public) == (why_not(address) == "")
+    assert not reached(address, 22, public)
+    assert not reached(address, 443, policy(replace(ONE, egress=Egress.NONE, egress_allowed=()), PLAIN))
+
+
+def test_what_the_operator_opens_is_reached_at_its_port_alone() -> None:
+    told = policy(replace(ONE, egress=Egress.NONE), PLAIN)
+    assert [reached(*one, told) for one in (("10.1.2.3", 5432), ("fd00::1", 80), ("10.1.2.3", 80))] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_policies_of_different_rules_are_different_objects_and_nobody_comes_in_but_ours() -> None:
+    names = {policy(one, PLAIN)["metadata"]["name"] for one in (ONE, replace(ONE, egress_allowed=()))}
+    assert len(names) == 2
+    peers = policy(ONE, PLAIN)["spec"]["ingress"][0]["from"]
+    assert [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in peers] == ["control-plane"]
