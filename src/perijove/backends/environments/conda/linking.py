@@ -138,6 +138,7 @@ async def _fetched(
                 raise Fail(BAD_PACKAGE(f"{record.file_name} is not what its channel lists", where))
             files = await asyncio.to_thread(looked_over, unpacked)
             left.append((await asyncio.to_thread(measured, unpacked, order.room))[0])
+            _fits(sum(left), order.room)  # whoever is quicker than a look at what is written is not let through
             await asyncio.to_thread(remember, unpacked)
             _place(unpacked, world.packages / key(record), f"{digest(record)} {files}")
         finally:
@@ -245,11 +246,15 @@ async def _watching(work: Path, room: Room, left: list[int]) -> None:
     while True:
         began = clock()
         size, files = await asyncio.to_thread(measured, work, room)
-        if size + sum(left) > room.size:
-            raise room.outgrown(Evidence("conda", f"{size + sum(left) >> 20} MiB written so far"))
+        _fits(size + sum(left), room)
         if files > room.files:
             raise Beyond(Limit.SIZE, f"more than {room.files} files")
         await asyncio.sleep(max(LOOKS, IDLE * (clock() - began)))
+
+
+def _fits(size: int, room: Room) -> None:
+    if size > room.size:
+        raise room.outgrown(Evidence("conda", f"{size >> 20} MiB written so far"))
 
 
 def measured(root: Path, room: Room) -> tuple[int, int]:
