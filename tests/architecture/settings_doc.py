@@ -33,6 +33,7 @@ This page is made from `src/perijove/domain/settings.py`: `python -m tests.archi
 test holds it to what the program does.
 """
 EXAMPLES: Mapping[str, tuple[str, str]] = {
+    "engine.pull_secrets": ('["registry"]', "registry"),
     "conda.mirrors": (
         '{ "conda-forge" = "https://mirror.example.org/conda-forge" }',
         "conda-forge=https://mirror.example.org/conda-forge",

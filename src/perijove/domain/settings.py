@@ -15,6 +15,7 @@ from perijove.domain.auth_settings import AuthSettings
 from perijove.domain.certificate_settings import CertificatesSettings
 from perijove.domain.classes import ClassSettings
 from perijove.domain.conda_settings import CondaSettings
+from perijove.domain.engine_settings import EngineSettings
 from perijove.domain.nouns import Egress
 from perijove.domain.page_settings import PageSettings
 from perijove.domain.system_settings import PlatformSettings
@@ -290,3 +291,4 @@ class Settings:
     home: HomeSettings = field(default_factory=HomeSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)

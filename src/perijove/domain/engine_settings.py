@@ -1,0 +1,39 @@
+"""What an operator can set about where sessions run. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EngineKind(StrEnum):
+    """What carries the sessions."""
+
+    SANDBOX = "sandbox"
+    """Sandboxes of this machine."""
+    KUBERNETES = "kubernetes"
+    """Pods of a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    kind: EngineKind = EngineKind.SANDBOX
+    """Where sessions run: in a `sandbox` each of this machine, or as pods of a `kubernetes` cluster."""
+    namespace: str = "perijove"
+    """The cluster's namespace for sessions. What follows is for a cluster too."""
+    instance: str = "perijove"
+    """Which Perijove of that namespace they belong to; begins their pods' names."""
+    registry: str = ""
+    """Where environments go as images, from which nodes pull them: `registry.example.org/perijove`."""
+    registry_credentials: str = ""
+    """A file with the log-in to it, of the form that `docker login` writes and kubernetes.io/dockerconfigjson has."""
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of that namespace by which nodes log in to the registry."""
+    runtime_class: str = ""
+    """The `runtimeClassName` of sessions' pods, as `gvisor` or `kata`; empty: the nodes' own."""
+    user_namespaces: bool = False
+    """Whether each pod has a user namespace of its own (`hostUsers: false`); nodes have to support it."""
+    cpu_request: float = 0.1
+    """Processors that a session is sure of; it may use what its class allows."""
+    placeholders: int = 0
+    """Pods that do nothing and give way to sessions, so that an autoscaler adds a node before people wait."""
