@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from perijove.doctor.front.requests import Files, Nobody, Outcome, Passes, Redirects, Says
+from perijove.doctor.front.requests import Files, NotListening, Outcome, Passes, Redirects, Responds
 from tests.e2e.service import until
 
 _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -166,15 +166,15 @@ def in_words(outcome: Outcome) -> str:
     match outcome:
         case Redirects(status=status, location=location):
             return f"{status} {location}"
-        case Says(status=200, by=by):
+        case Responds(status=200, by=by):
             return f"200 {by.args[-1]}"
-        case Says(status=status):
+        case Responds(status=status):
             return str(status)
         case Files():
             return "404"
         case Passes(host=host, path=path):
             return f"200 up {host} {path}"
-        case Nobody():
+        case NotListening():
             return "nobody"
         case other:
             return str(other)

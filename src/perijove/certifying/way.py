@@ -53,7 +53,7 @@ from perijove.log import log
 LOOK_AGAIN = 1.5
 """Seconds between looks while a CA would not see the answer."""
 OUTSIDE_AFTER = 3.0
-"""Seconds after which the eye outside is asked, where a look from here cannot decide."""
+"""Seconds after which the rehearsal at a CA's staging is asked, where a look from here cannot decide."""
 IN_FLIGHT = 16
 """Attempts that ask CAs at once."""
 Told = CertificateEvent | Failed

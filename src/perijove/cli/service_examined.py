@@ -63,12 +63,12 @@ def fix(asked: Asked, *, sure: bool) -> Status:
 
 def _examined(asked: Asked) -> tuple[Own, Examination]:
     running, admin = _settings(asked.state)
-    wished = None if running is not None and asked.config is None else service.loader(asked.config, {})()[0]
-    settings = running or wished
+    configured = None if running is not None and asked.config is None else service.loader(asked.config, {})()[0]
+    settings = running or configured
     assert settings is not None, "no service answers: the next one's were read"
     own = asyncio.run(_looked(asked.state, settings, admin, launch=asked.launch))
-    if running is not None and wished is not None:
-        own = replace(own, service=replace(own.service, unlike=_unlike(running, wished)))
+    if running is not None and configured is not None:
+        own = replace(own, service=replace(own.service, unlike=_unlike(running, configured)))
     return own, diagnosed(own)
 
 
@@ -95,10 +95,10 @@ def _settings(state: State) -> tuple[Settings | None, Failure | None]:
     return settings, None
 
 
-def _unlike(running: Settings, wished: Settings) -> tuple[str, ...]:
+def _unlike(running: Settings, configured: Settings) -> tuple[str, ...]:
     """`table.name: …` of each setting that differs. What the file leaves out may be of flags and variables."""
     usual = wire.encode(Settings())
-    has, wants = wire.encode(running), wire.encode(wished)
+    has, wants = wire.encode(running), wire.encode(configured)
     return tuple(
         f"{table}.{name}: the file says {value}, the service has {has[table][name]}"
         for table, values in wants.items()

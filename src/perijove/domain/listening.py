@@ -26,7 +26,7 @@ MOST_SESSION_HOSTS = 100
 """Names that a certificate holds at most (Let's Encrypt's rate limits, 2026-11)."""
 
 
-class Wish(Protocol):
+class ServiceConfig(Protocol):
     """What the operator says of it: the table `service` of the settings."""
 
     @property
@@ -45,66 +45,66 @@ class Wish(Protocol):
     def base(self) -> str: ...
 
 
-def http_listeners(wish: Wish) -> tuple[str, ...]:
+def http_listeners(config: ServiceConfig) -> tuple[str, ...]:
     """`ADDRESS:PORT`s for http."""
-    if wish.http:
-        return wish.http
-    return ("0.0.0.0:80", "[::]:80") if wish.hosts and not wish.behind else ("127.0.0.1:8000",)
+    if config.http:
+        return config.http
+    return ("0.0.0.0:80", "[::]:80") if config.hosts and not config.behind else ("127.0.0.1:8000",)
 
 
-def https_listeners(wish: Wish) -> tuple[str, ...]:
+def https_listeners(config: ServiceConfig) -> tuple[str, ...]:
     """`ADDRESS:PORT`s for https; none where it is off, or where only an http address was asked for."""
-    if wish.https:
-        return tuple(address for address in wish.https if address != OFF)
-    if wish.hosts and not wish.behind:
+    if config.https:
+        return tuple(address for address in config.https if address != OFF)
+    if config.hosts and not config.behind:
         return ("0.0.0.0:443", "[::]:443")
-    return ("127.0.0.1:8443",) if wish.behind or not wish.http else ()
+    return ("127.0.0.1:8443",) if config.behind or not config.http else ()
 
 
-def quic_listeners(wish: Wish) -> tuple[str, ...]:
+def quic_listeners(config: ServiceConfig) -> tuple[str, ...]:
     """Where https is spoken over UDP too: `udp/ADDRESS:PORT`s. Whoever stands in front speaks to browsers itself."""
-    return tuple(UDP + address for address in https_listeners(wish)) if wish.http3 and not wish.behind else ()
+    return tuple(UDP + address for address in https_listeners(config)) if config.http3 and not config.behind else ()
 
 
-def certified_hosts(wish: Wish) -> tuple[tuple[str, ...], ...]:
+def certified_hosts(config: ServiceConfig) -> tuple[tuple[str, ...], ...]:
     """Names that need a certificate, those of one together: each host's alone, all sessions' in one.
 
     Without names of its own, the service is `localhost`.
     """
-    if not https_listeners(wish):
+    if not https_listeners(config):
         return ()
-    alone = tuple((host,) for host in wish.hosts or ("localhost",))
-    return (*alone, named) if (named := named_session_hosts(wish)) else alone
+    alone = tuple((host,) for host in config.hosts or ("localhost",))
+    return (*alone, named) if (named := named_session_hosts(config)) else alone
 
 
-def named_session_hosts(wish: Wish) -> tuple[str, ...]:
+def named_session_hosts(config: ServiceConfig) -> tuple[str, ...]:
     """Those that the operator gave: a wildcard, or names that differ in their first label alone."""
-    return () if wish.session_hosts == (OFF,) else wish.session_hosts
+    return () if config.session_hosts == (OFF,) else config.session_hosts
 
 
-def session_hosts(wish: Wish) -> tuple[str, ...]:
+def session_hosts(config: ServiceConfig) -> tuple[str, ...]:
     """Names at which browsers open sessions, each an origin of its own; none: they share the service's."""
-    local = not wish.session_hosts and not wish.hosts and loopback_only(wish)
-    return (LOCAL_SESSIONS,) if local else named_session_hosts(wish)
+    local = not config.session_hosts and not config.hosts and loopback_only(config)
+    return (LOCAL_SESSIONS,) if local else named_session_hosts(config)
 
 
-def session_labels(wish: Wish, certified: Collection[str] = ()) -> tuple[str, ...]:
+def session_labels(config: ServiceConfig, certified: Collection[str] = ()) -> tuple[str, ...]:
     """The first labels of a list of session hosts; none where each session has its own name below a wildcard.
 
     Where some of them are `certified` already, of those alone: browsers cannot open the others.
     """
-    named = [host for host in named_session_hosts(wish) if not host.startswith("*.")]
+    named = [host for host in named_session_hosts(config) if not host.startswith("*.")]
     usable = [host for host in named if host in certified] or named
     return tuple(host.partition(".")[0] for host in usable)
 
 
-def session_host_faults(wish: Wish) -> Iterator[tuple[str, str]]:
+def session_host_faults(config: ServiceConfig) -> Iterator[tuple[str, str]]:
     """What is wrong with the hosts that the operator gave: why, and where it stands."""
-    named = named_session_hosts(wish)
+    named = named_session_hosts(config)
     for number, host in enumerate(named):
         if not SESSION_HOST.fullmatch(host):
             yield "must hold names like s1.example.org or *.run.example.org", host
-        if host in wish.hosts:
+        if host in config.hosts:
             yield "must not hold names of service.hosts: sessions would share its origin", host
         if host in named[:number]:
             yield "holds a name twice", host
@@ -113,18 +113,18 @@ def session_host_faults(wish: Wish) -> Iterator[tuple[str, str]]:
         yield why, f"{len(named)} names"
     if len({host.partition(".")[2] for host in named}) > 1 or (len(named) > 1 and any("*" in host for host in named)):
         yield "must be one wildcard, or names that differ in their first label alone", ", ".join(named)
-    for label in session_labels(wish):
+    for label in session_labels(config):
         if not SESSION_LABEL.fullmatch(label):
             yield "must begin with labels of 20 letters, digits and single hyphens", label
 
 
-def session_origin(wish: Wish, origin: str, session: str) -> str:
+def session_origin(config: ServiceConfig, origin: str, session: str) -> str:
     """Where a session is opened by whoever reached the service at `origin` (`https://binder.example.org:8443`).
 
     On loopback that is the same: Caddy leads browsers on, and programs often cannot look up names like `x.localhost`.
     """
-    named = named_session_hosts(wish)
-    label = session.partition(MARK)[2] if session_labels(wish) else session
+    named = named_session_hosts(config)
+    label = session.partition(MARK)[2] if session_labels(config) else session
     if not named or not label:
         return origin
     scheme, _, authority = origin.partition("://")
@@ -132,49 +132,49 @@ def session_origin(wish: Wish, origin: str, session: str) -> str:
     return f"{scheme}://{label}.{named[0].partition('.')[2]}{colon}{port}"
 
 
-def service_origin(wish: Wish, origin: str) -> str:
+def service_origin(config: ServiceConfig, origin: str) -> str:
     """The service's own origin for whoever reached a session's host at `origin`; the same for all others."""
     scheme, _, authority = origin.partition("://")
     name, colon, port = authority.lower().partition(":")
-    if name in wish.hosts or not {name, f"*.{name.partition('.')[2]}"} & set(session_hosts(wish)):
+    if name in config.hosts or not {name, f"*.{name.partition('.')[2]}"} & set(session_hosts(config)):
         return origin
-    return own_origin(wish) if named_session_hosts(wish) else f"{scheme}://localhost{colon}{port}"
+    return own_origin(config) if named_session_hosts(config) else f"{scheme}://localhost{colon}{port}"
 
 
-def redirects(wish: Wish) -> bool:
+def redirects(config: ServiceConfig) -> bool:
     """Whether http leads to https: with names, unless somebody in front decides."""
-    return bool(wish.hosts and https_listeners(wish) and not wish.behind)
+    return bool(config.hosts and https_listeners(config) and not config.behind)
 
 
-def loopback_only(wish: Wish) -> bool:
+def loopback_only(config: ServiceConfig) -> bool:
     """Whether nobody but this machine can reach the service."""
-    if wish.behind:
+    if config.behind:
         return False
-    hosts = [split_address(address)[0] for address in (*http_listeners(wish), *https_listeners(wish))]
+    hosts = [split_address(address)[0] for address in (*http_listeners(config), *https_listeners(config))]
     return all(host == "localhost" or (host != "" and ip_address(host).is_loopback) for host in hosts)
 
 
-def own_url(wish: Wish) -> str:
+def own_url(config: ServiceConfig) -> str:
     """The service's own address with its slash, by its first name where it has one."""
-    return own_origin(wish) + wish.base
+    return own_origin(config) + config.base
 
 
-def own_origin(wish: Wish) -> str:
+def own_origin(config: ServiceConfig) -> str:
     """The same without its path, `https://binder.example.org`."""
-    if not wish.hosts:
-        return listening_origin(wish)
-    name = next((host for host in wish.hosts if not host.startswith("*.")), wish.hosts[0].replace("*", "www", 1))
+    if not config.hosts:
+        return listening_origin(config)
+    name = next((host for host in config.hosts if not host.startswith("*.")), config.hosts[0].replace("*", "www", 1))
     name = f"[{name}]" if ":" in name else name
-    if wish.behind:
+    if config.behind:
         return f"https://{name}"
-    if https := https_listeners(wish):
+    if https := https_listeners(config):
         return f"https://{name}{_port(https[0], 443)}"
-    return f"http://{name}{_port(http_listeners(wish)[0], 80)}"
+    return f"http://{name}{_port(http_listeners(config)[0], 80)}"
 
 
-def listening_origin(wish: Wish) -> str:
+def listening_origin(config: ServiceConfig) -> str:
     """Where this machine itself reaches the service by http, whatever its names mean elsewhere."""
-    return f"http://{here(http_listeners(wish)[0]).removesuffix(':80')}"
+    return f"http://{here(http_listeners(config)[0]).removesuffix(':80')}"
 
 
 def here(address: str) -> str:

@@ -15,8 +15,8 @@ from perijove.backends.nginx.changing import Change, Nginx
 from perijove.backends.nginx.reading import read
 from perijove.backends.nginx.renewals import homes, renewals
 from perijove.doctor.engine import Examination, examine
-from perijove.doctor.front import conflicts, diagnosis, doors, judge, ordering
-from perijove.doctor.front.choosing import taking
+from perijove.doctor.front import acme_clients, conflicts, diagnosis, judge, listeners
+from perijove.doctor.front.matching import taking
 from perijove.doctor.front.remedy import Patch, listener_removed
 from perijove.doctor.front.requests import CHALLENGED, Hop, PassesTcp, Redirects, Request
 from perijove.doctor.front.servers import front_of
@@ -46,8 +46,8 @@ class Asked:
 def look(asked: Asked, changed: Mapping[str, str] | None = None) -> judge.Facts:
     """The facts; `changed` are texts to read in the place of files. Raises Fail: `front.configuration-unreadable`."""
     front = front_of(read(asked.main, changed))
-    known = renewals(ordering.chains(front), homes())
-    hosts = asked.hosts or doors.hosts(front, asked.base)
+    known = renewals(acme_clients.chains(front), homes())
+    hosts = asked.hosts or listeners.hosts(front, asked.base)
     facts = judge.Facts(
         front, hosts, asked.addresses, asked.to, base=asked.base, renewals=known, named=bool(asked.hosts)
     )
@@ -65,11 +65,11 @@ def followed(facts: judge.Facts) -> list[tuple[Hop, ...]]:
 
 
 def _places(facts: judge.Facts) -> list[tuple[str, str]]:
-    return [(host, one) for host in facts.hosts for one in facts.addresses or doors.addresses(facts.front, host)]
+    return [(host, one) for host in facts.hosts for one in facts.addresses or listeners.addresses(facts.front, host)]
 
 
 def _challenge(facts: judge.Facts, host: str, address: str) -> tuple[Hop, ...]:
-    return trace(facts.front, Request("http", address, doors.http_port(facts.front, host), host, CHALLENGED))
+    return trace(facts.front, Request("http", address, listeners.http_port(facts.front, host), host, CHALLENGED))
 
 
 def _shown(facts: judge.Facts) -> dict[tuple[str, str], str]:

@@ -69,12 +69,12 @@ def _environ(process: int) -> Mapping[str, str]:
 
 async def _reach(host: str, port: int, what: str, way: WayOut) -> Reached:
     by = urlsplit(way.proxy("http" if port == 80 else "https", host))
-    door, at = (by.hostname, by.port or proxies.PORTS.get(by.scheme, 80)) if by.hostname else (host, port)
-    seen = Reached(f"{host}:{port}", what, f"{door}:{at}" if by.hostname else "")
+    peer, at = (by.hostname, by.port or proxies.PORTS.get(by.scheme, 80)) if by.hostname else (host, port)
+    seen = Reached(f"{host}:{port}", what, f"{peer}:{at}" if by.hostname else "")
     until = asyncio.get_running_loop().time() + LIMIT
     try:
         async with asyncio.timeout_at(until):
-            address = await found(door, at)
+            address = await found(peer, at)
     except socket.gaierror as error:
         lasting = error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
         return Reached(seen.address, what, seen.proxy, str(error), unresolved=True, no_resolver=not lasting)

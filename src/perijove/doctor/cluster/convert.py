@@ -54,11 +54,11 @@ def convert(documents: Iterable[Any]) -> Converted:
     done = Converted()
     objects = [one for document in documents for one in _opened(document)]
     old = [one for one in objects if text(one.get("apiVersion")) in OLD]
-    wishes = list(_wishes(one for one in old if one.get("kind") == "Certificate"))
+    configs = list(_solver_configs(one for one in old if one.get("kind") == "Certificate"))
     for one in objects:
         name = _said(one)
         if one in old and one.get("kind") in KINDS:
-            done.documents.append(_converted(one, wishes, done))
+            done.documents.append(_converted(one, configs, done))
         elif one in old or _is_of(one, MADE_ANEW):
             done.changed.append(f"{name}: left out, cert-manager makes it anew")
         elif one.get("kind") == "Ingress" and _old_annotations(one):
@@ -86,14 +86,14 @@ def _said(one: Mapping[str, Any]) -> str:
     return f"{text(one.get('kind')) or 'document'} {namespace + '/' if namespace else ''}{name}"
 
 
-def _converted(one: dict[str, Any], wishes: list[_Wish], done: Converted) -> dict[str, Any]:
+def _converted(one: dict[str, Any], configs: list[_SolverConfig], done: Converted) -> dict[str, Any]:
     name = _said(one)
     done.changed.append(f"{name}: apiVersion {one['apiVersion']} → {NEW}")
     spec = dict(mapping(one.get("spec")))
     if one["kind"] == "Certificate":
         spec = _certificate(spec, name, done)
     elif isinstance(spec.get("acme"), dict):
-        mine = [wish for wish in wishes if wish.is_for(one)]
+        mine = [config for config in configs if config.is_for(one)]
         spec["acme"] = _acme(dict(spec["acme"]), mine, name, done)
     if "status" in one:
         done.changed.append(f"{name}: status left out")
@@ -139,7 +139,7 @@ def _annotations(notes: dict[str, Any], name: str, done: Converted) -> Iterator[
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _SolverConfig:
     """How a Certificate wanted some of its names solved, which is the issuer's to say now."""
 
     certificate: str
@@ -155,30 +155,34 @@ class _Wish:
         return same and (self.kind == "ClusterIssuer" or text(at(issuer, "metadata", "namespace")) == self.namespace)
 
 
-def _wishes(certificates: Iterable[Mapping[str, Any]]) -> Iterator[_Wish]:
+def _solver_configs(certificates: Iterable[Mapping[str, Any]]) -> Iterator[_SolverConfig]:
     for one in certificates:
         reference = mapping(at(one, "spec", "issuerRef"))
         for row in listed(one, "spec", "acme", "config"):
             http01 = row.get("http01")
-            yield _Wish(
+            yield _SolverConfig(
                 _said(one), text(reference.get("kind")) or "Issuer", text(reference.get("name")),
                 text(at(one, "metadata", "namespace")), tuple(text(name) for name in items(row.get("domains"))),
                 mapping(http01) if http01 is not None else None, text(at(row, "dns01", "provider")),
             )  # fmt: skip
 
 
-def _acme(acme: dict[str, Any], wishes: list[_Wish], name: str, done: Converted) -> dict[str, Any]:
+def _acme(acme: dict[str, Any], configs: list[_SolverConfig], name: str, done: Converted) -> dict[str, Any]:
     if acme.get("server") == ACME_V1:
         acme["server"] = ACME_V2
         done.changed.append(f"{name}: server {ACME_V1} → {ACME_V2}: the old protocol is switched off")
     http01, dns01 = acme.pop("http01", None), acme.pop("dns01", None)
     solvers = [_solver(dict(one), name, done) for one in listed(acme, "solvers")]
     providers = {text(one.get("name")): dict(one) for one in listed(dns01, "providers")}
-    named = [solver for wish in wishes if (solver := _wished(wish, providers, name, done)) is not None]
+    named = [solver for config in configs if (solver := _solver_of(config, providers, name, done)) is not None]
     if http01 is not None:
         ingress = {key: value for key, value in mapping(http01).items() if key == "serviceType"}
         kind = next(
-            (wish.http01.get("ingressClass") for wish in wishes if wish.http01 and wish.http01.get("ingressClass")),
+            (
+                config.http01.get("ingressClass")
+                for config in configs
+                if config.http01 and config.http01.get("ingressClass")
+            ),
             None,
         )
         if kind:
@@ -190,7 +194,7 @@ def _acme(acme: dict[str, Any], wishes: list[_Wish], name: str, done: Converted)
     if len(providers) == 1 and not any("dns01" in one for one in named) and not solvers:
         only = next(iter(providers.values()))
         solvers.append({"dns01": _provider(only, name, done)})
-    unused = set(providers) - {wish.provider for wish in wishes}
+    unused = set(providers) - {config.provider for config in configs}
     if unused and not any("dns01" in one for one in solvers):
         done.left.append(
             f"{name}: dns01 provider {', '.join(sorted(unused))} is used by no Certificate here; write a solver"
@@ -200,18 +204,24 @@ def _acme(acme: dict[str, Any], wishes: list[_Wish], name: str, done: Converted)
     return {**acme, "solvers": [*named, *solvers]}
 
 
-def _wished(wish: _Wish, providers: dict[str, dict[str, Any]], name: str, done: Converted) -> dict[str, Any] | None:
+def _solver_of(
+    config: _SolverConfig, providers: dict[str, dict[str, Any]], name: str, done: Converted
+) -> dict[str, Any] | None:
     """A solver for the names of one Certificate; None where the issuer's own is the same."""
-    selector = {"selector": {"dnsNames": list(wish.domains)}} if wish.domains else {}
-    if wish.provider:
-        if wish.provider not in providers:
-            done.left.append(f"{wish.certificate}: dns01 provider {wish.provider} is not in {name}")
+    selector = {"selector": {"dnsNames": list(config.domains)}} if config.domains else {}
+    if config.provider:
+        if config.provider not in providers:
+            done.left.append(f"{config.certificate}: dns01 provider {config.provider} is not in {name}")
             return None
-        done.changed.append(f"{wish.certificate}: spec.acme.config → a solver of {name} for {', '.join(wish.domains)}")
-        return {**selector, "dns01": _provider(providers[wish.provider], name, done)}
-    if wish.http01 is not None and wish.http01.get("ingress"):
-        done.changed.append(f"{wish.certificate}: spec.acme.config → a solver of {name} for {', '.join(wish.domains)}")
-        return {**selector, "http01": {"ingress": {"name": wish.http01["ingress"]}}}
+        done.changed.append(
+            f"{config.certificate}: spec.acme.config → a solver of {name} for {', '.join(config.domains)}"
+        )
+        return {**selector, "dns01": _provider(providers[config.provider], name, done)}
+    if config.http01 is not None and config.http01.get("ingress"):
+        done.changed.append(
+            f"{config.certificate}: spec.acme.config → a solver of {name} for {', '.join(config.domains)}"
+        )
+        return {**selector, "http01": {"ingress": {"name": config.http01["ingress"]}}}
     return None
 
 

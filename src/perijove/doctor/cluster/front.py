@@ -14,12 +14,12 @@ from perijove.doctor.front.requests import (
     CHALLENGED,
     Files,
     Hop,
-    Nobody,
+    NotListening,
     Passes,
     PassesTcp,
     Redirects,
     Request,
-    Says,
+    Responds,
 )
 from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
@@ -124,7 +124,7 @@ def blocked_in_front(
     where = _short(cluster, last)
     cause = f"{where} answers every path that comes for {host} on port 80, so {CHALLENGE} never reaches the solver"
     sure = (*steps, *_no_stream(cluster, addresses), *measured, *inside)
-    certain = failed or probe is not None or isinstance(hops[-1].outcome, (Says, Files))
+    certain = failed or probe is not None or isinstance(hops[-1].outcome, (Responds, Files))
     confidence = Confidence.CERTAIN if certain else Confidence.LIKELY
     return found(
         ACME_HTTP01_BLOCKED_BY_FRONT_PROXY, cause, where, confidence, *sure, commands=(*lines, *commands),
@@ -180,10 +180,10 @@ def _configured(cluster: Cluster, host: str, addresses: Sequence[str]) -> tuple[
         return None
     for address in addresses or _listening(front, host):
         hops = trace(front, Request("http", address, 80, host, CHALLENGED))
-        if not hops or isinstance(hops[0].outcome, Nobody):
+        if not hops or isinstance(hops[0].outcome, NotListening):
             continue
         last = hops[-1].outcome
-        ends_here = isinstance(last, (Says, Files)) or (
+        ends_here = isinstance(last, (Responds, Files)) or (
             isinstance(hops[0].outcome, Redirects) and not isinstance(last, Passes) and _goes_wrong(cluster, host, hops)
         )
         if ends_here:
@@ -193,7 +193,7 @@ def _configured(cluster: Cluster, host: str, addresses: Sequence[str]) -> tuple[
 
 def _goes_wrong(cluster: Cluster, host: str, hops: tuple[Hop, ...]) -> bool:
     """A redirect that leads on to TLS is fine where the last answer is right, and else keeps the challenge off."""
-    return isinstance(hops[-1].outcome, (PassesTcp, Redirects, Nobody)) and not way(cluster, host).open
+    return isinstance(hops[-1].outcome, (PassesTcp, Redirects, NotListening)) and not way(cluster, host).open
 
 
 def _listening(front: Front, host: str) -> Iterator[str]:

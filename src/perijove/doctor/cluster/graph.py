@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from urllib.parse import urlsplit
 
 from perijove.doctor.cluster import pods
-from perijove.doctor.cluster.placing import candidates, claims
+from perijove.doctor.cluster.placement import candidates, claims
 from perijove.doctor.cluster.view import Cluster, matches, selected
 from perijove.domain.cluster import Thing, at, items, listed, mapping, text
 

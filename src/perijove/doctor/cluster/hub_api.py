@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.helm import binder
-from perijove.doctor.cluster.spoken import when
+from perijove.doctor.cluster.log_lines import when
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows

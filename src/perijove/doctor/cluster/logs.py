@@ -10,7 +10,7 @@ from perijove.doctor.cluster.database import upgrade, upgrade_evidence
 from perijove.doctor.cluster.foreseen import stale
 from perijove.doctor.cluster.helm import hub
 from perijove.doctor.cluster.known_lines import HUB, INOTIFY, LATE, OTHERS, REFUSED, STOPPING, UNSTARTED, WHILE_UP, Line
-from perijove.doctor.cluster.spoken import Log, when
+from perijove.doctor.cluster.log_lines import Log, when
 from perijove.doctor.cluster.telling import MOST, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows

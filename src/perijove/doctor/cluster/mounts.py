@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.helm import binder
-from perijove.doctor.cluster.placing import claims
+from perijove.doctor.cluster.placement import claims
 from perijove.doctor.cluster.running import missing
 from perijove.doctor.cluster.telling import found, seen
-from perijove.doctor.cluster.view import Cluster, Happening
+from perijove.doctor.cluster.view import Cluster, KubernetesEvent
 from perijove.domain import cluster_failures, cluster_ground_failures
 from perijove.domain.cluster import Thing, at, listed, text
 from perijove.domain.failures import Kind
@@ -55,7 +55,7 @@ def unmounted(cluster: Cluster) -> Iterator[Finding]:
 _OF_NODES = {_g.NODE_NETWORK_BROKEN.code, _g.NODE_FILESYSTEM_READONLY.code, _g.NODE_DISK_PRESSURE.code}
 
 
-def _of_pod(cluster: Cluster, pod: Thing, events: list[Happening]) -> list[Finding]:
+def _of_pod(cluster: Cluster, pod: Thing, events: list[KubernetesEvent]) -> list[Finding]:
     for one in events:
         if socket := _NO_SOCKET.search(one.message):
             return _no_socket(cluster, pod, one, socket[1])
@@ -78,7 +78,7 @@ def _of_pod(cluster: Cluster, pod: Thing, events: list[Happening]) -> list[Findi
     return []
 
 
-def _known(cluster: Cluster, pod: Thing, one: Happening, kind: Kind, command: str) -> Finding:
+def _known(cluster: Cluster, pod: Thing, one: KubernetesEvent, kind: Kind, command: str) -> Finding:
     node = text(pod.spec.get("nodeName"))
     evidence = [seen(one.where, one.message), seen(f"{pod.said} spec.nodeName", node)]
     if kind is _g.VOLUME_MULTI_ATTACH:
@@ -104,7 +104,7 @@ def _known(cluster: Cluster, pod: Thing, one: Happening, kind: Kind, command: st
     )  # fmt: skip
 
 
-def _about(cluster: Cluster, pod: Thing, one: Happening, kind: Kind) -> tuple[str, list[Thing | str]]:
+def _about(cluster: Cluster, pod: Thing, one: KubernetesEvent, kind: Kind) -> tuple[str, list[Thing | str]]:
     """The subject, and all of it: the pod, its node, or the server of files that refuses it."""
     node = f"Node {text(pod.spec.get('nodeName'))}"
     if kind.code in _OF_NODES:
@@ -116,7 +116,7 @@ def _about(cluster: Cluster, pod: Thing, one: Happening, kind: Kind) -> tuple[st
     return pod.said, [pod] if holder is None else [pod, holder]
 
 
-def _servers(cluster: Cluster, pod: Thing, one: Happening) -> list[str]:
+def _servers(cluster: Cluster, pod: Thing, one: KubernetesEvent) -> list[str]:
     """NFS servers that its volumes are on; the one that the kubelet names first."""
     said = _MOUNTED.search(one.message)
     volumes = [cluster.get("PersistentVolume", "", text(one.spec.get("volumeName"))) for one in claims(cluster, pod)]
@@ -135,7 +135,7 @@ def _holder(cluster: Cluster, pod: Thing) -> Thing | None:
     return None
 
 
-def _no_socket(cluster: Cluster, pod: Thing, one: Happening, socket: str) -> list[Finding]:
+def _no_socket(cluster: Cluster, pod: Thing, one: KubernetesEvent, socket: str) -> list[Finding]:
     node = cluster.get("Node", "", text(pod.spec.get("nodeName")))
     runtime = text(at(node.status, "nodeInfo", "containerRuntimeVersion")) if node is not None else ""
     evidence = [seen(one.where, one.message)]

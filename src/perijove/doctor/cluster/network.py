@@ -266,11 +266,11 @@ def manager(cluster: Cluster) -> Iterator[Finding]:
         )  # fmt: skip
     elif certificates and not them and cluster.within("kube-system", "Pod") and cluster.lacks("Pod"):
         yield _gone(cluster, certificates)
-    for happening in (one for told in cluster.happenings.values() for one in told):
-        if 'failed calling webhook "webhook.cert-manager.io"' in happening.message:
+    for event in (one for told in cluster.events_by_object.values() for one in told):
+        if 'failed calling webhook "webhook.cert-manager.io"' in event.message:
             yield found(
-                cluster_tls_failures.CERT_MANAGER_WEBHOOK_BROKEN, "The API server cannot ask it", happening.said,
-                Confidence.CERTAIN, seen(happening.where, happening.message), about=(MANAGER, happening.said),
+                cluster_tls_failures.CERT_MANAGER_WEBHOOK_BROKEN, "The API server cannot ask it", event.said,
+                Confidence.CERTAIN, seen(event.where, event.message), about=(MANAGER, event.said),
                 commands=("kubectl get pods -A -l app.kubernetes.io/name=webhook",
                           "kubectl describe validatingwebhookconfigurations cert-manager-webhook"),
             )  # fmt: skip

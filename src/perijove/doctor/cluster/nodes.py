@@ -71,7 +71,7 @@ def _space(node: Thing) -> tuple[str, ...]:
 
 
 def _out_of_memory(cluster: Cluster, node: Thing) -> Iterator[Finding]:
-    told = cluster.happenings.get(("Node", "", node.name), []) + cluster.happenings.get(
+    told = cluster.events_by_object.get(("Node", "", node.name), []) + cluster.events_by_object.get(
         ("Node", "default", node.name), []
     )
     fresh = [one for one in told if cluster.now - one.last < LATELY]
@@ -102,7 +102,7 @@ def _out_of_memory(cluster: Cluster, node: Thing) -> Iterator[Finding]:
 
 def quotas(cluster: Cluster) -> Iterator[Finding]:
     """Quotas of namespaces that forbid pods."""
-    refused = [one for told in cluster.happenings.values() for one in told
+    refused = [one for told in cluster.events_by_object.values() for one in told
                if "exceeded quota" in one.message and cluster.now - one.last < LATELY]  # fmt: skip
     said = [seen(one.where, one.message) for one in refused[:2]]
     for log in cluster.all_logs:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from perijove.doctor.cluster import spoken
-from perijove.doctor.cluster.view import Cluster, Happening
+from perijove.doctor.cluster import log_lines
+from perijove.doctor.cluster.view import Cluster, KubernetesEvent
 from perijove.domain import cluster_pods
 from perijove.domain.cluster import Thing, at, listed, text
 
-component = spoken.component
+component = log_lines.component
 CORE = {"hub", "proxy", "binder", "autohttps", "user-scheduler", "dind", "podman", "image-builder"}
 """Components without which nothing is launched, by the charts' label `component`."""
 STARTING = {"", "ContainerCreating", "PodInitializing"}
@@ -96,7 +96,7 @@ def why_unplaced(pod: Thing, cluster: Cluster) -> tuple[str, str]:
     return (told[0].message, told[0].where) if told else ("", "")
 
 
-def failed_scheduling(pod: Thing, cluster: Cluster) -> list[Happening]:
+def failed_scheduling(pod: Thing, cluster: Cluster) -> list[KubernetesEvent]:
     return [one for one in cluster.events(pod, "FailedScheduling") if "skip schedule deleting pod" not in one.message]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.helm import hub
-from perijove.doctor.cluster.placing import claims, free, repelling, required, usable
+from perijove.doctor.cluster.placement import claims, free, repelling, required, usable
 from perijove.doctor.cluster.telling import found, names, seen, those
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.helm import hub
-from perijove.doctor.cluster.placing import claims
+from perijove.doctor.cluster.placement import claims
 from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_ground_failures as rows

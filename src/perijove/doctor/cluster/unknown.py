@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from perijove.doctor.cluster import hub_api, known_lines, pods
 from perijove.doctor.cluster.explaining import about
 from perijove.doctor.cluster.graph import Graph
-from perijove.doctor.cluster.spoken import Log, when
+from perijove.doctor.cluster.log_lines import Log, when
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain.cluster import Thing, day, text
@@ -81,13 +81,13 @@ def _fails(cluster: Cluster, pod: Thing) -> bool:
 
 def _warnings(cluster: Cluster, known: set[str], quoted: Sequence[str]) -> Iterator[Finding]:
     """Warnings about what is there, and is not well for all that can be told."""
-    for (kind, namespace, name), happenings in sorted(cluster.happenings.items()):
+    for (kind, namespace, name), events in sorted(cluster.events_by_object.items()):
         thing = cluster.get(kind, namespace, name) if kind in cluster.recording.whole else None
         if thing is None or thing.said in known or thing.deleting:
             continue
         if kind == "Pod" and (not pods.troubled(thing) or cluster.age(thing.created) < PATIENCE):
             continue
-        fresh = [one for one in happenings if one.warning and cluster.now - one.last < LATELY]
+        fresh = [one for one in events if one.warning and cluster.now - one.last < LATELY]
         count = sum(one.count for one in fresh)
         if count >= MANY and not any(one.message in words for one in fresh for words in quoted):
             begun = min(one.first for one in fresh)

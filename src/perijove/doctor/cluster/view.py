@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from perijove.doctor.cluster.spoken import Log, log
+from perijove.doctor.cluster.log_lines import Log, log
 from perijove.domain.cluster import Recording, Thing, items, listed, mapping, moment, text
 
 Key = tuple[str, str, str]
@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class KubernetesEvent:
     """An event of Kubernetes. Times are Unix seconds."""
 
     about: Key
@@ -108,24 +108,24 @@ class Cluster:
         return sorted((one for one in children if one.kind in kinds), key=lambda one: one.created)
 
     @property
-    def happenings(self) -> dict[Key, list[Happening]]:
+    def events_by_object(self) -> dict[Key, list[KubernetesEvent]]:
         """Events by what they are about, the newest first."""
         self.of("Event")
-        return self._happenings
+        return self._events_by_object
 
     @cached_property
-    def _happenings(self) -> dict[Key, list[Happening]]:
-        found: dict[Key, list[Happening]] = defaultdict(list)
+    def _events_by_object(self) -> dict[Key, list[KubernetesEvent]]:
+        found: dict[Key, list[KubernetesEvent]] = defaultdict(list)
         for event in self.of("Event"):
-            one = _happening(event)
+            one = _kubernetes_event(event)
             found[one.about].append(one)
         for told in found.values():
             told.sort(key=lambda one: -one.last)
         return found
 
-    def events(self, thing: Thing, *reasons: str) -> list[Happening]:
+    def events(self, thing: Thing, *reasons: str) -> list[KubernetesEvent]:
         """Events about an object since it was made, the newest first; of some reasons, or all."""
-        told = self.happenings.get((thing.kind, thing.namespace, thing.name), [])
+        told = self.events_by_object.get((thing.kind, thing.namespace, thing.name), [])
         return [one for one in told if (not reasons or one.reason in reasons) and one.last >= thing.created - 60]
 
     @property
@@ -148,7 +148,7 @@ class Cluster:
         return max(0.0, self.now - since) if since else 0.0
 
 
-def _happening(event: Thing) -> Happening:
+def _kubernetes_event(event: Thing) -> KubernetesEvent:
     raw = event.raw
     about = mapping(raw.get("involvedObject") or raw.get("regarding"))
     series = mapping(raw.get("series"))
@@ -156,7 +156,7 @@ def _happening(event: Thing) -> Happening:
     times = [moment(raw.get(name)) for name in ("lastTimestamp", "eventTime", "deprecatedLastTimestamp")]
     last = max(*times, moment(series.get("lastObservedTime")), moment(raw.get("firstTimestamp"))) or event.created
     count = raw.get("count") or series.get("count") or 1
-    return Happening(
+    return KubernetesEvent(
         key,
         text(raw.get("reason")),
         text(raw.get("message") or raw.get("note")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from perijove.doctor.front import doors, judge
+from perijove.doctor.front import judge, listeners
 from perijove.doctor.front.remedy import listener_removed
 from perijove.doctor.front.requests import Passes, PassesTcp, step
 from perijove.doctor.front.servers import Front, Listen
@@ -74,7 +74,7 @@ def _serves(facts: judge.Facts, one: Conflict, goes: Listen) -> bool:
     left = replace(facts, front=_without(facts.front, [listen.by for listen in gone]))
     at = next((listen.address for listen in (one.http, one.stream) if not listen.any), "")
     for host in facts.hosts:
-        for address in facts.addresses or doors.addresses(facts.front, host):
+        for address in facts.addresses or listeners.addresses(facts.front, host):
             if at and address not in ("", at):
                 continue
             if judge.ill(left, host, address) and judge.patch(left, host, address) is None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.front import doors, ordering
-from perijove.doctor.front.choosing import named_server
+from perijove.doctor.front import acme_clients, listeners
+from perijove.doctor.front.matching import named_server
 from perijove.doctor.front.remedy import Patch, challenge_passed, server_added
 from perijove.doctor.front.requests import (
     CHALLENGE,
@@ -21,12 +21,12 @@ from perijove.doctor.front.requests import (
     SESSION,
     Files,
     Hop,
-    Nobody,
+    NotListening,
     Passes,
     PassesTcp,
     Redirects,
     Request,
-    Says,
+    Responds,
     Unknown,
     step,
 )
@@ -73,8 +73,8 @@ def _sure(front: Front, confidence: Confidence) -> Confidence:
 
 def challenge(facts: Facts, host: str) -> Iterable[Finding]:
     """What is between a CA and whoever orders the certificate. Raises NotSeen."""
-    where = facts.addresses or doors.addresses(facts.front, host)
-    if not facts.named and not any(doors.hands_on(facts.front, host, address, facts.base) for address in where):
+    where = facts.addresses or listeners.addresses(facts.front, host)
+    if not facts.named and not any(listeners.hands_on(facts.front, host, address, facts.base) for address in where):
         raise NotSeen("it hands this name on to nobody: ask for one with --host")
     found: dict[tuple[str, str], Finding] = {}
     unseen = ""
@@ -92,11 +92,11 @@ def challenge(facts: Facts, host: str) -> Iterable[Finding]:
 def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
     """What keeps a CA from the solver's answer. Raises NotSeen where the files do not tell."""
     front = facts.front
-    door = doors.http_port(front, host)
-    hops = trace(front, Request("http", address, door, host, CHALLENGED))
+    port = listeners.http_port(front, host)
+    hops = trace(front, Request("http", address, port, host, CHALLENGED))
     first, last = hops[0], hops[-1]
-    if isinstance(first.outcome, Nobody):
-        if (none := _nobody(facts, host, address, door)) is not None:
+    if isinstance(first.outcome, NotListening):
+        if (none := _nobody(facts, host, address, port)) is not None:
             yield none
         return
     cause, confidence = _why_blocked(facts, hops, host, address)
@@ -140,12 +140,12 @@ def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -
         case Files(root=root, location=pattern, by=by):
             own = pattern.startswith(CHALLENGE[:12])
             return "" if own else f"{before}{by.where} answers from the files below {root}", Confidence.CERTAIN
-        case Says(status=status, by=by):
+        case Responds(status=status, by=by):
             own = status == 200 and CHALLENGE[1:-1] in " ".join(one.saw for one in last.steps).replace("\\", "")
             return "" if own else f"{before}{by.words} at {by.where} answers {status}", Confidence.CERTAIN
         case Redirects(location=location):
             raise NotSeen(f"it is redirected to {location}, which is not in this configuration")
-        case Nobody(why=why) | Unknown(why=why):
+        case NotListening(why=why) | Unknown(why=why):
             raise NotSeen(why)
 
 
@@ -155,18 +155,18 @@ def _doubted(
     """The same, by what is known of who orders the certificate. Raises NotSeen."""
     front, (host, address), (cause, confidence) = facts.front, at, found
     if named_server(front.http, host) is None:
-        if not doors.hands_on(front, host, address, facts.base):
+        if not listeners.hands_on(front, host, address, facts.base):
             raise NotSeen(f"no server of this configuration has the name {host}, and nothing hands it on")
         confidence = Confidence.POSSIBLE
-    by = _orderer(facts, host, address)
-    return (cause, confidence) if by is None else ordering.judged(by, hops[-1], cause)
+    by = _acme_client(facts, host, address)
+    return (cause, confidence) if by is None else acme_clients.judged(by, hops[-1], cause)
 
 
-def _orderer(facts: Facts, host: str, address: str) -> Renewal | None:
+def _acme_client(facts: Facts, host: str, address: str) -> Renewal | None:
     """Who orders a certificate that this nginx shows itself; None where it does not, or where the operator said who."""
     if facts.to:
         return None
-    return ordering.orderer(facts.front, facts.renewals, host, (address, doors.https_port(facts.front)))
+    return acme_clients.acme_client(facts.front, facts.renewals, host, (address, listeners.https_port(facts.front)))
 
 
 def _behind_redirect(facts: Facts, by: Redirects, target: str, at: tuple[str, str]) -> tuple[str, Confidence]:
@@ -183,21 +183,21 @@ def _behind_redirect(facts: Facts, by: Redirects, target: str, at: tuple[str, st
     raise NotSeen(f"port 80 redirects to https, and {target} alone knows whether it answers challenges there")
 
 
-def _nobody(facts: Facts, host: str, address: str, door: int) -> Finding | None:
-    over = trace(facts.front, Request("https", address, doors.https_port(facts.front), host, CHALLENGED))
-    if isinstance(over[0].outcome, Nobody):
-        raise NotSeen(f"this configuration listens neither on port {door} nor on 443 for {host}")
-    cause = f"nothing in this configuration listens on {address or 'any address'}:{door}, while port 443 is served"
-    by, sure = _orderer(facts, host, address), Confidence.LIKELY
+def _nobody(facts: Facts, host: str, address: str, port: int) -> Finding | None:
+    over = trace(facts.front, Request("https", address, listeners.https_port(facts.front), host, CHALLENGED))
+    if isinstance(over[0].outcome, NotListening):
+        raise NotSeen(f"this configuration listens neither on port {port} nor on 443 for {host}")
+    cause = f"nothing in this configuration listens on {address or 'any address'}:{port}, while port 443 is served"
+    by, sure = _acme_client(facts, host, address), Confidence.LIKELY
     if by is not None:
-        cause, sure = ("", sure) if by.way is Way.ALONE else ordering.judged(by, over[0], cause)
+        cause, sure = ("", sure) if by.way is Way.ALONE else acme_clients.judged(by, over[0], cause)
     if not cause:
         return None
     patch = _patch(facts, over[:0], host, address)
     commands = (pasted(patch), RELOAD) if patch else _asked_for(host)
     return Finding(
         rows.NO_SERVER_ON_PORT_80(cause, *over[0].steps), over[0].steps[0].where, sure, commands=commands,
-        surer_with=f"ss -ltnp 'sport = :{door}'",
+        surer_with=f"ss -ltnp 'sport = :{port}'",
     )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def _rewritten(hops: tuple[Hop, ...], host: str) -> Redirects | None:
 def _decides(hops: tuple[Hop, ...]) -> Evidence:
     """The place that keeps port 80 from passing it on: the first that decided anything."""
     outcome = hops[0].outcome
-    return Evidence("", "") if isinstance(outcome, Nobody) else step(outcome.by)
+    return Evidence("", "") if isinstance(outcome, NotListening) else step(outcome.by)
 
 
 def _name(host: str) -> str:
@@ -234,23 +234,23 @@ def ill(facts: Facts, host: str, address: str) -> bool:
 
 def patch(facts: Facts, host: str, address: str) -> Patch | None:
     """Files that pass this challenge on; None where nobody knows whom to."""
-    door = doors.http_port(facts.front, host)
-    hops = trace(facts.front, Request("http", address, door, host, CHALLENGED))
-    return _patch(facts, () if isinstance(hops[0].outcome, Nobody) else hops, host, address)
+    port = listeners.http_port(facts.front, host)
+    hops = trace(facts.front, Request("http", address, port, host, CHALLENGED))
+    return _patch(facts, () if isinstance(hops[0].outcome, NotListening) else hops, host, address)
 
 
 def _patch(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> Patch | None:
-    by = _orderer(facts, host, address)
+    by = _acme_client(facts, host, address)
     if facts.to or by is None:
-        to = f"http://{facts.to}" if facts.to else doors.solver(facts.front, host, address)
+        to = f"http://{facts.to}" if facts.to else listeners.solver(facts.front, host, address)
     else:
         to = next((folder for folder in by.folders if _WORD.fullmatch(folder)), "")
     if not to:
         return None
     if hops:
         return challenge_passed(facts.front, hops[0], to)
-    door = doors.http_port(facts.front, host)
-    return server_added(facts.front, f"{address}:{door}" if address else str(door), host, to)
+    port = listeners.http_port(facts.front, host)
+    return server_added(facts.front, f"{address}:{port}" if address else str(port), host, to)
 
 
 def _commands(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, ...]:
@@ -271,7 +271,7 @@ def sessions(facts: Facts, host: str) -> Iterable[Finding]:
     """What is between browsers and sessions. Raises NotSeen."""
     found: dict[tuple[str, str], Finding] = {}
     passed, told = False, facts.named
-    for address in facts.addresses or doors.addresses(facts.front, host):
+    for address in facts.addresses or listeners.addresses(facts.front, host):
         for hop in session(facts, host, address):
             passed = passed or isinstance(hop.outcome, (Passes, PassesTcp))
             if isinstance(hop.outcome, Passes):
@@ -289,10 +289,10 @@ def sessions(facts: Facts, host: str) -> Iterable[Finding]:
 def session(facts: Facts, host: str, address: str) -> tuple[Hop, ...]:
     """A session's websocket, by https where this configuration has it, else by http."""
     front, path = facts.front, facts.base + SESSION[1:]
-    hops = trace(front, Request("https", address, doors.https_port(front), host, path, upgrade=True))
-    if not isinstance(hops[0].outcome, Nobody):
+    hops = trace(front, Request("https", address, listeners.https_port(front), host, path, upgrade=True))
+    if not isinstance(hops[0].outcome, NotListening):
         return hops
-    return trace(front, Request("http", address, doors.http_port(front, host), host, path, upgrade=True))
+    return trace(front, Request("http", address, listeners.http_port(front, host), host, path, upgrade=True))
 
 
 def _cut(hop: Hop, passes: Passes) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perijove.doctor.front.answering import CODES
-from perijove.doctor.front.choosing import parts
+from perijove.doctor.front.matching import parts
+from perijove.doctor.front.phases import CODES
 from perijove.doctor.front.requests import CHALLENGE, Hop, Redirects
 from perijove.doctor.front.servers import Front, Listen
 from perijove.doctor.front.spans import Span, spans

@@ -49,7 +49,7 @@ class Redirects:
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class Responds:
     """It answers by itself."""
 
     status: int
@@ -94,7 +94,7 @@ class PassesTcp:
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
+class NotListening:
     """No listener of this configuration takes it."""
 
     why: str
@@ -108,7 +108,7 @@ class Unknown:
     by: Directive
 
 
-Outcome: TypeAlias = Redirects | Says | Files | Passes | PassesTcp | Nobody | Unknown
+Outcome: TypeAlias = Redirects | Responds | Files | Passes | PassesTcp | NotListening | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def words(outcome: Outcome) -> str:
     match outcome:
         case Redirects(status=status, location=location):
             return f"{status} {location}"
-        case Says(status=status):
+        case Responds(status=status):
             return str(status)
         case Files(root=root):
             return f"a file below {root}"
@@ -139,7 +139,7 @@ def words(outcome: Outcome) -> str:
             return f"{scheme}://{target}{path} with Host {host}"
         case PassesTcp(target=target):
             return f"{target}, as TCP"
-        case Nobody(why=why) | Unknown(why=why):
+        case NotListening(why=why) | Unknown(why=why):
             return why
 
 

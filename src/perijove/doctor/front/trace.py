@@ -6,10 +6,20 @@ from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from perijove.doctor.front.answering import answer
-from perijove.doctor.front.choosing import http_server, named_server, stream_server, taking
-from perijove.doctor.front.passing import upstream
-from perijove.doctor.front.requests import Hop, Nobody, Outcome, Passes, PassesTcp, Redirects, Request, Unknown, step
+from perijove.doctor.front.matching import http_server, named_server, stream_server, taking
+from perijove.doctor.front.phases import answer
+from perijove.doctor.front.proxying import upstream
+from perijove.doctor.front.requests import (
+    Hop,
+    NotListening,
+    Outcome,
+    Passes,
+    PassesTcp,
+    Redirects,
+    Request,
+    Unknown,
+    step,
+)
 from perijove.doctor.front.servers import Front, StreamServer
 from perijove.doctor.front.variables import Variables
 
@@ -51,7 +61,7 @@ def _hop(front: Front, request: Request) -> Hop:
     if stream is not None:
         return _streamed(front, stream, request)
     at = f"{request.address or 'any address'}:{request.port}"
-    return Hop(request, (), Nobody(f"nothing in this configuration listens on {at}"))
+    return Hop(request, (), NotListening(f"nothing in this configuration listens on {at}"))
 
 
 def _named(words: str, names: tuple[str, ...]) -> str:

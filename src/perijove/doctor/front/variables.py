@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perijove.doctor.front.choosing import regex
+from perijove.doctor.front.matching import regex
 from perijove.doctor.front.requests import Request
 from perijove.doctor.front.servers import Front
 from perijove.domain.web_servers import Directive

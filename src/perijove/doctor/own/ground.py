@@ -70,11 +70,11 @@ def state(own: Own) -> Iterator[Finding]:
 
 def disk(own: Own) -> Iterator[Finding]:
     """Room for what a launch writes."""
-    room, wish = own.ground.room, own.settings.launching.keep_disk
+    room, floor = own.ground.room, own.settings.launching.keep_disk
     where = Evidence(f"statvfs {own.ground.root}", f"{room.disk // MEGABYTE:,} MB and {room.inodes:,} inodes are free")
     cause = ""
-    if room.disk < wish:
-        cause = f"{room.disk // MEGABYTE:,} MB are free, and launches need {wish // MEGABYTE:,} (launching.keep_disk)"
+    if room.disk < floor:
+        cause = f"{room.disk // MEGABYTE:,} MB are free, and launches need {floor // MEGABYTE:,} (launching.keep_disk)"
     elif 0 < room.inodes < FEW_INODES:
         cause = f"only {room.inodes:,} inodes are free, and a session needs thousands"
     if cause:
@@ -151,10 +151,10 @@ def memory(own: Own) -> Iterator[Finding]:
     if short:
         need = settings.launching.keep_memory + settings.session.memory_reserved
         seen = Evidence("MemAvailable of /proc/meminfo", f"{room.memory // MEGABYTE:,} MB")
-        wished = Evidence("launching.keep_memory + session.memory_reserved", f"{need // MEGABYTE:,} MB")
+        needed = Evidence("launching.keep_memory + session.memory_reserved", f"{need // MEGABYTE:,} MB")
         remedy = "Stop sessions that nobody needs, or whatever else uses the memory; or lower those settings."
         commands = ("perijove get sessions", "ps -eo pid,rss,comm --sort=-rss | head")
-        failure = WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, wished, remedy=remedy)
+        failure = WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, needed, remedy=remedy)
         yield Finding(failure, "This machine", Confidence.CERTAIN, commands=commands, foreseen=True)
 
 
@@ -214,9 +214,9 @@ def _reached(own: Own) -> tuple[Reached, ...]:
     return seen
 
 
-def _is_address(door: str) -> bool:
+def _is_address(address: str) -> bool:
     """Whether `host:port` is found without a resolver."""
-    host = door.rpartition(":")[0].strip("[]")
+    host = address.rpartition(":")[0].strip("[]")
     return host == "localhost" or is_address(host)
 
 

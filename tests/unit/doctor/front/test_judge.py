@@ -11,7 +11,7 @@ import pytest
 
 from perijove.backends.nginx.reading import read
 from perijove.doctor.engine import Examination, Outcome, examine
-from perijove.doctor.front import doors
+from perijove.doctor.front import listeners
 from perijove.doctor.front.diagnosis import checks
 from perijove.doctor.front.judge import Facts, blocked, patch
 from perijove.doctor.front.servers import front_of
@@ -264,8 +264,8 @@ def test_sessions_are_looked_for_below_the_path_that_is_passed_on(tmp_path: Path
     assert rows.WEBSOCKET_CUT.code in codes(examine(facts, checks(facts)))
     elsewhere = replace(facts, base="/")
     assert rows.WEBSOCKET_CUT.code not in codes(examine(elsewhere, checks(elsewhere)))
-    assert doors.hands_on(facts.front, HOST, ADDRESS, "/binder/")
-    assert not doors.hands_on(facts.front, HOST, ADDRESS, "/")
+    assert listeners.hands_on(facts.front, HOST, ADDRESS, "/binder/")
+    assert not listeners.hands_on(facts.front, HOST, ADDRESS, "/")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_http_and_stream_cannot_have_one_port(tmp_path: Path, http: str, stream:
 def test_what_is_handed_on_to_nobody_is_its_own(tmp_path: Path) -> None:
     main = written(tmp_path, "server { listen 20080; server_name www.example; root /srv; }", "")
     front = front_of(read(main))
-    unasked = Facts(front, doors.hosts(front), named=False)
+    unasked = Facts(front, listeners.hosts(front), named=False)
     assert examine(unasked, checks(unasked)).well
     asked = replace(unasked, named=True)
     assert codes(examine(asked, checks(asked))) == [BLOCKED.code]
@@ -320,7 +320,7 @@ def test_other_sites_of_a_shared_nginx_are_not_judged_as_a_jupyter(
 ) -> None:
     main = written(tmp_path, f"server {{ listen 20080; server_name {name}; {inside} }}", "")
     front = front_of(read(main))
-    unasked = Facts(front, doors.hosts(front), named=False)
+    unasked = Facts(front, listeners.hosts(front), named=False)
     assert (rows.WEBSOCKET_CUT.code in codes(examine(unasked, checks(unasked)))) is judged
     asked = replace(unasked, named=True)
     assert rows.WEBSOCKET_CUT.code in codes(examine(asked, checks(asked)))

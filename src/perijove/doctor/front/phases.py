@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perijove.doctor.front.choosing import location, parts, regex
-from perijove.doctor.front.passing import passed
-from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Says, Unknown, step
+from perijove.doctor.front.matching import location, parts, regex
+from perijove.doctor.front.proxying import passed
+from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Responds, Unknown, step
 from perijove.doctor.front.servers import Front, HttpServer
 from perijove.doctor.front.variables import Variables
 from perijove.domain.failures import Evidence
@@ -40,7 +40,7 @@ class _Run:
         self.assumed = False
         self.broken = False
         """Whether a `rewrite … break` made the path that is passed on."""
-        self.turns = 0
+        self.cycles = 0
         self.files = ""
         """Below which folder a file would have been the answer."""
         self.internal = False
@@ -60,13 +60,13 @@ class _Run:
 
     def _located(self) -> Outcome:
         """Find the location and run it, until no rewrite sends it on."""
-        while self.turns < MOST:
-            self.turns += 1
+        while self.cycles < MOST:
+            self.cycles += 1
             chain = location(self.server.block, self.variables.path)
             before = self.variables.path
             if chain and not self.internal and (closed := chain[-1].last("internal")):
                 self.steps += [step(chain[-1]), step(closed)]
-                return self._paged(Says(404, closed), (*self._outer(), *chain))
+                return self._paged(Responds(404, closed), (*self._outer(), *chain))
             outcome, ended, inside = self._into(chain)
             if outcome is not None:
                 return self._paged(outcome, (*self._outer(), *chain))
@@ -75,7 +75,7 @@ class _Run:
             self.broken = self.variables.path != before
             scopes = (*self._outer(), *chain, *inside)
             return self._paged(self._content(scopes, chain), scopes)
-        return Says(500, self.server.block)
+        return Responds(500, self.server.block)
 
     def _outer(self) -> tuple[Directive, ...]:
         return (self.server.http, self.server.block)
@@ -126,7 +126,7 @@ class _Run:
         status = int(first)
         if status in (301, 302, 303, 307, 308) and len(one.args) > 1:
             return self._redirected(one, status, one.args[1])
-        return Says(status, one)
+        return Responds(status, one)
 
     def _redirected(self, one: Directive, status: int, to: str) -> Outcome:
         there = self.variables.filled(to)
@@ -214,7 +214,7 @@ class _Run:
         self.files = self.variables.filled(said) or said
         return Files(self.files, root or scopes[-1], parts(chain[-1])[1] if chain else "")
 
-    def _refused(self, scopes: tuple[Directive, ...]) -> Says | None:
+    def _refused(self, scopes: tuple[Directive, ...]) -> Responds | None:
         """Whether a stranger from anywhere is refused before anything is answered."""
         if self.sub:
             return None
@@ -229,7 +229,7 @@ class _Run:
             self.steps.append(step(refused.by))
         return refused
 
-    def _by_request(self, scopes: tuple[Directive, ...]) -> Says | None:
+    def _by_request(self, scopes: tuple[Directive, ...]) -> Responds | None:
         """What auth_request's location says of somebody who has no login."""
         by = next((found for one in reversed(scopes) if (found := one.last("auth_request"))), None)
         there = self.variables.filled(by.args[0]) if by is not None and by.args else None
@@ -238,23 +238,23 @@ class _Run:
         asked = _Run(self.variables.front, self.server, replace(self.variables.request, path=there))
         asked.internal = asked.sub = True
         match asked.answered():
-            case Says(status=status) if status < 300 or status in (401, 403):
-                return Says(status, by)
-            case Says() | Files() | Redirects():
-                return Says(500, by)
+            case Responds(status=status) if status < 300 or status in (401, 403):
+                return Responds(status, by)
+            case Responds() | Files() | Redirects():
+                return Responds(500, by)
             case _:
                 self.assumed = True
-                return Says(401, by)
+                return Responds(401, by)
 
     def _fallback(self, by: Directive, to: str) -> Outcome:
         """Where try_files or error_page lead: a status, a named location, another path."""
         self.internal = True
         if to.startswith("="):
-            return Says(int(to[1:]), by) if to[1:].isdigit() else Unknown(f"{by.words} answers", by)
+            return Responds(int(to[1:]), by) if to[1:].isdigit() else Unknown(f"{by.words} answers", by)
         if to.startswith("@"):
             named = next((one for one in self.server.block.all("location") if one.args[:1] == (to,)), None)
             if named is None:
-                return Says(500, by)
+                return Responds(500, by)
             outcome, _, inside = self._into((named,))
             return outcome or self._content((*self._outer(), named, *inside), (named,))
         there = self.variables.filled(to)
@@ -263,11 +263,11 @@ class _Run:
         if there.startswith(("http://", "https://")):
             return Redirects(302, there, by)
         self.variables.path = there.partition("?")[0]
-        return self.answered() if self.turns < MOST else Says(500, by)
+        return self.answered() if self.cycles < MOST else Responds(500, by)
 
     def _paged(self, outcome: Outcome, scopes: tuple[Directive, ...]) -> Outcome:
         """error_page sends what would be an error elsewhere."""
-        status = outcome.status if isinstance(outcome, Says) else 404 if isinstance(outcome, Files) else 0
+        status = outcome.status if isinstance(outcome, Responds) else 404 if isinstance(outcome, Files) else 0
         if status < 400:
             return outcome
         level = next((one for one in reversed(scopes) if one.last("error_page")), None)
@@ -288,7 +288,7 @@ class _Run:
 def _with_status(outcome: Outcome, code: str) -> Outcome:
     """The page's answer by the status that error_page gives it; `` for its own."""
     match outcome:
-        case Says() if code.isdigit():
+        case Responds() if code.isdigit():
             return replace(outcome, status=int(code))
         case Redirects() if code in ("301", "303", "307", "308"):
             return replace(outcome, status=int(code))
@@ -296,18 +296,18 @@ def _with_status(outcome: Outcome, code: str) -> Outcome:
             return outcome
 
 
-def _by_address(scopes: tuple[Directive, ...]) -> Says | None:
+def _by_address(scopes: tuple[Directive, ...]) -> Responds | None:
     """What allow and deny say of an address that they do not name; None where they say nothing."""
     level = next((one for one in reversed(scopes) if any(one.all("allow", "deny"))), None)
     for one in level.all("allow", "deny") if level is not None else ():
         if one.args[:1] == ("all",):
-            return Says(403 if one.name == "deny" else 200, one)
+            return Responds(403 if one.name == "deny" else 200, one)
     return None
 
 
-def _by_password(scopes: tuple[Directive, ...]) -> Says | None:
+def _by_password(scopes: tuple[Directive, ...]) -> Responds | None:
     basic = next((found for one in reversed(scopes) if (found := one.last("auth_basic"))), None)
-    return Says(401, basic) if basic is not None and basic.args[:1] != ("off",) else None
+    return Responds(401, basic) if basic is not None and basic.args[:1] != ("off",) else None
 
 
 def _flagged(scopes: tuple[Directive, ...], name: str, value: str) -> bool:

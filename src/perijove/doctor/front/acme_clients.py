@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.front.choosing import http_server
+from perijove.doctor.front.matching import http_server
 from perijove.doctor.front.requests import Hop
 from perijove.doctor.front.servers import Front
 from perijove.domain.findings import Confidence
@@ -28,7 +28,7 @@ def chains(front: Front) -> Iterator[str]:
             yield from (one.args[0] for one in block.all("ssl_certificate") if one.args)
 
 
-def orderer(front: Front, renewals: Mapping[str, Renewal], host: str, at: tuple[str, int]) -> Renewal | None:
+def acme_client(front: Front, renewals: Mapping[str, Renewal], host: str, at: tuple[str, int]) -> Renewal | None:
     """By whom; its client `` for somebody. None where port 443 of the name (`at`) is not this nginx's own."""
     found = http_server(front, *at, host)
     if found is None:

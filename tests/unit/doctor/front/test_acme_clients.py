@@ -10,7 +10,7 @@ import pytest
 from perijove.backends.nginx.reading import read
 from perijove.backends.nginx.renewals import renewals
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.front import judge, ordering
+from perijove.doctor.front import acme_clients, judge
 from perijove.doctor.front.servers import front_of
 from perijove.domain import front_failures as rows
 from perijove.domain.findings import Confidence, Finding
@@ -43,7 +43,7 @@ def site(folder: Path, plain: str, chain: Path | str, secure: str = FILES) -> ju
         f"    ssl_certificate {chain};\n    {secure}\n  }}\n}}\n"
     )
     front = front_of(read(main))
-    known = renewals(ordering.chains(front), (folder / ".acme.sh",))
+    known = renewals(acme_clients.chains(front), (folder / ".acme.sh",))
     return judge.Facts(front, (HOST,), renewals=known)
 
 

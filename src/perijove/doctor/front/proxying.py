@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from perijove.doctor.front.choosing import parts
+from perijove.doctor.front.matching import parts
 from perijove.doctor.front.requests import Outcome, Passes, Unknown
 from perijove.doctor.front.variables import Variables
 from perijove.domain.web_servers import Directive

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from perijove.doctor.front.choosing import named_server, taking
+from perijove.doctor.front.matching import named_server, taking
 from perijove.doctor.front.requests import CHALLENGED, Passes, PassesTcp, Request
 from perijove.doctor.front.servers import Front, Listen
 from perijove.doctor.front.trace import trace
 
 MOST_HOSTS = 20
-NOBODYS = "name.invalid"
+INVALID_NAME = "name.invalid"
 """A name to ask for where a configuration names none (RFC 2606)."""
 
 
@@ -24,7 +24,7 @@ def hosts(front: Front, base: str = "/") -> tuple[str, ...]:
         if "." in name and not name.startswith((".", "~")) and not set(name) & set("*_$")
     )
     told = [name for name in names if any(hands_on(front, name, address, base) for address in addresses(front, name))]
-    return tuple(told or names or [NOBODYS])[:MOST_HOSTS]
+    return tuple(told or names or [INVALID_NAME])[:MOST_HOSTS]
 
 
 def hands_on(front: Front, host: str, address: str, base: str) -> bool:
