@@ -81,7 +81,7 @@ def asked(link: str) -> dict[str, str]:
 
 def run(client: Client, asked_for: dict[str, str], options: LaunchOptions, *, as_json: bool, browser: bool) -> bool:
     """Launch what `asked` returned and tell its events; whether it got ready."""
-    begun = client.call("POST", "/launches", asked_for | {"again": options.again, "build_only": options.build_only})
+    begun = client.call("POST", "/launches", asked_for | wire.encode(options))
     told = _Json() if as_json else _Terminal(begun["number"])
     with told:
         for entry in client.events(f"/launches/{begun['number']}/events", follow=True):

@@ -112,6 +112,7 @@ AgainOption = Annotated[
         "perijove launch .",
         "perijove launch https://github.com/binder-examples/requirements --open",
         "perijove launch gh/owner/repo/main --json",
+        "perijove launch . --name thesis",
     )
 )
 def launch(
@@ -119,6 +120,7 @@ def launch(
     json: JsonOption = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     again: AgainOption = False,
+    name: Annotated[str, typer.Option(help="What its session is called; `stop`, `logs` and the like take it.")] = "",
     state: StateOption = None,
     config: ConfigOption = None,
     host: flags.Host = None,
@@ -128,7 +130,7 @@ def launch(
 ) -> None:
     """Launch a repository; starts a service, and stays, where none runs."""
     given = flags.values(host=host, http=http, https=https, email=email)
-    begun = _Begun(client_at(state), link, LaunchOptions(again), as_json=json, browser=open_browser)
+    begun = _Begun(client_at(state), link, LaunchOptions(again, title=name), as_json=json, browser=open_browser)
     begun.run(state, service.loader(config, given))
 
 
@@ -210,7 +212,7 @@ def logs(
 
 @app.command(**options(OPERATE, "perijove stop requirements-x1y2z3a4", "perijove stop all --after 10m"))
 def stop(
-    session: Annotated[str, typer.Argument(help="Its name, or `all`.")],
+    session: Annotated[str, typer.Argument(help="Its name, what it is called, or `all`.")],
     after: Annotated[str, typer.Option(help="Let its pages say so first, and stop it then: 10m.")] = "0",
     state: StateOption = None,
 ) -> None:

@@ -40,6 +40,7 @@ from perijove.launching.start.titles import title_of
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.class_admin import ClassAdmin
 from perijove.web.kept_admin import KeptAdmin
+from perijove.web.requests import read_title
 from perijove.web.service_admin import ServiceAdmin
 from perijove.web.watching import List, is_watched, watch
 
@@ -83,7 +84,8 @@ class Admin:
             link = await self.links.meant(str(asked.get("link", "")))
             address, urlpath = link.address, link.urlpath
         opened = opened_file(*view_and_file(urlpath))
-        options = LaunchOptions(asked.get("again") is True, asked.get("build_only") is True, urlpath=opened)
+        again, build_only = (asked.get(name) is True for name in ("again", "build_only"))
+        options = LaunchOptions(again, build_only, title=read_title(str(asked.get("title", ""))), urlpath=opened)
         number = self.launches.begin(address, "local", options)
         return _json({"number": number, "urlpath": urlpath})
 
@@ -142,10 +144,17 @@ class Admin:
         return _json({"stopped": session.name, "after": seconds})
 
     def _session(self, request: Request) -> Session:
+        """By its name, or by what it is called while it runs."""
         name = request.path_params["name"]
         for session in self.sessions.live:
             if session.name == name:
                 return session
+        called = [one for one in self.sessions.live if title_of(self.journal, one.name) == name]
+        if len(called) > 1:
+            seen = Evidence("sessions", ", ".join(one.name for one in called)[:300])
+            raise Fail(BAD_REQUEST(f"{len(called)} sessions are called {name}", seen, remedy="Name one of them."))
+        if called:
+            return called[0]
         first = self.journal.read(subject(name), 0, 1)
         if first and isinstance(first[0].event, SessionOpened):
             return first[0].event.session
@@ -272,9 +281,9 @@ class Admin:
             ("GET", "/launches/{name}", self.get_launch),
             ("GET", "/launches/{name}/events", self.launch_events),
             ("GET", "/sessions", self.list_sessions),
-            ("GET", "/sessions/{name}", self.get_session),
-            ("DELETE", "/sessions/{name}", self.stop_session),
-            ("GET", "/sessions/{name}/events", self.session_events),
+            ("GET", "/sessions/{name:path}/events", self.session_events),
+            ("GET", "/sessions/{name:path}", self.get_session),
+            ("DELETE", "/sessions/{name:path}", self.stop_session),
             ("GET", "/environments", self.list_environments),
             ("GET", "/environments/{name}", self.get_environment),
             ("GET", "/kept", self.list_kept),
