@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from perijove.backends.installation import steps
-from perijove.cli import printing
+from perijove.cli import flags, printing
 from perijove.cli.client import Client
 from perijove.domain.state import State
 
@@ -26,19 +26,14 @@ RootOption = Annotated[
     typer.Option("--root", metavar="DIR", help="Install below this folder, and start nothing.", show_default=False),
 ]
 PrefixOption = Annotated[Path, typer.Option("--prefix", metavar="DIR", help="Where the programs are reached.")]
-HostOption = Annotated[
-    list[str] | None,
-    typer.Option("--host", metavar="NAME", help="For a new settings file; may be repeated.", show_default=False),
-]
-EmailOption = Annotated[str, typer.Option("--email", help="Whom the CA writes to, for a new settings file.")]
 PythonOption = Annotated[
     str | None, typer.Option("--python", metavar="FILE", help="Else the system's newest.", show_default=False)
 ]
 
 
 def install(
-    host: HostOption = None,
-    email: EmailOption = "",
+    host: flags.Host = None,
+    email: flags.Email = None,
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="DIR|WHEEL", help="Else as this one was installed.", show_default=False),
@@ -48,11 +43,14 @@ def install(
     root: RootOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Make it a service of this machine: user, programs, settings, units, and the doctor at the end. Safe to repeat."""
+    """Make it a service of this machine: user, programs, settings, units, and the doctor at the end. Safe to repeat.
+
+    --host and --email stand in a settings file that is not there yet.
+    """
     from perijove.backends.installation import carrying_out, programs  # noqa: PLC0415  imported late: few need it
 
     place = _place(root, prefix, dry_run=dry_run)
-    user, *rest = steps.installing(place, carrying_out.packaged(), host or (), email)
+    user, *rest = steps.installing(place, carrying_out.packaged(), host or (), email or "")
     _do([user], dry_run=dry_run)
     _release(place, source or programs.source(), python, dry_run=dry_run)
     _do(rest, dry_run=dry_run)
