@@ -61,8 +61,7 @@ class HostTokenFolder:
         if kept:
             self._write(person, kept)
             return
-        with durable.told(self._folder):
-            self._path(person).unlink(missing_ok=True)
+        forget(self._folder, person)
 
     def sweep(self, gone: Callable[[str], bool]) -> None:
         with durable.told(self._folder):
@@ -79,7 +78,17 @@ class HostTokenFolder:
             durable.write(self._path(person), raw.getvalue())
 
     def _path(self, person: str) -> Path:
-        return self._folder / hashlib.sha256(person.encode()).hexdigest()
+        return _file(self._folder, person)
+
+
+def forget(folder: Path, person: str) -> None:
+    """All of theirs, whether a service runs or not. Raises Fail: `platform.*`."""
+    with durable.told(folder):
+        _file(folder, person).unlink(missing_ok=True)
+
+
+def _file(folder: Path, person: str) -> Path:
+    return folder / hashlib.sha256(person.encode()).hexdigest()
 
 
 def _named(path: Path) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from perijove.backends import statedir
+from perijove.backends.host_tokens import forget
 from perijove.backends.passwords import LONGEST, Entry, PasswordFile, stored
 from perijove.cli import printing, service
 from perijove.cli.grammar import examples, options
@@ -51,6 +52,7 @@ def add(
         if name in entries:
             remedy = f"Give another password with `perijove user password {name}`, or remove the person first."
             raise Fail(PEOPLE_NOT_CHANGED(f"{name} is in it already", Evidence("name", name), remedy=remedy))
+        forget(state_at(state).host_tokens, name)  # another may have had the name, whose end nobody told
         entries[name] = entry
 
     entry = Entry(Person(name, frozenset(named), admin), stored(_password()))
@@ -70,6 +72,7 @@ def password(name: NameArgument, state: StateOption = None, config: ConfigOption
 def remove(name: NameArgument, state: StateOption = None, config: ConfigOption = None) -> None:
     """Remove a person; their browsers are logged out, and open no session any more."""
     _file(state, config).change(_of(name, lambda entry: None))
+    forget(state_at(state).host_tokens, name)
     printing.out.print(f"{name} may log in no more")
 
 

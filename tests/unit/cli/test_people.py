@@ -7,9 +7,12 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
+from perijove.backends.host_tokens import HostTokenFolder
 from perijove.cli.main import app
 from perijove.domain.auth_failures import PEOPLE_NOT_CHANGED
 from perijove.domain.failures import Fail
+from perijove.domain.keys import Keys
+from perijove.domain.people import HostToken
 from perijove.domain.state import State
 
 User = Callable[..., Result]
@@ -35,6 +38,22 @@ def test_people_are_added_listed_changed_and_removed(user: User, empty_state: St
     assert now.splitlines()[0] == kept.splitlines()[0]
     assert now.splitlines()[1] != kept.splitlines()[2]
     assert "engine" not in kept
+
+
+def test_whoever_gets_a_name_anew_inherits_no_token_of_before(user: User, empty_state: State) -> None:
+    user("add", "ada", given="a long engine")
+    user("add", "bob", given="a long engine")
+    tokens = HostTokenFolder(empty_state.host_tokens, Keys(b"0" * 32))
+    for name in ("ada", "bob"):
+        tokens.keep(name, HostToken("https://github.com", "a-secret"))
+    assert user("add", "ada", given="a long engine").exit_code == 1
+    assert tokens.of("ada"), "she has it still"
+    user("remove", "ada")
+    assert tokens.of("ada") == []
+    tokens.keep("ada", HostToken("https://github.com", "a-secret"))
+    user("add", "ada", given="a long engine")
+    assert tokens.of("ada") == [], "the file was edited by hand before"
+    assert tokens.of("bob")
 
 
 def test_what_cannot_be_done_changes_nothing(user: User, empty_state: State) -> None:
