@@ -43,6 +43,10 @@ SOON = 7 * DAY
 SAMPLES = 12
 STEADY = 0.8
 """Samples, and how well a line must fit them, for a forecast that is worth its name."""
+CHOSEN_BY_VISITORS = (
+    "Visitors named this host, and others are reached: perhaps it is gone for everybody, and nothing is wrong here. "
+    "Where its repositories are launched elsewhere, look at this machine's DNS, proxy and firewall."
+)
 FEW_INODES = 10_000
 """As for admission: fewer are too few for one more session."""
 
@@ -239,14 +243,20 @@ def reach(own: Own) -> Iterator[Finding]:
     """Hosts without which a launch fails, or builds nothing new."""
     tried = _reached(own)
     unnamed = next(names(own), None)
+    reached = next((one.address for one in tried if not one.words), "")
     for one in tried:
         if not one.words:
             continue
-        kind = INDEX_UNREACHABLE if one.what == PACKAGE_INDEX else HOST_UNREACHABLE
+        theirs = one.what != PACKAGE_INDEX
         way = f" by the proxy {one.proxy}" if one.proxy else ""
-        failure = kind(f"{one.address} is not reached{way}: {one.words}", Evidence(one.address, one.words))
+        seen, sure, remedy = [Evidence(one.address, one.words)], Confidence.CERTAIN, ""
+        if theirs and reached:  # visitors named it: it may be gone for everybody, and nothing is wrong here
+            seen.append(Evidence(reached, "is reached"))
+            sure, remedy = Confidence.POSSIBLE, CHOSEN_BY_VISITORS
+        kind = HOST_UNREACHABLE if theirs else INDEX_UNREACHABLE
+        failure = kind(f"{one.address} is not reached{way}: {one.words}", *seen, remedy=remedy)
         because = unnamed.code if unnamed is not None and one.unresolved else ""
-        yield Finding(failure, one.address, Confidence.CERTAIN, because)
+        yield Finding(failure, one.address, sure, because)
 
 
 def files(own: Own) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from perijove.domain.failures import (
     Evidence,
     Kind,
 )
+from perijove.domain.findings import Confidence
 from perijove.domain.ground import (
     PACKAGE_INDEX,
     Damage,
@@ -139,6 +140,14 @@ def test_hosts_that_are_reached_give_nothing() -> None:
 def test_a_name_that_is_gone_for_everybody_is_no_fault_of_the_resolver() -> None:
     (finding,) = diagnosed(reaching(NO_NAME, replace(REFUSED, words=""))).findings
     assert (finding.code, finding.because) == (HOST_UNREACHABLE.code, "")
+
+
+def test_a_visitor_s_host_that_is_silent_alone_may_be_gone_for_everybody() -> None:
+    (finding,) = diagnosed(reaching(NO_NAME, replace(REFUSED, words=""))).findings
+    assert finding.confidence is Confidence.POSSIBLE
+    assert "Visitors named this host" in finding.failure.remedy
+    alone = diagnosed(reaching(replace(REFUSED, what="repositories"))).findings
+    assert [one.confidence for one in alone] == [Confidence.CERTAIN], "nothing speaks for this machine then"
 
 
 def test_visitors_names_that_nobody_answers_for_are_no_fault_of_the_resolver() -> None:
