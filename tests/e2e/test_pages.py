@@ -29,6 +29,7 @@ from perijove.domain.state import State
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.front import public_app
+from perijove.web.headers import KEPT_APART
 from perijove.web.operator_desk import Examined
 from perijove.web.public import Public
 from tests.fakes.chromium import CHROMIUM
@@ -184,6 +185,13 @@ async def site(state: State, browser: Browser) -> AsyncIterator[Site]:
             await sandboxes.close()
             await site.stop()
             await caddy.close()
+
+
+async def test_pages_forbid_nothing_that_chromium_warns_of(browser: Browser) -> None:
+    async with browsing(browser) as (page, _):
+        known = await page.evaluate("document.featurePolicy.features()")
+    named = {one.partition("=")[0] for one in KEPT_APART["Permissions-Policy"].split(", ")}
+    assert named - set(known) == set()
 
 
 async def test_from_a_pasted_link_to_the_session(site: Site) -> None:

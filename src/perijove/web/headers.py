@@ -19,7 +19,7 @@ POLICY = (
 KEPT_APART = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), "
-    "payment=(), serial=(), usb=(), web-share=()",
+    "payment=(), serial=(), usb=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
