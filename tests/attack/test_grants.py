@@ -75,6 +75,13 @@ async def test_nothing_but_the_session_s_own_grant_opens_it(front: Front) -> Non
         assert await front.who(Authorization=f"token {TOKEN}.{wrong}") == "control", wrong
 
 
+async def test_a_cookie_that_another_session_s_host_set_hides_no_grant(front: Front) -> None:
+    mine, tossed = front.grants.give("one", "ada"), "0" * 48
+    shown = f"perijove_grant={tossed}; __Host-perijove_grant={mine}; perijove_grant={tossed}"
+    assert await front.who(Cookie=shown) == "one"
+    assert await front.who("two", Cookie=f"__Host-perijove_grant={mine}") == "control"
+
+
 async def test_a_grant_that_is_withdrawn_opens_nothing_more(front: Front) -> None:
     mine, theirs = front.grants.give("one", "ada"), front.grants.give("one", "bob")
     front.grants.withdraw("ada")
@@ -100,6 +107,7 @@ async def test_a_session_is_not_told_what_opens_it_nor_who_is_logged_in(front: F
         f"_xsrf=1; perijove_grant={grant}; perijove_login={secret}; __Host-perijove_login={secret}; mine=2",
         f"perijove_grant={grant};perijove_login={secret};_xsrf=1; mine=2",
         f"_xsrf=1; mine=2; __Host-perijove_login={secret}; perijove_grant={grant}",
+        f"_xsrf=1; __Host-perijove_grant={grant}; mine=2",
     ):
         asked = await front.asked(Cookie=cookies)
         assert asked["who"] == "one"

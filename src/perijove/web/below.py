@@ -14,15 +14,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perijove.domain.failures import NO_SUCH_OBJECT, Evidence
+from perijove.web import cookies
 from perijove.web.answers import Form, refused
 from perijove.web.challenge import PATH as CHALLENGE
-from perijove.web.cookies import OWN
+from perijove.web.cookies import LED, OWN
 from perijove.web.public import Public
 
 AT_THE_ROOT = CHALLENGE.partition("{")[0]
 """RFC 8555, 8.3: CAs ask there, whatever lies below what path."""
 TAKEN_OFF = "X-Forwarded-Prefix"
 """What Traefik's StripPrefix, and others that take a path off, say that they took."""
+
+LED_FOR = 60.0
+"""Seconds."""
 
 
 class BelowBase:
@@ -74,9 +78,12 @@ def outside(public: Public) -> ASGIApp:
 
 def _told(request: Request, public: Public) -> Response:
     base, path = public.base, request.scope["path"]
-    taken = request.headers.get(TAKEN_OFF, "").rstrip("/") == base.rstrip("/")
+    # Browsers send a cookie of that path below it alone: one that comes elsewhere tells of a front that says nothing.
+    taken = request.headers.get(TAKEN_OFF, "").rstrip("/") == base.rstrip("/") or any(cookies.values(request, LED))
     if path in ("/", base.rstrip("/")) and not taken:
-        return RedirectResponse(base, 302, {"Cache-Control": "no-store"})
+        answer = RedirectResponse(base, 302, {"Cache-Control": "no-store"})
+        cookies.keep(answer, request, LED, "1", base, LED_FOR)
+        return answer
     cause, remedy = f"this service lies below {base}", "Begin at its front page."
     if taken:
         cause += ", which the web server in front takes off before it passes requests on"

@@ -60,7 +60,8 @@ class Granting:
         identity, name = self.public.gate.identity, request.path_params["session"]
         if identity.people is None or not identity.needed or (session := self._live(name)) is None:
             return None
-        if any(identity.people.grants.holds(name, one) for one in cookies.values(request, cookies.GRANT)):
+        shown = {cookies.GRANT, cookies.own(request, cookies.GRANT)}
+        if any(identity.people.grants.holds(name, one) for key in shown for one in cookies.values(request, key)):
             return None
         if not _navigates(request):
             raise Fail(
@@ -110,7 +111,10 @@ class Granting:
         at = _without_ticket(place_in_session(request))
         answer = RedirectResponse(self._address(request, session, at, token, here=True), 303)
         grant = people.grants.give(session.name, ticket.login)
-        cookies.keep(answer, request, cookies.GRANT, grant, _path(session))
+        here = origin(request)
+        apart = service_origin(self.public.settings().service, here) != here
+        kept = cookies.own(request, cookies.GRANT) if apart else cookies.GRANT  # one for all paths of a host
+        cookies.keep(answer, request, kept, grant, _path(session))
         cookies.keep(answer, request, cookies.OPENING, "", _path(session), 0)
         return answer
 

@@ -126,6 +126,16 @@ async def test_a_front_that_takes_it_off_is_told_so(below: Web) -> None:
         assert "the web server in front takes off" in answer.text
 
 
+async def test_a_front_that_takes_it_off_and_does_not_say_so_leads_nobody_in_circles(below: Web) -> None:
+    led = await below.get("/", **PAGES)
+    assert (led.status_code, led.headers["location"]) == (302, B)
+    shown, *said = led.headers["set-cookie"].split("; ")
+    assert f"Path={B}" in said, "browsers send it there alone"
+    answer = await below.get("/", Cookie=shown, **PAGES)
+    assert (answer.status_code, "the web server in front takes off" in answer.text) == (404, True)
+    assert (await below.get(B, Cookie=shown, **PAGES)).status_code == 200
+
+
 async def test_no_page_leads_out_of_it(below: Web) -> None:
     await launched(below)
     seen: dict[str, list[str]] = {}

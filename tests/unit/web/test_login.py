@@ -23,6 +23,7 @@ PASSWORD = "a long engine"
 KEPT = stored(PASSWORD)
 PEOPLE = (Person("ada", frozenset({"students"})), Person("bob"), Person("eve", admin=True))
 OURS = {"Origin": "https://hub.test", "Sec-Fetch-Site": "same-origin"}
+HTTPS = {"X-Forwarded-Proto": "https"}
 LOGIN, GRANT = "__Host-perijove_login", "perijove_grant"
 
 
@@ -252,6 +253,26 @@ async def test_a_session_is_opened_by_its_person_alone(people: Web) -> None:
         assert (answer.status_code, codes.NOT_YOURS.code in answer.text) == (403, True)
     answer = await people.get(f"/user/{session.name}/api/status?token={token}", Authorization=f"token {token}")
     assert (answer.status_code, answer.json()["failure"]["code"]) == (401, codes.LOGIN_NEEDED.code)
+
+
+async def test_at_a_host_of_its_own_a_session_s_cookie_is_one_that_no_other_host_can_set(people: Web) -> None:
+    people.world.set(service__session_hosts=("*.run.test",), service__hosts=("hub.test",))
+    ada = await cookie(people, "ada")
+    await launched(people, ada)
+    (session,) = people.world.sessions.live
+    there = f"https://{session.name}.run.test"
+    sent = await people.client.get(f"{there}/user/{session.name}/lab", headers=PAGES | HTTPS)
+    browser = sent.headers["set-cookie"].partition(";")[0]
+    led = await people.client.get(sent.headers["location"], headers={"Cookie": ada, **PAGES, **HTTPS})
+    assert led.headers["location"].startswith(there)
+    answer = await people.client.get(led.headers["location"], headers={"Cookie": browser, **PAGES, **HTTPS})
+    given = next(one for one in answer.headers.get_list("set-cookie") if GRANT in one)
+    assert given.startswith(f"__Host-{GRANT}=")
+    assert "; Path=/;" in given
+    assert "; Secure" in given
+    granted = {"Cookie": given.partition(";")[0], **HTTPS}
+    failed = await people.client.get(f"{there}/user/{session.name}/x", headers=granted)
+    assert codes.LOGIN_NEEDED.code not in failed.text, "it is known here too"
 
 
 async def test_a_ticket_is_good_once_for_the_browser_that_was_sent(people: Web) -> None:

@@ -16,6 +16,8 @@ Json = dict[str, Any]
 GRANT = "[0-9a-f]{48}"
 """Nothing else is looked for: a path or a pattern that a cookie brings is none."""
 COOKIE = "perijove_grant"
+OWN_COOKIE = f"__Host-{COOKIE}"
+"""By https, where a session has a host of its own: no other session's host can have set it, so it counts more."""
 NONE = "none"
 """No file has this name; without one the folder itself would be found."""
 
@@ -32,10 +34,8 @@ def granted_alone(table: DataPlaneTable) -> list[Json]:
     return [
         subroute(
             {"handle": [{"handler": "vars", COOKIE: NONE}]},
-            {
-                "match": [{"vars_regexp": {f"{{http.request.cookie.{COOKIE}}}": {"pattern": f"^{GRANT}$"}}}],
-                "handle": [{"handler": "vars", COOKIE: f"{{http.request.cookie.{COOKIE}}}"}],
-            },
+            _shown_by(COOKIE),
+            _shown_by(OWN_COOKIE),
             {
                 "match": [{"header_regexp": {"Authorization": header}}],
                 "handle": [
@@ -48,7 +48,15 @@ def granted_alone(table: DataPlaneTable) -> list[Json]:
     ]
 
 
+def _shown_by(cookie: str) -> Json:
+    shown = f"{{http.request.cookie.{cookie}}}"
+    return {
+        "match": [{"vars_regexp": {shown: {"pattern": f"^{GRANT}$"}}}],
+        "handle": [{"handler": "vars", COOKIE: shown}],
+    }
+
+
 def ours_kept_back(table: DataPlaneTable) -> Json:
     """What shows who somebody is never reaches a session's code."""
-    ours = {"search_regexp": r"(?:__Host-)?perijove_(?:away|grant|login|opening|visitor)=[^;]*;?\s*", "replace": ""}
+    ours = {"search_regexp": r"(?:__Host-)?perijove_(?:away|grant|led|login|opening|visitor)=[^;]*;?\s*", "replace": ""}
     return {"handler": "headers", "request": {"replace": {"Cookie": [ours]}, "delete": list(table.front_says)}}
