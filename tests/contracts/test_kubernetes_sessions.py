@@ -288,22 +288,35 @@ REFUSALS = {
     "webhook is away": (500, "InternalError", WEBHOOK, {}, "cluster.webhook-down"),
     "invalid": (422, "Invalid", 'Pod "p" is invalid: spec.runtimeClassName', {}, "cluster.pod-refused"),
     "limit range": (403, "Forbidden", LIMIT_RANGE, {}, "cluster.pod-refused"),
+    "gone": (410, "Gone", "the server no longer serves it", {}, "cluster.pod-refused"),
     "busy": (429, "TooManyRequests", "too many requests", {"Retry-After": "7"}, "cluster.api-busy"),
     "broken": (500, "InternalError", "etcdserver: request timed out", {}, "cluster.api-unreachable"),
 }
 
 
-@pytest.mark.parametrize("plural", ["pods", "secrets"])
+POLICY = "networkpolicies/perijove-sessions-none"
+
+
+@pytest.mark.parametrize("asked", ["POST pods", "POST secrets", f"PATCH {POLICY}"])
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_what_the_api_refuses_is_told_and_leaves_nothing(world: World, name: str, plural: str) -> None:
+async def test_what_the_api_refuses_is_told_and_leaves_nothing(world: World, name: str, asked: str) -> None:
     code, reason, message, headers, wanted = REFUSALS[name]
     for _ in range(2):  # who is not known asks once more with a token that was read anew
-        world.cluster.faults.append(once(f"POST {plural}", lambda: status(code, reason, message, headers)))
+        world.cluster.faults.append(once(asked, lambda: status(code, reason, message, headers)))
     failure = await failing(world.sessions.start(spec("one", HOME)))
     assert failure.kind.code == wanted
     assert message in failure.evidence[0].saw or wanted == "cluster.api-unreachable"
     assert failure.after == (7 if wanted == "cluster.api-busy" else 0)
     await until(lambda: not world.cluster.pods)
+
+
+async def test_a_removal_that_is_refused_as_gone_is_tried_again(world: World, follower: Follower) -> None:
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    world.cluster.faults.append(once("DELETE pods/perijove-one", lambda: status(410, "Gone", "no longer served")))
+    world.cluster.change("one", status=terminated(0))
+    await until(lambda: not world.cluster.pods)
+    assert world.cluster.asked.count("DELETE pods/perijove-one") == 2
 
 
 async def test_a_token_that_expired_is_read_anew(world: World) -> None:

@@ -112,7 +112,7 @@ class Cluster:
         while True:
             answer = await self.ask("GET", plural, params=params)
             if answer.status != OK:
-                raise_for(answer)
+                _raise_for(answer)
             found += [thing(one, plural) for one in listed(answer.body, "items")]
             about = mapping(answer.body.get("metadata"))
             params["continue"] = text(about.get("continue"))
@@ -136,7 +136,7 @@ class Cluster:
             async with self._sent("GET", "/api", plural, options, stream=True) as response:
                 if response.status_code != OK:
                     await response.aread()
-                    raise_for(_read(asked, response))
+                    _raise_for(_read(asked, response))
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
                         yield _told(asked, plural, line)
@@ -167,12 +167,12 @@ def _told(asked: str, plural: str, line: bytes) -> tuple[str, Thing, Version]:
     kind, about = text(event.get("type")), mapping(event.get("object"))
     if kind == "ERROR":
         code = about.get("code")
-        raise_for(Answer(asked, code if isinstance(code, int) else 500, about, text(about.get("message"))))
+        _raise_for(Answer(asked, code if isinstance(code, int) else 500, about, text(about.get("message"))))
     one = thing(about, plural)
     return kind, one, text(one.metadata.get("resourceVersion"))
 
 
-def raise_for(answer: Answer) -> NoReturn:
+def _raise_for(answer: Answer) -> NoReturn:
     """Raises Fail: what was refused; Gone."""
     if answer.status == GONE:
         raise Gone

@@ -15,10 +15,10 @@ from typing import NoReturn
 
 from perijove.asking import Connection, Servers
 from perijove.backends.kubernetes import manifests, policies, standing
-from perijove.backends.kubernetes.api import APPLY, Cluster, Gone, raise_for
+from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
 from perijove.backends.kubernetes.manifests import Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import FIRST, LAST, Pods
-from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, unreachable
+from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, refused, unreachable
 from perijove.domain.activity import Activity
 from perijove.domain.cluster import Thing, listed, mapping, moment, text
 from perijove.domain.cluster_failures import API_UNREACHABLE
@@ -102,7 +102,7 @@ class KubernetesSessions(Servers):
         if answer.status == CONFLICT:
             raise _taken(name)
         if answer.status not in (OK, CREATED):
-            raise_for(answer)
+            raise Fail(refused(answer))
         return text(mapping(answer.body.get("metadata")).get("uid"))
 
     async def _policed(self, spec: SandboxSpec) -> None:
@@ -115,7 +115,7 @@ class KubernetesSessions(Servers):
                 params={"fieldManager": manifests.MANAGER, "force": "true"}, content=APPLY,
             )  # fmt: skip
             if answer.status not in (OK, CREATED):
-                raise_for(answer)
+                raise Fail(refused(answer))
             self._policies.add(name)
 
     async def _until_it_runs(self, name: SessionName, made: Thing) -> None:
@@ -206,7 +206,7 @@ class KubernetesSessions(Servers):
         if answer.status in (MISSING, CONFLICT):  # CONFLICT: another one of this name
             return False
         if answer.status >= 300:
-            raise_for(answer)
+            raise Fail(refused(answer))
         return True
 
     async def _remove(self) -> NoReturn:
