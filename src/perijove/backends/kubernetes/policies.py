@@ -9,33 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from perijove.backends.kubernetes.manifests import (
-    COMPONENT,
-    EGRESS,
-    INSTANCE,
-    Json,
-    Terms,
-    egress_key,
-    metadata,
-    selector,
-)
+from perijove.backends.kubernetes.manifests import COMPONENT, EGRESS, Json, Terms, egress_key, metadata, selector
 from perijove.domain.cluster_session_failures import SESSION_CANNOT
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Egress, SandboxSpec
 
 WEB = (80, 443)
-NOT_PUBLIC = {
+PUBLIC = {
     "0.0.0.0/0": (
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
     ),
-    "::/0": (
-        "::/127", "64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10",
-        "ff00::/8",
-    ),
+    "2000::/3": ("2001::/23", "2001:db8::/32", "2002::/16"),
 }  # fmt: skip
-"""All addresses, and which of them are a site's own: RFC 1918, 6598, 3927 (clouds' metadata), 4193, 4291, 6052."""
-NAMES = {
+"""Addresses of the internet, and which among them are not (IANA's special-purpose registries, RFC 6890; of IPv6 only
+global unicast, RFC 4291). What NAT64 translates (64:ff9b::/96) stays closed: it leads to private addresses too."""
+DNS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
 }
@@ -44,7 +34,7 @@ NAMES = {
 def policy(spec: SandboxSpec, terms: Terms) -> Json:
     """For all sessions that may reach what this one may. Raises Fail: `cluster.session-cannot`."""
     key = egress_key(spec)
-    mine = {"app.kubernetes.io/managed-by": "perijove", INSTANCE: terms.instance, COMPONENT: "control-plane"}
+    mine = {**selector(terms), COMPONENT: "control-plane"}
     return {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": metadata(f"{terms.instance}-sessions-{key}", terms, {EGRESS: key}, terms.owner),
@@ -58,8 +48,8 @@ def policy(spec: SandboxSpec, terms: Terms) -> Json:
 
 def _egress(spec: SandboxSpec) -> Iterator[Json]:
     if spec.egress is Egress.PUBLIC:
-        yield {"to": [NAMES], "ports": [{"port": 53, "protocol": "UDP"}, _port(53)]}
-        blocks = [{"ipBlock": {"cidr": cidr, "except": [*without]}} for cidr, without in NOT_PUBLIC.items()]
+        yield {"to": [DNS], "ports": [{"port": 53, "protocol": "UDP"}, _port(53)]}
+        blocks = [{"ipBlock": {"cidr": cidr, "except": [*without]}} for cidr, without in PUBLIC.items()]
         yield {"to": blocks, "ports": [_port(port) for port in WEB]}
     for one in spec.egress_allowed:
         address, _, port = one.rpartition(":")

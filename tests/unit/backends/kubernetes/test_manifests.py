@@ -117,13 +117,19 @@ def reached(address: str, port: int, told: Json) -> bool:
 @pytest.mark.parametrize(
     "address",
     ["1.1.1.1", "2606:4700::1111", "10.0.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.100.100.200",
-     "127.0.0.1", "::1", "fd00:ec2::254", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "224.0.0.1"],
+     "127.0.0.1", "::1", "fd00:ec2::254", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "224.0.0.1",
+     "192.0.2.1", "192.88.99.1", "198.51.100.1", "203.0.113.1", "240.0.0.1", "fec0::1", "::10.0.0.1", "5f00::1",
+     "64:ff9b:1::a00:1", "100::1", "2001::1", "2001:20::1", "2001:db8::1", "4000::1", "ff02::1"],
 )  # fmt: skip
 def test_what_is_not_public_is_not_reached_as_on_one_machine(address: str) -> None:
     public = policy(replace(ONE, egress_allowed=()), PLAIN)
     assert reached(address, 443, public) == (why_not(address) == "")
     assert not reached(address, 22, public)
     assert not reached(address, 443, policy(replace(ONE, egress=Egress.NONE, egress_allowed=()), PLAIN))
+
+
+def test_what_nat64_translates_is_closed_since_it_may_be_private() -> None:
+    assert not reached("64:ff9b::101:101", 443, policy(replace(ONE, egress_allowed=()), PLAIN))
 
 
 def test_what_the_operator_opens_is_reached_at_its_port_alone() -> None:
