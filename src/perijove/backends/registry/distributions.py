@@ -78,7 +78,7 @@ def _listed(record: Path, entry: Entry) -> Iterator[str]:
         for line in csv.reader(io.StringIO(record.read_text(encoding="utf-8", errors="surrogateescape"), newline="")):
             if line and "\0" not in line[0]:
                 yield line[0]
-    except csv.Error:
+    except (csv.Error, OSError):
         return
 
 

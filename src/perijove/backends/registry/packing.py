@@ -13,6 +13,7 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import ENODATA, ENOTSUP, ERANGE
 from importlib.util import source_from_cache
@@ -106,8 +107,10 @@ class Packed:
 
 
 def entries(root: Path) -> dict[str, Entry]:
-    """All that lies in a folder and can lie in an image. Raises Fail: `registry.unpackable`, OSError."""
-    found, pending, size = {"": _entry(root, os.lstat(root))}, [""], 0
+    """All that lies in a folder and can lie in an image. Raises Fail: `registry.unpackable`."""
+    with _read(""):
+        found = {"": _entry(root, os.lstat(root))}
+    pending, size = [""], 0
     while pending:
         folder = pending.pop()
         for name, entry in _listed(root, folder):
@@ -126,7 +129,7 @@ def entries(root: Path) -> dict[str, Entry]:
 
 
 def pack(layer: Layer, to: IO[bytes]) -> Packed:
-    """Write it. Raises Fail: `registry.unpackable`, OSError."""
+    """Write it. Raises Fail: `registry.unpackable`; OSError, where it cannot be written."""
     sink = _Sink(to)
     packing = _Packing(layer, sink)
     for folder in packing.above():
@@ -189,7 +192,7 @@ class _Packing:
 
     def _pieces(self, path: str, entry: Entry) -> Iterator[bytes]:
         left, first = entry.size, True
-        with open(os.open(self.layer.source / path, NO_LINKS), "rb", buffering=0) as file:
+        with _read(path), open(os.open(self.layer.source / path, NO_LINKS), "rb", buffering=0) as file:
             while left:
                 piece = file.read(min(left, PIECE))
                 if not piece:
@@ -232,11 +235,16 @@ class _Sink:
 
 
 def _listed(root: Path, folder: str) -> list[tuple[str, Entry]]:
+    with _read(folder), os.scandir(root / folder) as there:
+        return [(one.name, _entry(Path(one.path), one.stat(follow_symlinks=False))) for one in there]
+
+
+@contextmanager
+def _read(path: str) -> Iterator[None]:
     try:
-        with os.scandir(root / folder) as there:
-            return [(one.name, _entry(Path(one.path), one.stat(follow_symlinks=False))) for one in there]
+        yield
     except OSError as error:
-        raise _unpackable(f"it cannot be read ({error.strerror})", folder) from error
+        raise _unpackable(f"it cannot be read ({error.strerror})", path) from error
 
 
 def _entry(path: Path, facts: os.stat_result) -> Entry:

@@ -215,6 +215,16 @@ def test_a_file_that_becomes_shorter_meanwhile_is_told(tree: Path) -> None:
         packed(seen)
 
 
+def test_what_goes_meanwhile_is_told(tree: Path) -> None:
+    seen = layer(tree)
+    (tree / "b" / "file").unlink()
+    with pytest.raises(Fail, match="cannot be read") as caught:
+        packed(seen)
+    assert caught.value.failure.evidence[0].where == "b/file"
+    with pytest.raises(Fail, match="cannot be read"):
+        entries(tree / "nowhere")
+
+
 def test_bytecode_stays_that_of_its_source(tmp_path: Path) -> None:
     """Python compares its source's time, which is another one in the image; what was stale stays so."""
     tree = tmp_path / "tree"
