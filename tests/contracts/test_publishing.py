@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,6 @@ from perijove.backends.environments.installer import Room
 from perijove.backends.environments.system import registry as pulling
 from perijove.backends.environments.system import unpacking
 from perijove.backends.pad.tools import bubblewrap
-from perijove.backends.registry.addresses import Repository, repository
 from perijove.backends.registry.client import connected
 from perijove.backends.registry.contents import PLACE, contents
 from perijove.backends.registry.publishing import Published, Publishing, tidy
@@ -24,23 +22,11 @@ from perijove.domain.failures import Fail
 from perijove.domain.nouns import Environment, Mount, Overlay
 from perijove.domain.state import State
 from perijove.domain.system_settings import Image
-from tests.fakes.docker_registry import DockerRegistry, Front, Wrong, front, needs_registry, running_registry
+from tests.fakes.docker_registry import Front, Wrong, needs_registry, repository_at
 from tests.unit.backends.registry.test_distributions import BIG, installed
 
 pytestmark = needs_registry
 ROOM = Room(1 << 32, 1_000_000)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
-    with running_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture
-def before(registry: DockerRegistry) -> Iterator[Front]:
-    with front(registry.port) as before:
-        yield before
 
 
 @pytest.fixture
@@ -56,14 +42,8 @@ def environment(path: Path, *over: Path, mounts: tuple[Mount, ...] = (), root: t
     return Environment(path.name, path, "3.11.2", command, (("LANG", "C"),), mounts, overlays=overlays, root=root)
 
 
-def there(before: Front, name: str) -> Repository:
-    found = repository(f"{before.address}/{name}")
-    assert found is not None
-    return found
-
-
-async def published(before: Front, name: str, state: State, made: Environment, checkout: Path) -> Published:
-    to = there(before, name)
+async def published(registry_front: Front, name: str, state: State, made: Environment, checkout: Path) -> Published:
+    to = repository_at(registry_front.address, name)
     async with connected(to, None) as registry:
         return await Publishing(registry, to, state.image_layers).publish(made, contents(made, checkout), "latest")
 
@@ -94,9 +74,9 @@ def made(tmp_path: Path) -> Environment:
 
 @pytest.mark.same_for_any_user
 async def test_all_that_a_session_is_shown_lies_in_the_image(
-    before: Front, state: State, made: Environment, checkout: Path, tmp_path: Path
+    registry_front: Front, state: State, made: Environment, checkout: Path, tmp_path: Path
 ) -> None:
-    done = await published(before, "all/of-it", state, made, checkout)
+    done = await published(registry_front, "all/of-it", state, made, checkout)
     assert (done.layers, done.packed, done.moved) == (7, 7, 7)
     root = await fetched(done.image, tmp_path / "fetched")
     for path, content in (
@@ -109,7 +89,7 @@ async def test_all_that_a_session_is_shown_lies_in_the_image(
     assert os.readlink(root / str(made.path).lstrip("/")) == str(PLACE)
     assert (root / f"{PLACE}/bin/saturn".lstrip("/")).read_text() == f"#!{made.path}/bin/python\n"
     digest = done.image.partition("@")[2]
-    address = f"http://{before.address}/v2/all/of-it"
+    address = f"http://{registry_front.address}/v2/all/of-it"
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     manifest = httpx.get(f"{address}/manifests/latest", headers=accept, trust_env=False)
     assert manifest.headers["Docker-Content-Digest"] == digest
@@ -124,49 +104,49 @@ async def test_all_that_a_session_is_shown_lies_in_the_image(
 
 @pytest.mark.same_for_any_user
 async def test_what_is_there_is_neither_packed_nor_moved_again(
-    before: Front, state: State, made: Environment, checkout: Path
+    registry_front: Front, state: State, made: Environment, checkout: Path
 ) -> None:
-    first = await published(before, "again/one", state, made, checkout)
-    before.asked.clear()
-    again = await published(before, "again/one", state, made, checkout)
+    first = await published(registry_front, "again/one", state, made, checkout)
+    registry_front.asked.clear()
+    again = await published(registry_front, "again/one", state, made, checkout)
     assert (again.image, again.packed, again.moved, again.size) == (first.image, 0, 0, 0)
-    assert {method for method, _ in before.asked} == {"HEAD", "PUT"}
-    assert before.count("PUT") == 1, "the manifest"
-    before.asked.clear()
-    elsewhere = await published(before, "again/another", state, made, checkout)
+    assert {method for method, _ in registry_front.asked} == {"HEAD", "PUT"}
+    assert registry_front.count("PUT") == 1, "the manifest"
+    registry_front.asked.clear()
+    elsewhere = await published(registry_front, "again/another", state, made, checkout)
     assert (elsewhere.packed, elsewhere.moved) == (0, 0), "taken over from the other repository"
     for note in state.image_layers.iterdir():
         note.write_text("[" if note.stat().st_size % 2 else '{"digest": "sha256:0"}')
-    forgotten = await published(before, "again/one", state, made, checkout)
+    forgotten = await published(registry_front, "again/one", state, made, checkout)
     assert (forgotten.image, forgotten.packed, forgotten.moved) == (first.image, 7, 0), "the same bytes"
 
 
 @pytest.mark.same_for_any_user
 async def test_one_more_package_moves_its_layer_and_the_small_rest(
-    before: Front, state: State, made: Environment, checkout: Path, tmp_path: Path
+    registry_front: Front, state: State, made: Environment, checkout: Path, tmp_path: Path
 ) -> None:
-    await published(before, "more/one", state, made, checkout)
+    await published(registry_front, "more/one", state, made, checkout)
     other = tmp_path / "environments" / "second"
     subprocess.run(["cp", "-al", made.path, other], check=True)
     installed(other, "uranus", BIG)
-    done = await published(before, "more/one", state, environment(other), checkout)
+    done = await published(registry_front, "more/one", state, environment(other), checkout)
     assert (done.layers, done.packed, done.moved) == (5, 2, 2)
 
 
 @pytest.mark.same_for_any_user
 async def test_one_failure_is_told_and_what_was_pushed_by_then_is_not_moved_again(
-    before: Front, state: State, made: Environment, checkout: Path
+    registry_front: Front, state: State, made: Environment, checkout: Path
 ) -> None:
-    before.does_wrong.append(Wrong("PUT", "/manifests/", 503))
+    registry_front.does_wrong.append(Wrong("PUT", "/manifests/", 503))
     with pytest.raises(Fail) as caught:
-        await published(before, "fails/late", state, made, checkout)
+        await published(registry_front, "fails/late", state, made, checkout)
     assert caught.value.failure.kind.code == "registry.unreachable"
-    before.does_wrong[:] = [Wrong("HEAD", "/blobs/", 403)]
+    registry_front.does_wrong[:] = [Wrong("HEAD", "/blobs/", 403)]
     with pytest.raises(Fail) as caught:
-        await published(before, "fails/late", state, made, checkout)
+        await published(registry_front, "fails/late", state, made, checkout)
     assert caught.value.failure.kind.code == "registry.denied"
-    before.does_wrong.clear()
-    done = await published(before, "fails/late", state, made, checkout)
+    registry_front.does_wrong.clear()
+    done = await published(registry_front, "fails/late", state, made, checkout)
     assert (done.packed, done.moved) == (0, 0)
 
 
@@ -180,14 +160,14 @@ def test_the_notes_that_were_used_last_are_kept(tmp_path: Path) -> None:
 
 
 async def test_numpy_is_imported_from_the_image_alone(
-    before: Front, state: State, checkout: Path, tmp_path: Path
+    registry_front: Front, state: State, checkout: Path, tmp_path: Path
 ) -> None:
     path, program = tmp_path / "environment", uv.find_uv_bin()
     environ = {**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")}
     subprocess.run([program, "venv", "-q", "--python", sys.executable, str(path)], env=environ, check=True)
     install = [program, "pip", "install", "-q", "--python", f"{path}/bin/python", "numpy"]
     subprocess.run(install, env=environ, check=True)
-    done = await published(before, "real/numpy", state, environment(path), checkout)
+    done = await published(registry_front, "real/numpy", state, environment(path), checkout)
     root = await fetched(done.image, tmp_path / "fetched")
     program = str(bubblewrap(tmp_path, copied=False))
     argv = [

@@ -7,13 +7,11 @@ import hashlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from perijove.backends.registry.addresses import repository
 from perijove.backends.registry.client import Registry, connected
 from perijove.backends.registry.credentials import Login
 from perijove.domain.failures import Fail, Failure, Retry
@@ -26,6 +24,7 @@ from tests.fakes.docker_registry import (
     Wrong,
     front,
     needs_registry,
+    repository_at,
     running_registry,
 )
 from tests.fakes.ports import free_port
@@ -36,18 +35,6 @@ KIND = "application/vnd.oci.image.manifest.v1+json"
 CONTENT = b"a layer " * 300_000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 US = Login(NAME, PASSWORD)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
-    with running_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture
-def before(registry: DockerRegistry) -> Iterator[Front]:
-    with front(registry.port) as before:
-        yield before
 
 
 @pytest.fixture
@@ -61,9 +48,7 @@ async def pushed(
     address: str, layer: Path, login: Login | None = None, name: str = "moons/io", ca_file: Path | None = None
 ) -> None:
     """A layer, unless it is there, and an image of it alone."""
-    there = repository(f"{address}/{name}")
-    assert there is not None
-    async with connected(there, login, ca_file) as registry:
+    async with connected(repository_at(address, name), login, ca_file) as registry:
         if not await registry.has(DIGEST):
             with layer.open("rb") as file:
                 await registry.push(file, DIGEST, len(CONTENT))
@@ -82,25 +67,25 @@ async def failed(address: str, layer: Path, login: Login | None = None, name: st
     return caught.value.failure
 
 
-async def test_what_was_pushed_is_there_and_is_not_pushed_again(before: Front, layer: Path) -> None:
-    await pushed(before.address, layer, name="moons/once")
-    assert [method for method, _ in before.asked] == ["HEAD", "POST", "PUT", "PUT"]
-    given = httpx.get(f"http://{before.address}/v2/moons/once/blobs/{DIGEST}", trust_env=False)
+async def test_what_was_pushed_is_there_and_is_not_pushed_again(registry_front: Front, layer: Path) -> None:
+    await pushed(registry_front.address, layer, name="moons/once")
+    assert [method for method, _ in registry_front.asked] == ["HEAD", "POST", "PUT", "PUT"]
+    given = httpx.get(f"http://{registry_front.address}/v2/moons/once/blobs/{DIGEST}", trust_env=False)
     assert given.content == CONTENT
-    before.asked.clear()
-    await pushed(before.address, layer, name="moons/once")
-    assert [method for method, _ in before.asked] == ["HEAD", "PUT"], "the manifest alone"
+    registry_front.asked.clear()
+    await pushed(registry_front.address, layer, name="moons/once")
+    assert [method for method, _ in registry_front.asked] == ["HEAD", "PUT"], "the manifest alone"
 
 
-async def test_a_layer_of_another_repository_is_taken_over_without_being_moved(before: Front, layer: Path) -> None:
-    await pushed(before.address, layer, name="moons/europa")
-    there = repository(f"{before.address}/moons/ganymede")
-    assert there is not None
-    async with connected(there, None) as registry:
+async def test_a_layer_of_another_repository_is_taken_over_without_being_moved(
+    registry_front: Front, layer: Path
+) -> None:
+    await pushed(registry_front.address, layer, name="moons/europa")
+    async with connected(repository_at(registry_front.address, "moons/ganymede"), None) as registry:
         assert not await registry.has(DIGEST)
         assert await registry.mount(DIGEST, "moons/europa")
         assert await registry.has(DIGEST)
-        assert not await registry.mount(DIGEST.replace("a", "b"), "moons/europa"), "what is nowhere"
+        assert not await registry.mount(f"sha256:{'0' * 64}", "moons/europa"), "what is nowhere"
         await named(registry, layer)
 
 
@@ -124,9 +109,7 @@ async def test_a_token_is_fetched_where_it_is_named(tmp_path: Path, layer: Path)
             await pushed(before.address, layer, US)
             assert len(tokens.asked) == 1, "one token for all requests"
             assert "repository:moons/io:pull,push" in tokens.asked[0]["scope"]
-            there = repository(f"{before.address}/moons/europa")
-            assert there is not None
-            async with connected(there, US) as europa:
+            async with connected(repository_at(before.address, "moons/europa"), US) as europa:
                 assert not await europa.has(DIGEST)
                 assert await europa.mount(DIGEST, "moons/io"), "by a token for both"
             told = await failed(before.address, layer, Login(NAME, "wrong-one"))
@@ -136,22 +119,23 @@ async def test_a_token_is_fetched_where_it_is_named(tmp_path: Path, layer: Path)
 
 
 @pytest.mark.parametrize("answers", [b"{}", b"[]", b"x", b'{"token": "a\\nb"}', b'{"token": 1}', b""], ids=repr)
-async def test_a_token_that_is_none_is_told(before: Front, layer: Path, answers: bytes) -> None:
-    bearer = {"WWW-Authenticate": f'Bearer realm="http://{before.address}/token",service="x"'}
-    before.does_wrong += [Wrong("HEAD", "/blobs/", 401, headers=bearer), Wrong("GET", "/token", 200, answers)]
-    assert (await failed(before.address, layer, US)).kind.code == "registry.no-registry"
+async def test_a_token_that_is_none_is_told(registry_front: Front, layer: Path, answers: bytes) -> None:
+    bearer = {"WWW-Authenticate": f'Bearer realm="http://{registry_front.address}/token",service="x"'}
+    asks = Wrong("HEAD", "/blobs/", 401, headers=bearer)
+    registry_front.does_wrong += [asks, Wrong("GET", "/token", 200, answers)]
+    assert (await failed(registry_front.address, layer, US)).kind.code == "registry.no-registry"
 
 
-async def test_a_token_that_we_have_is_changed_for_another(before: Front, layer: Path) -> None:
-    bearer = {"WWW-Authenticate": f'Bearer realm="http://{before.address}/token",service="x"'}
-    before.does_wrong += [
+async def test_a_token_that_we_have_is_changed_for_another(registry_front: Front, layer: Path) -> None:
+    bearer = {"WWW-Authenticate": f'Bearer realm="http://{registry_front.address}/token",service="x"'}
+    registry_front.does_wrong += [
         Wrong("HEAD", "/blobs/", 401, headers=bearer),
         Wrong("POST", "/token", 200, b'{"access_token": "short-lived"}'),
     ]
-    told = await failed(before.address, layer, Login(token="long-lived"))
+    told = await failed(registry_front.address, layer, Login(token="long-lived"))
     assert told.kind.code == "registry.unauthorised"
-    assert before.asked[1] == ("POST", "/token")
-    assert before.authorizations == ["", "", "Bearer short-lived", "Bearer short-lived"]
+    assert registry_front.asked[1] == ("POST", "/token")
+    assert registry_front.authorizations == ["", "", "Bearer short-lived", "Bearer short-lived"]
     assert "lived" not in str(told)
 
 
@@ -165,18 +149,20 @@ async def test_a_certificate_is_believed_where_its_authority_is_named(tmp_path: 
         assert (await failed(f"http://{registry.address}", layer)).kind.code == "registry.tls", "http to it"
 
 
-async def test_one_that_leads_from_tls_to_http_is_told(tmp_path: Path, registry: DockerRegistry, layer: Path) -> None:
+async def test_one_that_leads_from_tls_to_http_is_told(
+    tmp_path: Path, docker_registry: DockerRegistry, layer: Path
+) -> None:
     """Behind a web server that ends TLS and does not say so, registries write http:// before their own names."""
     ca = PrivateCa(tmp_path / "ca")
-    with front(registry.port, tls=ca.leaf()) as before, pytest.raises(Fail) as caught:
+    with front(docker_registry.port, tls=ca.leaf()) as before, pytest.raises(Fail) as caught:
         await pushed(f"https://{before.address}", layer, ca_file=ca.file, name="fails/downgraded")
     assert caught.value.failure.kind.code == "registry.no-registry"
     assert "X-Forwarded-Proto" in caught.value.failure.cause
     assert before.count("PUT") == 0
 
 
-async def test_one_without_tls_is_told_where_tls_is_spoken_to_it(registry: DockerRegistry, layer: Path) -> None:
-    assert (await failed(f"https://{registry.address}", layer)).kind.code == "registry.tls"
+async def test_one_without_tls_is_told_where_tls_is_spoken_to_it(docker_registry: DockerRegistry, layer: Path) -> None:
+    assert (await failed(f"https://{docker_registry.address}", layer)).kind.code == "registry.tls"
 
 
 async def test_one_that_is_read_only_is_told(tmp_path: Path, layer: Path) -> None:
@@ -251,17 +237,17 @@ UPLOAD_GONE = b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"blob upload 
         ),
     ],
 )  # fmt: skip
-async def test_each_way_to_fail_has_its_code(before: Front, layer: Path, wrong: Wrong, code: str) -> None:
-    before.does_wrong.append(wrong)
-    told = await failed(before.address, layer, US, name=f"fails/{free_port()}")
+async def test_each_way_to_fail_has_its_code(registry_front: Front, layer: Path, wrong: Wrong, code: str) -> None:
+    registry_front.does_wrong.append(wrong)
+    told = await failed(registry_front.address, layer, US, name=f"fails/{free_port()}")
     assert told.kind.code == code, told
-    assert before.address in str(told.evidence)
+    assert registry_front.address in str(told.evidence)
     assert PASSWORD not in str(told)
 
 
-async def test_one_that_asks_to_wait_says_how_long(before: Front, layer: Path) -> None:
-    before.does_wrong.append(Wrong("POST", "/uploads/", 429, headers={"Retry-After": "7"}))
-    told = await failed(before.address, layer, name="fails/busy")
+async def test_one_that_asks_to_wait_says_how_long(registry_front: Front, layer: Path) -> None:
+    registry_front.does_wrong.append(Wrong("POST", "/uploads/", 429, headers={"Retry-After": "7"}))
+    told = await failed(registry_front.address, layer, name="fails/busy")
     assert (told.kind.code, told.after) == ("registry.busy", 7)
 
 
@@ -295,9 +281,9 @@ async def test_whoever_an_upload_leads_to_is_not_told_who_we_are(tmp_path: Path,
         assert before.authorizations[-1].startswith("Basic ")
 
 
-async def test_a_secret_that_is_repeated_is_not_shown(before: Front, layer: Path) -> None:
+async def test_a_secret_that_is_repeated_is_not_shown(registry_front: Front, layer: Path) -> None:
     body = json.dumps({"errors": [{"code": "NAME_INVALID", "message": f"who is {PASSWORD}?"}]}).encode()
-    before.does_wrong.append(Wrong("POST", "/uploads/", 400, body))
-    told = await failed(before.address, layer, US, name="fails/echo")
+    registry_front.does_wrong.append(Wrong("POST", "/uploads/", 400, body))
+    told = await failed(registry_front.address, layer, US, name="fails/echo")
     assert told.kind.code == "registry.refused"
     assert "who is …?" in told.evidence[0].saw

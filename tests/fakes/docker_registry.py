@@ -1,7 +1,7 @@
 """The real registry of images, Debian's docker-registry, on ephemeral ports of loopback, and a web server before it.
 
-    with running_registry(tmp_path) as registry, front(registry) as before:
-        repository(f"{before.address}/project/name")
+    with running_registry(tmp_path) as registry, front(registry.port) as before:
+        repository_at(before.address, "project/name")
         before.asked        # what it was asked: methods and paths
         before.does_wrong   # how it answers in the registry's place
 
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from perijove.backends.registry.addresses import Repository, repository
 from tests.e2e.service import until
 from tests.fakes.ports import free_port
 from tests.fakes.private_ca import Leaf, PrivateCa
@@ -45,6 +46,15 @@ NAME, PASSWORD = "hub", "jupiter-and-moons"
 HASHED = "$2b$04$abcdefghijklmnopqrstuu8R0aaxCZSgKwgNp1UOZZpsygMpeE5ey"
 """The password by bcrypt, the only way that it reads."""
 SERVICE = "tests"
+LIMIT = 30.0
+"""Seconds for its end."""
+
+
+def repository_at(address: str, name: str) -> Repository:
+    """One of a registry."""
+    found = repository(f"{address}/{name}")
+    assert found is not None
+    return found
 
 
 @dataclass
@@ -87,7 +97,6 @@ class DockerRegistry:
     port: int
     log: Path
     storage: Path
-    tokens: Tokens | None = None
 
     @property
     def address(self) -> str:
@@ -105,7 +114,7 @@ def running_registry(
 ) -> Iterator[DockerRegistry]:
     """With nobody asked who they are, unless it is said how."""
     folder.mkdir(parents=True, exist_ok=True)
-    registry = DockerRegistry(free_port(), folder / "registry.log", folder / "storage", tokens)
+    registry = DockerRegistry(free_port(), folder / "registry.log", folder / "storage")
     storage: dict[str, Any] = {"filesystem": {"rootdirectory": str(registry.storage)}, "delete": {"enabled": True}}
     if read_only:
         storage["maintenance"] = {"readonly": {"enabled": True}}
@@ -127,7 +136,7 @@ def running_registry(
         yield registry
     finally:
         process.terminate()
-        process.wait()
+        process.wait(LIMIT)
 
 
 def _answers(port: int, tls: bool) -> bool:
@@ -239,7 +248,7 @@ def front(registry_port: int = 0, tokens: Tokens | None = None, tls: Leaf | None
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls.chain, tls.key)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        serving = threading.Thread(target=server.serve_forever, name="front", daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,), name="front", daemon=True)
         serving.start()
         try:
             yield before

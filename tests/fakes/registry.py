@@ -98,7 +98,7 @@ def served(registry: Registry) -> Iterator[Registry]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         registry.address = f"127.0.0.1:{server.server_address[1]}"
         server.daemon_threads = True
-        serving = threading.Thread(target=server.serve_forever, name="registry", daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,), name="registry", daemon=True)
         serving.start()
         try:
             yield registry
