@@ -15,6 +15,7 @@ from perijove.backends.environments.installer import Room
 from perijove.backends.environments.system import registry as pulling
 from perijove.backends.environments.system import unpacking
 from perijove.backends.pad.tools import bubblewrap
+from perijove.backends.registry import publishing
 from perijove.backends.registry.client import connected
 from perijove.backends.registry.contents import PLACE, contents
 from perijove.backends.registry.publishing import Published, Publishing, tidy
@@ -155,8 +156,31 @@ def test_the_notes_that_were_used_last_are_kept(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}").touch()
         os.utime(tmp_path / f"{number}", (number, number))
+    (tmp_path / "gone").symlink_to("nowhere")  # is listed and cannot be looked at, as one that goes in between
     tidy(tmp_path, 2)
-    assert {path.name for path in tmp_path.iterdir()} == {"3", "4"}
+    assert {path.name for path in tmp_path.iterdir()} == {"3", "4", "gone"}
+
+
+@pytest.mark.same_for_any_user
+async def test_whoever_publishes_forgets_old_notes(
+    registry_front: Front, state: State, made: Environment, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "NOTES", 3)
+    assert (await published(registry_front, "forgets/old", state, made, checkout)).layers == 7
+    assert len(list(state.image_layers.iterdir())) == 3
+
+
+@pytest.mark.same_for_any_user
+async def test_a_note_that_cannot_be_made_leaves_nothing(
+    registry_front: Front, state: State, made: Environment, checkout: Path
+) -> None:
+    places = {state.image_layers / layer.key for layer in contents(made, checkout)}
+    for place in places:
+        place.mkdir()
+    with pytest.raises(Fail) as caught:
+        await published(registry_front, "fails/notes", state, made, checkout)
+    assert caught.value.failure.kind.code == "platform.state-unusable"
+    assert set(state.image_layers.iterdir()) == places
 
 
 async def test_numpy_is_imported_from_the_image_alone(

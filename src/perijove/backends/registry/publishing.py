@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Publishing:
         digest = images.digest(manifest)
         await self.registry.name(tag, images.MANIFEST, manifest, digest)
         with durable.told(self.notes):
-            await durable.in_thread(lambda: tidy(self.notes))
+            await durable.in_thread(lambda: tidy(self.notes, NOTES))
         moved = [one for one in done if one.moved]
         packed = sum(one.was_packed for one in done)
         size = sum(one.packed.size for one in moved)
@@ -121,13 +122,19 @@ class Publishing:
     def _note(self, key: str, packed: Packed) -> None:
         """Not synced: a note that is lost is made again."""
         with durable.told(self.notes), tempfile.NamedTemporaryFile("w", dir=self.notes, delete=False) as file:
-            json.dump({**asdict(packed), "where": self.repository.image}, file)
-            file.flush()
-            os.rename(file.name, self.notes / key)
+            try:
+                json.dump({**asdict(packed), "where": self.repository.image}, file)
+                file.flush()
+                os.rename(file.name, self.notes / key)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
 
 
-def tidy(notes: Path, kept: int = NOTES) -> None:
+def tidy(notes: Path, kept: int) -> None:
     """Forget what nobody has published for longest."""
-    held = sorted(notes.iterdir(), key=lambda path: -path.stat().st_mtime)
-    for path in held[kept:]:
+    held = []
+    for path in notes.iterdir():
+        with suppress(FileNotFoundError):  # what is published at the same time comes and goes
+            held.append((path.stat().st_mtime, path))
+    for _, path in sorted(held, reverse=True)[kept:]:
         path.unlink(missing_ok=True)
