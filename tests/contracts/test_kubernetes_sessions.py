@@ -36,8 +36,8 @@ class World:
 
     cluster: SessionCluster
     sessions: KubernetesSessions
-    again: Callable[[], Any]
-    """Another control plane of the same namespace."""
+    again: Callable[..., Any]
+    """Another control plane of the same namespace, with other terms."""
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with session_cluster(tmp_path) as (cluster, config):
 
         @asynccontextmanager
-        async def plane() -> AsyncIterator[KubernetesSessions]:
+        async def plane(**changed: Any) -> AsyncIterator[KubernetesSessions]:
             api = Cluster(NAMESPACE, str(config))
-            sessions = KubernetesSessions(api, terms, described)
+            sessions = KubernetesSessions(api, replace(terms, **changed), described)
             supervised = asyncio.create_task(sessions.supervise(), name="supervision")
             try:
                 yield sessions
@@ -148,6 +148,20 @@ async def test_an_end_that_no_reader_heard_waits_for_the_next_control_plane(worl
         assert (await follower.ended("goes", 1)).exit_code == 0
         await until(lambda: len(world.cluster.pods) == 1)
         await follower.close()
+
+
+async def test_an_end_that_no_reader_heard_waits_for_the_first_that_comes(world: World) -> None:
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    world.cluster.change("one", status=terminated(3))
+    async with asyncio.timeout(10):
+        while await world.sessions.held("one") is not None:
+            await asyncio.sleep(0.01)
+    assert len(world.cluster.pods) == 1
+    follower = Follower(world.sessions)
+    assert (await follower.ended("one", 5)).exit_code == 3
+    await until(lambda: not world.cluster.pods)
+    await follower.close()
 
 
 ENDS = {
@@ -251,6 +265,24 @@ async def test_a_pod_without_a_place_is_told_while_it_waits_and_runs_once_there_
     world.cluster.change("one", status=running())
     await starting
     assert len(follower.troubles("one")) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (waiting("ContainerCreating", ""), "cluster.pod-start-slow"),
+        (waiting("ImagePullBackOff", "Back-off pulling image"), "cluster.image-pull-failed"),
+    ],
+    ids=["unknown", "known"],
+)
+async def test_one_that_does_not_run_in_time_fails_with_what_is_known_and_leaves_nothing(
+    world: World, said: dict[str, Any], code: str
+) -> None:
+    world.cluster.statuses["one"] = said
+    async with world.again(start_limit=0.5) as other:
+        failure = await failing(asyncio.wait_for(other.start(spec("one", HOME)), 10))
+        assert failure.kind.code == code
+        await until(lambda: not world.cluster.pods)
 
 
 async def test_a_pull_that_backs_off_is_told_by_its_events(world: World, follower: Follower) -> None:

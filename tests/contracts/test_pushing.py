@@ -85,7 +85,11 @@ async def test_a_layer_of_another_repository_is_taken_over_without_being_moved(
         assert not await registry.has(DIGEST)
         assert await registry.mount(DIGEST, "moons/europa")
         assert await registry.has(DIGEST)
+        assert registry_front.count("DELETE") == 0
         assert not await registry.mount(f"sha256:{'0' * 64}", "moons/europa"), "what is nowhere"
+        method, path = registry_front.asked[-1]
+        assert method == "DELETE", "the upload that was begun in its place"
+        assert path.startswith("/v2/moons/ganymede/blobs/uploads/")
         await named(registry, layer)
 
 

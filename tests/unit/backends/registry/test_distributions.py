@@ -82,9 +82,6 @@ def test_every_name_lies_in_some_layer_and_every_file_in_one(environment: Path) 
     assert files(found) == Counter(path for path, entry in every.items() if not entry.is_folder)
     assert set().union(*(layer.entries for layer in found)) == every.keys()
     for layer in found:
-        assert {str(PurePosixPath(path).parent).replace(".", "", 1) for path in layer.entries if "/" not in path} <= {
-            ""
-        }
         assert all(path.rpartition("/")[0] in layer.entries for path in layer.entries), "its folders are with it"
 
 
