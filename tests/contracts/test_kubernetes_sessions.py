@@ -6,12 +6,13 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 
 from perijove.backends.kubernetes.api import Cluster
@@ -20,6 +21,7 @@ from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress, EndReason, SandboxSpec
+from tests.fakes.cluster_api import kubeconfig
 from tests.fakes.confined import LIMITS, MIB, Follower, spec, until
 from tests.fakes.ports import free_port
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster, status, terminated
@@ -322,6 +324,8 @@ REFUSALS = {
     "limit range": (403, "Forbidden", LIMIT_RANGE, {}, "cluster.pod-refused"),
     "gone": (410, "Gone", "the server no longer serves it", {}, "cluster.pod-refused"),
     "busy": (429, "TooManyRequests", "too many requests", {"Retry-After": "7"}, "cluster.api-busy"),
+    "broken for a while": (503, "ServiceUnavailable", "later", {"Retry-After": "7"}, "cluster.api-busy"),
+    "no number": (503, "ServiceUnavailable", "later", {"Retry-After": "\u00b2"}, "cluster.api-unreachable"),
     "broken": (500, "InternalError", "etcdserver: request timed out", {}, "cluster.api-unreachable"),
 }
 
@@ -445,6 +449,33 @@ async def test_what_a_cluster_cannot_do_is_refused_by_name(world: World) -> None
     for work in (world.sessions.start(blank), world.sessions.start(named), world.sessions.fill("one", HOME)):
         assert (await failing(work)).kind.code == "cluster.session-cannot"
     assert not world.cluster.pods
+
+
+async def test_a_list_without_an_end_is_given_up(world: World) -> None:
+    endless = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": []}
+    world.cluster.faults.append(lambda now: web.json_response(endless) if now == "GET pods" else None)
+    failure = await failing(world.sessions.running())
+    assert (failure.kind.code, failure.evidence[0].saw) == (
+        "cluster.api-unreachable", "the list has not ended after 100 pages",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("exec sleep 60", "TimeoutError"), ("exit 3", "code 3")], ids=["hangs", "fails"]
+)
+async def test_a_program_that_does_not_say_who_we_are_is_told(tmp_path: Path, program: str, why: str) -> None:
+    """As the clouds' have it: `exec` in kubectl's configuration."""
+    asks = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", program]}
+    config = kubeconfig(tmp_path, "http://127.0.0.1:9", NAMESPACE)
+    told = yaml.safe_load(config.read_text())
+    told["users"][0]["user"] = {"exec": asks}
+    config.write_text(yaml.safe_dump(told))
+    cluster = Cluster(NAMESPACE, str(config), limit=0.5)
+    async with aclosing(cluster.watch("", "1")) as watch:
+        failure = await failing(asyncio.wait_for(anext(watch), 10))
+    assert failure.kind.code == "cluster.api-unreachable"
+    assert why in failure.evidence[0].saw
+    assert (await failing(asyncio.wait_for(cluster.pods(""), 10))).kind.code == "cluster.api-unreachable"
 
 
 async def test_a_thousand_sessions_are_two_pages_and_one_watch_and_bounded_memory(world: World) -> None:

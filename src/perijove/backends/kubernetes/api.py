@@ -1,17 +1,20 @@
 """The cluster's API, as far as sessions need it, asked through kr8s. In: requests. Out: answers, lists, a watch.
 
-Each wait is limited, each answer bounded. A token that expired is read anew once; what the API refuses is the caller's.
+Each wait is limited, and so are a list's pages and a watch's objects; a single answer is as long as the API makes it.
+A token that expired is read anew once; what the API refuses is the caller's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NoReturn
 
+import anyio
 import httpx
 import kr8s
 from kr8s.asyncio import Api
@@ -23,19 +26,21 @@ from perijove.domain.failures import Fail
 # kr8s says of each version newer than itself that it is not supported; only paths that we name are asked for.
 warnings.filterwarnings("ignore", message="Kubernetes version", category=UserWarning)
 LIMIT = 30.0
-"""Seconds for an answer."""
+"""Seconds for an answer. They are anyio's: cancelled by asyncio, kr8s waits on for a program that says who we are."""
 WATCH = 60
 """Seconds that the API is asked to keep a watch; it is taken up where it was then."""
 QUIET = WATCH + LIMIT
 """Seconds without a word after which a watch is given up: a connection may be dead and not say so."""
-PAGE = 500
+PAGE, PAGES = 500, 100
+"""Pods of a page, and pages of a list: more than a cluster of a thousand nodes runs."""
 LARGEST = 2 * 1024**2
 """Bytes of one object; etcd takes 1.5 MiB."""
 Version = str
 _ERRORS = (
     kr8s.ServerError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError, KeyError,
-    TypeError,
+    TypeError, RuntimeError,
 )  # fmt: skip
+"""RuntimeError: of a program that was to say who we are, and failed."""
 APPLY = "application/apply-patch+yaml"
 
 
@@ -46,10 +51,14 @@ class Gone(Exception):
 class Cluster:
     """One namespace of a cluster."""
 
-    def __init__(self, namespace: str, kubeconfig: str | None = None, context: str | None = None) -> None:
-        """Within a cluster, without `kubeconfig`: by the service account of the pod that this runs in."""
+    def __init__(self, namespace: str, kubeconfig: str | None = None, limit: float = LIMIT) -> None:
+        """Within a cluster, without `kubeconfig`: by the service account of the pod that this runs in.
+
+        `limit`: seconds for an answer.
+        """
+        self._limit = limit
         self._namespace = namespace
-        self._where = {"kubeconfig": kubeconfig, "context": context}
+        self._kubeconfig = kubeconfig
         self._api: Api | None = None
         self._opening = asyncio.Lock()
 
@@ -57,8 +66,8 @@ class Cluster:
         async with self._opening:
             if self._api is None:
                 # An own object: kr8s.api() would hand out one that another event loop left.
-                api = Api(**self._where, namespace=self._namespace, bypass_factory=True)
-                api.timeout = LIMIT
+                api = Api(kubeconfig=self._kubeconfig, namespace=self._namespace, bypass_factory=True)
+                api.timeout = self._limit
                 self._api = await api
             return self._api
 
@@ -79,10 +88,11 @@ class Cluster:
             options["content"] = json.dumps(body)
         asked = f"{method} {path}"
         try:
-            async with asyncio.timeout(LIMIT), self._sent(method, base, path, options) as response:
-                return _read(asked, response)
+            with anyio.fail_after(self._limit):
+                async with self._sent(method, base, path, options) as response:
+                    return _read(asked, response)
         except TimeoutError as error:
-            raise Fail(unreachable(asked, f"no answer within {LIMIT:.0f} s")) from error
+            raise Fail(unreachable(asked, f"no answer within {self._limit:.0f} s")) from error
         except _ERRORS as error:
             raise Fail(unreachable(asked, f"{type(error).__name__}: {error}")) from error
 
@@ -90,7 +100,8 @@ class Cluster:
     async def _sent(
         self, method: str, base: str, path: str, options: Mapping[str, Any], stream: bool = False
     ) -> AsyncIterator[httpx.Response]:
-        api = await self._opened()
+        with anyio.fail_after(self._limit):
+            api = await self._opened()
         for last in (False, True):
             call = api.call_api(
                 method, version="v1", base=base, namespace=self._namespace, url=path, raise_for_status=False,
@@ -101,27 +112,27 @@ class Cluster:
                     yield response
                     return
             # The token of a service account is another one each hour. kr8s would cut all connections for it.
-            await api.auth.reauthenticate()
+            with anyio.fail_after(self._limit):
+                await api.auth.reauthenticate()
             if api._session is not None and api.auth.token:  # noqa: SLF001
                 api._session.headers["Authorization"] = f"Bearer {api.auth.token}"  # noqa: SLF001
 
-    async def all(self, plural: str, selector: str) -> tuple[list[Thing], Version]:
-        """All objects with these labels, and as of when. Raises Fail: `cluster.*`; Gone, where it took too long."""
+    async def pods(self, selector: str) -> tuple[list[Thing], Version]:
+        """All pods with these labels, and as of when. Raises Fail: `cluster.*`; Gone, where it took too long."""
         found: list[Thing] = []
         params: dict[str, Any] = {"labelSelector": selector, "limit": PAGE}
-        while True:
-            answer = await self.ask("GET", plural, params=params)
+        for _ in range(PAGES):
+            answer = await self.ask("GET", "pods", params=params)
             if answer.status != OK:
                 _raise_for(answer)
-            found += [thing(one, plural) for one in listed(answer.body, "items")]
+            found += [_pod(one) for one in listed(answer.body, "items")]
             about = mapping(answer.body.get("metadata"))
             params["continue"] = text(about.get("continue"))
             if not params["continue"]:
                 return found, text(about.get("resourceVersion"))
+        raise Fail(unreachable(answer.asked, f"the list has not ended after {PAGES} pages"))
 
-    async def watch(
-        self, plural: str, selector: str, since: Version
-    ) -> AsyncGenerator[tuple[str, Thing, Version], None]:
+    async def watch(self, selector: str, since: Version) -> AsyncGenerator[tuple[str, Thing, Version], None]:
         """What became of them since: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`; until the API ends it.
 
         Raises Fail: `cluster.*`; Gone.
@@ -130,25 +141,24 @@ class Cluster:
             "watch": "1", "labelSelector": selector, "resourceVersion": since, "allowWatchBookmarks": "true",
             "timeoutSeconds": WATCH,
         }  # fmt: skip
-        asked = f"WATCH {plural}"
+        asked = "WATCH pods"
         try:
-            options = {"params": params, "timeout": httpx.Timeout(LIMIT, read=QUIET)}
-            async with self._sent("GET", "/api", plural, options, stream=True) as response:
+            options = {"params": params, "timeout": httpx.Timeout(self._limit, read=QUIET)}
+            async with self._sent("GET", "/api", "pods", options, stream=True) as response:
                 if response.status_code != OK:
                     await response.aread()
                     _raise_for(_read(asked, response))
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
-                        yield _told(asked, plural, line)
+                        yield _told(asked, line)
         except _ERRORS as error:
             raise Fail(unreachable(asked, f"{type(error).__name__}: {error}")) from error
 
 
-def thing(raw: JSON, plural: str) -> Thing:
+def _pod(raw: JSON) -> Thing:
     """Without what nobody here reads and which makes up half of it."""
     about = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
-    kind = {"kind": "Pod"} if plural == "pods" else {"kind": "Event"}
-    return Thing({**kind, **raw, "metadata": about})
+    return Thing({"kind": "Pod", **raw, "metadata": about})
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -162,13 +172,13 @@ async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
             raise ValueError("an object is larger than any can be")
 
 
-def _told(asked: str, plural: str, line: bytes) -> tuple[str, Thing, Version]:
+def _told(asked: str, line: bytes) -> tuple[str, Thing, Version]:
     event = mapping(json.loads(line))
     kind, about = text(event.get("type")), mapping(event.get("object"))
     if kind == "ERROR":
         code = about.get("code")
         _raise_for(Answer(asked, code if isinstance(code, int) else 500, about, text(about.get("message"))))
-    one = thing(about, plural)
+    one = _pod(about)
     return kind, one, text(one.metadata.get("resourceVersion"))
 
 
@@ -186,4 +196,5 @@ def _read(asked: str, response: httpx.Response) -> Answer:
         body = {}
     words = text(body.get("message")) or ("" if response.is_success else response.text[:500])
     told = response.headers.get("Retry-After", "")
-    return Answer(asked, response.status_code, body, words, float(told) if told.isdigit() else 0.0)
+    after = float(told) if re.fullmatch(r"[0-9]{1,9}", told) else 0.0
+    return Answer(asked, response.status_code, body, words, after)

@@ -54,7 +54,7 @@ class Pods:
             try:
                 if not self._since:
                     await self._list()
-                async with aclosing(self._cluster.watch("pods", self._selector, self._since)) as told:
+                async with aclosing(self._cluster.watch(self._selector, self._since)) as told:
                     async for kind, pod, version in told:
                         self._since, self._pause = version or self._since, 0.0
                         self.take(pod, gone=kind == "DELETED")
@@ -67,7 +67,7 @@ class Pods:
             await asyncio.sleep(max(self._pause, after))
 
     async def _list(self) -> None:
-        listed, since = await self._cluster.all("pods", self._selector)
+        listed, since = await self._cluster.pods(self._selector)
         there = {pod.uid for pod in listed}
         for pod in [pod for pod in self.now.values() if pod.uid not in there]:
             self.take(pod, gone=True)

@@ -274,7 +274,7 @@ class KubernetesSessions(Servers):
     async def running(self) -> Sequence[RunningSandbox]:
         """Raises Fail: `cluster.*`."""
         try:
-            listed, _ = await self._cluster.all("pods", self._selector)
+            listed, _ = await self._cluster.pods(self._selector)
         except Gone as error:
             raise Fail(unreachable("GET pods", "a list that took too long")) from error
         ours = [pod for pod in listed if standing.session(pod)]
