@@ -428,10 +428,18 @@ async def test_one_policy_stands_for_all_sessions_that_may_reach_the_same(world:
     for name, egress in (("one", Egress.PUBLIC), ("two", Egress.PUBLIC), ("three", Egress.NONE)):
         world.cluster.statuses[name] = running()
         await world.sessions.start(spec(name, HOME, egress=egress))
-    assert sum(one.startswith("PATCH") for one in world.cluster.asked) == 2
+    assert sum(plural == "networkpolicies" for plural, _ in world.cluster.things) == 2
     assert world.cluster.asked.index("PATCH networkpolicies/perijove-sessions-public") < world.cluster.asked.index(
         "POST pods"
     )
+
+
+async def test_a_policy_that_somebody_removed_is_back_with_the_next_session(world: World) -> None:
+    world.cluster.statuses |= {"one": running(), "two": running()}
+    await world.sessions.start(spec("one", HOME))
+    del world.cluster.things["networkpolicies", "perijove-sessions-none"]
+    await world.sessions.start(spec("two", HOME))
+    assert ("networkpolicies", "perijove-sessions-none") in world.cluster.things
 
 
 async def test_it_asks_for_nothing_that_its_role_does_not_hold(world: World) -> None:

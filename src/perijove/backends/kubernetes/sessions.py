@@ -56,7 +56,6 @@ class KubernetesSessions(Servers):
         selector = ",".join(f"{key}={value}" for key, value in manifests.selector(terms).items())
         self._selector = selector
         self._pods = Pods(cluster, selector, self._changed)
-        self._policies: set[str] = set()
         self._starting: set[SessionName] = set()
         self._stopping: dict[SessionName, EndReason] = {}
         self._told: dict[str, None] = {}
@@ -106,17 +105,14 @@ class KubernetesSessions(Servers):
         return text(mapping(answer.body.get("metadata")).get("uid"))
 
     async def _policed(self, spec: SandboxSpec) -> None:
-        """What it may reach is said before it is there."""
+        """What it may reach is said before it is there, each time: somebody may have removed or changed it."""
         policy = policies.policy(spec, self._terms)
-        name = policy["metadata"]["name"]
-        if name not in self._policies:
-            answer = await self._cluster.ask(
-                "PATCH", f"networkpolicies/{name}", policy, base="/apis/networking.k8s.io",
-                params={"fieldManager": manifests.MANAGER, "force": "true"}, content=APPLY,
-            )  # fmt: skip
-            if answer.status not in (OK, CREATED):
-                raise Fail(refused(answer))
-            self._policies.add(name)
+        answer = await self._cluster.ask(
+            "PATCH", f"networkpolicies/{policy['metadata']['name']}", policy, base="/apis/networking.k8s.io",
+            params={"fieldManager": manifests.MANAGER, "force": "true"}, content=APPLY,
+        )  # fmt: skip
+        if answer.status not in (OK, CREATED):
+            raise Fail(refused(answer))
 
     async def _until_it_runs(self, name: SessionName, made: Thing) -> None:
         loop = asyncio.get_running_loop()
