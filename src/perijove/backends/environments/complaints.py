@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,9 +60,14 @@ _TELLING = (
     re.compile(r"\bfatal error: "),
     re.compile(r"^(?:[A-Za-z_][\w.]{0,100})?(?:Error|Exception): ."),
     re.compile(r"^(?:ERROR|error): ."),
+    re.compile(r"^(?:FATAL|fatal|Fatal): ."),  # last, since git says so to packages that only ask for a version
 )
 """Lines of a build's output that say why, the better first."""
-_BROKEN = re.compile(r"^ERROR: Failed (?:building wheel for|to build) '?([A-Za-z0-9][\w.-]{0,100})'?(?: when .*)?$")
+_WORDS_KEPT = 200
+_BROKEN = re.compile(
+    r"^ERROR: Failed (?:building wheel for|to build) '?(?:file:///home/jovyan/)?([A-Za-z0-9][\w.-]{0,100})'?"
+    r"(?: when .*)?$"
+)
 _UNREAD = re.compile(
     r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]{0,100})==(?P<version>[\w.+!]{1,100}) has invalid metadata"
     r"(?:.*?which is not part of a valid version (?P<what>[A-Za-z0-9][\w.-]{0,100} ?\([^()]{1,100}\)))?"
@@ -172,7 +178,7 @@ def post_build_failure(path: str, words: tuple[str, ...], unreached: tuple[Unrea
             remedy=f"Remove the lines with `{command}`: extensions that pip or conda installs are found by themselves.",
         )
     said = [line.strip() for line in words if line.strip()]
-    return failures.POST_BUILD_FAILED(f"{said[-2][:300] if len(said) > 1 else path}: {said[-1][:300]}", *evidence)
+    return failures.POST_BUILD_FAILED(": ".join(line[:300] for line in said[-2:]), *evidence)
 
 
 def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached, ...] = (), index: str = "") -> Failure:
@@ -195,6 +201,30 @@ def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached,
     if found := re.search(r"No matching distribution found for (\S+)", flat):
         return failures.NO_SUCH_PACKAGE(f"{found[1]} is not in the package index", *evidence)
     return failures.BUILD_BROKE(_why(words) or f"pip ended with exit status {status}", *evidence)
+
+
+class Words:
+    """What a program said, as far as it can tell why it failed: its last lines, and telling ones however many follow.
+
+    Compilers say why, and then for thousands of lines what else they did.
+    """
+
+    def __init__(self) -> None:
+        self._telling: deque[str] = deque(maxlen=_WORDS_KEPT // 4)
+        self._last: deque[str] = deque()
+
+    def __call__(self, line: str) -> None:
+        self._last.append(line)
+        if len(self._last) > _WORDS_KEPT and _tells(gone := self._last.popleft()):
+            self._telling.append(gone)
+
+    def kept(self) -> tuple[str, ...]:
+        return *self._telling, *self._last
+
+
+def _tells(line: str) -> bool:
+    said = line.strip()
+    return _OUTPUT.search(said) is not None or any(looks.search(said) for looks in _TELLING)
 
 
 def _own(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -99,26 +99,25 @@ class Wheels:
             timeout=self._settings.timeout,
             root=by.runs.root,
         )
-        said: list[str] = []
+        said = complaints.Words()
 
         def heard(line: str) -> None:
-            said.append(line)
-            del said[:-200]
+            said(line)
             tell(line)
 
         into.mkdir(parents=True, exist_ok=True)
         ran = (await self._foreign.run(run, into, heard)).not_killed("a package's own build")
         if ran.status != 0:
-            raise Fail(await self._meaning(ran, said, dict(run.environ).get("PIP_INDEX_URL", PYPI)))
+            raise Fail(await self._meaning(ran, said.kept(), dict(run.environ).get("PIP_INDEX_URL", PYPI)))
         wheels = [path for path in sorted(into.iterdir()) if re.fullmatch(r"[\w.+!-]+\.whl", path.name)]
         if not wheels and not by.beside:
-            raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said[-40:]))))
+            raise Fail(failures.BUILD_BROKE("Its build made no wheel", Evidence("pip", "\n".join(said.kept()[-40:]))))
         return wheels
 
-    async def _meaning(self, ran: Ran, said: Sequence[str], index: str) -> Failure:
+    async def _meaning(self, ran: Ran, said: tuple[str, ...], index: str) -> Failure:
         host = urlsplit(index).hostname or ""
         try:
-            return await self._confined.call(complaints.pip_failure, ran.status, tuple(said), ran.unreached, host)
+            return await self._confined.call(complaints.pip_failure, ran.status, said, ran.unreached, host)
         except Beyond as beyond:
             return beyond.told(failures.BUILD_BROKE, "what pip said")
 

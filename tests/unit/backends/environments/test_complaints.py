@@ -1,6 +1,13 @@
 import pytest
 
-from perijove.backends.environments.complaints import failure, meant, pip_failure, post_build_failure, without_wheels
+from perijove.backends.environments.complaints import (
+    Words,
+    failure,
+    meant,
+    pip_failure,
+    post_build_failure,
+    without_wheels,
+)
 from perijove.domain import failures
 from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
 from perijove.domain.failures import Kind
@@ -242,11 +249,26 @@ def test_a_build_that_breaks_is_told_in_the_words_that_say_why(said: str, cause:
     assert found.cause == cause
 
 
+def test_why_a_build_breaks_is_kept_however_much_it_says_afterwards() -> None:
+    heard = Words()
+    first = ("  ╰─> [3001 lines of output]", "      fatal: gcc not found")
+    last = ("      [end of output]", "ERROR: Failed to build 'file:///home/jovyan/pk' when getting requirements")
+    for line in (*first, *(f"      compile object {n}" for n in range(3000)), *last):
+        heard(line)
+    assert len(heard.kept()) < 300
+    assert pip_failure(1, heard.kept()).cause == "pk: fatal: gcc not found"
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "says"),
     [
         pytest.param(("boom", "postBuild ended with exit status 3"), failures.POST_BUILD_FAILED, "boom", id="fails"),
-        pytest.param(("postBuild ended with exit status 3",), failures.POST_BUILD_FAILED, "status 3", id="in silence"),
+        pytest.param(
+            ("postBuild ended with exit status 3",),
+            failures.POST_BUILD_FAILED,
+            "postBuild ended with exit status 3",
+            id="in silence",
+        ),
         pytest.param(("cp: No space left on device",), failures.BUILD_TOO_LARGE, "no space", id="disk"),
         pytest.param(
             ("Jupyter command `jupyter-serverextension` not found.",),
