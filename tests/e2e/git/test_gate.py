@@ -43,17 +43,19 @@ async def test_where_the_operators_mirror_is_no_visitor_is_told(
     server: Server, state: State, confined: ConfinedCalls, home: Path
 ) -> None:
     server.author("r.git").commit({"n": "1"})
-    public = GitRepositories(state, RepositoriesSettings(), False, confined)
+    server.root.chmod(0o755)
     login = f"http://ada:secret@127.0.0.1:{server.port}/login/"
-    places = (f"http://127.0.0.1:{server.port}/plain/", login, f"{server.root}/bare/")
+    places = (f"http://127.0.0.1:{server.port}/plain/", login, f"{server.root}/bare/", f"file://{server.root}/bare/")
     for place in places:
         configure(home, f'[url "{place}"]\n\tinsteadOf = https://git.example.org/\n')
+        public = GitRepositories(state, RepositoriesSettings(), False, confined)
         failure = await failure_of(public, at("https://git.example.org/nosuch.git"))
         told = failure.message + "".join(f"{seen.where} {seen.saw}" for seen in failure.evidence)
         for secret in (str(server.port), "127.0.0.1", "secret", str(server.root)):
             assert secret not in told, place
         assert "git.example.org" in told
     configure(home, f'[url "{places[0]}"]\n\tinsteadOf = https://git.example.org/\n')
+    public = GitRepositories(state, RepositoriesSettings(), False, confined)
     _, lines = await brought(public, at("https://git.example.org/r.git"))
     assert str(server.port) not in "".join(lines)
 

@@ -159,7 +159,7 @@ def _mirror(url: str, effective: str) -> tuple[tuple[str, str], ...]:
     whole, asked = effective.rstrip("/"), url.rstrip("/")
     parts = urlsplit(effective) if "://" in effective else None
     if parts is None or not parts.hostname:
-        return ((whole, asked),)
+        return ((whole, asked), (whole.removeprefix("file://"), asked))
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")  # git leaves out passwords
     host, port = giturl.host_of(url), f":{parts.port}" if parts.port else ""
     alone = ((parts.hostname, host),) if parts.hostname != host and "." in parts.hostname else ()
