@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,7 @@ async def test_a_checkout_is_a_repository_to_work_in(
     commit = author.commit({})
     checkout, lines = await brought(repositories, at(server.url("r.git"), "main"))
     assert checkout.repo.commit == commit
+    assert not [line for line in lines if re.search(r": +\d\d?%", line)], "of a few files their end is told alone"
     assert (checkout.path / "a/b.txt").read_text() == "hello"
     assert os.readlink(checkout.path / "link") == "/etc/passwd"
     assert (checkout.path / "dangling").is_symlink()

@@ -43,7 +43,9 @@ _SAFE = (
 _KEPT = re.compile("GIT_(CONFIG|SSL_|SSH|PROXY_COMMAND|EXEC_PATH|HTTP_USER_AGENT)")
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "GIT_EXEC_PATH")
 _SECRET = re.compile(r"(?<=://)[^/@\s']+@")
-_PROGRESS = re.compile(r"(?P<what>[^:]+(:[^:]+)?):\s+(?P<percent>\d+)%")
+_PROGRESS = re.compile(r"(?P<what>[^:]+(:[^:]+)?):\s+(?P<percent>\d+)%(?: \(\d+/(?P<of>\d+)\))?")
+_FEW = 1000
+"""Things of which git only has to say that it has them."""
 _LONGEST_LINE = 500
 _LINES_KEPT = 40
 _LONGEST_OUTPUT = 64 * 1024**2
@@ -154,7 +156,7 @@ async def _collected(process: asyncio.subprocess.Process, take: Callable[[bytes]
 
 
 async def _told(process: asyncio.subprocess.Process, tell: Callable[[str], None] | None) -> tuple[str, ...]:
-    """Git's lines of error, told as they come; its progress only at its quarters."""
+    """Git's lines of error, told as they come; its progress only at its quarters, and of little only its end."""
     assert process.stderr is not None
     kept: deque[str] = deque(maxlen=_LINES_KEPT)
     rest = b""
@@ -173,7 +175,7 @@ def _tell_line(raw: bytes, kept: deque[str], seen: set[tuple[str, int]], tell: C
         return
     if progress := _PROGRESS.match(line):
         step = (progress["what"], int(progress["percent"]) // 25)
-        if step in seen:
+        if step in seen or (step[1] < 4 and progress["of"] and int(progress["of"]) < _FEW):
             return
         seen.add(step)
     else:
