@@ -77,6 +77,7 @@ def test_without_a_service_it_says_so_and_fails(home: Path, words: tuple[str, ..
     ("words", "says"),
     [
         pytest.param(("get", "pods"), "pods is none of", id="an unknown kind"),
+        pytest.param(("get", "sesions"), "did you mean sessions?", id="a misspelt kind"),
         pytest.param(("logs", "environment", "x"), "environment is none of", id="a kind without logs"),
         pytest.param(("get", "sessions", "-o", "xml"), "xml", id="an unknown form"),
         pytest.param(("up", "--port", "80"), "--port", id="an unknown flag"),

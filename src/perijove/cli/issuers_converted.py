@@ -17,7 +17,8 @@ def convert(file: Path) -> int:
         content = sys.stdin.read() if str(file) == "-" else file.read_text()
         documents = [one for one in yaml.safe_load_all(content) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        printing.err.print(printing.plain(f"✗ {file} cannot be read: {error}"), markup=False)
+        why = error.strerror if isinstance(error, OSError) else error
+        printing.err.print(printing.plain(f"✗ {file} cannot be read: {why}"), markup=False)
         return 2
     done = converting.convert(documents)
     text = yaml.safe_dump_all(done.documents, sort_keys=False, allow_unicode=True, width=10_000)

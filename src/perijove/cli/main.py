@@ -1,6 +1,7 @@
 """The commands, and what they leave as exit status: 0 well, 1 failed, 2 not understood."""
 
 # Annotations as values: typer evaluates each postponed one for every command, 15 ms of its start.
+import difflib
 import os
 import signal
 import sys
@@ -63,7 +64,9 @@ NameArgument = Annotated[str, typer.Argument(help="As `perijove get` lists it.",
 def _kind(given: str, allowed: tuple[str, ...] = tuple(KINDS)) -> str:
     kind = plural(given)
     if kind not in allowed:
-        raise typer.BadParameter(f"{given} is none of {', '.join(allowed)}")
+        meant = difflib.get_close_matches(kind, allowed, n=1, cutoff=0.8)
+        told = f" (did you mean {meant[0]}?)" if meant else ""
+        raise typer.BadParameter(f"{given}{told} is none of {', '.join(allowed)}")
     return kind
 
 

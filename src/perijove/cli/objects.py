@@ -110,8 +110,8 @@ def describe(client: Client, kind: str, name: str) -> None:
     width = max(len(key) for key in row)
     for key, value in row.items():
         if key != "failure" and not isinstance(value, (dict, list)):
-            shown = _shown(key, value)
-            printing.out.print(Text.assemble((f"{key.replace('_', ' ').capitalize():<{width + 2}}", "bold"), shown))
+            label = f"{key.replace('_', ' ').capitalize():<{width + 2}}"
+            printing.out.print(Text.assemble((label, "bold"), shown(key, value)))
     if kind == "classes":
         _class(row)
         return
@@ -149,7 +149,7 @@ def _class(row: Row) -> None:
     printing.out.print(Text("Settings", "bold"))
     for key, value in row["settings"].items():
         if value and key not in ("name", "repositories"):
-            printing.out.print(Text(f"  {key} = {_shown(key, value)}"))
+            printing.out.print(Text(f"  {key} = {shown(key, value)}"))
 
 
 def happened(event: Row, name: str) -> str:
@@ -165,10 +165,12 @@ def _brief(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def _shown(key: str, value: Any) -> str:
+def shown(key: str, value: Any) -> str:
     """A value as people read it, by what its name says it is."""
-    if value in (None, ""):
+    if value in (None, "") or (key == "last_activity" and not value):
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if key in ("opens", "closes", "until", "kept_until"):
         return local(value)
     if key.endswith("_at") or key == "last_activity":

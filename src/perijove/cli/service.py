@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from perijove.cli import announce, printing
 from perijove.cli.client import Client
@@ -57,10 +57,11 @@ def _file_layers(config: Path | None) -> list[Layer]:
     if config is None and not path.exists():
         return []
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")  # Windows' editors begin a file with a byte order mark
         tables = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Fail(BAD_SETTINGS(f"{path} cannot be read", Evidence(str(path), str(error)))) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Fail(BAD_SETTINGS(f"{path} cannot be read", Evidence(str(path), str(why)))) from error
     lines = settings_file.lines(text)
     values: dict[str, Any] = {}
     if "class" in tables:
@@ -68,7 +69,10 @@ def _file_layers(config: Path | None) -> list[Layer]:
         lines = {**lines, settings_file.CLASSES: lines.get("class", 1)}
     for table, entries in tables.items():
         if not isinstance(entries, dict):
-            raise Fail(unknown(table, names(), Evidence(f"{path}:{lines.get(table, 1)}", f"{table} = …")))
+            seen = Evidence(f"{path}:{lines.get(table, 1)}", f"{table} = …")
+            if table in get_type_hints(Settings):
+                raise Fail(BAD_SETTINGS(f"{table} is a table: its settings stand below [{table}]", seen))
+            raise Fail(unknown(table, names(), seen))
         values |= {f"{table}.{name}": value for name, value in entries.items()}
     return [Layer(str(path), values, lines)]
 

@@ -168,7 +168,7 @@ SUBMODULE_FAILED = row(
 UNSUPPORTED_FILE = row(
     "build.unsupported-file", "The repository describes its environment in a way not supported yet",
     Owner.AUTHOR, Retry.NEVER,
-    "Describe the environment with requirements.txt or pyproject.toml.",
+    "Describe the environment with requirements.txt, pyproject.toml or environment.yml.",
 )  # fmt: skip
 BAD_FILE = row(
     "build.bad-file", "A file that describes the environment cannot be read",
@@ -375,7 +375,7 @@ INTERRUPTED = row(
 NO_SUCH_OBJECT = row(
     "platform.no-such-object", "There is no such thing here",
     Owner.VISITOR, Retry.NEVER,
-    "`perijove get` lists what there is.",
+    "`perijove get` lists what there is: `perijove get sessions`, and so launches and environments.",
 )  # fmt: skip
 NO_LONGER_KEPT = row(
     "platform.no-longer-kept", "It is no longer kept",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -80,11 +81,11 @@ def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
     for layer in layers:
         for name, raw in layer.values.items():
             if name not in known:
-                raise Fail(unknown(name, known, Evidence(layer.place(name), str(raw)[:200])))
+                raise Fail(unknown(name, known, Evidence(layer.place(name), _seen(raw))))
             try:
                 values[name] = parsed(known[name][2], raw)
             except ValueError as error:
-                raise Fail(BAD_SETTINGS(f"{name} {error}", Evidence(layer.place(name), str(raw)[:200]))) from error
+                raise Fail(BAD_SETTINGS(f"{name} {error}", Evidence(layer.place(name), _seen(raw)))) from error
             sources[name] = layer.place(name)
     tables = {}
     for table in fields(Settings):
@@ -93,6 +94,10 @@ def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
     settings = Settings(**tables)
     _check(settings, sources)
     return settings, sources
+
+
+def _seen(raw: object) -> str:
+    return (raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str))[:200]
 
 
 SPELLED = (

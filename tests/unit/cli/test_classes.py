@@ -31,6 +31,26 @@ def test_a_table_of_the_file_is_a_class(tmp_path: Path) -> None:
         loader(file, {})()
 
 
+def test_a_mistake_in_the_file_is_told_as_the_file_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "perijove.toml"
+    file.write_text('session = "2G"\n')
+    with pytest.raises(Fail, match=r"session is a table: its settings stand below \[session\]"):
+        loader(file, {})()
+    file.write_text('[[class]]\nname = "term"\nrooms = true\n')
+    with pytest.raises(Fail) as failed:
+        loader(file, {})()
+    assert failed.value.failure.evidence[0].saw == '[{"name": "term", "rooms": true}]'
+    with pytest.raises(Fail) as failed:
+        loader(tmp_path / "none.toml", {})()
+    assert failed.value.failure.evidence[0].saw == "No such file or directory"
+
+
+def test_a_file_from_windows_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "perijove.toml"
+    file.write_bytes('\ufeff[page]\r\ntext = "Grüße"\r\n'.encode())
+    assert loader(file, {})()[0].page.text == "Grüße"
+
+
 @pytest.fixture
 def classes(perijove: Shell) -> Shell:
     world = perijove.hall.office.world

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perijove.cli.objects import happened
+from perijove.cli.objects import happened, shown
 from perijove.domain.events import Event, Failed, Queued, Ready, Retrying, SessionEnded, SessionTroubled
 from perijove.domain.failures import HOST_UNREACHABLE, KERNEL_MEMORY, Evidence
 from perijove.domain.nouns import EndReason
@@ -40,3 +40,17 @@ def test_a_failure_is_told_by_its_code_and_cause_and_the_object_s_own_name_is_le
     name: str, event: Event, words: str
 ) -> None:
     assert happened(encode(event), name) == words
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        pytest.param("last_activity", 0.0, "-", id="nobody used it yet"),
+        pytest.param("builds", False, "no", id="no"),
+        pytest.param("builds", True, "yes", id="yes"),
+        pytest.param("memory_limit", 2 * 1024**3, "2.0G", id="a size"),
+        pytest.param("title", "", "-", id="nothing"),
+    ],
+)
+def test_a_value_is_shown_as_people_read_it(key: str, value: object, words: str) -> None:
+    assert shown(key, value) == words
