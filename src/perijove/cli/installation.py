@@ -15,6 +15,7 @@ from rich.text import Text
 from perijove.backends.installation import steps
 from perijove.cli import flags, printing
 from perijove.cli.client import Client
+from perijove.cli.grammar import examples
 from perijove.domain.state import State
 
 UP_WITHIN = 900.0
@@ -30,8 +31,22 @@ PythonOption = Annotated[
     str | None, typer.Option("--python", metavar="FILE", help="Else the system's newest.", show_default=False)
 ]
 
+installing = typer.Typer(
+    invoke_without_command=True,
+    epilog=examples(
+        "perijove install --host binder.example.org --email me@example.org", "perijove install --dry-run",
+        "perijove install kubernetes --image IMAGE --dry-run",
+    ),
+)  # fmt: skip
+uninstalling = typer.Typer(
+    invoke_without_command=True,
+    epilog=examples("perijove uninstall", "perijove uninstall --purge", "perijove uninstall kubernetes"),
+)
 
+
+@installing.callback()
 def install(
+    context: typer.Context,
     host: flags.Host = None,
     email: flags.Email = None,
     source: Annotated[
@@ -47,6 +62,8 @@ def install(
 
     --host and --email stand in a settings file that is not there yet.
     """
+    if _goes_on(context):
+        return
     from perijove.backends.installation import carrying_out, programs  # noqa: PLC0415  imported late: few need it
 
     place = _place(root, prefix, dry_run=dry_run)
@@ -83,7 +100,9 @@ def upgrade(
         raise typer.Exit(_examined(place.prefix))
 
 
+@uninstalling.callback()
 def uninstall(
+    context: typer.Context,
     purge: Annotated[bool, typer.Option("--purge", help="Remove settings and all data too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     prefix: PrefixOption = Path("/opt/perijove"),
@@ -91,6 +110,8 @@ def uninstall(
     dry_run: DryRunOption = False,
 ) -> None:
     """Stop the service and remove it; settings and data stay, so that installing it again goes on with them."""
+    if _goes_on(context):
+        return
     place = _place(root, prefix, dry_run=dry_run)
     if purge and not (yes or dry_run):
         lost = f"{steps.SETTINGS.parent} and {steps.STATE}: accounts, certificates, history, kept work"
@@ -98,6 +119,14 @@ def uninstall(
     _do([*steps.removing(place), *(steps.purging(place) if purge else ())], dry_run=dry_run)
     if not purge:
         printing.out.print(f"{steps.SETTINGS.parent}, {steps.STATE} and the user {steps.USER} stay.", markup=False)
+
+
+def _goes_on(context: typer.Context) -> bool:
+    """Whether a command below this one is meant. A `--dry-run` that stands before its word would not be heard."""
+    sources = {getattr(context.get_parameter_source(name), "name", "") for name in context.params}
+    if context.invoked_subcommand is not None and "COMMANDLINE" in sources:
+        raise typer.BadParameter(f"options stand after `{context.invoked_subcommand}`")
+    return context.invoked_subcommand is not None
 
 
 def _place(root: Path | None, prefix: Path, *, dry_run: bool) -> steps.Place:

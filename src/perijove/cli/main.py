@@ -17,6 +17,7 @@ from perijove.cli import (
     bases,
     certificates,
     cluster,
+    cluster_installation,
     day,
     describing,
     doctor,
@@ -278,13 +279,11 @@ app.command(**options(OPERATE, 'perijove drain "back at 18:00"', "perijove drain
 app.command(**options(OPERATE, 'perijove message "Maintenance at 18:00"', "perijove message --clear"))(day.message)
 app.command(**options(OPERATE, "perijove backup perijove.tar.gz"))(backups.backup)
 app.command(**options(OPERATE, "perijove restore perijove.tar.gz --for perijove"))(backups.restore)
-app.command(
-    **options(
-        OPERATE, "perijove install --host binder.example.org --email me@example.org", "perijove install --dry-run"
-    )
-)(installation.install)
+app.add_typer(installation.installing, name="install", rich_help_panel=OPERATE)
 app.command(**options(OPERATE, "perijove upgrade ./perijove"))(installation.upgrade)
-app.command(**options(OPERATE, "perijove uninstall", "perijove uninstall --purge"))(installation.uninstall)
+app.add_typer(installation.uninstalling, name="uninstall", rich_help_panel=OPERATE)
+installation.installing.command("kubernetes", **cluster_installation.INSTALLING)(cluster_installation.install)
+installation.uninstalling.command("kubernetes", **cluster_installation.UNINSTALLING)(cluster_installation.uninstall)
 app.command(**options(CERTIFICATES, "perijove trust", "perijove trust --print > root.pem"))(trust.trust)
 app.add_typer(certificates.app, name="cert", rich_help_panel=CERTIFICATES)
 app.add_typer(doctor.app, name="doctor", rich_help_panel=CERTIFICATES)

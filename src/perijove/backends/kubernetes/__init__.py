@@ -2,5 +2,5 @@
 
 `manifests`· and `policies`· say what is asked for, `standing`· what a pod's status means and `refusals`· what an answer
 of the API does; `api` asks it by kr8s, `pods` watches, `sessions` is the port. Nothing is remembered that the cluster
-does not say.
+does not say. Perijove itself there: `installing`· and `exposing`· say what it is, `applying` puts and removes it.
 """

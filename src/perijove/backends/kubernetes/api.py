@@ -51,14 +51,16 @@ class Gone(Exception):
 class Cluster:
     """One namespace of a cluster."""
 
-    def __init__(self, namespace: str, kubeconfig: str | None = None, limit: float = LIMIT) -> None:
+    def __init__(
+        self, namespace: str, kubeconfig: str | None = None, limit: float = LIMIT, context: str | None = None
+    ) -> None:
         """Within a cluster, without `kubeconfig`: by the service account of the pod that this runs in.
 
-        `limit`: seconds for an answer.
+        `limit`: seconds for an answer. `context`: of the kubeconfig; None: its own.
         """
         self._limit = limit
         self._namespace = namespace
-        self._kubeconfig = kubeconfig
+        self._where = {"kubeconfig": kubeconfig, "context": context}
         self._api: Api | None = None
         self._opening = asyncio.Lock()
 
@@ -66,7 +68,7 @@ class Cluster:
         async with self._opening:
             if self._api is None:
                 # An own object: kr8s.api() would hand out one that another event loop left.
-                api = Api(kubeconfig=self._kubeconfig, namespace=self._namespace, bypass_factory=True)
+                api = Api(**self._where, namespace=self._namespace, bypass_factory=True)
                 api.timeout = self._limit
                 self._api = await api
             return self._api

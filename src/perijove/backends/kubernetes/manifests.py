@@ -21,6 +21,8 @@ Json = dict[str, Any]
 MANAGER = "perijove"
 INSTANCE, COMPONENT = "app.kubernetes.io/instance", "app.kubernetes.io/component"
 SESSION, EGRESS = "perijove/session", "perijove/egress"
+HOME_OF = "perijove/control-plane"
+"""Label of a namespace: of which Perijove the control plane lives there, beside its sessions' own namespace."""
 ABOUT = "perijove/"
 """Begins annotations that say whose it is, and what."""
 SERVER = "server"
@@ -151,14 +153,14 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
 def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
     limits = spec.limits
     disk = f"{limits.disk + limits.tmp}"  # /tmp counts in it too
-    most = {"memory": f"{limits.memory}", "cpu": _milli(limits.cpus), "ephemeral-storage": disk}
+    most = {"memory": f"{limits.memory}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
     return {
         "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
         "command": ["/usr/bin/env", "python3", "-Ic", LISTEN, f"{terms.port}", *spec.command],
         "workingDir": "/home/jovyan",
         "envFrom": [{"secretRef": {"name": name}}],
         "ports": [{"name": "http", "containerPort": terms.port}],
-        "resources": {"requests": {**most, "cpu": _milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
+        "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
         "securityContext": {
             "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True,
             "capabilities": {"drop": ["ALL"]},
@@ -168,7 +170,8 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
     }  # fmt: skip
 
 
-def _milli(cpus: float) -> str:
+def milli(cpus: float) -> str:
+    """Processors, as the API takes them."""
     return f"{max(1, math.ceil(cpus * 1000))}m"
 
 

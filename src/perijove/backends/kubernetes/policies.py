@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from perijove.backends.kubernetes.manifests import COMPONENT, EGRESS, Json, Terms, egress_key, metadata, selector
+from perijove.backends.kubernetes.manifests import (
+    COMPONENT,
+    EGRESS,
+    HOME_OF,
+    Json,
+    Terms,
+    egress_key,
+    metadata,
+    selector,
+)
 from perijove.domain.cluster_session_failures import SESSION_CANNOT
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Egress, SandboxSpec
@@ -35,12 +44,14 @@ def policy(spec: SandboxSpec, terms: Terms) -> Json:
     """For all sessions that may reach what this one may. Raises Fail: `cluster.session-cannot`."""
     key = egress_key(spec)
     mine = {**selector(terms), COMPONENT: "control-plane"}
+    homes: tuple[Json, ...] = ({}, {"namespaceSelector": {"matchLabels": {HOME_OF: terms.instance}}})
     return {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": metadata(f"{terms.instance}-sessions-{key}", terms, {EGRESS: key}, terms.owner),
         "spec": {
             "podSelector": {"matchLabels": {**selector(terms), EGRESS: key}}, "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [{"podSelector": {"matchLabels": mine}}], "ports": [_port(terms.port)]}],
+            "ingress": [{"from": [{**home, "podSelector": {"matchLabels": mine}} for home in homes],
+                         "ports": [_port(terms.port)]}],
             "egress": [*_egress(spec)],
         },
     }  # fmt: skip

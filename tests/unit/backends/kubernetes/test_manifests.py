@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -18,6 +17,7 @@ from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress
 from perijove.domain.reach import why_not
 from tests.fakes.confined import spec
+from tests.fakes.pod_security import RESTRICTED
 
 Json = dict[str, Any]
 WORK = Work(f"registry.example/env@sha256:{'a' * 64}", {"repository": "gh/owner/repo", "person": "ada"})
@@ -29,29 +29,11 @@ FULL = Terms(
 ONE = spec("one", Path("/checkout"), egress=Egress.PUBLIC, allowed=("10.1.0.0/16:5432", "[fd00::1]:80"))
 MADE = {"metadata": {"uid": "5d2f"}}
 VERSIONS = ("1.29", "1.31", "1.34")
-VOLUMES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
-}  # fmt: skip
 
 
 def inner(told: Json) -> Json:
     container: Json = told["spec"]["containers"][0]
     return container
-
-
-RESTRICTED: dict[str, Callable[[Json], bool]] = {
-    "host namespaces": lambda one: not any(one["spec"].get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),
-    "privileged": lambda one: not inner(one)["securityContext"].get("privileged"),
-    "capabilities": lambda one: inner(one)["securityContext"]["capabilities"] == {"drop": ["ALL"]},
-    "volumes": lambda one: all(set(volume) - {"name"} <= VOLUMES for volume in one["spec"]["volumes"]),
-    "host ports": lambda one: not any("hostPort" in port for port in inner(one)["ports"]),
-    "escalation": lambda one: inner(one)["securityContext"]["allowPrivilegeEscalation"] is False,
-    "non-root": lambda one: one["spec"]["securityContext"]["runAsNonRoot"] is True,
-    "user": lambda one: one["spec"]["securityContext"]["runAsUser"] != 0,
-    "seccomp": lambda one: one["spec"]["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
-    "unmasked": lambda one: not {"procMount", "seLinuxOptions", "sysctls"} & set(inner(one)["securityContext"]),
-}
-"""Pod Security Standards, profile *restricted*, with all of *baseline* (kubernetes.io, concepts/security)."""
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -145,4 +127,6 @@ def test_policies_of_different_rules_are_different_objects_and_nobody_comes_in_b
     names = {policy(one, PLAIN)["metadata"]["name"] for one in (ONE, replace(ONE, egress_allowed=()))}
     assert len(names) == 2
     peers = policy(ONE, PLAIN)["spec"]["ingress"][0]["from"]
-    assert [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in peers] == ["control-plane"]
+    assert {peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in peers} == {"control-plane"}
+    homes = [peer.get("namespaceSelector") for peer in peers]  # their own namespace, and the control plane's
+    assert homes == [None, {"matchLabels": {"perijove/control-plane": "perijove"}}]
