@@ -21,6 +21,11 @@ FIRST, LAST = 0.1, 10.0
 """Seconds between two tries, twice as long each time."""
 
 
+def longer(pause: float) -> float:
+    """Seconds until the next try, after those that were waited before the last."""
+    return min(max(pause * 2, FIRST), LAST)
+
+
 class Change(Protocol):
     def __call__(self, pod: Thing, *, gone: bool) -> None:
         """A pod as it stands now."""
@@ -63,7 +68,7 @@ class Pods:
             except Fail as error:
                 after = error.failure.after
                 log.warning("sessions' pods are not watched", message=error.failure.message)
-            self._pause = min(max(self._pause * 2, FIRST), LAST)
+            self._pause = longer(self._pause)
             await asyncio.sleep(max(self._pause, after))
 
     async def _list(self) -> None:

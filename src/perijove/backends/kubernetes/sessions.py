@@ -17,7 +17,7 @@ from perijove.asking import Connection, Servers
 from perijove.backends.kubernetes import manifests, policies, standing
 from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
 from perijove.backends.kubernetes.manifests import Terms, Work, pod_name
-from perijove.backends.kubernetes.pods import FIRST, LAST, Pods
+from perijove.backends.kubernetes.pods import Pods, longer
 from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, refused, unreachable
 from perijove.domain.activity import Activity
 from perijove.domain.cluster import Thing, listed, mapping, moment, text
@@ -122,7 +122,7 @@ class KubernetesSessions(Servers):
             pod = self._pods.now.get(name)
             if pod is not None and pod.uid == made.uid and not pod.deleting:
                 seen = True
-                if loop.time() - looked >= EVENTS_EVERY and any(True for _ in waiting(pod)):
+                if loop.time() - looked >= EVENTS_EVERY and any(waiting(pod)):
                     events, looked = await self._events(made.uid), loop.time()
                 if self._is_up(pod):
                     return
@@ -215,7 +215,7 @@ class KubernetesSessions(Servers):
             except Fail as error:
                 self._doomed.put_nowait(doomed)  # behind the others, which it shall not hold up
                 log.warning("a session's pod is not removed", pod=doomed[0], message=error.failure.message)
-                pause = min(max(pause * 2, FIRST), LAST)
+                pause = longer(pause)
                 await asyncio.sleep(max(pause, error.failure.after))
 
     # what happens
