@@ -8,25 +8,27 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from perijove.backends.registry.distributions import MOST, layers
+from perijove.backends.registry.distributions import layers
 from perijove.backends.registry.packing import Layer, entries
 from perijove.domain.nouns import Environment
 from perijove.launching.start.sandbox import HOME
 
 ROOT, SESSION = (0, 0), (1000, 1000)
 """Owners in the image: of the system, and of all that a session may change."""
+MOST = 60
+"""Layers of one image: an engine mounts 127 at most, and each is a request."""
 PLACE = PurePosixPath("/opt/perijove/environment")
 """Where the environment lies, whatever its key is, so that others share its layers; its own path leads there."""
 
 
-def contents(environment: Environment, checkout: Path, most: int = MOST) -> list[Layer]:
-    """One on this machine's own system has no system in its image. Raises Fail: `registry.unpackable`, OSError."""
+def contents(environment: Environment, checkout: Path) -> list[Layer]:
+    """One on this machine's own system has no system in its image. Raises Fail: `registry.unpackable`."""
     found = [_whole(f"system {number}", path, Path("/"), ROOT) for number, path in enumerate(environment.root)]
     found += [_whole(f"server {mount.target}", mount.source, mount.target, SESSION) for mount in environment.mounts]
     (own,) = environment.overlays
     lowest, *over = own.layers
     links = {str(own.target): str(PLACE)}
-    found += layers(lowest, PLACE, entries(lowest), SESSION, links, max(1, most - len(found) - len(over) - 1))
+    found += layers(lowest, PLACE, entries(lowest), SESSION, links, max(1, MOST - len(found) - len(over) - 1))
     found += [_whole("postBuild", path, Path(PLACE), SESSION) for path in over]
     return [*found, _whole("repository", environment.home or checkout, Path(HOME), SESSION)]
 

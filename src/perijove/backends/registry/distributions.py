@@ -18,8 +18,6 @@ from perijove.backends.registry.packing import Entry, Layer
 
 LARGE = 256 << 10
 """Bytes from which a distribution is a layer of its own."""
-MOST = 60
-"""Layers of one environment: an engine mounts 127 at most, and each is a request."""
 LONGEST = 16 << 20
 """Bytes of a RECORD that is read."""
 INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
@@ -31,10 +29,10 @@ def layers(
     target: PurePosixPath,
     entries: Mapping[str, Entry],
     owner: tuple[int, int],
-    links: Mapping[str, str] | None = None,
-    most: int = MOST,
+    links: Mapping[str, str],
+    most: int,
 ) -> list[Layer]:
-    """Of an environment: the largest distributions first, what is left over last, with further `links`."""
+    """`most` of an environment: the largest distributions first, what is left over last, with further `links`."""
     owned = _owned(source, entries)
     sizes = {name: sum(entries[path].size for path in paths) for name, paths in owned.items()}
     ordered = sorted((name for name in owned if sizes[name] >= LARGE), key=lambda name: (-sizes[name], name))
@@ -47,7 +45,7 @@ def layers(
     empty = {path for path, entry in entries.items() if entry.is_folder} - _folders(taken)
     left = {path for path, entry in entries.items() if not entry.is_folder and path not in taken} | empty
     rest = {path: entries[path] for path in (*_folders(left), *left)}
-    return [*made, Layer("environment", source, target, rest, owner, links or {})]
+    return [*made, Layer("environment", source, target, rest, owner, links)]
 
 
 def _owned(source: Path, entries: Mapping[str, Entry]) -> dict[str, set[str]]:
