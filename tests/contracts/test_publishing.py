@@ -15,7 +15,6 @@ from perijove.backends.environments.installer import Room
 from perijove.backends.environments.system import registry as pulling
 from perijove.backends.environments.system import unpacking
 from perijove.backends.pad.tools import bubblewrap
-from perijove.backends.registry import publishing
 from perijove.backends.registry.client import connected
 from perijove.backends.registry.contents import PLACE, contents
 from perijove.backends.registry.publishing import Published, Publishing, tidy
@@ -43,10 +42,12 @@ def environment(path: Path, *over: Path, mounts: tuple[Mount, ...] = (), root: t
     return Environment(path.name, path, "3.11.2", command, (("LANG", "C"),), mounts, overlays=overlays, root=root)
 
 
-async def published(registry_front: Front, name: str, state: State, made: Environment, checkout: Path) -> Published:
-    to = repository_at(registry_front.address, name)
-    async with connected(to, None) as registry:
-        return await Publishing(registry, to, state.image_layers).publish(made, contents(made, checkout), "latest")
+async def published(
+    registry_front: Front, name: str, state: State, made: Environment, checkout: Path, **changed: int
+) -> Published:
+    async with connected(repository_at(registry_front.address, name), None) as registry:
+        publishing = Publishing(registry, state.image_layers, **changed)
+        return await publishing.publish(made, contents(made, checkout), "latest")
 
 
 async def fetched(image: str, folder: Path) -> Path:
@@ -163,10 +164,9 @@ def test_the_notes_that_were_used_last_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.same_for_any_user
 async def test_whoever_publishes_forgets_old_notes(
-    registry_front: Front, state: State, made: Environment, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    registry_front: Front, state: State, made: Environment, checkout: Path
 ) -> None:
-    monkeypatch.setattr(publishing, "NOTES", 3)
-    assert (await published(registry_front, "forgets/old", state, made, checkout)).layers == 7
+    assert (await published(registry_front, "forgets/old", state, made, checkout, kept=3)).layers == 7
     assert len(list(state.image_layers.iterdir())) == 3
 
 

@@ -62,19 +62,19 @@ async def connected(
 
 
 class Registry:
-    """One repository of one, and who we are there."""
+    """A repository of one, and who we are there."""
 
     def __init__(self, client: httpx.AsyncClient, repository: Repository, login: Login | None) -> None:
         self._client = client
-        self._repository = repository
+        self.repository = repository
         self._login = login
         self._authorization = ""
         self._introducing = asyncio.Lock()
 
     async def has(self, digest: str) -> bool:
         """Whether a blob is there."""
-        what = f"{self._repository.image} does not say what it has"
-        address = f"{self._repository.address}/blobs/{digest}"
+        what = f"{self.repository.image} does not say what it has"
+        address = f"{self.repository.address}/blobs/{digest}"
         answer = await self._ask("HEAD", address, what)
         if answer.status not in {200, 404}:
             in_words = await self._ask("GET", address, what)
@@ -83,13 +83,13 @@ class Registry:
 
     async def push(self, file: IO[bytes], digest: str, size: int) -> None:
         """A blob of `size` bytes that is not there, at once: POST, then PUT."""
-        what = f"a layer cannot be pushed to {self._repository.image}"
+        what = f"a layer cannot be pushed to {self.repository.image}"
         begun = await self._ask("POST", self._uploads, what)
         await self._upload(begun, file, digest, size, what)
 
     async def mount(self, digest: str, other: str) -> bool:
         """Whether the registry could take a blob over from another of its repositories, by its name."""
-        what = f"a layer cannot be taken over to {self._repository.image}"
+        what = f"a layer cannot be taken over to {self.repository.image}"
         answer = await self._ask("POST", f"{self._uploads}?mount={digest}&from={other}", what)
         if answer.status == 202 and "location" in answer.headers:  # it could not, and began an upload instead
             await self._ask("DELETE", self._leads(answer, what), what)
@@ -97,8 +97,8 @@ class Registry:
 
     async def name(self, reference: str, kind: str, manifest: bytes, digest: str) -> None:
         """A manifest, whose blobs are all there, by a tag or its digest."""
-        what = f"the image cannot be named {self._repository.image}:{reference}"
-        address = f"{self._repository.address}/manifests/{reference}"
+        what = f"the image cannot be named {self.repository.image}:{reference}"
+        address = f"{self.repository.address}/manifests/{reference}"
         answer = await self._ask("PUT", address, what, {"Content-Type": kind}, manifest)
         if answer.status != 201:
             raise Fail(self._refused(answer, what))
@@ -110,7 +110,7 @@ class Registry:
 
     @property
     def _uploads(self) -> str:
-        return f"{self._repository.address}/blobs/uploads/"
+        return f"{self.repository.address}/blobs/uploads/"
 
     async def _upload(self, begun: Answer, file: IO[bytes], digest: str, size: int, what: str) -> None:
         if begun.status != 202:
@@ -125,10 +125,10 @@ class Registry:
     def _leads(self, answer: Answer, what: str) -> str:
         """Where an upload goes on; never to where others listen if the registry has TLS."""
         location = answer.headers.get("location", "")
-        to = _url(location, self._repository.address)
+        to = _url(location, self.repository.address)
         why = "it does not say where to"
         if to is not None and location and to.scheme in {"http", "https"}:
-            if to.scheme == "https" or self._repository.scheme == "http":
+            if to.scheme == "https" or self.repository.scheme == "http":
                 return str(to)
             why = "it leads from https to http, as behind a web server that does not pass X-Forwarded-Proto on"
         raise Fail(NO_REGISTRY(f"{what}: {why}", Evidence(answer.asked, _bare(location) or "no Location")))
@@ -144,7 +144,7 @@ class Registry:
         """Once more where it asks who we are."""
         for again in (True, False):
             told = self._authorization
-            ours = _origin(url) == _origin(self._repository.origin)
+            ours = _origin(url) == _origin(self.repository.origin)
             sent = {**(headers or {}), **({"Authorization": told} if told and ours else {})}
             answer = await self._once(method, url, what, sent, content)
             if answer.status != 401 or not again or not ours:
@@ -192,7 +192,7 @@ class Registry:
         if not self._trusted(realm):
             why = f"{what}: it has us ask for a token where others listen"
             raise Fail(NO_REGISTRY(why, Evidence(asks.asked, challenge[:300])))
-        scopes = dict.fromkeys((*told.get("scope", "").split(), f"repository:{self._repository.name}:pull,push"))
+        scopes = dict.fromkeys((*told.get("scope", "").split(), f"repository:{self.repository.name}:pull,push"))
         if self._login is not None and self._login.token:
             own = {"grant_type": "refresh_token", "refresh_token": self._login.token, "client_id": "perijove"}
             form = urlencode({"service": service, "scope": " ".join(scopes), **own}).encode()
@@ -210,7 +210,7 @@ class Registry:
 
     def _trusted(self, realm: str) -> bool:
         """Whether a password may be sent there: by TLS, on this machine, or to the registry where it has none."""
-        url, ours = _url(realm), httpx.URL(self._repository.origin)
+        url, ours = _url(realm), httpx.URL(self.repository.origin)
         if url is None or not url.host:
             return False
         bare = ours.scheme == "http" and url.host == ours.host

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from perijove import durable
 from perijove.backends.registry import images
-from perijove.backends.registry.addresses import Repository
 from perijove.backends.registry.client import Registry
 from perijove.backends.registry.contents import SESSION
 from perijove.backends.registry.packing import Layer, Packed, pack
@@ -27,8 +26,6 @@ from perijove.domain.nouns import Environment
 
 AT_ONCE = 2
 """Layers that are packed and pushed at the same time; so many lie beside the notes meanwhile."""
-NOTES = 20_000
-"""Notes that are kept, the latest used."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -60,9 +57,10 @@ class Publishing:
     """To one repository of a registry."""
 
     registry: Registry
-    repository: Repository
     notes: Path
     """A folder of ours; packed layers have their place on its disk too, without a name, so that none is ever left."""
+    kept: int = 20_000
+    """Notes that are kept, the latest used."""
 
     async def publish(self, environment: Environment, layers: Sequence[Layer], tag: str) -> Published:
         """Raises Fail: `registry.*`, `platform.disk-full`, `platform.state-unusable`."""
@@ -81,11 +79,11 @@ class Publishing:
         digest = images.digest(manifest)
         await self.registry.name(tag, images.MANIFEST, manifest, digest)
         with durable.told(self.notes):
-            await durable.in_thread(lambda: tidy(self.notes, NOTES))
+            await durable.in_thread(lambda: tidy(self.notes, self.kept))
         moved = [one for one in done if one.moved]
         packed = sum(one.was_packed for one in done)
         size = sum(one.packed.size for one in moved)
-        return Published(f"{self.repository.image}@{digest}", len(done), packed, len(moved), size)
+        return Published(f"{self.registry.repository.image}@{digest}", len(done), packed, len(moved), size)
 
     async def _layer(self, layer: Layer, places: asyncio.Semaphore) -> _Layer:
         async with places:
@@ -106,7 +104,7 @@ class Publishing:
         if await self.registry.has(packed.digest):
             return True
         registry, _, name = where.partition("/")
-        elsewhere = registry == self.repository.registry and name != self.repository.name
+        elsewhere = registry == self.registry.repository.registry and name != self.registry.repository.name
         return elsewhere and await self.registry.mount(packed.digest, name)
 
     def _noted(self, key: str) -> tuple[Packed, str] | None:
@@ -123,7 +121,7 @@ class Publishing:
         """Not synced: a note that is lost is made again."""
         with durable.told(self.notes), tempfile.NamedTemporaryFile("w", dir=self.notes, delete=False) as file:
             try:
-                json.dump({**asdict(packed), "where": self.repository.image}, file)
+                json.dump({**asdict(packed), "where": self.registry.repository.image}, file)
                 file.flush()
                 os.rename(file.name, self.notes / key)
             finally:
