@@ -167,6 +167,21 @@ INGRESS_CLASS_UNKNOWN = row(
     Owner.OPERATOR, Retry.NEVER,
     "Name one that exists, or make that class.",
 )  # fmt: skip
+INGRESS_CONTROLLER_ABSENT = row(
+    "cluster.ingress-controller-absent", "The controller of an ingress class does not run",
+    Owner.OPERATOR, Retry.NEVER,
+    "Install that controller, or name the class of one that runs.",
+)  # fmt: skip
+SERVICE_MISSING = row(
+    "cluster.service-missing", "An Ingress leads to a Service that does not exist",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name a Service that exists, or bring that one back.",
+)  # fmt: skip
+SERVICE_PORT_WRONG = row(
+    "cluster.service-port-wrong", "A Service leads to a port that is not there",
+    Owner.OPERATOR, Retry.NEVER,
+    "Correct the port.",
+)  # fmt: skip
 INOTIFY_EXHAUSTED = row(
     "cluster.inotify-exhausted", "The inotify instances of a node are used up",
     Owner.OPERATOR, Retry.NEVER,

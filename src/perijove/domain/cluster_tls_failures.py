@@ -185,3 +185,23 @@ CHALLENGE_FORBIDDEN = row(
     Owner.OPERATOR, Retry.NEVER,
     "Give cert-manager's controller the right that is named.",
 )  # fmt: skip
+NETWORK_POLICY_BLOCKS_SOLVER = row(
+    "cluster.network-policy-blocks-solver", "Network policies keep the ingress controller from the challenge's solver",
+    Owner.OPERATOR, Retry.NEVER,
+    "Let the controller reach solvers.",
+)  # fmt: skip
+SOLVER_OF_OTHER_CLASS = row(
+    "cluster.solver-of-other-class", "The challenge is answered by another ingress controller than the site",
+    Owner.OPERATOR, Retry.NEVER,
+    "Name the site's class in the issuer's solver.",
+)  # fmt: skip
+ACME_IPV6_ELSEWHERE = row(
+    "cluster.acme-ipv6-elsewhere", "The CA comes by IPv6, and nothing of this cluster has that address",
+    Owner.OPERATOR, Retry.NEVER,
+    "Remove the AAAA record, or have it lead to the ingress: a CA takes IPv6 where there is one.",
+)  # fmt: skip
+ISSUER_SECRET_MISSING = row(
+    "cluster.issuer-secret-missing", "An issuer's Secret is not where cert-manager looks for it",
+    Owner.OPERATOR, Retry.NEVER,
+    "A ClusterIssuer's Secrets lie in cert-manager's own namespace, an Issuer's beside it.",
+)  # fmt: skip

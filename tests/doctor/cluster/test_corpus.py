@@ -1,6 +1,8 @@
 """Words that other deployments met, as they are on record: what the doctor makes of a cluster that says them.
 
-By group: D scheduling, G network and names, J nodes, K what runs out, and launches (A), builds (B), certificates (H).
+By group: D scheduling, G network and names, J nodes, K what runs out, L settings, M limits of others, N abuse, and
+launches (A), builds (B), certificates (H). Group I, web servers in front, is in tests/unit/doctor/front/test_corpus.py,
+O, one machine, in tests/unit/doctor/own/test_corpus.py.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from tests.doctor.cluster.world import (
     certificate,
     challenge,
     condition,
+    crashing,
     event,
     node,
     order,
     pod,
     request,
+    settings,
     unplaced,
     waiting,
 )
@@ -37,6 +41,8 @@ class Row:
     code: str
     words: str
     """Verbatim, and to be cited."""
+    silent: tuple[str, ...] = ()
+    """What the root must not say."""
 
 
 def mounting(reason: str, words: str) -> Broken:
@@ -67,6 +73,24 @@ def lost() -> Broken:
     return Broken((silent,))
 
 
+def unready(words: str) -> Broken:
+    ill = node()
+    ill["status"]["conditions"] = [condition("Ready", "False", "KubeletNotReady", words)]
+    return Broken((ill,))
+
+
+def dns_killed(log: str) -> Broken:
+    """The name service's pods end again and again, and BinderHub says what comes of it."""
+    killed = crashing("coredns-1", namespace="kube-system", labels={"k8s-app": "kube-dns"}, code=137)
+    return Broken((killed,), logs={"binder.log": log})
+
+
+def unbuilt(image: str, words: str) -> Broken:
+    stuck = waiting("build-x", "ImagePullBackOff", f'Back-off pulling image "{image}"', image=image,
+                    component="binderhub-build")  # fmt: skip
+    return Broken((stuck, event(stuck, "Failed", words)))
+
+
 MEMORY = "0/3 nodes are available: 3 Insufficient memory."
 AFFINITY = "4 node(s) didn't match Pod's node affinity/selector"
 TAINTED = "1 node(s) had taint {node.kubernetes.io/unreachable: }, 2 node(s) had volume node affinity conflict."
@@ -80,6 +104,25 @@ STORAGE = "was using 34260Ki, which exceeds its request of 0."
 JOIN = "cannot join network of a non running container"
 GITCONFIG = 'MountVolume.SetUp failed for volume "etc-gitconfig" : secret "user-etc-gitconfig" not found'
 CAFILE = "HTTP 599: error setting certificate verify locations: CAfile: /etc/pki/tls/certs/ca-bundle.crt CApath: none"
+NO_CNI = (
+    "runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:docker: network plugin is not "
+    "ready: cni config uninitialized"
+)
+PLEG = "PLEG is not healthy: pleg was last seen active 16h17m50.791825508s ago; threshold is 3m0s"
+OWN_MACHINE = (
+    "[E 2018-04-07 18:04:17.300 SingleUserNotebookApp singleuser:354] Failed to connect to my Hub at "
+    "http://127.0.0.1:8081/hub/api (attempt 1/5). Is it running?"
+)
+LETTER = 'Unable to obtain ACME certificate for domains \\"n\\"'
+REPO2DOCKER = "jupyter/repo2docker:0.11.0-169.gae6c2dc"
+TOO_MANY = "toomanyrequests: You have reached your pull rate limit"
+DUPLICATE = (
+    "429 urn:ietf:params:acme:error:rateLimited: too many certificates (5) already issued for this exact set of "
+    "domains in the last 168 hours: x.example, retry after 2022-09-26T01:29:08Z"
+)
+GITHUB = "GitHub rate limit exceeded. Try again in 12 minutes."
+FULL = "Too many users on this BinderHub! Try again soon."
+HUG = "Too many users running https://github.com/ines/spacy-binder! Try again soon."
 CAA = "DNS problem: SERVFAIL looking up CAA for"
 
 ROWS = [
@@ -117,6 +160,33 @@ ROWS = [
     ),
     Row("J-lost", "mybinder.org-deploy incident-reports/2018-03-13", lost(), "cluster.node-not-ready",
         "Kubelet stopped posting node status."),
+    Row("J-cni", "kubernetes/kubeadm#1031", unready(NO_CNI), "cluster.node-not-ready", "cni config uninitialized",
+        ("stopped reporting", "does not report")),
+    Row("J-pleg", "nds-org/jupyter-et#13", unready(PLEG), "cluster.node-not-ready", PLEG,
+        ("stopped reporting", "does not report")),
+    Row("L-hub-on-loopback", "jupyterhub/batchspawner#63", Broken(logs={"jupyter-b.log": OWN_MACHINE}),
+        "cluster.user-pod-cannot-reach-hub", "http://127.0.0.1:8081", ("network policy", "reinstall")),
+    Row("L-placeholder", "binderhub docs setup-binderhub.rst", Broken((settings(
+        hub_url="http://<IP in EXTERNAL-IP>", hub_url_local=None),)), "cluster.hub-url-placeholder",
+        "http://<IP in EXTERNAL-IP>", ("certificate",)),
+    Row("L-letters", "the-littlest-jupyterhub#310", Broken(
+        (pod("autohttps-1", "autohttps"),), logs={"autohttps.log": LETTER}), "cluster.autohttps-hosts-no-list", LETTER,
+        ("firewall", "port 80")),
+    Row("M-github", "binderhub repoproviders.py, github_api_request", Broken(logs={"binder.log": GITHUB}),
+        "cluster.github-rate-limited", GITHUB, ("private", "does not exist")),
+    Row("M-dockerhub", "pangeo-data/pangeo-binder#194",
+        unbuilt(REPO2DOCKER, f'Failed to pull image "{REPO2DOCKER}": rpc error: {TOO_MANY}'),
+        "cluster.dockerhub-anonymous-pulls", TOO_MANY, ("does not have the image", "delete the node")),
+    Row("M-letsencrypt", "argoproj/argo-cd#10697",
+        Broken((certificate(False), request(), order("errored", f"Failed to create Order: {DUPLICATE}"))),
+        "cluster.acme-rate-limited", DUPLICATE, ("takes no order", "port 80", "wait until")),
+    Row("N-full", "mybinder.org-deploy#2725", Broken(logs={"binder.log": FULL}), "cluster.quota-full", FULL,
+        ("certificate", "scheduling", "restart")),
+    Row("N-hug", "binderhub quota.py, check_repo_quota; mybinder.org-deploy#582", Broken(logs={"binder.log": HUG}),
+        "cluster.quota-full", HUG, ("restart", "crash")),
+    Row("N-names-killed", "mybinder.org-deploy#2795",
+        dns_killed(f"tornado.curl_httpclient.CurlError: {UNRESOLVED}"), "cluster.cluster-names-down", "coredns-1",
+        ("no Service", "certificate")),
     Row("K-system-oom", "LibreTexts/metalc#200", of_node("SystemOOM", OOM), "cluster.node-out-of-memory", OOM),
     Row("K-cgroup-oom", "mybinder.org-deploy incident-reports/2017-11-30", of_node("OOMKilling", CGROUP),
         "cluster.node-out-of-memory", CGROUP),
@@ -144,7 +214,15 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_others_met_is_named_with_their_words(row: Row) -> None:
-    findings = {one.code: one for one in row.broken.seen().findings}
-    assert row.code in findings, sorted(findings)
-    cited = " ".join(f"{one.saw} {one.where}" for one in findings[row.code].failure.evidence)
-    assert row.words in cited + findings[row.code].failure.cause
+    roots = {one.finding.code: one.finding for one in row.broken.seen().told}
+    assert row.code in roots, sorted(roots)
+    root = roots[row.code]
+    cited = " ".join(f"{one.saw} {one.where}" for one in root.failure.evidence)
+    assert row.words in cited + root.failure.cause
+    told = " ".join((root.failure.kind.title, root.failure.cause, root.failure.remedy, *root.commands)).lower()
+    assert [one for one in row.silent if one.lower() in told.replace(row.words.lower(), "")] == []
+
+
+def test_each_group_has_three() -> None:
+    groups = [row.name.partition("-")[0] for row in ROWS]
+    assert {group: groups.count(group) for group in "JLMN"} == dict.fromkeys("JLMN", 3)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from perijove.domain import cluster_tls_failures as rows
+from perijove.domain.cluster import moment
 from perijove.domain.failures import Kind
 
 _RETRY_AFTER = re.compile(r"retry after ([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:Z| UTC)?)", re.IGNORECASE)
@@ -33,24 +34,31 @@ class Meaning:
     """What explains it, where the words say that as well."""
 
 
-def of_order(words: str) -> Meaning | None:
-    """Why an order was refused; None where the words do not say."""
+def of_order(words: str, now: float = 0) -> Meaning | None:
+    """Why an order was refused; None where the words do not say. `now`: Unix seconds, to tell what is over."""
     low = words.lower()
     if "ratelimited" in low or "429" in low or "too many" in low:
-        return _limited(words)
+        return _limited(words, now)
     if "public suffix" in low or "rejectedidentifier" in low or "cannot issue for" in low:
         return Meaning(rows.ACME_NAME_REFUSED, "The CA does not issue for the name")
     return _of_validation(low)
 
 
-def _limited(words: str) -> Meaning:
+def _limited(words: str, now: float) -> Meaning:
     low = words.lower()
     until = retry_after(words)
+    if is_over(until, now):
+        return Meaning(rows.ORDER_RATE_LIMITED, f"The CA took no order until {until}, which is over")
     end = f" until {until}" if until else ""
     for kind, words_of_it in _LIMITS:
         if words_of_it in low:
             return Meaning(rows.ORDER_RATE_LIMITED, f"The CA takes no order{end}", kind)
     return Meaning(rows.ORDER_RATE_LIMITED, f"The CA takes no order{end}: one of its other limits is reached")
+
+
+def is_over(until: str, now: float) -> bool:
+    """Whether the time that a CA named has passed."""
+    return bool(until) and 0 < moment(until.replace(" UTC", "Z").replace(" ", "T")) < now
 
 
 def retry_after(words: str) -> str:
@@ -123,8 +131,10 @@ def _self_check(low: str) -> Meaning:
 
 def _of_validation(low: str) -> Meaning | None:
     """The CA's own words, by their types."""
-    if "caa" in low and ("error:caa" in low or "caa record" in low or "looking up caa" in low):
-        return Meaning(rows.ACME_CAA, "The CA may not, or cannot tell whether it may, issue for the name")
+    if "looking up caa" in low:
+        return Meaning(rows.ACME_CAA, "The CA got no answer when it looked for CAA records")
+    if "error:caa" in low or "caa record" in low:
+        return Meaning(rows.ACME_CAA, "CAA records do not let this CA issue a certificate")
     if any(word in low for word in ("error:dns", "nxdomain", "no valid ip addresses", "servfail", "no such host")):
         return Meaning(rows.ACME_NAME_UNRESOLVED, "The CA finds no address for the name")
     if "error:connection" in low or "likely firewall problem" in low or "timeout during connect" in low:

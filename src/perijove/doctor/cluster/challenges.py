@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from perijove.doctor.cluster import acme_words, pods
+from perijove.doctor.cluster import acme_words, pods, solver
 from perijove.doctor.cluster.front import blocked_in_front, trail, way
 from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster, matches
@@ -87,7 +87,10 @@ def _explained(
         return
     inside = _inside(cluster, challenge)
     front = meaning.kind in BY_FRONT
-    root = blocked_in_front(cluster, host, inside, after, failed=True) if front else None
+    root = solver.hindered(cluster, challenge, meaning.kind, words)
+    if root is None and front:
+        root = blocked_in_front(cluster, host, inside, after, failed=True)
+    root = root or solver.by_ipv6(cluster, challenge, words)
     cause = f"{meaning.cause} for {host}"
     if root is not None:
         yield root
@@ -125,10 +128,16 @@ def _not_presented(
             commands=(_right(lacks),),
         )  # fmt: skip
         yield root
+    else:
+        reference = mapping(challenge.spec.get("issuerRef"))
+        kind, name = text(reference.get("kind")) or "Issuer", text(reference.get("name"))
+        issuer = cluster.get(kind, "" if kind == "ClusterIssuer" else challenge.namespace, name)
+        root = next(solver.secret_elsewhere(cluster, issuer, words[0]), None)
+        yield from () if root is None else (root,)
     host = text(challenge.spec.get("dnsName"))
     yield found(
         meaning.kind, f"{meaning.cause} for {host}", challenge.said, Confidence.CERTAIN, *words, *events,
-        because=rows.CHALLENGE_FORBIDDEN if root is not None else None,
+        because=root.failure.kind if root is not None else None,
     )  # fmt: skip
 
 

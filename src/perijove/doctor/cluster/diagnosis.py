@@ -10,6 +10,7 @@ from perijove.doctor.cluster import (
     foreseen,
     hub_api,
     images,
+    ingress_backends,
     issuing,
     logs,
     mounts,
@@ -178,7 +179,8 @@ CHECKS: tuple[Check[Cluster], ...] = (
         network.names_inside, network.balancers, network.services, network.policies,
         needs=("Pod", "Service", "NetworkPolicy"))),
     Check("ingress", "Does a controller take each Ingress?", _all(
-        network.controllers, network.classes, needs=("Ingress", "IngressClass"))),
+        network.controllers, network.classes, ingress_backends.without_controller, ingress_backends.wrong,
+        needs=("Ingress", "IngressClass", "Service"))),
     Check("certificate-manager", "Does cert-manager work?", _all(
         network.manager, network.legacy, needs=("Certificate", *PODS))),
     Check("certificates", "Are certificates issued, served and renewed?", _all(certificates, needs=CERTIFICATES)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perijove.doctor.cluster import acme_words
+from perijove.doctor.cluster import acme_words, solver
 from perijove.doctor.cluster.challenges import of_challenges
 from perijove.doctor.cluster.telling import change, found, seen, span
 from perijove.doctor.cluster.view import Cluster
@@ -87,10 +87,10 @@ def _of_certificate(
     told = list(of_challenges(cluster, challenges, faults))
     yield from told
     if not told:
-        yield from _refused(certificate, request, order)
+        yield from _refused(cluster, certificate, request, order)
 
 
-def _refused(certificate: Thing, request: Thing | None, order: Thing | None) -> Iterator[Finding]:
+def _refused(cluster: Cluster, certificate: Thing, request: Thing | None, order: Thing | None) -> Iterator[Finding]:
     """What the CA said to the order, wherever that still stands."""
     places = [(f"{one.said} status.reason", text(one.status.get("reason")), one) for one in (order,) if one is not None]
     for thing in (request, certificate):
@@ -99,9 +99,10 @@ def _refused(certificate: Thing, request: Thing | None, order: Thing | None) -> 
             if thing is not None and condition is not None:
                 places.append((f"{thing.said} status.conditions {kind}", condition.message, thing))
     for where, words, thing in places:
-        meaning = acme_words.of_order(words) if words else None
+        meaning = acme_words.of_order(words, cluster.now) if words else None
         if meaning is None:
             continue
+        over = acme_words.is_over(acme_words.retry_after(words), cluster.now)
         state = text(thing.status.get("state"))
         evidence = [seen(where, words)]
         if state:
@@ -110,7 +111,8 @@ def _refused(certificate: Thing, request: Thing | None, order: Thing | None) -> 
             yield _limit(meaning, thing, words, evidence)
         yield found(
             meaning.kind, meaning.cause, thing.said, Confidence.CERTAIN, *evidence, because=meaning.root,
-            commands=_later(certificate) if meaning.root is None else (),
+            commands=_again(certificate, over=over) if meaning.root is None else (),
+            remedy="The CA may be asked again." if over else "",
         )  # fmt: skip
         return
 
@@ -141,8 +143,9 @@ def _limit(meaning: acme_words.Meaning, thing: Thing, words: str, evidence: list
     return found(meaning.root, cause, thing.said, Confidence.CERTAIN, *evidence, commands=commands)
 
 
-def _later(certificate: Thing) -> tuple[str, ...]:
-    return (f"cmctl status certificate -n {certificate.namespace} {certificate.name}",)
+def _again(certificate: Thing, *, over: bool) -> tuple[str, ...]:
+    done = "renew" if over else "status certificate"
+    return (f"cmctl {done} -n {certificate.namespace} {certificate.name}",)
 
 
 # issuers
@@ -155,7 +158,7 @@ def _no_issuer(cluster: Cluster, certificate: Thing, request: Thing | None) -> l
     namespace = "" if kind == "ClusterIssuer" else certificate.namespace
     issuer = cluster.get(kind, namespace, name)
     if issuer is not None:
-        return list(_not_ready(issuer))
+        return list(_not_ready(cluster, issuer))
     words = _not_found_words(cluster, certificate, request)
     if not words and not cluster.lacks(kind):
         return []
@@ -241,14 +244,17 @@ def _corrected(ingress: Thing | None, certificate: Thing, other: str, name: str)
     return change(ingress, {"metadata": {"annotations": {f"{CURRENT}/{wrong}": None, f"{CURRENT}/{right}": name}}})
 
 
-def _not_ready(issuer: Thing) -> Iterator[Finding]:
+def _not_ready(cluster: Cluster, issuer: Thing) -> Iterator[Finding]:
     ready = issuer.condition("Ready")
     if ready is None or ready.status == "True":
         return
     server = text(at(issuer.spec, "acme", "server"))
+    says = seen(f"{issuer.said} status.conditions Ready", f"{ready.status} {ready.reason}: {ready.message}")
+    root = next(solver.secret_elsewhere(cluster, issuer, says), None)
+    yield from () if root is None else (root,)
     yield found(
-        rows.ISSUER_NOT_READY, f"{issuer.said} says: {ready.reason}", issuer.said, Confidence.CERTAIN,
-        seen(f"{issuer.said} status.conditions Ready", f"{ready.status} {ready.reason}: {ready.message}"),
+        rows.ISSUER_NOT_READY, f"{issuer.said} says: {ready.reason}", issuer.said, Confidence.CERTAIN, says,
         *([seen(f"{issuer.said} spec.acme.server", server)] if server else []),
+        because=root.failure.kind if root is not None else None,
         commands=(f"kubectl describe {issuer.kind.lower()} {issuer.name}",),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.graph import CERT_MANAGER as MANAGER
 from perijove.doctor.cluster.graph import NAME_SERVICE, NAMES
 from perijove.doctor.cluster.helm import hub
-from perijove.doctor.cluster.telling import change, found, names, seen, span
+from perijove.doctor.cluster.telling import change, found, names, seen, span, those
 from perijove.doctor.cluster.view import Cluster, matches, selected
 from perijove.domain import cluster_failures, cluster_tls_failures
 from perijove.domain import cluster_ground_failures as rows
@@ -74,11 +74,12 @@ def balancers(cluster: Cluster) -> Iterator[Finding]:
 
 
 def services(cluster: Cluster) -> Iterator[Finding]:
-    """Services that select no pod."""
+    """Services that launches or an Ingress need, and that select no pod."""
+    core = CORE | {name for one in cluster.of("Ingress") for name in _backends(one)}
     for one in cluster.of("Service"):
         selector = mapping(one.spec.get("selector"))
         here = [pod for pod in cluster.pods if pod.namespace == one.namespace]
-        if one.name not in CORE or not selector or not here or cluster.age(one.created) < PATIENCE:
+        if one.name not in core or not selector or not here or cluster.age(one.created) < PATIENCE:
             continue
         if not any(matches(selector, pod.labels) for pod in here):
             said = ", ".join(f"{key}={text(value)}" for key, value in selector.items())
@@ -91,6 +92,14 @@ def services(cluster: Cluster) -> Iterator[Finding]:
                 seen(f"{one.said} spec.selector", f"{said}: no pod of {one.namespace} has these labels"), *none,
                 commands=(f"kubectl -n {one.namespace} get pods --show-labels",),
             )  # fmt: skip
+
+
+def _backends(ingress: Thing) -> Iterator[str]:
+    """Services that somebody's Ingress names; a solver's has its own rules."""
+    if not _of_solver(ingress):
+        for rule in listed(ingress.spec, "rules"):
+            for path in listed(rule, "http", "paths"):
+                yield text(at(path, "backend", "service", "name") or at(path, "backend", "serviceName"))
 
 
 def policies(cluster: Cluster) -> Iterator[Finding]:
@@ -108,14 +117,15 @@ def policies(cluster: Cluster) -> Iterator[Finding]:
         said = [seen(f"{one.said} spec.egress", _ports(one)) for one in mine]
         if not any(_allows(one, 53) for one in mine):
             yield found(
-                rows.NETWORK_POLICY_BLOCKS_NAMES, f"{names(mine)} select {pod.said}, and none allows port 53",
+                rows.NETWORK_POLICY_BLOCKS_NAMES,
+                f"{those(mine, 'selects', 'select')} {pod.said}, and none allows port 53",
                 mine[0].said, Confidence.LIKELY, *said, about=mine,
                 commands=("# egress: [{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]",),
             )  # fmt: skip
         if pods.component(pod) == "hub" and not pods.ready(pod) and not any(_allows(one, 443, 6443) for one in mine):
             yield found(
                 cluster_failures.HUB_CANNOT_REACH_API,
-                f"{names(mine)} select {pod.said}, and none allows the API's port",
+                f"{those(mine, 'selects', 'select')} {pod.said}, and none allows the API's port",
                 mine[0].said,
                 Confidence.LIKELY,
                 *said,
@@ -160,7 +170,7 @@ def controllers(cluster: Cluster) -> Iterator[Finding]:
         told = [seen(f"{one.said} spec.nodeName", f"{text(one.spec.get('nodeName'))} (cordoned)") for one in them[:3]]
         yield found(
             rows.INGRESS_ON_CORDONED,
-            f"{names(them)} run on cordoned nodes alone",
+            f"{those(them, 'runs', 'run')} on cordoned nodes alone",
             them[0].said,
             Confidence.LIKELY,
             *told,

@@ -45,15 +45,18 @@ def ill(cluster: Cluster) -> Iterator[Finding]:
 def _conditions(cluster: Cluster, node: Thing) -> Iterator[Finding]:
     ready = node.condition("Ready")
     if ready is not None and ready.status != "True":
-        how = "has stopped reporting" if ready.status == "Unknown" else "says that it is not ready"
+        silent = ready.status == "Unknown"
+        how = "has stopped reporting" if silent else "says that it is not ready"
         since = f" since {span(cluster.age(ready.at))}" if ready.at else ""
+        why = "" if silent or not ready.message else f": {ready.message[:200]}"
         on = [one for one in cluster.pods if one.spec.get("nodeName") == node.name]
         there = [seen(f"pods on {node.name}", names(on))] if on else []
         yield found(
-            rows.NODE_NOT_READY, f"{node.said} {how}{since}", node.said, Confidence.CERTAIN,
+            rows.NODE_NOT_READY, f"{node.said} {how}{since}{why}", node.said, Confidence.CERTAIN,
             seen(f"{node.said} status.conditions Ready", f"{ready.status} {ready.reason}: {ready.message}"), *there,
             commands=(f"ssh {node.name} 'systemctl status kubelet; journalctl -u kubelet -n 50; swapon --show'",),
             since=ready.at,
+            remedy="" if silent else "Put right what its kubelet says; `journalctl -u kubelet` says more.",
         )  # fmt: skip
         return
     for kind, row in PRESSURES.items():
