@@ -99,11 +99,18 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
         if (none := _nobody(facts, host, address, port)) is not None:
             yield none
         return
-    cause, confidence = _why_blocked(facts, hops, host, address)
-    if cause:
-        cause, confidence = _doubted(facts, hops, (host, address), (cause, confidence))
-    commands = partial(_commands, facts, hops, host, address)
     rewritten, failure = _rewritten(hops, host), None
+    cause, confidence, sure = "", Confidence.CERTAIN, Confidence.CERTAIN
+    try:
+        cause, confidence = _why_blocked(facts, hops, host, address)
+        if cause:
+            cause, confidence = _doubted(facts, hops, (host, address), (cause, confidence))
+    except NotSeen:
+        if rewritten is None:
+            raise
+        # Another name is another name, whatever answers there.
+        sure = Confidence.LIKELY
+    commands = partial(_commands, facts, hops, host, address)
     if cause:
         failure = rows.ACME_HTTP01_BLOCKED_BY_FRONT_PROXY(cause, *_evidence(hops))
     elif isinstance(last.outcome, Passes) and rewritten is None and last.request.host != host.lower():
@@ -121,7 +128,7 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
         because = failure.kind.code if failure is not None else ""
         own = () if because else commands()
         found = rows.REDIRECT_REWRITES_HOST(about, step(rewritten.by))
-        yield Finding(found, rewritten.by.where, Confidence.CERTAIN, because, own)
+        yield Finding(found, rewritten.by.where, sure, because, own)
 
 
 def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, Confidence]:
@@ -158,8 +165,16 @@ def _doubted(
         if not listeners.hands_on(front, host, address, facts.base):
             raise NotSeen(f"no server of this configuration has the name {host}, and nothing hands it on")
         confidence = Confidence.POSSIBLE
+    if not facts.to and not _secured(front, hops):
+        confidence = Confidence.POSSIBLE  # a site of plain http: nobody may want a certificate for it
     by = _acme_client(facts, host, address)
     return (cause, confidence) if by is None else acme_clients.judged(by, hops[-1], cause)
+
+
+def _secured(front: Front, hops: tuple[Hop, ...]) -> bool:
+    """Whether anything here has to do with https: a listener, or a redirect to it."""
+    listens = any(one.tls or one.port == listeners.https_port(front) for one in front.listens)
+    return listens or any(isinstance(hop.outcome, Redirects) and "https:" in hop.outcome.location for hop in hops)
 
 
 def _acme_client(facts: Facts, host: str, address: str) -> Renewal | None:
