@@ -17,7 +17,7 @@ from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.backends.pad.footing import mark
 from perijove.domain.events import SessionEnded
-from perijove.domain.failures import Fail
+from perijove.domain.failures import PAD_DOWN, Fail, Failure
 from perijove.domain.nouns import Egress, EndReason
 from perijove.domain.state import State
 from perijove.domain.way_out import WayOut
@@ -350,7 +350,8 @@ asyncio.run(main())
 async def test_a_lost_pad_ends_its_sessions_and_is_replaced(
     pad: Pad, state: State, repo: Path, follower: Follower
 ) -> None:
-    supervised = asyncio.create_task(pad.supervise())
+    told: list[Failure | None] = []
+    supervised = asyncio.create_task(pad.supervise(told.append))
     await pad.start(spec("one", repo))
     inside = (await pad.running())[0]
     assert inside.processes >= 1
@@ -361,6 +362,7 @@ async def test_a_lost_pad_ends_its_sessions_and_is_replaced(
     assert traces(state) == []
     await pad.start(spec("one", repo))
     assert (await pad.status("one", "/", "", 5)).kernels == 2
+    assert [failure and failure.kind for failure in told] == [None, PAD_DOWN, None], "operators are told"
     supervised.cancel()
     await asyncio.wait([supervised])
 

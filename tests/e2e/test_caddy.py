@@ -31,6 +31,7 @@ from perijove.domain.failures import (
     PORT_TAKEN,
     TOOL_MISSING,
     Fail,
+    Failure,
 )
 from perijove.domain.state import State
 from perijove.routing.reconcile import Applier, keep
@@ -302,13 +303,15 @@ async def test_another_process_adopts_it_and_changes_nothing(front: Front) -> No
     assert adopted.pid() == before
     waiting = asyncio.create_task(adopted.ended())
     assert before is not None
+    await asyncio.sleep(0)
     os.kill(before, signal.SIGKILL)
-    async with asyncio.timeout(LIMIT):
-        await waiting
+    with pytest.raises(Fail, match="killed or crashed"):
+        async with asyncio.timeout(LIMIT):
+            await waiting
 
 
 async def test_it_is_started_again_when_it_is_killed(front: Front) -> None:
-    told: list[object] = []
+    told: list[Failure | None] = []
     changed = asyncio.Event()
     keeping = asyncio.create_task(keep(Applier(front.caddy, lambda: front.table), changed, RealClock(), told.append))
     try:
@@ -319,8 +322,9 @@ async def test_it_is_started_again_when_it_is_killed(front: Front) -> None:
         assert first is not None
         os.kill(first, signal.SIGKILL)
         async with asyncio.timeout(LIMIT):
-            while told != [None, None]:
+            while len(told) < 3:
                 await asyncio.sleep(0.01)
+        assert [failure and failure.kind for failure in told] == [None, DATA_PLANE_DOWN, None], "operators are told"
         assert front.caddy.pid() not in (None, first)
         assert (await front.told("/"))["who"] == "control"
     finally:

@@ -364,7 +364,7 @@ class DataPlane(Protocol):
     async def ended(self) -> None:
         """Return as soon as it does not run.
 
-        Raises Fail: `platform.data-plane-down` where it ran and did not answer, and was ended for that.
+        Raises Fail: `platform.data-plane-down` where it ended by itself, or did not answer and was ended for that.
         """
         ...
 

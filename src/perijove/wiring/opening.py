@@ -74,7 +74,7 @@ async def opened(given: Given, plane: DataPlane) -> AsyncIterator[Opened]:
         async with serving(first.door, given.state.control_socket):
             parts.certificates.recall()
             await apply()
-            tasks.add(keep(apply, given.changed, given.clock, _telling()), "data plane, kept")
+            tasks.add(keep(apply, given.changed, given.clock, telling("data plane")), "data plane, kept")
             parts.certificates.start()
             yield first
     finally:
@@ -82,14 +82,14 @@ async def opened(given: Given, plane: DataPlane) -> AsyncIterator[Opened]:
         await parts.stop()
 
 
-def _telling() -> Trouble:
-    """Logs each trouble of the data plane once."""
+def telling(what: str) -> Trouble:
+    """Logs each trouble of a process of ours once."""
     last: Failure | None = None
 
     def tell(failure: Failure | None) -> None:
         nonlocal last
         if failure is not None and failure != last:
-            log.error("data plane", code=failure.kind.code, message=failure.message)
+            log.error(what, code=failure.kind.code, message=failure.message)
         last = failure
 
     return tell

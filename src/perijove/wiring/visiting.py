@@ -51,7 +51,7 @@ from perijove.wiring.doctoring import OwnDoctor
 from perijove.wiring.explaining import explainer
 from perijove.wiring.given import Given, Tasks
 from perijove.wiring.launching import LaunchParts, joined
-from perijove.wiring.opening import Opened
+from perijove.wiring.opening import Opened, telling
 from perijove.wiring.sockets import serving
 
 SWEPT = 30.0
@@ -199,7 +199,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tell(_ground(isolation))
     if failure := memory_not_held(isolation, given.settings().service):
         log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)
-    tasks.add(launching.pad.supervise(), "pad, supervised")
+    tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()

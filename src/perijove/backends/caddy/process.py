@@ -46,6 +46,8 @@ class Caddy:
         self._log = state.logs / "caddy.log"
         self._listener: tuple[str, int, str] | None = None
         """Where it answers by itself: host, port, path."""
+        self._stopped: int | None = None
+        """The last process that we ended ourselves."""
         self._begun: tuple[int, tuple[str, ...]] | None = None
         """A process that nobody has waited for yet, and the addresses of its sockets."""
 
@@ -99,7 +101,7 @@ class Caddy:
     async def ended(self) -> None:
         """Return as soon as no Caddy runs.
 
-        Raises Fail: `platform.data-plane-down` where one hung, which is ended then.
+        Raises Fail: `platform.data-plane-down` where one hung, which is ended then, or ended without our doing.
         """
         pid = self.pid()
         if pid is None:
@@ -115,6 +117,8 @@ class Caddy:
                 send(pid, signal.SIGKILL)
                 await dies
                 raise Fail(failure)
+            if pid != self._stopped:
+                raise Fail(self._down("Caddy was killed or crashed; another takes its place"))
         finally:
             hangs.cancel()
             dies.cancel()
@@ -134,6 +138,7 @@ class Caddy:
         self._begun = None
         if pid is None:
             return
+        self._stopped = pid
         send(pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_LIMIT):
@@ -151,6 +156,7 @@ class Caddy:
             answer = await self._ask("GET", "/config/")
             config: dict[str, Any] = answer.raise_for_status().json() or {}
         except (httpx.HTTPError, ValueError):
+            self._stopped = pid
             send(pid, signal.SIGKILL)
             await death(pid)
             return None

@@ -34,7 +34,7 @@ from perijove.backends.pad.wire import (
 from perijove.domain import wire
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
-from perijove.domain.failures import PAD_DOWN, Evidence, Fail
+from perijove.domain.failures import PAD_DOWN, Evidence, Fail, Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, ForeignRun, Room, RunningSandbox, SandboxSpec, SessionName
@@ -287,18 +287,21 @@ class Pad(Servers):
             if then is not None or answer.cancelled():  # nobody waits for it any more
                 self._send({"forget": number})
 
-    async def supervise(self) -> None:
-        """Keep a pad running for ever. Sessions that went with one are told as ended by PAD_LOST."""
+    async def supervise(self, trouble: Callable[[Failure | None], None] = lambda _: None) -> None:
+        """Keep a pad running for ever, and tell why none runs. Sessions that went with one are ended by PAD_LOST."""
         delay = 0.1
         while True:
             try:
                 await self.ensure()
-            except Fail:
+            except Fail as fail:
+                trouble(fail.failure)
                 delay = min(delay * 2, 10.0)
                 await asyncio.sleep(delay)
                 continue
+            trouble(None)
             delay = 0.1
             await self._lost.wait()
+            trouble(self._down("it ended, or the connection to it broke").failure)
 
     async def close(self, stop: bool) -> None:
         """Let go of the pad. `stop` ends every session and the pad too, unless a service manager started it."""
