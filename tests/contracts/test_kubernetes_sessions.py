@@ -469,21 +469,25 @@ async def test_a_list_without_an_end_is_given_up(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "why"), [("exec sleep 60", "TimeoutError"), ("exit 3", "code 3")], ids=["hangs", "fails"]
+    ("program", "why", "limit"),
+    [("exec sleep 60", "TimeoutError", 0.5), ("exit 3", "code 3", 50)],
+    ids=["hangs", "fails"],
 )
-async def test_a_program_that_does_not_say_who_we_are_is_told(tmp_path: Path, program: str, why: str) -> None:
+async def test_a_program_that_does_not_say_who_we_are_is_told(
+    tmp_path: Path, program: str, why: str, limit: float
+) -> None:
     """As the clouds' have it: `exec` in kubectl's configuration."""
     asks = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", program]}
     config = kubeconfig(tmp_path, "http://127.0.0.1:9", NAMESPACE)
     told = yaml.safe_load(config.read_text())
     told["users"][0]["user"] = {"exec": asks}
     config.write_text(yaml.safe_dump(told))
-    cluster = Cluster(NAMESPACE, str(config), limit=0.5)
+    cluster = Cluster(NAMESPACE, str(config), limit)
     async with aclosing(cluster.watch("", "1")) as watch:
-        failure = await failing(asyncio.wait_for(anext(watch), 10))
+        failure = await failing(asyncio.wait_for(anext(watch), 50))
     assert failure.kind.code == "cluster.api-unreachable"
     assert why in failure.evidence[0].saw
-    assert (await failing(asyncio.wait_for(cluster.pods(""), 10))).kind.code == "cluster.api-unreachable"
+    assert (await failing(asyncio.wait_for(cluster.pods(""), 50))).kind.code == "cluster.api-unreachable"
 
 
 async def test_a_thousand_sessions_are_two_pages_and_one_watch_and_bounded_memory(world: World) -> None:
