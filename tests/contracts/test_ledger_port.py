@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -100,6 +101,21 @@ def test_a_subject_is_read_in_order_and_alone(written: SqliteLedger) -> None:
     assert events(written.read("launch/1", 0, 100)) == [REQUESTED, line(1), Queued(1, "full"), line(2), FAILED]
     assert events(written.read("launch/2", 0, 100)) == [REQUESTED]
     assert written.read("launch/3", 0, 100) == []
+
+
+@pytest.mark.parametrize("removed", [("",), ("", "-wal", "-shm")], ids=["the file", "its log too"])
+def test_a_file_that_is_removed_under_it_is_written_anew(shelf: Shelf, removed: tuple[str, ...]) -> None:
+    assert shelf.ledger.next_number() == 1
+    shelf.ledger.append("launch/1", 1000.0, REQUESTED)
+    for end in removed:
+        shelf.path.with_name(shelf.path.name + end).unlink()
+    assert events(shelf.ledger.read("launch/1", 0, 100)) == [REQUESTED], "by a look alone, too"
+    shelf.ledger.append("launch/1", 1001.0, FAILED)
+    again = shelf.reopen()
+    assert events(again.read("launch/1", 0, 100)) == [REQUESTED, FAILED]
+    assert again.next_number() == 2
+    assert stat.S_IMODE(shelf.path.stat().st_mode) == 0o600
+    assert sorted(path.name for path in shelf.path.parent.glob("perijove.db*.anew")) == []
 
 
 def test_an_entry_is_what_was_written_and_when(written: SqliteLedger) -> None:

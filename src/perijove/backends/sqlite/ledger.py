@@ -17,6 +17,7 @@ from perijove.backends.sqlite import errors, opening
 from perijove.domain import wire
 from perijove.domain.events import Entry, Event, Kept, Logged, SessionLogged, Terminal
 from perijove.domain.failures import Fail
+from perijove.log import log
 
 LINE, STEP, END = 0, 1, 2
 """How much an event weighs: a log line, a step of its way, the end of it."""
@@ -49,8 +50,11 @@ class SqliteLedger:
 
     @contextmanager
     def _told(self, cause: str) -> Iterator[None]:
-        """Turns what SQLite refuses into Fail."""
+        """Turns what SQLite refuses into Fail. A file that somebody removed is there again before."""
         try:
+            if not self._path.exists():
+                self._db = opening.written_anew(self._db, self._path)
+                log.error("the journal was removed while the service ran, and is written anew", path=str(self._path))
             yield
         except sqlite3.Error as error:
             raise Fail(errors.failure(self._path, error, cause)) from error

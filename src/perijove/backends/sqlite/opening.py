@@ -57,6 +57,27 @@ def opened(path: Path, first_number: int) -> sqlite3.Connection:
     return db
 
 
+def written_anew(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """A journal whose file was removed under us: what stood in it lives as long as the connection, and no longer.
+
+    Raises Fail: `platform.*`, sqlite3.Error.
+    """
+    aside = path.with_name(f"{path.name}.anew")
+    try:
+        aside.unlink(missing_ok=True)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        db.execute("vacuum into ?", (str(aside),))
+        db.close()
+        for left in ("-wal", "-shm"):  # of the one that was removed: it would be read into the new one
+            path.with_name(path.name + left).unlink(missing_ok=True)
+        aside.replace(path)
+    except OSError as error:
+        raise Fail(
+            STATE_UNUSABLE("the journal was removed, and cannot be made", Evidence(str(path), str(error)))
+        ) from error
+    return opened(path, 1)
+
+
 def _prepare(db: sqlite3.Connection, path: Path, first_number: int) -> None:
     new = _is_new(db, path)
     if _pragma(db, "auto_vacuum") != INCREMENTAL and (new or held(db) < SMALL):
