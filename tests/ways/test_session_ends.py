@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from perijove.domain.events import Event, Ready, SessionEnded, SessionLogged, SessionTroubled
-from perijove.domain.nouns import EndReason
+from perijove.domain.failures import PAD_DOWN, Fail
+from perijove.domain.nouns import EndReason, SessionName
 from tests.ways.conftest import World
 
 
@@ -62,3 +65,27 @@ async def test_a_server_that_somebody_shut_down_is_told_so(world: World) -> None
         _, end = await ended(world, EndReason.EXITED, "its server ended with exit code 0", 0)
     assert isinstance(end, SessionEnded)
     assert (end.reason, end.detail, end.exit_code) == (EndReason.SHUT_DOWN, "it was shut down", 0)
+
+
+async def test_a_session_whose_end_fails_when_nobody_waits_for_it_is_told_in_words(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, fails = asyncio.Event(), asyncio.Event()
+
+    async def stop(_name: SessionName, _reason: EndReason) -> None:
+        asked.set()
+        await fails.wait()
+        raise Fail(PAD_DOWN("it did not answer within 15 s"))
+
+    monkeypatch.setattr(world.sandboxes, "stop", stop)
+    async with world.up(), asyncio.timeout(10):
+        leaving = asyncio.create_task(world.sessions.abandon("hello-1"), name="abandon")
+        await asked.wait()
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        fails.set()
+        said = ""
+        while "was not ended" not in said:
+            await asyncio.sleep(0)
+            said += capsys.readouterr().err
+    assert "it did not answer within 15 s" in said

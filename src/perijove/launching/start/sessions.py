@@ -222,10 +222,14 @@ class SessionKeeper:
 
     async def abandon(self, name: SessionName) -> None:
         """A session that was never handed out leaves nothing behind, even when its launch is cancelled."""
+
+        def told(ending: asyncio.Task[None]) -> None:
+            if not ending.cancelled() and (error := ending.exception()):
+                log.warning("a session that did not start was not ended", session=name, message=str(error))
+
         ending = asyncio.create_task(self.stop(name, EndReason.FAILED_START), name=f"end of {name}")
+        ending.add_done_callback(told)  # which may be long after we waited for it
         await asyncio.wait({ending}, timeout=10)
-        if ending.done() and not ending.cancelled() and (error := ending.exception()):
-            log.warning("a session that did not start was not ended", session=name, message=str(error))
         if name in self._watches:
             self._ended(SessionEnded(name, EndReason.FAILED_START, "it did not start", None))
 
