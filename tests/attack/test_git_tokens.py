@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import tempfile
@@ -90,6 +91,33 @@ async def test_nobody_else_gets_at_it_by_asking_for_the_same_commit(
         ]
         assert places[0] != places[1]
         server.tokens[BOBS] = ()
+
+
+async def test_a_token_that_ends_is_renewed_once_for_all_who_ask(
+    state: State, server: Server, confined: ConfinedCalls, home: Path, tokens: HostTokenFolder
+) -> None:
+    host = f"http://127.0.0.1:{server.port}"
+    old = HostToken(host, "ended-0123456789", renewal="once", expires=1)
+    tokens.keep("ada", old)
+    asked: list[HostToken] = []
+
+    async def renewed(token: HostToken) -> HostToken:
+        if token != old:
+            return token
+        asked.append(token)
+        await asyncio.sleep(0)
+        return HostToken(host, ADAS, renewal="twice", expires=2)
+
+    repositories = GitRepositories(state, RepositoriesSettings(), True, confined, tokens, renewed=renewed)
+    for name in ("r.git", "s.git"):
+        server.author(name).commit({"n": "1"})
+    server.tokens[ADAS] = ("r.git", "s.git")
+    addresses = [at(server.url(name, "token")) for name in ("r.git", "s.git")]
+    await asyncio.gather(*(repositories.resolve(address, "ada") for address in addresses))
+    assert asked == [old]
+    kept = tokens.find("ada", host)
+    assert kept is not None
+    assert (kept.secret, kept.renewal) == (ADAS, "twice")
 
 
 async def test_a_right_that_has_ended_is_asked_for_again_whatever_lies_in_the_store(

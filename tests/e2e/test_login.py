@@ -25,6 +25,7 @@ from websockets.exceptions import InvalidStatus
 from perijove.domain.state import State
 from tests.e2e.service import Service, Session
 from tests.fakes import node, oidc
+from tests.fakes.device_host import CODE, PENDING, SHORT, DeviceHost, device_host
 from tests.fakes.git_server import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -54,7 +55,14 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(module_state: State, homes: Path) -> Iterator[Service]:
+def device() -> Iterator[DeviceHost]:
+    with device_host() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def service(module_state: State, homes: Path, device: DeviceHost) -> Iterator[Service]:
+    (module_state.root / "perijove.toml").write_text(f'[auth.device."{device.url}"]\nclient_id = "perijove"\n')
     settings = {"AUTH_METHOD": "password", "REPOSITORIES_PRIVATE_ADDRESSES": "yes", "HOME_PATH": f"{homes}"}
     service = Service(module_state, settings)
     module_state.root.chmod(0o711)
@@ -216,7 +224,7 @@ async def test_sessions_go_on_while_the_control_plane_is_away_and_logins_outlive
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_its_pages_can_be_read_by_everybody_on_a_phone_and_need_no_script(
-    service: Service, browser: Browser, scheme: Literal["light", "dark"]
+    service: Service, browser: Browser, scheme: Literal["light", "dark"], device: DeviceHost
 ) -> None:
     async def fine() -> None:
         broken = (await Axe().run(page)).response["violations"]
@@ -238,6 +246,13 @@ async def test_its_pages_can_be_read_by_everybody_on_a_phone_and_need_no_script(
     await page.get_by_label("What it is for").fill("a script with a name")
     await page.get_by_role("button", name="Make a token").click()
     await expect(page.locator("#token")).to_be_visible()
+    await fine()
+    device.say(CODE | {"interval": 1})
+    await page.get_by_role("button", name=f"Get a token from {device.url.partition('://')[2]}").click()
+    await expect(page.locator("#code")).to_have_text("WDJB-MJHT")
+    await fine()
+    device.say(PENDING, SHORT)  # a script asks; without one the button does
+    await expect(page.get_by_role("button", name="Remove the token for http://127.0.0.1")).to_be_visible()
     await fine()
     await page.goto(f"http://localhost:{service.port}/")
     await fine()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from perijove.domain.people import strangely_named
+from perijove.domain.people import device_hosts, host_of, strangely_named
 
 Seconds = Annotated[float, "seconds"]
 
@@ -27,6 +27,18 @@ class AuthMethod(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    client_id: str = ""
+    """What the Git host calls this service: the id of an app there whose device flow is switched on."""
+    scopes: tuple[str, ...] = ()
+    """What it is asked for. Empty: `read_repository`, and of github.com nothing, where a GitHub App says it itself."""
+    code_url: str = ""
+    """Where it gives codes. Empty: github.com's `/login/device/code`, elsewhere GitLab's `/oauth/authorize_device`."""
+    token_url: str = ""
+    """Where it gives tokens. Empty: github.com's `/login/oauth/access_token`, elsewhere GitLab's `/oauth/token`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuthSettings:
     method: AuthMethod = AuthMethod.NONE
     """How people log in."""
@@ -38,6 +50,9 @@ class AuthSettings:
     repositories: Mapping[str, str] = field(default_factory=dict)
     """Who may launch what: regular expressions, and people and groups, separated by spaces. A launch `provider/spec`
     that one matches at its start, in any spelling, is for those alone. Classes say so themselves (`who`)."""
+    device: Mapping[str, DeviceSettings] = field(default_factory=dict)
+    """Git hosts that give people a token for their private repositories by the device flow (RFC 8628), each a table
+    named by the host, `[auth.device."github.com"]`, with a `client_id`."""
     login_lifetime: Seconds = 7 * 86400
     """How long a browser stays logged in."""
     token_lifetime: Seconds = 90 * 86400
@@ -86,7 +101,7 @@ def faults(auth: AuthSettings, behind: tuple[str, ...], *, apart: bool) -> Itera
             "header needs the web server in front in service.behind: anybody could name himself",
             "header",
         )
-    yield from _provider_faults(auth)
+    yield from (*_provider_faults(auth), *_device_faults(auth))
     for name in ("header", "groups_header"):
         if not re.fullmatch(r"[A-Za-z0-9-]{1,64}" if name == "header" else r"[A-Za-z0-9-]{0,64}", getattr(auth, name)):
             yield f"auth.{name}", "must be a header's name", getattr(auth, name)
@@ -100,6 +115,17 @@ def faults(auth: AuthSettings, behind: tuple[str, ...], *, apart: bool) -> Itera
             re.compile(pattern)
         except re.error as error:
             yield "auth.repositories", f"holds no regular expression: {error}", pattern
+
+
+def _device_faults(auth: AuthSettings) -> Iterator[tuple[str, str, str]]:
+    for name, client in auth.device.items():
+        if not all(device_hosts({name: client})):
+            yield "auth.device", "must be named by hosts, like github.com", name
+        if not client.client_id:
+            yield "auth.device", f"must say the client_id of {name}", "empty"
+        for url in filter(None, (client.code_url, client.token_url)):
+            if not host_of(url):
+                yield "auth.device", f"must have https addresses, for {name} too", url
 
 
 def _provider_faults(auth: AuthSettings) -> Iterator[tuple[str, str, str]]:

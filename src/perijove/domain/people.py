@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from perijove.domain.nouns import SessionName
 
+Named = TypeVar("Named")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+=|-]{0,126}[A-Za-z0-9_=])?")
 """What a person and a group can be called: nothing that lists, addresses or terminals take for something else."""
 
@@ -76,6 +77,48 @@ class HostToken:
     """The user name that goes with it."""
     since: float = 0
     """Unix seconds."""
+    renewal: str = field(default="", repr=False)
+    """What it is exchanged for another with; `` for one that was pasted."""
+    expires: float = 0
+    """Unix seconds; 0 where nothing tells."""
+
+
+DEVICE_TOKEN = re.compile("[!-~]{8,4000}")
+"""A token as a host gives it: what a line of git's credential protocol can carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """What a Git host gave so that a person can show it who they are (RFC 8628, 3.2)."""
+
+    host: str
+    code: str = field(repr=False)
+    """What is exchanged for a token; the person never sees it."""
+    shown: str
+    """What the person types there."""
+    there: str
+    """Where."""
+    interval: float
+    """Seconds between two questions."""
+    expires: float
+    """Unix seconds."""
+
+
+class Devices(Protocol):
+    """Gets people's tokens from Git hosts that the operator named. Methods raise Fail: `start.device-unusable`."""
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """Of which; as `host_of` makes them."""
+
+    async def begin(self, host: str) -> DeviceCode:
+        """A code for a person."""
+
+    async def ask(self, code: DeviceCode) -> HostToken | DeviceCode:
+        """The token, once they have typed the code there; else when to ask next. Raises Fail: `start.device-ended`."""
+
+    async def renewed(self, token: HostToken) -> HostToken:
+        """Another in the place of one that ends, where it can be had; else the same. Raises nothing."""
 
 
 def host_of(url: str) -> str:
@@ -97,6 +140,11 @@ def host_of(url: str) -> str:
     return f"{parts.scheme}://{shown}" + (
         f":{port}" if port and port != {"https": 443, "http": 80}[parts.scheme] else ""
     )
+
+
+def device_hosts(named: Mapping[str, Named]) -> Mapping[str, Named]:
+    """What is named by a host as people write it, `github.com`, by what `host_of` makes of it."""
+    return {host_of(name if "://" in name else f"https://{name}"): value for name, value in named.items()}
 
 
 class HostTokens(Protocol):

@@ -15,6 +15,17 @@ TOKEN_LACKS_ACCESS = row(
     "Check the spelling; give a token on your page, /you, that may read this repository's contents: on GitHub a "
     "fine-grained one names it, and an organisation may have to authorise it; on GitLab the scope is read_repository.",
 )  # fmt: skip
+DEVICE_ENDED = row(
+    "start.device-ended", "The Git host gives no token for that code",
+    Owner.VISITOR, Retry.NEVER,
+    "Begin again on your page, /you, and type the new code there.",
+)  # fmt: skip
+DEVICE_UNUSABLE = row(
+    "start.device-unusable", "The Git host does not give tokens by a code",
+    Owner.OPERATOR, Retry.NEVER,
+    "Paste a token instead. The operator compares auth.device with what the host knows of this service, in whose app "
+    "there the device flow has to be switched on.",
+)  # fmt: skip
 HOME_SILENT = row(
     "home.silent", "The file system of people's homes does not answer",
     Owner.OPERATOR, Retry.BACKOFF,

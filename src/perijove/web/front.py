@@ -136,6 +136,8 @@ def _of_people(public: Public, pages: Pages) -> tuple[Row, ...]:
         Row("/you/tokens", you.begin_token, gate.person, Form.PAGE, ("POST",)),
         Row("/you/tokens/end", you.end_token, gate.person, Form.PAGE, ("POST",)),
         Row("/you/hosts", you.keep_host, gate.person, Form.PAGE, ("POST",)),
+        Row("/you/device", you.codes.begin, gate.person, Form.PAGE, ("POST",)),
+        Row("/you/device/ask", you.codes.ask, gate.person, Form.PAGE, ("POST",)),
         Row("/you/hosts/remove", you.remove_host, gate.person, Form.PAGE, ("POST",)),
         Row("/open/{session}", pages.open, gate.person, Form.PAGE, ("GET",)),
     )

@@ -15,9 +15,9 @@ from starlette.responses import Response
 
 from perijove.domain.auth_failures import FRONT_SILENT, LOGIN_NEEDED, NAME_UNUSABLE
 from perijove.domain.auth_settings import AuthMethod, AuthSettings
-from perijove.domain.failures import Evidence, Fail, Failure
+from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure
 from perijove.domain.nouns import SessionName
-from perijove.domain.people import NAME, Grants, HostTokens, Login, Logins, Passwords, Person, Provider, among
+from perijove.domain.people import NAME, Devices, Grants, HostTokens, Login, Logins, Passwords, Person, Provider, among
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.web import cookies, origins
@@ -34,6 +34,7 @@ class People:
     logins: Logins
     grants: Grants
     host_tokens: HostTokens
+    devices: Devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ class Identity:
         if login is None or not login.program or (person := self._now(people, login)) is None:
             return None
         return Asking(self._judged(person), login.id, program=True)
+
+    def theirs(self, request: Request) -> tuple[Asking, People]:
+        """Who asks for what is theirs, in a browser. Raises Fail where nobody logs in: a guard has let them through."""
+        if self.people is None or (asking := self.who(request)) is None or asking.program:
+            raise Fail(NO_SUCH_OBJECT("nobody logs in here, or a program asks", remedy="Begin at the front page."))
+        return asking, self.people
 
     def unknown(self, request: Request) -> Failure | None:
         """Why whoever asks has to log in first; None where nobody has to, or they have. Raises Fail as `who`."""

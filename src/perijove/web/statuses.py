@@ -30,6 +30,7 @@ BY_KIND: dict[str, int] = {
     a.LOGIN_REFUSED.code: 403,
     a.PROVIDER_SILENT.code: 502,
     a.PROVIDER_WRONG.code: 502,
+    p.DEVICE_ENDED.code: 403,
     p.TOKEN_REFUSED.code: 403,
     p.TOKEN_LACKS_ACCESS.code: 404,
     p.HOME_SILENT.code: 503,

@@ -9,9 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.people import ANY_USER, HostToken, Login, host_of
 from perijove.web import pages
+from perijove.web.device_codes import DeviceCodes
 from perijove.web.forms import by_our_page, form
 from perijove.web.identity import Asking, People
 from perijove.web.public import Public
@@ -29,6 +30,7 @@ class You:
 
     def __init__(self, public: Public) -> None:
         self.public = public
+        self.codes = DeviceCodes(public)
 
     async def page(self, request: Request) -> Response:
         """Who they are here, and their tokens."""
@@ -37,7 +39,7 @@ class You:
     async def begin_token(self, request: Request) -> Response:
         """A new one, shown once."""
         by_our_page(request)
-        self._asking(request)
+        self.public.gate.identity.theirs(request)
         program = (await form(request)).get("program", "").strip()
         if not program.isprintable() or not 0 < len(program) <= LONGEST:
             raise Fail(BAD_REQUEST(f"what it is for has 1 to {LONGEST} characters", Evidence("program", program[:100])))
@@ -47,7 +49,7 @@ class You:
     async def end_token(self, request: Request) -> Response:
         """It opens nothing any more."""
         by_our_page(request)
-        asking, people = self._asking(request)
+        asking, people = self.public.gate.identity.theirs(request)
         token = (await form(request)).get("token", "")
         for login in self._tokens(asking, people):
             if login.id == token:
@@ -57,7 +59,7 @@ class You:
     async def keep_host(self, request: Request) -> Response:
         """Their token for a Git host, which no page shows again."""
         by_our_page(request)
-        asking, people = self._asking(request)
+        asking, people = self.public.gate.identity.theirs(request)
         told = {name: value.strip() for name, value in (await form(request)).items()}
         named = told.get("host", "")
         host = host_of(named if "://" in named else f"https://{named}")
@@ -72,12 +74,12 @@ class You:
     async def remove_host(self, request: Request) -> Response:
         """It opens nothing here any more."""
         by_our_page(request)
-        asking, people = self._asking(request)
+        asking, people = self.public.gate.identity.theirs(request)
         people.host_tokens.remove(asking.person.name, (await form(request)).get("host", ""))
         return RedirectResponse("/you", 303)
 
     def _page(self, request: Request, made: dict[str, str] | None = None) -> Response:
-        asking, people = self._asking(request)
+        asking, people = self.public.gate.identity.theirs(request)
         tokens = [
             {"id": one.id, "program": one.program, "until": _moment(one.expires)}
             for one in self._tokens(asking, people)
@@ -86,6 +88,8 @@ class You:
             "name": asking.person.name,
             "tokens": tokens,
             "made": made,
+            "device": self.codes.told(asking.person.name),
+            "devices": [(one, one.partition("://")[2]) for one in people.devices.hosts],
             "sessions": running(self.public, request),
             "hosts": [
                 {"host": one.host, "name": one.host.removeprefix("https://"), "since": _moment(one.since)}
@@ -96,13 +100,6 @@ class You:
 
     def _tokens(self, asking: Asking, people: People) -> list[Login]:
         return [one for one in people.logins.all() if one.program and one.person.name == asking.person.name]
-
-    def _asking(self, request: Request) -> tuple[Asking, People]:
-        """Raises Fail where nobody logs in: the guard has let through who is known."""
-        identity = self.public.gate.identity
-        if identity.people is None or (asking := identity.who(request)) is None or asking.program:
-            raise Fail(NO_SUCH_OBJECT("nobody logs in here, or a program asks", remedy="Begin at the front page."))
-        return asking, identity.people
 
 
 def _moment(at: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from perijove.backends.confined import ConfinedCalls
+from perijove.backends.device_flow import DeviceFlow
 from perijove.backends.environments import UvEnvironments
 from perijove.backends.git import GitRepositories, fetching
 from perijove.backends.homes import HomesOnDisk
@@ -79,9 +80,8 @@ def joined(
     confined = ConfinedCalls((fetching.__name__, "perijove.backends.git.trusted"))
     confined.let_through(state.checkouts)
     pad.way_out = outward(state)
-    repositories = GitRepositories(
-        state, now.repositories, _private(now), confined, HostTokenFolder(state.host_tokens, keys)
-    )
+    tokens, devices = HostTokenFolder(state.host_tokens, keys), DeviceFlow(lambda: settings().auth, clock)
+    repositories = GitRepositories(state, now.repositories, _private(now), confined, tokens, renewed=devices.renewed)
     environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
     builds = Builds(environments, confined, now.build.concurrent, group)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from perijove.backends import statedir
+from perijove.backends.device_flow import DeviceFlow
 from perijove.backends.grants import GrantFolder
 from perijove.backends.ground import machine, past
 from perijove.backends.host_tokens import HostTokenFolder
@@ -166,6 +167,7 @@ def _people(given: Given) -> People:
         LoginFolder(given.state.logins),
         GrantFolder(given.state.grants, given.keys),
         HostTokenFolder(given.state.host_tokens, given.keys),
+        DeviceFlow(lambda: given.settings().auth, given.clock),
     )
 
 

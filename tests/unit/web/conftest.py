@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from perijove.backends.device_flow import DeviceFlow
 from perijove.backends.grants import GrantFolder
 from perijove.backends.host_tokens import HostTokenFolder
 from perijove.backends.logins import LoginFolder
@@ -109,6 +110,7 @@ class Web:
                     LoginFolder(w.folder / "logins"),
                     GrantFolder(w.folder / "grants", w.keys),
                     HostTokenFolder(w.folder / "host-tokens", w.keys),
+                    DeviceFlow(lambda: w.settings.auth, w.clock),
                 ),
             )
             transport = httpx.ASGITransport(public_app(self.public))

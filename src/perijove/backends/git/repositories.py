@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -46,6 +46,7 @@ class GitRepositories:
         confined: Confined,
         tokens: HostTokens | None = None,
         now: Callable[[], float] = time.monotonic,
+        renewed: Callable[[HostToken], Awaitable[HostToken]] | None = None,
     ) -> None:
         self._store = state.checkouts
         self._settings = settings
@@ -53,6 +54,7 @@ class GitRepositories:
         self._confined = confined
         self._tokens = tokens
         self._now = now
+        self._renewed = renewed
         self._resolving: dict[tuple[RepoAddress, str], Cached[ResolvedRepo]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -163,10 +165,23 @@ class GitRepositories:
     def _token(self, address: RepoAddress, person: str) -> HostToken | None:
         return self._tokens.find(person, host_of(address.url)) if self._tokens and person else None
 
+    async def _usable(self, address: RepoAddress, person: str) -> HostToken | None:
+        """One that has not ended, where its host renews it: once for all who ask, for it takes each renewal once."""
+        token = self._token(address, person)
+        if token is None or not token.renewal or self._tokens is None or self._renewed is None:
+            return token
+        async with self._lock(f"{person} {token.host}"):
+            if (token := self._token(address, person)) is None:
+                return None
+            renewed = await self._renewed(token)
+            if renewed != token and self._token(address, person) == token:
+                self._tokens.keep(person, renewed)
+            return renewed
+
     async def _access(self, address: RepoAddress, person: str = "") -> Access:
         """Of a person who has no token any more as of anybody."""
         seconds = self._settings.resolve_timeout
-        private, token = () if person else self._settings.private, self._token(address, person)
+        private, token = () if person else self._settings.private, await self._usable(address, person)
         try:
             async with asyncio.timeout(seconds):
                 permitted = await access(self._store, address, private, self._private_addresses)
