@@ -173,6 +173,8 @@ class Home:
     path: Path
     told: str
     """What its person is told of it."""
+    used: int = -1
+    """Bytes on its disk; -1 where there are too many files to be counted."""
 
 
 class Homes(Protocol):

@@ -36,6 +36,11 @@ HOME_UNUSABLE = row(
     Owner.OPERATOR, Retry.NEVER,
     "Make home.path a folder of the service's user; where the service is root's, of a user who exists for that alone.",
 )  # fmt: skip
+HOME_FULL = row(
+    "home.full", "Your home holds more than it may",
+    Owner.VISITOR, Retry.NEVER,
+    "Remove what you do not need from ~/home, in this session or in another: one that makes it fuller is ended.",
+)  # fmt: skip
 HOME_NOT_MAPPED = row(
     "home.not-mapped", "Homes on this file system cannot be given to sessions",
     Owner.OPERATOR, Retry.NEVER,

@@ -253,8 +253,9 @@ class HomeSettings:
     """Folder with a home for each person who logs in, `<path>/<name>`, which their sessions have at `~/home`. It
     belongs to the service's user, or, where that is root, to any other. Empty: nobody has one."""
     quota: Size = 0
-    """From how many bytes on people are told that their home is too full; 0: never. What bounds it is a quota of its
-    file system."""
+    """How many bytes a home may have; 0: no limit. A fuller one can be written to, so that something can be removed; a
+    session that makes it fuller still is told so, and ended half a minute later. What is written meanwhile, and where
+    there are too many files to be counted in 2 s, a quota of its file system alone holds back."""
     timeout: Seconds = 5
     """How long its file system may take to answer when a session starts."""
 

@@ -26,6 +26,7 @@ from perijove.launching.links import Links
 from perijove.launching.preparing import Preparations
 from perijove.launching.resolve.classes import understood
 from perijove.launching.start.factory import SessionFactory
+from perijove.launching.start.home_quota import HomeQuota
 from perijove.launching.start.keeping import Keeping
 from perijove.launching.start.pool import Pool
 from perijove.launching.start.queue import Queue
@@ -51,6 +52,7 @@ class LaunchParts:
     preparations: Preparations
     keeping: Keeping
     links: Links
+    home_quota: HomeQuota
 
     def reload(self, settings: Settings) -> None:
         """Do as the settings say now."""
@@ -87,16 +89,17 @@ def joined(
     builds = Builds(environments, confined, now.build.concurrent, group)
     sessions = SessionKeeper(pad, journal, keys, clock, settings)
     queue = Queue(sessions, settings, timetable=timetable)
-    keeping = Keeping(KeptOnDisk(state), pad, clock, settings)
+    keeping, homes = Keeping(KeptOnDisk(state), pad, clock, settings), HomesOnDisk(lambda: _homes(settings()))
     way = LaunchWay(
         repositories, environments, confined, builds, queue, sessions,
         SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
-        clock, settings, keeping, explain, HomesOnDisk(lambda: _homes(settings())),
+        clock, settings, keeping, explain, homes,
     )  # fmt: skip
     launches = Launches(way, journal, group)
     return LaunchParts(
         confined, pad, repositories, environments, sessions, launches, way.pool, queue, timetable,
         Preparations(timetable, launches, clock), keeping, Links(repositories, settings, clock.now),
+        HomeQuota(homes, sessions, launches.whose, lambda: _homes(settings()), clock),
     )  # fmt: skip
 
 

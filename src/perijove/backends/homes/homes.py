@@ -15,7 +15,7 @@ from typing import Any
 from perijove.backends.homes import looking
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.people import NAME, Home
-from perijove.domain.people_failures import HOME_SILENT, HOME_UNUSABLE
+from perijove.domain.people_failures import HOME_FULL, HOME_SILENT, HOME_UNUSABLE
 from perijove.domain.settings import HomeSettings
 
 MEGABYTE = 1024**2
@@ -38,7 +38,7 @@ class HomesOnDisk:
         if not NAME.fullmatch(person):  # it becomes part of a path
             raise Fail(HOME_UNUSABLE("this name can be no folder's", Evidence("name", person[:100])))
         told = await self._looked(settings, person)
-        return Home(Path(settings.path, person), _in_words(told, settings.quota))
+        return Home(Path(settings.path, person), _in_words(told, settings.quota), int(told["used"]))
 
     async def look(self) -> None:
         """At the folder of all homes, as it is now. Raises Fail: as `ready`."""
@@ -100,5 +100,6 @@ def _in_words(told: dict[str, Any], quota: int) -> str:
         return "Your home is at ~/home; it holds too many files to be counted"
     words = f"Your home is at ~/home: {used // MEGABYTE:,} MB used"
     if quota and used > quota:
-        return f"{words}, of {quota // MEGABYTE:,} MB that it should have at most: remove what you do not need"
+        words += f", of {quota // MEGABYTE:,} MB that it may have at most ({HOME_FULL.code})"
+        return f"{words}: remove what you do not need; a session that makes it fuller is ended"
     return f"{words}{f' of {quota // MEGABYTE:,} MB' if quota else ''}, {free // MEGABYTE:,} MB free on its disk"

@@ -283,6 +283,10 @@ class SessionKeeper:
             lost = {"session": event.session, "what": type(event).__name__}
             log.error("an event of a session cannot be written down", **lost, message=error.failure.message)  # noqa: TRY400
 
+    def trouble(self, name: SessionName, failure: Failure) -> None:
+        """Something went wrong with it that its sandbox does not see: its pages are told."""
+        self._hear(SessionTroubled(name, failure))
+
     # stop
 
     async def stop(self, name: SessionName, reason: EndReason) -> None:
