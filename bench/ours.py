@@ -159,12 +159,14 @@ class Bench:
         beside = [process for child in pad.children() if not self._inside(child) for process in machine.family(child)]
         forking = [process for process in beside if SCRIPT in process.cmdline() or process.name() == "bwrap"]
         others = [child for child in control.children() if child.pid != pad.pid]
+        caddy = [child for child in others if child.name() == "caddy"]
         return {
             "control plane": [control],
             "pad": [pad],
             "egress proxy": [process for process in beside if process not in forking],
             "fork server": forking,
-            "Caddy": [process for child in others for process in machine.family(child)],
+            "Caddy": caddy,
+            "confined calls": [one for child in others if child not in caddy for one in machine.family(child)],
         }
 
 

@@ -7,12 +7,14 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perijove.backends.confined import ConfinedCalls, landlock
+from perijove.backends.git import fetching
 from perijove.domain.confinement import MIB, READING, Beyond, Identity, Limit
 from perijove.domain.failures import BAD_FILE, BUG, KILLED, Evidence, Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
@@ -64,6 +66,14 @@ async def test_what_lasts_is_read_once_but_for_failures_and_what_is_large(real: 
         assert await real.call(hostile.text_of, path) == "second"
     assert await real.call(hostile.text_of, name, lasting=True) == "first"
     assert await real.call(hostile.text_of, large, lasting=True) == "second"
+
+
+async def test_what_asks_git_hosts_brings_no_command_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "tests"))))
+    with closing(ConfinedCalls((fetching.__name__,))) as calls:
+        packages = await calls.call(hostile.loaded)
+    assert "httpx" in packages
+    assert not {"click", "pygments", "rich"} & set(packages)
 
 
 async def test_what_installs_gives_way_to_what_people_wait_for(real: ConfinedCalls) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def plan(python: str, steps: tuple[Step, ...]) -> EnvironmentPlan:
 
 def counted(texts: Mapping[str, str], names: frozenset[str]) -> dict[str, int]:
     return {name: len(texts.get(name, "")) for name in names}
+
+
+def loaded() -> tuple[str, ...]:
+    """All packages that are."""
+    return tuple({name.partition(".")[0] for name, found in sys.modules.items() if found is not None})
 
 
 def niceness() -> int:

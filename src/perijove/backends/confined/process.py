@@ -161,6 +161,7 @@ def main() -> int:
     control = socket.socket(fileno=int(sys.argv[1]))
     uids = {Identity(name): int(uid) for name, uid in json.loads(sys.argv[2]).items()}
     os.umask(0o022)
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # a fifth of this process: see `perijove.cli`
     for codec in CODECS:
         codecs.lookup(codec)
     for module in sys.argv[4:]:
