@@ -96,7 +96,7 @@ OTHERS = (
           "as recorded: git"),
     _line(rows.USER_POD_CANNOT_REACH_HUB, r"Failed to connect to my Hub at https?://(?:127\.|localhost|0\.0\.0\.0)",
           "The hub tells servers an address of their own machine: c.JupyterHub.hub_connect_ip is not set",
-          "jupyterhub 6.1.1 singleuser/extension.py; app.py, hub_connect_ip"),
+          "jupyterhub 6.1.1 singleuser/extension.py; jupyterhub 6.1.1 app.py, hub_connect_ip"),
     _line(rows.USER_POD_CANNOT_REACH_HUB, r"Failed to connect to my Hub at", "A server cannot reach the hub",
           "jupyterhub 6.1.1 singleuser/extension.py"),
     _line(rows.XSRF_REFUSED, r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
