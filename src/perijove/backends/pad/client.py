@@ -64,9 +64,7 @@ class Pad(Servers):
     def __init__(self, state: State, isolation: str = "sandbox", python: str = sys.executable) -> None:
         """`isolation` is `sandbox` or `none`; `python` runs a pad that has to be started."""
         super().__init__(self._reached)
-        self._state = state
-        self._isolation = isolation
-        self._python = python
+        self._state, self._isolation, self._python = state, isolation, python
         self.way_out = STRAIGHT
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -107,9 +105,7 @@ class Pad(Servers):
     async def ensure(self) -> None:
         """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-down`."""
         async with self._connecting:
-            if self._reading is not None and not self._reading.done():
-                return
-            if await self._connect():
+            if (self._reading is not None and not self._reading.done()) or await self._connect():
                 return
             if self._belongs_to_another():
                 await self._wait_for_its_return()
