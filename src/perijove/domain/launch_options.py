@@ -19,6 +19,8 @@ class LaunchOptions:
     """What its session is called; `` for nothing in particular."""
     urlpath: str = ""
     """What is opened in its session, where that is a file or folder of the repository: `doc/tree/a.ipynb`; else ``."""
+    served_at: str = ""
+    """As in `Session`."""
 
 
 NO_OPTIONS = LaunchOptions()

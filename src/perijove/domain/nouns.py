@@ -335,11 +335,13 @@ class Session:
     """Unix seconds."""
     base: str = "/"
     """`service.base` as it was then; its server answers below that."""
+    served_at: str = ""
+    """Where else it answers, with both slashes: a program of this machine leads there. `` for most."""
 
     @property
     def path(self) -> str:
-        """As `session_path`."""
-        return session_path(self.base, self.name)
+        """Below which its server answers."""
+        return self.served_at or session_path(self.base, self.name)
 
 
 @dataclass(frozen=True, slots=True)

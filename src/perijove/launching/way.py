@@ -181,7 +181,8 @@ class LaunchWay:
         home = await self._homes.ready(visitor.person) if self._homes and visitor.person else None
         if home:
             yield Logged(Phase.LAUNCHING, home.told)
-        session = await self.pool.claimed(number, checkout, environment) if home is None else None
+        at = options.served_at
+        session = await self.pool.claimed(number, checkout, environment) if home is None and not at else None
         if session:
             yield SessionStarted(session.name)
         else:
@@ -189,7 +190,8 @@ class LaunchWay:
             async for queued in self.queue.admitted(place):
                 yield queued
             try:
-                session, spec = self._factory.session(number, checkout, environment, home.path if home else None)
+                person_home = home.path if home else None
+                session, spec = self._factory.session(number, checkout, environment, person_home, at)
                 async with aclosing(self.sessions.started(session, spec, environment.start)) as events:
                     async for event in events:
                         yield event
@@ -197,7 +199,8 @@ class LaunchWay:
                 self.queue.leave(place)
         async for told in self._keeping.entrusted(session, visitor.key, fresh=options.fresh):
             yield told
-        await self.pool.served(checkout, environment)
+        if not at:
+            await self.pool.served(checkout, environment)
         yield Logged(Phase.LAUNCHING, f"Server running at {session.path}")
         yield Ready(session.name, session.path)
 

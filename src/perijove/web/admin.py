@@ -39,6 +39,7 @@ from perijove.launching.start.sessions import SessionKeeper, subject
 from perijove.launching.start.titles import title_of
 from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.class_admin import ClassAdmin
+from perijove.web.form_fields import with_fields
 from perijove.web.kept_admin import KeptAdmin
 from perijove.web.requests import read_title
 from perijove.web.service_admin import ServiceAdmin
@@ -46,6 +47,8 @@ from perijove.web.watching import List, is_watched, watch
 
 OPERATOR = "operator"
 """No log-in has this id."""
+SERVED_AT = re.compile(r"/(?:[A-Za-z0-9._~@%+-]+/){1,20}")
+"""Paths of servers that a hub starts, whose names it encodes (`url_escape_path` of jupyterhub 6)."""
 LISTED = 200
 """Launches and ended sessions that a list shows."""
 MOVING = ("memory", "disk", "processes", "last_activity", "used_at")
@@ -82,11 +85,15 @@ class Admin:
             address = local_folder(folder)
         else:
             link = await self.links.meant(str(asked.get("link", "")))
+            link = with_fields(link, str(asked.get("ref", "")), "")
             address, urlpath = link.address, link.urlpath
-        opened = opened_file(*view_and_file(urlpath))
+        opened, at = opened_file(*view_and_file(urlpath)), str(asked.get("served_at", ""))
+        if at and not SERVED_AT.fullmatch(at):
+            raise Fail(BAD_REQUEST("served_at is no path with both slashes", Evidence("served_at", at[:100])))
         again, build_only = (asked.get(name) is True for name in ("again", "build_only"))
-        options = LaunchOptions(again, build_only, title=read_title(str(asked.get("title", ""))), urlpath=opened)
-        number = self.launches.begin(address, "local", options)
+        title = read_title(str(asked.get("title", "")))
+        options = LaunchOptions(again, build_only, title=title, urlpath=opened, served_at=at)
+        number = self.launches.begin(address, str(asked.get("client", "local")), options)
         return _json({"number": number, "urlpath": urlpath})
 
     async def list_launches(self, request: Request) -> Response:
@@ -97,6 +104,11 @@ class Admin:
 
     async def get_launch(self, request: Request) -> Response:
         return _json(launch_row(self._launch(request)))
+
+    async def cancel_launch(self, request: Request) -> Response:
+        launch = self._launch(request)
+        self.launches.cancel(launch.number)
+        return _json(launch_row(launch))
 
     async def launch_events(self, request: Request) -> Response:
         return self._events(request, f"launch/{self._launch(request).number}")
@@ -180,7 +192,7 @@ class Admin:
             if used.limits:
                 row |= {"memory_limit": used.limits.memory, "disk_limit": used.limits.disk}
                 row |= {"threads": used.threads, "threads_limit": used.limits.processes}
-            row["url"] = self._link(session.name)
+            row |= {} if session.served_at else {"url": self._link(session.name)}
         return row
 
     def _link(self, name: SessionName) -> str:
@@ -263,6 +275,7 @@ class Admin:
         told = {"seq": entry.seq, "at": entry.at, "event": wire.encode(entry.event)}
         if isinstance(entry.event, Ready):
             told["url"] = self._link(entry.event.session)
+            told["token"] = self.keys.session_token(entry.event.session)
         return json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
     def _class_routes(self, classes: ClassAdmin) -> list[tuple[str, str, Callable[[Request], Any]]]:
@@ -279,6 +292,7 @@ class Admin:
             ("POST", "/launches", self.begin),
             ("GET", "/launches", self.list_launches),
             ("GET", "/launches/{name}", self.get_launch),
+            ("DELETE", "/launches/{name}", self.cancel_launch),
             ("GET", "/launches/{name}/events", self.launch_events),
             ("GET", "/sessions", self.list_sessions),
             ("GET", "/sessions/{name:path}/events", self.session_events),

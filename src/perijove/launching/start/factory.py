@@ -44,11 +44,16 @@ class SessionFactory:
     timetable: Timetable = NO_CLASSES
 
     def session(
-        self, number: int, checkout: Checkout, environment: Environment, person_home: Path | None = None
+        self,
+        number: int,
+        checkout: Checkout,
+        environment: Environment,
+        person_home: Path | None = None,
+        served_at: str = "",
     ) -> tuple[Session, SandboxSpec]:
         """A new one for launch `number`."""
         name = self._name(number, checkout.repo.address.name)
-        session, spec = self._new(name, number, checkout, environment)
+        session, spec = self._new(name, number, checkout, environment, served_at)
         return session, replace(spec, person_home=person_home)
 
     def blank(self, checkout: Checkout, environment: Environment) -> tuple[Session, SandboxSpec]:
@@ -60,11 +65,11 @@ class SessionFactory:
         return session, blank(spec)
 
     def _new(
-        self, name: SessionName, number: int, checkout: Checkout, environment: Environment
+        self, name: SessionName, number: int, checkout: Checkout, environment: Environment, served_at: str = ""
     ) -> tuple[Session, SandboxSpec]:
-        settings = self._set(checkout)
-        session = Session(name, number, checkout.repo, environment.key, self.clock.now(), settings.service.base)
-        return session, sandbox(name, self.keys.session_token(name), checkout, environment, settings)
+        settings, now = self._set(checkout), self.clock.now()
+        session = Session(name, number, checkout.repo, environment.key, now, settings.service.base, served_at)
+        return session, sandbox(name, self.keys.session_token(name), checkout, environment, settings, served_at)
 
     def template(self, checkout: Checkout, environment: Environment) -> SandboxSpec:
         """What all such sessions have in common, however the link is spelled: equal ones can stand for each other."""

@@ -81,19 +81,15 @@ def limits(settings: Settings) -> Limits:
 
 
 def sandbox(
-    name: SessionName, token: str, checkout: Checkout, environment: Environment, settings: Settings
+    name: SessionName,
+    token: str,
+    checkout: Checkout,
+    environment: Environment,
+    settings: Settings,
+    served_at: str = "",
 ) -> SandboxSpec:
     """A session's sandbox, in full."""
-    options = [
-        f"--ServerApp.base_url={session_path(settings.service.base, name)}",
-        "--ServerApp.allow_remote_access=True",
-        "--ServerApp.trust_xheaders=True",
-        f"--ServerApp.root_dir={HOME}",
-    ]
-    if "*" in settings.service.cors_allow_origin:
-        options.append("--ServerApp.allow_origin=*")
-    elif origins := "|".join(map(re.escape, settings.service.cors_allow_origin)):
-        options.append(rf"--ServerApp.allow_origin_pat=(?:{origins})\Z")
+    path = served_at or session_path(settings.service.base, name)
     environ = {
         "HOME": HOME,
         "USER": "jovyan",
@@ -101,7 +97,7 @@ def sandbox(
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         **dict(environment.environ),
-        **hub_variables(name, environment, limits(settings), settings.service.base),
+        **hub_variables(name, environment, limits(settings), served_at or settings.service.base, path),
         **binder_variables(checkout.repo, own_url(settings.service)),
         "JUPYTER_TOKEN": token,
         **({"PERIJOVE_PROCESSES": str(settings.session.processes)} if _counted(settings) else {}),
@@ -109,7 +105,7 @@ def sandbox(
     }
     return SandboxSpec(
         session=name,
-        command=(*environment.command, *options),
+        command=(*environment.command, *_options(path, settings.service.cors_allow_origin)),
         environ=tuple(environ.items()),
         mounts=environment.mounts,
         home_from=environment.home or checkout.path,
@@ -120,6 +116,21 @@ def sandbox(
         root=environment.root,
         server=environment.server if settings.session.forked else (),
     )
+
+
+def _options(path: str, allowed: Sequence[str]) -> list[str]:
+    """What its server is told, which pages of these origins may ask."""
+    options = [
+        f"--ServerApp.base_url={path}",
+        "--ServerApp.allow_remote_access=True",
+        "--ServerApp.trust_xheaders=True",
+        f"--ServerApp.root_dir={HOME}",
+    ]
+    if "*" in allowed:
+        options.append("--ServerApp.allow_origin=*")
+    elif origins := "|".join(map(re.escape, allowed)):
+        options.append(rf"--ServerApp.allow_origin_pat=(?:{origins})\Z")
+    return options
 
 
 def blank(spec: SandboxSpec) -> SandboxSpec:
@@ -150,14 +161,17 @@ def _counted(settings: Settings) -> bool:
     return settings.session.isolation is IsolationMode.SANDBOX
 
 
-def hub_variables(name: SessionName, environment: Environment, limits: Limits, base: str) -> dict[str, str]:
-    """What repositories and packages know a Binder's session by: its address, its home and image, and its share."""
+def hub_variables(name: SessionName, environment: Environment, limits: Limits, base: str, path: str) -> dict[str, str]:
+    """What repositories and packages know a Binder's session by: its address, its home and image, and its share.
+
+    Below `base` its pages find the static files of all sessions.
+    """
     threads = str(max(1, math.ceil(limits.cpus)))
     return {
         "REPO_DIR": HOME,
         "NB_USER": "jovyan",
         "JUPYTERHUB_BASE_URL": base,
-        "JUPYTERHUB_SERVICE_PREFIX": session_path(base, name),
+        "JUPYTERHUB_SERVICE_PREFIX": path,
         "JUPYTERHUB_USER": name,
         "JUPYTER_IMAGE": environment.key,
         "JUPYTER_IMAGE_SPEC": environment.key,

@@ -1,0 +1,78 @@
+"""Asks the service of this machine, from a hub's event loop. In: a state directory. Out: JSON values, launches' events.
+
+As a hub must not wait for anybody, none of it blocks; the commands' own client does (`cli/client.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+
+from perijove.domain import wire
+from perijove.domain.events import LaunchEvent
+from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
+from perijove.domain.state import State
+
+ANSWERS_WITHIN = 30.0
+"""Seconds."""
+
+
+class Service:
+    """What the service offers to programs of the operator's."""
+
+    def __init__(self, state: State) -> None:
+        self._socket = str(state.admin_socket)
+
+    def _http(self) -> httpx.AsyncClient:
+        # A context without authorities: no TLS on this socket.
+        transport = httpx.AsyncHTTPTransport(uds=self._socket, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=ANSWERS_WITHIN)
+
+    async def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """One request's answer. Raises Fail: `platform.not-up`, and what the service answers."""
+        try:
+            async with self._http() as http:
+                answer = await http.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise Fail(self._not_up(error)) from error
+        if not answer.is_success:
+            raise Fail(_told(path, answer.text))
+        value: dict[str, Any] = answer.json()
+        return value
+
+    async def events(self, number: int) -> AsyncGenerator[tuple[LaunchEvent, str], None]:
+        """A launch's events to its last one, each with the token of its session where it has got ready.
+
+        Raises Fail as `call` does.
+        """
+        path = f"/launches/{number}/events"
+        timeout = httpx.Timeout(ANSWERS_WITHIN, read=None)
+        try:
+            async with (
+                self._http() as http,
+                http.stream("GET", path, params={"follow": "1"}, timeout=timeout) as answer,
+            ):
+                if not answer.is_success:
+                    raise Fail(_told(path, (await answer.aread()).decode(errors="replace")))
+                async for line in answer.aiter_lines():
+                    entry = json.loads(line)
+                    event: Any = wire.decode_event(entry["event"])
+                    yield event, entry.get("token", "")
+        except httpx.TransportError as error:
+            raise Fail(self._not_up(error)) from error
+
+    def _not_up(self, error: Exception) -> Failure:
+        return NOT_UP("nothing answers at its admin socket", Evidence(self._socket, str(error) or repr(error)))
+
+
+def _told(path: str, text: str) -> Failure:
+    """The failure that an answer tells."""
+    try:
+        failure: Failure = wire.decode(Failure, json.loads(text)["failure"])
+    except (ValueError, LookupError, TypeError):
+        return NOT_UP("what answers there is another version of it", Evidence(path, text[:300]))
+    return failure
