@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from perijove.backends.environments.system.registry import ARCHITECTURES
+from perijove.domain.images import ARCHITECTURES
 
 NAME = "library/debian"
 INDEX = "application/vnd.oci.image.index.v1+json"

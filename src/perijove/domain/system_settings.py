@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from perijove.domain.images import DIGEST
+
 Size = Annotated[int, "size"]
 Seconds = Annotated[float, "seconds"]
 
@@ -47,7 +49,7 @@ class PlatformSettings:
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 _IMAGE = re.compile(
     r"(?P<registry>(?:[a-z0-9-]+\.)*[a-z0-9-]+(?::[0-9]{1,5})?)/(?P<name>[a-z0-9._/-]+)(?::[\w.-]+)?"
-    r"@(?P<digest>sha256:[0-9a-f]{64})"
+    rf"@(?P<digest>{DIGEST.pattern})"
 )
 
 

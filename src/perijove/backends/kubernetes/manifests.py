@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
+from perijove.domain.images import DIGEST
 from perijove.domain.nouns import SandboxSpec, SessionName
 
 Json = dict[str, Any]
@@ -29,7 +30,7 @@ SERVER = "server"
 """The container."""
 USER = 1000
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_IMAGE = re.compile(rf"[^\s@]+@{DIGEST.pattern}")
 RULES = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "list", "watch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-HOMES = {"docker.io": "registry-1.docker.io"}
-"""Where a registry answers whose images have another name."""
+from perijove.domain.images import HOMES
+
 LONGEST = 255
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(

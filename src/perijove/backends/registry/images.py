@@ -11,14 +11,13 @@ import platform
 from collections.abc import Sequence
 
 from perijove.backends.registry.packing import Packed
+from perijove.domain.images import ARCHITECTURES
 from perijove.domain.nouns import Environment
 from perijove.launching.start.sandbox import HOME
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""As Go names them; others have the same name."""
 
 
 def config(environment: Environment, layers: Sequence[tuple[str, Packed]], user: tuple[int, int]) -> bytes:

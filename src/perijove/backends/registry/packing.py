@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.images import OPAQUE, WHITEOUT
 from perijove.domain.registry_failures import UNPACKABLE
 
 FORMAT = 1
@@ -31,7 +32,6 @@ LEVEL = 1
 """Of gzip: a third of the time of the usual one, for a tenth more bytes."""
 MOST_FILES, MOST_BYTES = 300_000, 64 << 30
 """Of one folder: each name takes a kilobyte of memory; a sparse file counts with all that it says it has."""
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 MARKS = ("user.overlay.opaque", "trusted.overlay.opaque")
 """An overlay's marks for a folder that hides what lies below it in older layers (overlayfs.rst)."""
 PIECE = 1 << 20

@@ -10,7 +10,6 @@ import asyncio
 import io
 import json
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,11 +21,11 @@ from perijove.backends.registry import images
 from perijove.backends.registry.client import Registry
 from perijove.backends.registry.contents import SESSION
 from perijove.backends.registry.packing import Layer, Packed, pack
+from perijove.domain.images import DIGEST
 from perijove.domain.nouns import Environment
 
 AT_ONCE = 2
 """Layers that are packed and pushed at the same time; so many lie beside the notes meanwhile."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Publishing:
         try:
             told = json.loads((self.notes / key).read_bytes())
             packed, where = Packed(told["digest"], told["diff_id"], told["size"]), told["where"]
-            right = _DIGEST.fullmatch(packed.digest) and _DIGEST.fullmatch(packed.diff_id)
+            right = DIGEST.fullmatch(packed.digest) and DIGEST.fullmatch(packed.diff_id)
             return (packed, where) if right and isinstance(packed.size, int) and isinstance(where, str) else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None

@@ -23,6 +23,7 @@ import httpx
 
 from perijove.backends.environments.installer import Room
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.images import ARCHITECTURES, DIGEST, HOMES
 from perijove.domain.ports import Tell
 from perijove.domain.system_failures import BASE_UNREACHABLE, BASE_UNUSABLE
 from perijove.domain.system_settings import Image
@@ -33,8 +34,6 @@ LARGEST = 4 * 1024**2
 """Bytes of a manifest."""
 MOST = 128
 """Layers."""
-HOMES = {"docker.io": "registry-1.docker.io"}
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 LISTS = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -43,7 +42,6 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PARAMETER = re.compile(r'(\w{1,30})="([^"]{0,1000})"')
 
 
@@ -84,7 +82,7 @@ class Registry:
         if "manifests" in told:
             told = await self._manifest(self._ours(told))
         found = [(layer.get("digest"), layer.get("size")) for layer in _objects(told, "layers")]
-        layers = [(d, s) for d, s in found if isinstance(d, str) and _DIGEST.fullmatch(d) and isinstance(s, int)]
+        layers = [(d, s) for d, s in found if isinstance(d, str) and DIGEST.fullmatch(d) and isinstance(s, int)]
         if not layers or len(layers) != len(found) or len(layers) > MOST:
             raise _unusable("it lists no layers that can be fetched", str(found))
         return layers
@@ -93,7 +91,7 @@ class Registry:
         wanted = ARCHITECTURES.get(platform.machine(), platform.machine())
         for one in _objects(told, "manifests"):
             about, digest = one.get("platform"), one.get("digest")
-            if not isinstance(about, dict) or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            if not isinstance(about, dict) or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
                 continue
             if about.get("os") == "linux" and about.get("architecture") == wanted:
                 return digest

@@ -18,12 +18,11 @@ from pathlib import Path, PurePosixPath
 
 from perijove.backends.environments.installer import Room
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.images import OPAQUE, WHITEOUT
 from perijove.domain.system_failures import BASE_UNUSABLE
 
 LINKS = 40
 """Links in one path."""
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
-"""How an image's layer says that older ones' files are gone (OCI image specification, layer.md)."""
 CHUNK = 1 << 20
 
 

@@ -1,0 +1,13 @@
+"""What images have in common, whether they are fetched or made (OCI image specification 1.1). Pure."""
+
+from __future__ import annotations
+
+import re
+
+HOMES = {"docker.io": "registry-1.docker.io"}
+"""Where a registry answers whose images have another name."""
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Processors that Go names otherwise than Linux."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+"""How a layer says that older ones' files are gone: one, and all of a folder (layer.md)."""
