@@ -142,6 +142,15 @@ SITES: dict[str, str] = {
     f" if ($request_method !~ ^(GET|HEAD|POST)$) {{ return 405; }} {APP} }}",
     "only some methods": f"server {{ {PLAIN} location / {{ limit_except GET {{ deny all; }}"
     " proxy_set_header Host $host; proxy_pass http://@up; } }",
+    "all methods but POST are refused": f"server {{ {PLAIN} location / {{ limit_except POST {{ deny all; }}"
+    " proxy_set_header Host $host; proxy_pass http://@up; } }",
+    "a login for all but POST": f"server {{ {PLAIN} location / {{ limit_except POST {{ auth_basic x;"
+    " auth_basic_user_file /dev/null; } proxy_set_header Host $host; proxy_pass http://@up; } }",
+    "networks that are let in": "geo $far% { default 1; 10.0.0.0/8 0; }"
+    f" server {{ {PLAIN} if ($far%) {{ return 403; }} {APP} }}",
+    "one address that is let in": f"server {{ {PLAIN} if ($remote_addr != 192.0.2.7) {{ return 503; }} {APP} }}",
+    "an upstream that is marked as down": f"upstream down% {{ server @up down; }} server {{ {PLAIN}"
+    " location / { proxy_pass http://down%; } }",
     "a certificate of clients": f"server {{ {SECURE} if ($ssl_client_verify != SUCCESS) {{ return 403; }} {APP} }}",
     "a PROXY line first": "server { listen @ proxy_protocol; server_name a.test;"
     f" set_real_ip_from 127.0.0.0/8;"

@@ -201,7 +201,8 @@ def _behind_redirect(facts: Facts, by: Redirects, target: str, at: tuple[str, st
 def _nobody(facts: Facts, host: str, address: str, port: int) -> Finding | None:
     over = trace(facts.front, Request("https", address, listeners.https_port(facts.front), host, CHALLENGED))
     if isinstance(over[0].outcome, NotListening):
-        raise NotSeen(f"this configuration listens neither on port {port} nor on 443 for {host}")
+        how = "" if ":" in address else " by IPv4"
+        raise NotSeen(f"this configuration listens neither on port {port} nor on 443 for {host}{how}")
     cause = f"nothing in this configuration listens on {address or 'any address'}:{port}, while port 443 is served"
     by, sure = _acme_client(facts, host, address), Confidence.LIKELY
     if by is not None:

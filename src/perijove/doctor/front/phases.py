@@ -218,6 +218,9 @@ class _Run:
         """Whether a stranger from anywhere is refused before anything is answered."""
         if self.sub:
             return None
+        limited = scopes[-1].last("limit_except")
+        if limited is not None and "GET" not in limited.args:
+            scopes = (*scopes, limited)  # a CA and a browser ask by GET
         asked = [one for one in (_by_address(scopes), _by_password(scopes), self._by_request(scopes)) if one]
         any_will_do = _flagged(scopes, "satisfy", "any")
         if any_will_do and any(one.status < 300 for one in asked):

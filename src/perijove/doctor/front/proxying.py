@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from perijove.doctor.front.matching import parts
-from perijove.doctor.front.requests import Outcome, Passes, Unknown
+from perijove.doctor.front.requests import Outcome, Passes, Responds, Unknown
 from perijove.doctor.front.variables import Variables
 from perijove.domain.web_servers import Directive
 
@@ -26,6 +26,8 @@ def passed(
     if match is None:
         return Unknown(f"what {by.args[0]} is stands not in the configuration", by)
     scheme, there, path = match[1], match[2], match[4]
+    if variables.front.upstreams.get(f"{variables.context} {there}") == ():
+        return Responds(502, by)  # all of its servers are marked as down
     replaced = path if path is not None and not rewritten else None
     if replaced is None:
         replaced = variables.path

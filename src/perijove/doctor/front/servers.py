@@ -71,7 +71,7 @@ class Front:
     upstreams: Mapping[str, tuple[str, ...]]
     """Servers by the upstream's name, prefixed with `http ` or `stream `."""
     maps: Mapping[str, Directive]
-    """`map` blocks by `http $variable` or `stream $variable`."""
+    """`map` and `geo` blocks by `http $variable` or `stream $variable`."""
 
     @property
     def listens(self) -> tuple[Listen, ...]:
@@ -98,6 +98,9 @@ def front_of(configuration: Configuration) -> Front:
         for one in block.all("map"):
             if len(one.args) == 2:
                 maps[f"{block.name} {one.args[1]}"] = one
+        for one in block.all("geo"):
+            if len(one.args) == 1:
+                maps[f"{block.name} {one.args[0]}"] = one
     return Front(configuration, tuple(http), tuple(streams), upstreams, maps)
 
 

@@ -1,6 +1,7 @@
 """nginx's variables for one request: `$host`, `$request_uri`, `map`, what `set` and captures made. Pure.
 
-What a configuration and a request do not tell (a client's address, a variable of a module) is unknown, and says so.
+What a configuration and a request do not tell (a variable of a module) is unknown, and says so; a client is a stranger
+from an address that nobody names, as a CA is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from perijove.domain.web_servers import Directive
 
 _NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 DEEPEST = 8
+STRANGER = "198.18.0.1"
+"""An address of none of the networks that people name (RFC 2544)."""
 
 
 @dataclass
@@ -82,6 +85,7 @@ class Variables:
             "server_name": self.server_name,
             "server_protocol": "HTTP/1.1",
             "ssl_client_verify": "NONE" if asked.scheme == "https" else "",
+            "remote_addr": STRANGER,
             "server_port": str(asked.port),
             "ssl_preread_server_name": host if asked.scheme == "https" else "",
             "ssl_server_name": host if asked.scheme == "https" else "",
@@ -89,6 +93,9 @@ class Variables:
         }
 
     def _mapped(self, table: Directive, depth: int) -> str | None:
+        if table.name == "geo":
+            usual = next((one.args[0] for one in table.block or () if one.name == "default" and one.args), "")
+            return self.filled(usual, depth)
         source = self.filled(table.args[0], depth)
         if source is None:
             return None
