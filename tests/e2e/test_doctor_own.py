@@ -31,6 +31,7 @@ from perijove.domain.failures import (
     NOT_UP,
     PORT_TAKEN,
     SANDBOX_FAILED,
+    STATE_UNUSABLE,
 )
 from perijove.domain.server_failures import SERVER_TOO_SLOW
 from perijove.domain.service_failures import (
@@ -255,6 +256,18 @@ def test_a_caddy_that_hangs_is_replaced_by_the_service_itself(service: Service) 
     os.kill(pid, signal.SIGSTOP)
     until(lambda: caddy.pid() not in (pid, None))
     until(lambda: doctor(service.state.root, flags=("--no-launch",))[1]["told"] == [], 60)
+
+
+def test_a_state_directory_that_nobody_can_write_is_told(empty_state: State) -> None:
+    """A read-only mount, which holds for root as well."""
+    if shutil.which("unshare") is None:
+        pytest.skip("util-linux's unshare is not installed")
+    own = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
+    closed = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    _, told = doctor(empty_state.root, "unshare", *own, "--mount", "sh", "-c", closed, str(empty_state.root))
+    (root,) = [one for one in told["told"] if one["code"] == STATE_UNUSABLE.code]
+    assert root["cause"] == "its file system is mounted to be read only"
+    assert {"where": str(empty_state.root), "saw": "statvfs: ST_RDONLY"} in root["evidence"]
 
 
 def test_a_clock_that_was_set_back_is_told(service: Service) -> None:

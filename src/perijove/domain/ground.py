@@ -158,6 +158,8 @@ class Service:
     """What its pad has for limits."""
     held_for: float = 0
     """Seconds since that process began."""
+    stopped: bool = False
+    """Whether somebody stopped that process, so that it does nothing."""
     unlike: tuple[str, ...] = ()
     """Settings of the file that was named which the running service does not have."""
     login: Failure | Unseen | None = Unseen("nobody logs in here")

@@ -193,6 +193,7 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
     return Service(
         holder=holder,
         held_for=max(0.0, time.time() - began) if began else 0.0,
+        stopped=holding.stopped(holder),
         admin=admin,
         control=None if marker else NOT_ANSWERING("the socket behind Caddy does not answer", answered),
         same_secret=marker == known if known else Unseen("the secret on disk cannot be read"),

@@ -37,6 +37,14 @@ def holder(lock: Path, locks: Path = LOCKS) -> int:
     return 0
 
 
+def stopped(pid: int) -> bool:
+    """Whether somebody stopped the process (SIGSTOP, a debugger): it ends by no signal but SIGKILL until it goes on."""
+    try:
+        return pid > 0 and psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+    except psutil.Error:
+        return False
+
+
 def writer(database: Path, locks: Path = LOCKS) -> int:
     """Who keeps all others from writing to a database of SQLite's, for longer than it waits itself; 0 for nobody.
 

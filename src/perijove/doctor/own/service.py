@@ -42,9 +42,12 @@ def runs(own: Own) -> Iterator[Finding]:
         raise NotSeen(f"process {service.holder} is starting it, for {service.held_for:.0f} s now")
     if service.holder:
         lock = Evidence(str(root / "run/up.lock"), f"held by process {service.holder}")
-        cause = f"process {service.holder} runs, and the operator's socket says nothing"
+        how = "is stopped (SIGSTOP, or a debugger)" if service.stopped else "runs"
+        cause = f"process {service.holder} {how}, and the operator's socket says nothing"
         failure = NOT_ANSWERING(cause, lock, *service.admin.evidence)
-        commands = (f"kill {service.holder}", f"perijove up --state {shlex.quote(str(root))}")
+        commands: tuple[str, ...] = (f"kill {service.holder}", f"perijove up --state {shlex.quote(str(root))}")
+        if service.stopped:
+            commands = (f"kill -CONT {service.holder}",)  # stopped, it does not hear SIGTERM; nothing is lost
         yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=commands)
     elif service.admin.kind is NOT_UP:
         failure = NOT_UP("no process holds the state directory's lock", *service.admin.evidence)

@@ -115,6 +115,11 @@ def test_a_first_start_is_no_hang() -> None:
     assert "starting" in runs.why_skipped
 
 
+def test_a_process_that_was_stopped_is_to_go_on_and_not_to_be_killed() -> None:
+    told = diagnosed(with_service(admin=NOT_ANSWERING("it did not answer"), stopped=True, control=Unseen("x")))
+    assert [one.commands for one in told.findings] == [("kill -CONT 12",)]
+
+
 def seated(seats: int) -> Own:
     """A machine of 16 GB with a class of so many, for each of whom 256 MB are kept beside 512 MB."""
     launching = replace(WELL.settings.launching, classes=(ClassSettings("term", ("gh/a/b/HEAD",), seats=seats),))
