@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,6 +156,7 @@ class FakeSessions:
         self.specs: dict[SessionName, SandboxSpec] = {}
         self.fills = True
         self.unanswered: Failure | None = None
+        self.before_stop: Callable[[], Awaitable[None]] | None = None
         """Why whoever holds them does not answer."""
         self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
         self.stopped: list[tuple[SessionName, EndReason]] = []
@@ -194,6 +195,8 @@ class FakeSessions:
         self.variables[session] = dict(variables)
 
     async def stop(self, session: SessionName, reason: EndReason) -> None:
+        if self.before_stop is not None:
+            await self.before_stop()
         if self.specs.pop(session, None) is not None:
             self.stopped.append((session, reason))
             self._leave(session)

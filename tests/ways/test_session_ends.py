@@ -8,7 +8,7 @@ import pytest
 
 from perijove.domain.events import Event, Ready, SessionEnded, SessionLogged, SessionTroubled
 from perijove.domain.failures import PAD_DOWN, Fail
-from perijove.domain.nouns import EndReason, SessionName
+from perijove.domain.nouns import EndReason
 from tests.ways.conftest import World
 
 
@@ -68,16 +68,16 @@ async def test_a_server_that_somebody_shut_down_is_told_so(world: World) -> None
 
 
 async def test_a_session_whose_end_fails_when_nobody_waits_for_it_is_told_in_words(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked, fails = asyncio.Event(), asyncio.Event()
 
-    async def stop(_name: SessionName, _reason: EndReason) -> None:
+    async def stop() -> None:
         asked.set()
         await fails.wait()
         raise Fail(PAD_DOWN("it did not answer within 15 s"))
 
-    monkeypatch.setattr(world.sandboxes, "stop", stop)
+    world.sandboxes.before_stop = stop
     async with world.up(), asyncio.timeout(10):
         leaving = asyncio.create_task(world.sessions.abandon("hello-1"), name="abandon")
         await asked.wait()
@@ -88,4 +88,5 @@ async def test_a_session_whose_end_fails_when_nobody_waits_for_it_is_told_in_wor
         while "was not ended" not in said:
             await asyncio.sleep(0)
             said += capsys.readouterr().err
+        world.sandboxes.before_stop = None
     assert "it did not answer within 15 s" in said

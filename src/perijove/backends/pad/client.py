@@ -291,8 +291,7 @@ class Pad(Servers):
                 await self.ensure()
             except Fail as fail:
                 trouble(fail.failure)
-                delay = min(delay * 2, 10.0)
-                await asyncio.sleep(delay)
+                await asyncio.sleep(delay := min(delay * 2, 10.0))
                 continue
             trouble(None)
             delay = 0.1
