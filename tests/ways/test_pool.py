@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from perijove.domain.events import Event, Ready, SessionEnded, SessionLogged, SessionOpened, SessionStarted
+from perijove.domain.launch_options import LaunchOptions
 from perijove.domain.nouns import Room, SandboxSpec
 from perijove.launching.start.pool import AGE
 from tests.fakes.world import CrashingSessions, FakeSessions
@@ -38,6 +39,20 @@ async def test_the_third_launch_of_a_repository_gets_a_session_that_answers_alre
         assert session_of(events) == held
         assert len(world.sandboxes.specs) == before
         assert [name for name in names(events) if name.startswith(("Session", "Queued"))] == ["SessionStarted"]
+
+
+async def test_a_session_that_answers_elsewhere_is_none_of_them_and_asks_for_none(world: World) -> None:
+    elsewhere = LaunchOptions(served_at="/user/ada/")
+    async with world.up():
+        for _ in range(3):
+            name = session_of(await world.events(world.launches.begin(ADDRESS, "hub/ada", elsewhere)))
+        assert world.sessions.live[-1].path == "/user/ada/"
+        assert "--ServerApp.base_url=/user/ada/" in world.sandboxes.specs[name].command
+        await world.way.pool.renew()
+        assert world.way.pool.held == []
+        await asked_often(world)
+        (held,) = world.way.pool.held
+        assert session_of(await world.events(world.launches.begin(ADDRESS, "hub/ada", elsewhere))) != held
 
 
 async def test_one_that_is_held_is_nobodys_and_one_that_is_handed_out_is_its_launchs(world: World) -> None:
