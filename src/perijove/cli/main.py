@@ -24,6 +24,7 @@ from perijove.cli import (
     flags,
     installation,
     objects,
+    own_image,
     people,
     printing,
     service,
@@ -290,6 +291,7 @@ app.add_typer(doctor.app, name="doctor", rich_help_panel=CERTIFICATES)
 app.add_typer(cluster.record, name="record", rich_help_panel=CERTIFICATES)
 app.add_typer(cluster.convert, name="convert", rich_help_panel=CERTIFICATES)
 app.add_typer(bases.app, name="base", rich_help_panel=OPERATE)
+app.add_typer(own_image.app, name="image", rich_help_panel=OPERATE)
 app.add_typer(people.app, name="user", rich_help_panel=OPERATE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from perijove.backends.installation.carrying_out import run
 from perijove.backends.installation.steps import Place
 
 OLDEST = (3, 11)
+PREFIX = Path("/opt/perijove")
+"""Where Perijove is in an image of its own."""
 USUAL = Path("/usr/bin")
 """Where a Python is that every user of the machine can run."""
 
@@ -67,6 +70,33 @@ def release(place: Place, what: str, by: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
+
+
+def tree(folder: Path, what: str, by: Path, version: str) -> None:
+    """Install Perijove as a virtual environment that is made for `PREFIX` of another system, whose Python is `by`.
+
+    That Python need not be here: what is installed are wheels for its version. Raises Fail as `release`.
+    """
+    site = folder / "lib" / f"python{'.'.join(version.split('.')[:2])}" / "site-packages"
+    machine = f"{platform.machine()}-unknown-linux-gnu"
+    asked = ["--quiet", "--target", str(site), "--python-version", version, "--python-platform", machine]
+    lock = Path(what) / "requirements.lock"
+    with durable.told(folder):
+        site.mkdir(parents=True)
+        pip = [find_uv_bin(), "pip", "install", *asked]
+        if lock.is_file():
+            run([*pip, "--no-build", "--require-hashes", "-r", str(lock)])
+        run([*pip, *(("--no-deps",) if lock.is_file() else ()), what])
+        (site / "bin").rename(folder / "bin")
+        for script in (folder / "bin").iterdir():
+            with script.open("rb") as opened:
+                if opened.read(2) == b"#!":  # by this machine's Python
+                    script.unlink()
+        (folder / "bin" / "python").symlink_to(by)
+        (folder / "pyvenv.cfg").write_text(f"home = {by.parent}\nversion = {version}\n")
+        command = folder / "bin" / "perijove"
+        command.write_text(f"#!{PREFIX}/bin/python\nfrom perijove.cli.main import main\n\nmain()\n")
+        command.chmod(0o755)
 
 
 def put_in_place(place: Place, folder: Path) -> None:
