@@ -25,6 +25,8 @@ from perijove.domain.system_failures import BASE_UNUSABLE
 from perijove.wiring import bases
 
 TAG = "latest"
+MOST = 60
+"""Layers of Perijove: an engine mounts 127 at most, and each is a request."""
 PATH = f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -48,7 +50,7 @@ async def published(
         await durable.in_thread(lambda: tree(folder, source(), by, python))
         made = [Layer(f"system {number}", path, PurePosixPath("/"), entries(path), ROOT)
                 for number, path in enumerate(root)]  # fmt: skip
-        made += layers(folder, PurePosixPath(PREFIX), entries(folder), ROOT)
+        made += layers(folder, PurePosixPath(PREFIX), entries(folder), ROOT, {}, MOST)
         how = Environment("perijove", PREFIX, python, ("perijove", "up"), (("PATH", PATH),), ())
         tell(f"Pushing {len(made)} layers to {to.image}")
         async with connected(to, login(credentials, to.registry) if credentials else None) as registry:
