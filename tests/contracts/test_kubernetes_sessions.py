@@ -21,6 +21,7 @@ from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress, EndReason, SandboxSpec
+from perijove.domain.ports import Tell
 from tests.fakes.cluster_api import kubeconfig
 from tests.fakes.confined import LIMITS, MIB, Follower, spec, until
 from tests.fakes.ports import free_port
@@ -46,7 +47,7 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     terms = Terms(NAMESPACE, port=free_port(), start_limit=10.0, grace=1, end_limit=1.0)
 
-    async def described(_: SandboxSpec) -> Work:
+    async def described(_: SandboxSpec, tell: Tell) -> Work:
         return Work(IMAGE, {"repository": "gh/owner/repo", "person": "ada"})
 
     async with session_cluster(tmp_path) as (cluster, config):

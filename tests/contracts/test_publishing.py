@@ -11,9 +11,6 @@ import httpx
 import pytest
 import uv
 
-from perijove.backends.environments.installer import Room
-from perijove.backends.environments.system import registry as pulling
-from perijove.backends.environments.system import unpacking
 from perijove.backends.pad.tools import bubblewrap
 from perijove.backends.registry.client import connected
 from perijove.backends.registry.contents import PLACE, contents
@@ -21,12 +18,11 @@ from perijove.backends.registry.publishing import Published, Publishing, tidy
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Environment, Mount, Overlay
 from perijove.domain.state import State
-from perijove.domain.system_settings import Image
 from tests.fakes.docker_registry import Front, Wrong, needs_registry, repository_at
+from tests.fakes.image_node import fetched
 from tests.unit.backends.registry.test_distributions import BIG, installed
 
 pytestmark = needs_registry
-ROOM = Room(1 << 32, 1_000_000)
 
 
 @pytest.fixture
@@ -48,16 +44,6 @@ async def published(
     async with connected(repository_at(registry_front.address, name), None) as registry:
         publishing = Publishing(registry, state.image_layers, **changed)
         return await publishing.publish(made, contents(made, checkout), "latest")
-
-
-async def fetched(image: str, folder: Path) -> Path:
-    """An image's files, as our own client fetches and unpacks any image."""
-    folder.mkdir()
-    name, _, digest = image.partition("@")
-    host, _, path = name.partition("/")
-    layers = await pulling.fetched(Image(host, path, digest), folder, ROOM, tell=print)
-    unpacking.unpacked(layers, folder / "root", ROOM)
-    return folder / "root"
 
 
 @pytest.fixture

@@ -79,17 +79,18 @@ def bound(path: Path) -> socket.socket:
 @contextlib.asynccontextmanager
 async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """An application on that socket; removed on leaving."""
+    listener_at = Path(listener.getsockname()) if listener.family is socket.AF_UNIX else None
     config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, ws="websockets-sansio")
     server = Quiet(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    path = Path(listener.getsockname())
     try:
         yield
     finally:
         server.leave()
         await asyncio.wait({serving}, timeout=5)
         listener.close()
-        path.unlink(missing_ok=True)
+        if listener_at is not None:
+            listener_at.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager

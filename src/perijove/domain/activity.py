@@ -23,6 +23,8 @@ class Activity:
     """Its server: `sleeping in do_epoll_wait`."""
     jobs: int = 0
     """Processes in the foreground of a terminal that are not its shell. A pad of before does not tell."""
+    seen: bool = True
+    """Whether anybody can see it from outside; else `doing` alone says something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class ServedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class DataPlaneTable:
-    """What the web server in front should do. Sessions are not listed: each listens at `sessions/<name>.sock`."""
+    """What the web server in front should do. Sessions are not listed: each is found by its name."""
 
     http: tuple[str, ...]
     """`address:port`s"""
@@ -66,6 +66,9 @@ class DataPlaneTable:
     grants: Path | None = None
     """The folder where a session is a folder of files, of which a browser names one that it is opened by; None: they
     are opened by anybody who has their address."""
+    upstreams: Path | None = None
+    """The folder where a session is a folder of one file, whose name is the `address:port` of its server; None: it
+    listens in `sessions`."""
     front_says: tuple[str, ...] = ()
     """Headers that nobody may set but `proxies`."""
     quic: tuple[str, ...] = ()

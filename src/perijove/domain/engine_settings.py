@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_network
+from types import MappingProxyType
+from typing import Any
 
 
 class EngineKind(StrEnum):
@@ -37,3 +41,29 @@ class EngineSettings:
     """Processors that a session is sure of; it may use what its class allows."""
     placeholders: int = 0
     """Pods that do nothing and give way to sessions, so that an autoscaler adds a node before people wait."""
+
+
+POD_DEFAULTS: Mapping[str, Any] = MappingProxyType({"platform.root": "base", "session.keep": "0", "launching.ready": 0})
+"""Of other tables, where sessions are pods: their image has a whole system, nothing outlives them, and one that is held
+ready takes all its memory from the cluster's."""
+
+
+def faults(
+    engine: EngineSettings, root: str, keep: float, home: str, egress_allowed: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """What cannot be followed together: a setting's name, words after it, and what stands there."""
+    if engine.kind is not EngineKind.KUBERNETES:
+        return
+    why = "with engine.kind = kubernetes"
+    if root != "base":
+        yield "platform.root", f"must be base {why}: a pod's image has its own system", root
+    if keep:
+        yield "session.keep", f"must be 0 {why}: what changes in a pod is gone with it", str(keep)
+    if home:
+        yield "home.path", f"must be empty {why}: a pod has nobody's home", home
+    for one in egress_allowed:
+        address, _, port = one.rpartition(":")
+        try:
+            ip_network(address.strip("[]"), strict=False), int(port)
+        except ValueError:
+            yield "session.egress_allowed", f"must name addresses {why}: a NetworkPolicy knows no hosts", one

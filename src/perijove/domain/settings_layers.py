@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 from perijove.domain.auth_settings import faults as auth_faults
 from perijove.domain.classes import faults as class_faults
+from perijove.domain.engine_settings import POD_DEFAULTS, EngineKind
+from perijove.domain.engine_settings import faults as engine_faults
 from perijove.domain.failures import BAD_SETTINGS, NOT_ISOLATED, Evidence, Fail, Failure
 from perijove.domain.framing import faults as framing_faults
 from perijove.domain.listening import (
@@ -78,6 +80,10 @@ def unknown(name: str, known: Iterable[str], seen: Evidence) -> Failure:
 def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
     """Settings from layers, the last one wins; and each changed setting's source by name. Raises Fail: bad-settings."""
     known, values, sources = names(), dict[str, Any](), dict[str, str]()
+    layers = list(layers)
+    kind = next((one.values["engine.kind"] for one in reversed(layers) if "engine.kind" in one.values), "")
+    if kind == EngineKind.KUBERNETES:
+        layers.insert(0, Layer("engine.kind", POD_DEFAULTS))
     for layer in layers:
         for name, raw in layer.values.items():
             if name not in known:
@@ -127,7 +133,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     others += [("launching.classes", *fault) for fault in class_faults(settings.launching.classes)]
     apart = bool(session_hosts(settings.service) or settings.service.session_hosts)
     others += auth_faults(settings.auth, settings.service.behind, apart=apart)
-    for name, why, saw in (*others, *system_faults(settings.platform)):
+    for name, why, saw in (*others, *_pod_faults(settings), *system_faults(settings.platform)):
         fail(name, why, saw)
     for name, pattern, why in SPELLED:
         for one in attrgetter(name)(settings):
@@ -152,6 +158,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     ):
         if not fine:
             fail(name, why, str(attrgetter(name)(settings)))
+
+
+def _pod_faults(settings: Settings) -> Iterable[tuple[str, str, str]]:
+    session = settings.session
+    root, home = settings.platform.root, settings.home.path
+    return engine_faults(settings.engine, root, session.keep, home, session.egress_allowed)
 
 
 def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:

@@ -230,6 +230,11 @@ class State:
         return self.control / "grants"
 
     @property
+    def upstreams(self) -> Path:
+        """One folder a session in a cluster, in it an empty file, named as the address where it listens; 0700."""
+        return self.control / "upstreams"
+
+    @property
     def acme(self) -> Path:
         """One folder an ACME directory: the account's key and URL; 0700."""
         return self.control / "acme"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perijove.domain.auth_settings import AuthMethod
 from perijove.domain.data_plane import DataPlaneTable, ServedCertificate
+from perijove.domain.engine_settings import EngineKind
 from perijove.domain.framing import frame_ancestors
 from perijove.domain.listening import (
     http_listeners,
@@ -50,5 +51,6 @@ def table(
         hosts=service.hosts,
         session_hosts=session_hosts(service),
         grants=None if settings.auth.method is AuthMethod.NONE else state.grants,
+        upstreams=state.upstreams if settings.engine.kind is EngineKind.KUBERNETES else None,
         front_says=tuple(filter(None, (settings.auth.header, settings.auth.groups_header))) if by_header else (),
     )

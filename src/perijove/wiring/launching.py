@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.device_flow import DeviceFlow
@@ -14,6 +15,7 @@ from perijove.backends.homes import HomesOnDisk
 from perijove.backends.host_tokens import HostTokenFolder
 from perijove.backends.kept import KeptOnDisk
 from perijove.backends.pad.client import Pad
+from perijove.domain.engine_settings import EngineKind
 from perijove.domain.keys import Keys
 from perijove.domain.listening import loopback_only
 from perijove.domain.ports import Clock, Explain
@@ -35,6 +37,9 @@ from perijove.launching.start.timetable import Timetable
 from perijove.launching.way import LaunchWay
 from perijove.wiring.outward import outward
 
+if TYPE_CHECKING:
+    from perijove.wiring.pods import ClusterEngine
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchParts:
@@ -42,6 +47,9 @@ class LaunchParts:
 
     confined: ConfinedCalls
     pad: Pad
+    """For builds; for sessions too, where they run on this machine."""
+    engine: ClusterEngine | None
+    """Where they do not."""
     repositories: GitRepositories
     environments: UvEnvironments
     sessions: SessionKeeper
@@ -87,9 +95,11 @@ def joined(
     environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
     builds = Builds(environments, confined, now.build.concurrent, group)
-    sessions = SessionKeeper(pad, journal, keys, clock, settings)
+    engine = _engine(state, now)
+    sessions = SessionKeeper(engine.sessions if engine else pad, journal, keys, clock, settings)
     queue = Queue(sessions, settings, timetable=timetable)
-    keeping, homes = Keeping(KeptOnDisk(state), pad, clock, settings), HomesOnDisk(lambda: _homes(settings()))
+    keeping = Keeping(KeptOnDisk(state), sessions.sandboxes, clock, settings)
+    homes = HomesOnDisk(lambda: _homes(settings()))
     way = LaunchWay(
         repositories, environments, confined, builds, queue, sessions,
         SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
@@ -97,10 +107,19 @@ def joined(
     )  # fmt: skip
     launches = Launches(way, journal, group)
     return LaunchParts(
-        confined, pad, repositories, environments, sessions, launches, way.pool, queue, timetable,
+        confined, pad, engine, repositories, environments, sessions, launches, way.pool, queue, timetable,
         Preparations(timetable, launches, clock), keeping, Links(repositories, settings, clock.now),
         HomeQuota(homes, sessions, launches.whose, lambda: _homes(settings()), clock),
     )  # fmt: skip
+
+
+def _engine(state: State, settings: Settings) -> ClusterEngine | None:
+    """None where sessions run on this machine."""
+    if settings.engine.kind is EngineKind.SANDBOX:
+        return None
+    from perijove.wiring.pods import cluster_engine  # noqa: PLC0415  0.6 s, which starts without a cluster do not wait for
+
+    return cluster_engine(state, settings)
 
 
 def _homes(settings: Settings) -> HomeSettings:

@@ -78,7 +78,7 @@ async def visited(given: Given, opened: Opened, pad: Pad, stopping: asyncio.Even
     given.reloaded.append(launching.reload)
     launching.queue.store = housekeeping = _housekeeping(given, opened, launching)
     service = ServiceAdmin(
-        launching.launches, launching.sessions, launching.pad, given.clock, given.settings,
+        launching.launches, launching.sessions, launching.sessions.sandboxes, given.clock, given.settings,
         lambda: own_url(given.settings().service), OperatorDoors(given.keys, given.clock),
     )  # fmt: skip
     admin = _admin(given, opened, launching, housekeeping, service)
@@ -99,7 +99,9 @@ async def visited(given: Given, opened: Opened, pad: Pad, stopping: asyncio.Even
     finally:
         tasks.cancel()
         launching.confined.close()
-        if stopping.is_set() and pad.is_child:
+        if launching.engine:
+            await launching.engine.cluster.close()
+        elif stopping.is_set() and pad.is_child:
             launching.sessions.told_stopped()
 
 
@@ -142,7 +144,7 @@ def _public(given: Given, opened: Opened, launching: LaunchParts, service: Servi
     """Answers visitors, and counts what has happened and what will."""
     certifying, journal = opened.certifying, given.journal
     public = Public(
-        launching.launches, launching.links, launching.sessions, launching.pad,
+        launching.launches, launching.links, launching.sessions, launching.sessions.sandboxes,
         journal, given.keys, given.clock, given.settings,
         launching.keeping, Desk(service, launching.environments, certifying.overview.certificates, doctor),
         certifying.answers.get, certifying.standing, script=launching.environments.largest_script,
@@ -198,13 +200,17 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
         both.create_task(launching.pad.ensure(), name="pad, awaited")
         both.create_task(launching.environments.ask_interpreters(), name="interpreters, asked")
     isolation = await launching.pad.isolation()
-    tell(_ground(isolation))
+    tell(launching.engine.told if launching.engine else _ground(isolation))
     if failure := memory_not_held(isolation, given.settings().service):
         log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)
     tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
+    if launching.engine:
+        tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()
+    if launching.engine:
+        launching.engine.upstreams.keep(launching.sessions.names)
     await launching.environments.prepare(tell)
     launching.repositories.sweep()
     launching.launches.recover()
@@ -214,7 +220,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tasks.add(launching.pool.run(), "sessions, held ready")
     tasks.add(launching.preparations.run(), "classes, prepared")
     tasks.add(_watch_disk(given), "free space, noted")
-    if given.settings().session.forked:
+    if given.settings().session.forked and not launching.engine:
         tasks.add(_warmed(given, launching), "fork server, warmed")
 
 

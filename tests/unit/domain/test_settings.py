@@ -240,3 +240,34 @@ def test_a_bad_value_of_certificates_is_refused(name: str, raw: Any, words: str)
     with pytest.raises(Fail) as caught:
         merged([Layer("perijove.toml", {name: raw})])
     assert words in caught.value.failure.cause
+
+
+CLUSTER = {"engine.kind": "kubernetes", "engine.registry": "registry.example.org/perijove"}
+
+
+def test_where_sessions_are_pods_other_settings_have_other_defaults_and_say_why() -> None:
+    settings, sources = merged([Layer("perijove.toml", CLUSTER)])
+    assert (settings.platform.root, settings.session.keep, settings.launching.ready) == ("base", 0, 0)
+    assert sources["session.keep"] == "engine.kind"
+    settings, _ = merged([Layer("perijove.toml", CLUSTER | {"launching.ready": 2})])
+    assert settings.launching.ready == 2
+    assert merged([Layer("perijove.toml", {"engine.registry": "registry.example.org/x"})])[0].session.keep
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("platform.root", "auto"),
+        ("session.keep", "1d"),
+        ("home.path", "/srv/homes"),
+        ("session.egress_allowed", "mirror.example.org:443"),
+    ],
+)
+def test_what_pods_cannot_do_is_refused_with_both_settings_named(name: str, raw: str) -> None:
+    with pytest.raises(Fail) as caught:
+        merged([Layer("perijove.toml", CLUSTER | {name: raw})])
+    failure = caught.value.failure
+    assert failure.kind.code == "platform.bad-settings"
+    assert failure.cause.startswith(name)
+    assert "engine.kind = kubernetes" in failure.cause
+    assert failure.evidence[0].where == "perijove.toml"

@@ -55,6 +55,8 @@ FAR_REACHING = (
     "Activate-Storage-Access",
 )
 """Response headers with power beyond the answer's own address; `*` for all that begin so."""
+LISTENS_WITHIN = "10s"
+"""For which a request waits where a pod has an address and does not listen yet."""
 OWN_FRAMES = "frame-ancestors 'self'"
 _ELSEWHERE = r"(?i);[^;a-z]*(?:path|domain)[^;]*"
 """Where a cookie wants to be sent, whatever stands around the words (RFC 6265, 5.2)."""
@@ -104,9 +106,24 @@ def service_host(table: DataPlaneTable, *, secure: bool) -> list[Json]:
 
 def answer(table: DataPlaneTable) -> list[Json]:
     """What a session says, kept to its path; the control plane's words where it is gone."""
-    there = proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
     headers = (ours_kept_back(table), shared(table), _framed(table), _confined(table))
-    return [subroute(_no_worker()), *granted_alone(table), *headers, compressed(), or_else(there, control(table))]
+    return [
+        subroute(_no_worker()),
+        *granted_alone(table),
+        *headers,
+        compressed(),
+        or_else(_server(table), control(table)),
+    ]
+
+
+def _server(table: DataPlaneTable) -> Json:
+    """Where it listens: at a socket of its name, or at the address that stands in its folder; so that a new session
+    needs no other configuration, and is found while the control plane is away."""
+    if table.upstreams is None:
+        return proxy(f"unix/{table.sessions}/{{http.regexp.session.1}}.sock")
+    found = {"file": {"root": f"{table.upstreams}/{{http.regexp.session.1}}", "try_files": ["/*"]}}
+    pod = proxy("{http.matchers.file.relative}") | {"load_balancing": {"try_duration": LISTENS_WITHIN}}
+    return subroute(route(found, pod), route(None, control(table)))
 
 
 def _named(table: DataPlaneTable) -> tuple[str, str]:

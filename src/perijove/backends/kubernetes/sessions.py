@@ -10,6 +10,7 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,7 @@ from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
+from perijove.domain.ports import Tell
 from perijove.happenings import IN_WORDS, UNREAD, Happenings
 from perijove.log import log
 
@@ -38,8 +40,10 @@ RETRY_CONNECT = 0.05
 """Seconds between two tries to reach a server whose container runs."""
 UNKNOWN_ROOM = Room(2**50, 2**50, 2**31, 2**20)
 """What a cluster has left, nobody sees who sees one namespace: a pod without a place waits, and says for what."""
-Describe = Callable[[SandboxSpec], Awaitable[Work]]
-"""What a session runs, and whose it is. Raises Fail: `registry.*`."""
+Describe = Callable[[SandboxSpec, Tell], Awaitable[Work]]
+"""What a session runs, and whose it is. Raises Fail: `registry.*`, `platform.*`."""
+Lead = Callable[[SessionName, str], None]
+"""Has the data plane lead to a session by `address:port`; `` to nowhere. Raises Fail: `platform.*`."""
 Doomed = tuple[str, str]
 """A pod's name and its uid, `` where that is unknown."""
 
@@ -47,12 +51,15 @@ Doomed = tuple[str, str]
 class KubernetesSessions(Servers):
     """Sessions in one namespace."""
 
-    def __init__(self, cluster: Cluster, terms: Terms, describe: Describe) -> None:
+    def __init__(
+        self, cluster: Cluster, terms: Terms, describe: Describe, lead: Lead = lambda session, address: None
+    ) -> None:
         super().__init__(self._reached)
         self.fills = False
         self._cluster = cluster
         self._terms = terms
         self._describe = describe
+        self._lead = lead
         selector = ",".join(f"{key}={value}" for key, value in manifests.selector(terms).items())
         self._selector = selector
         self._pods = Pods(cluster, selector, self._changed)
@@ -76,7 +83,9 @@ class KubernetesSessions(Servers):
         """Raises Fail: `start.sandbox-failed`, `cluster.*`."""
         if spec.home_from is None or spec.person_home is not None:
             raise _cannot("its home is part of its image", "launching.ready, home")
-        name, made = spec.session, manifests.pod(spec, await self._describe(spec), self._terms)
+        name = spec.session
+        work = await self._describe(spec, lambda line: self._put([SessionLogged(name, line)]))
+        made = manifests.pod(spec, work, self._terms)
         await self._policed(spec)
         if name in self._starting or name in self._pods.now:
             raise _taken(name)
@@ -235,6 +244,7 @@ class KubernetesSessions(Servers):
 
     def _changed(self, pod: Thing, *, gone: bool) -> None:
         name = standing.session(pod)
+        self._lead_to(name, pod, gone=gone)
         reason = self._stopping.pop(name, None) if gone else self._stopping.get(name)
         if reason is not None:
             if gone:
@@ -244,6 +254,15 @@ class KubernetesSessions(Servers):
         if over is not None:
             failed = name in self._starting and (over.failure is not None or pod.deleting)
             self._over(pod, [] if failed else _events(name, over))
+
+    def _lead_to(self, name: SessionName, pod: Thing, *, gone: bool) -> None:
+        address = text(pod.status.get("podIP")) if not gone and standing.runs(pod) else ""
+        try:
+            host = ip_address(address) if address else None
+            own = f"[{host}]" if host and host.version == 6 else f"{host}"
+            self._lead(name, f"{own}:{self._terms.port}" if host else "")
+        except (ValueError, Fail) as error:  # its next change, or the next look at all, tries it again
+            log.warning("nobody is led to a session", session=name, message=str(error)[:300])
 
     def _over(self, pod: Thing, events: list[SessionEvent]) -> None:
         """Tell its end, once; with no events it is its starter's to tell."""
@@ -286,7 +305,7 @@ class KubernetesSessions(Servers):
     async def activity(self, session: SessionName) -> Activity:
         """From outside nobody looks into a pod."""
         pod = self._pods.now.get(session)
-        return Activity(0, 0, queued=False, doing=standing.told(pod) if pod else "not there")
+        return Activity(0, 0, queued=False, doing=standing.told(pod) if pod else "not there", seen=False)
 
     async def room(self) -> Room:
         return UNKNOWN_ROOM

@@ -95,6 +95,14 @@ class Registry:
             await self._ask("DELETE", self._leads(answer, what), what)
         return answer.status == 201
 
+    async def named(self, reference: str, kind: str) -> str:
+        """The digest of the manifest that a tag means; `` where there is none."""
+        what = f"{self._repository.image} does not say what it has"
+        answer = await self._ask("HEAD", f"{self._repository.address}/manifests/{reference}", what, {"Accept": kind})
+        if answer.status not in {200, 404}:
+            raise Fail(self._refused(answer, what))
+        return answer.headers.get("docker-content-digest", "") if answer.status == 200 else ""
+
     async def name(self, reference: str, kind: str, manifest: bytes, digest: str) -> None:
         """A manifest, whose blobs are all there, by a tag or its digest."""
         what = f"the image cannot be named {self.repository.image}:{reference}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from perijove.backends.registry.distributions import layers
-from perijove.backends.registry.packing import Layer, entries
+from perijove.backends.registry.packing import Entry, Layer, entries
 from perijove.domain.nouns import Environment
 from perijove.launching.start.sandbox import HOME
 
@@ -34,4 +34,6 @@ def contents(environment: Environment, checkout: Path) -> list[Layer]:
 
 
 def _whole(name: str, source: Path, target: Path, owner: tuple[int, int]) -> Layer:
-    return Layer(name, source, PurePosixPath(target), entries(source), owner)
+    """A folder, or a single file."""
+    shown = entries(source) if source.is_dir() else {"": Entry(source.stat())}
+    return Layer(name, source, PurePosixPath(target), shown, owner)

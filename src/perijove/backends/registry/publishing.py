@@ -23,6 +23,7 @@ from perijove.backends.registry.contents import SESSION
 from perijove.backends.registry.packing import Layer, Packed, pack
 from perijove.domain.images import DIGEST
 from perijove.domain.nouns import Environment
+from perijove.domain.ports import Tell
 
 AT_ONCE = 2
 """Layers that are packed and pushed at the same time; so many lie beside the notes meanwhile."""
@@ -61,12 +62,17 @@ class Publishing:
     kept: int = 20_000
     """Notes that are kept, the latest used."""
 
-    async def publish(self, environment: Environment, layers: Sequence[Layer], tag: str) -> Published:
+    async def publish(
+        self, environment: Environment, layers: Sequence[Layer], tag: str, tell: Tell = lambda _: None
+    ) -> Published:
         """Raises Fail: `registry.*`, `platform.disk-full`, `platform.state-unusable`."""
+        tell(f"Packing {len(layers)} layers for {self.repository.image}")
         places = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._layer(one, places), name=f"layer {one.name[:80]}") for one in layers]
+                tasks = [
+                    group.create_task(self._layer(one, places, tell), name=f"layer {one.name[:80]}") for one in layers
+                ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the others were cancelled for it
         done = [task.result() for task in tasks]
@@ -84,7 +90,7 @@ class Publishing:
         size = sum(one.packed.size for one in moved)
         return Published(f"{self.registry.repository.image}@{digest}", len(done), packed, len(moved), size)
 
-    async def _layer(self, layer: Layer, places: asyncio.Semaphore) -> _Layer:
+    async def _layer(self, layer: Layer, places: asyncio.Semaphore, tell: Tell) -> _Layer:
         async with places:
             key = await durable.in_thread(lambda: layer.key)
             known = self._noted(key)
@@ -94,6 +100,7 @@ class Publishing:
             with durable.told(self.notes), tempfile.TemporaryFile(dir=self.notes) as file:
                 packed = await durable.in_thread(lambda: pack(layer, file))
                 if moved := not await self.registry.has(packed.digest):
+                    tell(f"Pushing {layer.name}, {packed.size / 1e6:.1f} MB")
                     await self.registry.push(file, packed.digest, packed.size)
             self._note(key, packed)
             return _Layer(packed, was_packed=True, moved=moved)

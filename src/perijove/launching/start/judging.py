@@ -76,17 +76,18 @@ class Pace:
         self.own += passed - held
         self.held += held
         self.idle += passed - held
-        if activity.used - self._busy_at > IDLE_CPU or heard != self._heard:
+        if activity.used - self._busy_at > IDLE_CPU or heard != self._heard or not activity.seen:
             self.idle, self._busy_at, self._heard = 0, activity.used, heard
         self.looked_at, self.activity = now, activity
 
     def verdict(self, settings: SessionSettings, lines: Sequence[str]) -> Failure | None:
         """Why it is not waited for any longer; None while it is."""
         seen = (Evidence("its server is", self.activity.doing or "not there"), *last_words(lines))
-        cause = (
-            f"in {self.own + self.held:.0f} seconds it used {self.activity.used:.1f} seconds of processor time"
-            f" and waited {self.held:.0f} for a processor or the disk"
+        used = (
+            f"used {self.activity.used:.1f} seconds of processor time and waited {self.held:.0f} for a processor or the"
+            " disk"
         )
+        cause = f"in {self.own + self.held:.0f} seconds it {used if self.activity.seen else 'did not answer'}"
         if self.idle >= settings.stall_timeout:
             said = f" after “{last[:200]}”" if (last := last_line(lines)) else ""
             return SERVER_HANGS(f"for {self.idle:.0f} seconds it used no processor and said nothing{said}", *seen)

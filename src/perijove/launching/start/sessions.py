@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from perijove.domain.activity import Trouble
 from perijove.domain.events import (
@@ -165,7 +166,15 @@ class SessionKeeper:
         try:
             if not watch.held:
                 self._journal.append(subject(session.name), SessionOpened(session))
-            await self.sandboxes.start(spec)
+            starting = asyncio.create_task(self.sandboxes.start(spec), name=f"start of {session.name}")
+            try:
+                async with aclosing(self._lines_until(watch, starting)) as lines:
+                    async for line in lines:
+                        yield line
+                await starting
+            finally:
+                starting.cancel()
+                await asyncio.wait({starting})
             yield SessionStarted(session.name)
             async with aclosing(self._until_it_answers(watch)) as events:
                 async for event in events:
@@ -180,14 +189,10 @@ class SessionKeeper:
         asking = self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), limit)
         answer = asyncio.create_task(asking, name=f"first answer of {name}")
         looking = asyncio.create_task(self._judged(watch), name=f"looks at {name}")
-        for task in (answer, looking):
-            task.add_done_callback(lambda _: watch.bell.set())
         try:
-            while not (answer.done() or looking.done() or watch.ended.is_set()):
-                await watch.bell.wait()
-                watch.bell.clear()
-                while watch.unheard:
-                    yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
+            async with aclosing(self._lines_until(watch, answer, looking)) as lines:
+                async for line in lines:
+                    yield line
             if answer.done() and answer.exception() is None:
                 return
             if looking.done() or (answer.done() and isinstance(answer.exception(), TimeoutError)):
@@ -197,6 +202,16 @@ class SessionKeeper:
             answer.cancel()
             looking.cancel()
             await asyncio.wait({answer, looking})
+
+    async def _lines_until(self, watch: Watch, *done: asyncio.Task[Any]) -> AsyncGenerator[LaunchEvent, None]:
+        """What it says until one of these is done, or it is over."""
+        for task in done:
+            task.add_done_callback(lambda _: watch.bell.set())
+        while not (any(task.done() for task in done) or watch.ended.is_set()):
+            await watch.bell.wait()
+            watch.bell.clear()
+            while watch.unheard:
+                yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
 
     async def _judged(self, watch: Watch) -> Failure:
         """Look at a server that starts until it is not waited for any longer: why. Raises Fail: `platform.pad-down`."""

@@ -1,0 +1,59 @@
+"""Sessions as pods, joined with what they need: images in a registry, and the data plane's way to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perijove.backends.caddy.upstreams import UpstreamFolder
+from perijove.backends.kubernetes.api import Cluster
+from perijove.backends.kubernetes.manifests import Terms, Work
+from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.backends.registry.addresses import repository
+from perijove.backends.registry.session_images import SessionImages
+from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
+from perijove.domain.nouns import SandboxSpec
+from perijove.domain.ports import Tell
+from perijove.domain.settings import Settings
+from perijove.domain.state import State
+
+DEADLINE = 7 * 86400.0
+"""Seconds after which the cluster ends a session of which nobody says when it is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEngine:
+    """Sessions as pods, and what they need beside them."""
+
+    cluster: Cluster
+    sessions: KubernetesSessions
+    upstreams: UpstreamFolder
+    told: str
+    """Where sessions run, in words."""
+
+
+def cluster_engine(state: State, settings: Settings) -> ClusterEngine:
+    """Raises Fail: `platform.*`."""
+    engine = settings.engine
+    to = repository(engine.registry)
+    if to is None:
+        cause = "engine.registry must name a repository with engine.kind = kubernetes: registry.example.org/perijove"
+        raise Fail(BAD_SETTINGS(cause, Evidence("engine.registry", engine.registry[:200])))
+    images = SessionImages(to, engine.registry_credentials, state.image_layers)
+
+    async def described(spec: SandboxSpec, tell: Tell) -> Work:
+        variables = dict(spec.environ)
+        about = {"repository": "BINDER_REPO_URL", "request": "BINDER_PERSISTENT_REQUEST"}
+        return Work(await images.published(spec, tell), {name: variables.get(one, "") for name, one in about.items()})
+
+    cluster, upstreams = Cluster(engine.namespace), UpstreamFolder(state.upstreams)
+    terms = Terms(
+        engine.namespace,
+        instance=engine.instance,
+        runtime_class=engine.runtime_class,
+        host_users=not engine.user_namespaces,
+        pull_secrets=engine.pull_secrets,
+        cpu_request=engine.cpu_request,
+        deadline=max(DEADLINE, 2 * settings.session.max_age),
+    )
+    sessions = KubernetesSessions(cluster, terms, described, upstreams.lead)
+    return ClusterEngine(cluster, sessions, upstreams, f"Sessions run as pods in the namespace {engine.namespace}")
