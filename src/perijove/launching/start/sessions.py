@@ -174,7 +174,7 @@ class SessionKeeper:
                 await starting
             finally:
                 starting.cancel()
-                await asyncio.wait({starting})
+                await asyncio.gather(starting, return_exceptions=True)
             yield SessionStarted(session.name)
             async with aclosing(self._until_it_answers(watch)) as events:
                 async for event in events:
