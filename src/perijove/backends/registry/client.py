@@ -97,8 +97,8 @@ class Registry:
 
     async def named(self, reference: str, kind: str) -> str:
         """The digest of the manifest that a tag means; `` where there is none."""
-        what = f"{self._repository.image} does not say what it has"
-        answer = await self._ask("HEAD", f"{self._repository.address}/manifests/{reference}", what, {"Accept": kind})
+        what = f"{self.repository.image} does not say what it has"
+        answer = await self._ask("HEAD", f"{self.repository.address}/manifests/{reference}", what, {"Accept": kind})
         if answer.status not in {200, 404}:
             raise Fail(self._refused(answer, what))
         return answer.headers.get("docker-content-digest", "") if answer.status == 200 else ""

@@ -66,7 +66,7 @@ class Publishing:
         self, environment: Environment, layers: Sequence[Layer], tag: str, tell: Tell = lambda _: None
     ) -> Published:
         """Raises Fail: `registry.*`, `platform.disk-full`, `platform.state-unusable`."""
-        tell(f"Packing {len(layers)} layers for {self.repository.image}")
+        tell(f"Packing {len(layers)} layers for {self.registry.repository.image}")
         places = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:

@@ -52,7 +52,7 @@ class SessionImages:
                 return f"{self._repository.image}@{digest}"
             with durable.told(self._notes):
                 layers = await durable.in_thread(lambda: contents(image, image.home or Path()))
-            done = await Publishing(registry, self._repository, self._notes).publish(image, layers, tag, tell)
+            done = await Publishing(registry, self._notes).publish(image, layers, tag, tell)
         tell(f"Published {done.image}: {done.moved} of {done.layers} layers pushed, {done.size / 1e6:.1f} MB")
         return done.image
 
