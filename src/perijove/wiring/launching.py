@@ -94,15 +94,13 @@ def joined(
     repositories = GitRepositories(state, now.repositories, _private(now), confined, tokens, renewed=devices.renewed)
     environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
-    builds = Builds(environments, confined, now.build.concurrent, group)
     engine = _engine(state, now)
     sessions = SessionKeeper(engine.sessions if engine else pad, journal, keys, clock, settings)
-    queue = Queue(sessions, settings, timetable=timetable)
+    queue, homes = Queue(sessions, settings, timetable=timetable), HomesOnDisk(lambda: _homes(settings()))
     keeping = Keeping(KeptOnDisk(state), sessions.sandboxes, clock, settings)
-    homes = HomesOnDisk(lambda: _homes(settings()))
     way = LaunchWay(
-        repositories, environments, confined, builds, queue, sessions,
-        SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
+        repositories, environments, confined, Builds(environments, confined, now.build.concurrent, group), queue,
+        sessions, SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
         clock, settings, keeping, explain, homes,
     )  # fmt: skip
     launches = Launches(way, journal, group)
