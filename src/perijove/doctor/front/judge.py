@@ -14,6 +14,7 @@ from functools import partial
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.front import acme_clients, listeners
 from perijove.doctor.front.matching import named_server
+from perijove.doctor.front.phases import ASSUMED
 from perijove.doctor.front.remedy import Patch, challenge_passed, server_added
 from perijove.doctor.front.requests import (
     CHALLENGE,
@@ -65,10 +66,10 @@ class Facts:
     """Whether somebody asked for these hosts; what a front does with others, that it hands on to nobody, is its own."""
 
 
-def _sure(front: Front, confidence: Confidence) -> Confidence:
-    """What files that nobody could read might change is likely at most."""
-    unread = confidence is Confidence.CERTAIN and front.configuration.unread
-    return Confidence.LIKELY if unread else confidence
+def _sure(front: Front, confidence: Confidence, hops: Iterable[Hop] = ()) -> Confidence:
+    """What files that nobody could read might change, or what was assumed, is likely at most."""
+    doubted = front.configuration.unread or any(hop.assumed for hop in hops)
+    return Confidence.LIKELY if doubted and confidence is Confidence.CERTAIN else confidence
 
 
 def challenge(facts: Facts, host: str) -> Iterable[Finding]:
@@ -118,17 +119,17 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
     elif isinstance(last.outcome, Passes) and _name(last.outcome.host) != host.lower():
         cause = f"{last.outcome.target} is asked for {last.outcome.host}, not for {host}"
         failure = rows.HOST_LOST(cause, *_evidence(hops))
+    elif rewritten is None and (assumption := _assumption(hops)):
+        raise NotSeen(assumption)
     if failure is not None:
-        assumed = confidence is Confidence.CERTAIN and any(hop.assumed for hop in hops)
-        confidence = Confidence.LIKELY if assumed else _sure(front, confidence)
+        confidence = _sure(front, confidence, hops)
         surer = "" if confidence is Confidence.CERTAIN else f"what port 443 shows for {host}, asked where nginx runs"
         yield Finding(failure, _decides(hops).where, confidence, commands=commands(), surer_with=surer)
     if rewritten is not None:
         about = f"{host} is sent to {_name(rewritten.location.partition('://')[2].partition('/')[0])} by $server_name"
         because = failure.kind.code if failure is not None else ""
-        own = () if because else commands()
         found = rows.REDIRECT_REWRITES_HOST(about, step(rewritten.by))
-        yield Finding(found, rewritten.by.where, sure, because, own)
+        yield Finding(found, rewritten.by.where, sure, because, () if because else commands())
 
 
 def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, Confidence]:
@@ -224,6 +225,11 @@ def _rewritten(hops: tuple[Hop, ...], host: str) -> Redirects | None:
             if _name(there) != host.lower():
                 return hop.outcome
     return None
+
+
+def _assumption(hops: tuple[Hop, ...]) -> str:
+    """What was taken as not so on the way; `` where the files decide all of it."""
+    return next((one.saw for hop in hops for one in hop.steps if one.saw.endswith(ASSUMED)), "")
 
 
 def _decides(hops: tuple[Hop, ...]) -> Evidence:

@@ -19,7 +19,10 @@ from perijove.domain.web_servers import Directive
 
 MOST = 10
 """How often nginx looks for another location before it gives up."""
+ASSUMED = "cannot be told from here, taken as not so"
 CODES = ("return", "rewrite", "if", "set", "break")
+ANSWERS = ("proxy_pass", "try_files", "deny", "auth_basic", "error_page", "root", "alias")
+"""What decides in a block who answers, beside its codes and handlers."""
 HANDLERS = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "stub_status", "echo")
 
 
@@ -157,9 +160,9 @@ class _Run:
     def _met(self, one: Directive) -> bool:
         """Whether an `if` holds. What nobody can say is taken not to hold; no file is there under a new name."""
         held = self._holds(one.args)
-        if held is None:
+        if held is None and any(one.all(*CODES, *ANSWERS, *HANDLERS)):
             self.assumed = True
-            self.steps.append(step(one, f"{one.words}: cannot be told from here, taken as not so"))
+            self.steps.append(step(one, f"{one.words}: {ASSUMED}"))
         elif held:
             self.steps.append(step(one))
         return bool(held)

@@ -119,6 +119,24 @@ def test_what_lets_a_challenge_through_gives_no_finding(tmp_path: Path, case: st
     assert next(one for one in found.results if "challenge" in one.name).outcome is Outcome.WELL
 
 
+@pytest.mark.parametrize(
+    ("inside", "seen"),
+    [
+        ("if ($geoip_country_code != NL) { return 403; }", False),
+        ("set $away $geoip_country_code; if ($away = NL) { return 403; }", False),
+        ("if ($geoip_country_code != NL) { access_log off; }", True),
+    ],
+    ids=["by a module's variable", "by what was set of it", "what answers nobody"],
+)
+def test_what_the_files_do_not_decide_is_not_said_to_be_well(tmp_path: Path, inside: str, seen: bool) -> None:
+    http = f"server {{ {NAMED} location / {{ {inside} proxy_pass http://192.0.2.1; {WEBSOCKET} }} }}"
+    found = looked(written(tmp_path, http, STREAM))
+    assert codes(found) == []
+    challenge = next(one for one in found.results if "challenge" in one.name)
+    assert challenge.outcome is (Outcome.WELL if seen else Outcome.SKIPPED)
+    assert seen or "taken as not so" in challenge.why_skipped
+
+
 def test_what_is_broken_is_told_though_another_file_may_not_be_read(tmp_path: Path) -> None:
     seen = facts(written(tmp_path, *next(iter(WELL.values()))))
     broken, closed = Evidence("a.conf:1", "unexpected end of file"), Evidence("b.conf", "permission denied")
