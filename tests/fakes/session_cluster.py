@@ -15,7 +15,8 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def status(code: int, reason: str, message: str, headers: dict[str, str] | None 
     return web.json_response({**body, "code": code}, status=code, headers=headers)
 
 
+@dataclass(frozen=True)
+class Container:
+    """What a node runs of a pod."""
+
+    command: list[str]
+    address: str = "127.0.0.1"
+    """Where its port is reached."""
+
+
+@asynccontextmanager
+async def as_it_is(pod: Json) -> AsyncIterator[Container]:
+    """Its command, as a process of this machine."""
+    yield Container(pod["spec"]["containers"][0]["command"])
+
+
 class SessionCluster(kmock.RawHandler):
     """What is there, and what was asked."""
 
@@ -50,6 +66,7 @@ class SessionCluster(kmock.RawHandler):
         self.faults: list[Fault] = []
         self.statuses: dict[str, Json] = {}
         """By session: what its pod gets in place of a process."""
+        self.container: Callable[[Json], AbstractAsyncContextManager[Container]] = as_it_is
         self.lost: set[str] = set()
         """Sessions whose node is gone: nobody ends their pods."""
         self.down = False
@@ -233,15 +250,18 @@ class SessionCluster(kmock.RawHandler):
             if "deletionTimestamp" in pod["metadata"]:
                 return
             await self._news.wait()
-        container = pod["spec"]["containers"][0]
+        async with self.container(pod) as container:
+            await self._contained(session, name, pod, container)
+
+    async def _contained(self, session: str, name: str, pod: Json, container: Container) -> None:
         environ = self.things["secrets", name]["stringData"]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *container["command"], env=environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+            *container.command, env=environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT, start_new_session=True
         )
         try:
             pod["spec"]["nodeName"] = NODE
-            self.change(session, status=running())
+            self.change(session, status=running(container.address))
             assert process.stdout is not None
             saying = asyncio.create_task(process.stdout.read(), name="container's log")
             marked = asyncio.create_task(self._marked(pod), name="deletion")

@@ -1,0 +1,70 @@
+"""A launch in a cluster, whole: Caddy, a real registry, an API's double whose node runs what the image holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from perijove.domain.state import State
+from tests.e2e.service import BASE, Service, furnish, until
+from tests.fakes.bases import shared_base
+from tests.fakes.docker_registry import DockerRegistry, needs_registry, running_registry
+from tests.fakes.image_node import Running, running_cluster
+from tests.fakes.session_cluster import NAMESPACE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.same_for_any_user, needs_registry]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(module_state: State, cluster: Running, registry: DockerRegistry) -> Iterator[Service]:
+    shared_base()
+    furnish(module_state)
+    service = Service(module_state, environ={"KUBECONFIG": str(cluster.kubeconfig)})
+    service.config.write_text(
+        f"[platform]\npackages = {json.dumps(BASE.packages)}\n"
+        f"[engine]\nkind = 'kubernetes'\nnamespace = '{NAMESPACE}'\nregistry = '{registry.address}/perijove'\n"
+    )
+    yield service.up()
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "requirements.txt").write_text("six==1.16.0\n")
+    (folder / "data.txt").write_text("of the repository")
+    return str(folder)
+
+
+def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_goes_when_it_is_stopped(
+    service: Service, cluster: Running, repository: str
+) -> None:
+    told = service.launch(repository)
+    lines = [one["event"]["line"] for one in told if one["event"]["is"] == "Logged"]
+    assert any(line.startswith("Pushing ") for line in lines), lines
+    session = service.session(repository)
+    kernel = session.kernel()
+    ask = "import six, os; six.__version__, open('data.txt').read(), os.getuid()"
+    assert session.execute(ask, kernel) == "('1.16.0', 'of the repository', 1000)"
+    service.kill()
+    assert session.execute("1 + 1", kernel) == "2", "Caddy finds the way by itself"
+    service.up()
+    assert session.execute("2 + 2", kernel) == "4"
+    assert len(cluster.cluster.pods) == 2
+    service.cli("stop", session.name)
+    until(lambda: len(cluster.cluster.pods) == 1)
+    assert session.get("api/status").status_code == 424, "as a hub says of a server that is over"
