@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, unquote
 
 import h11
 
+from perijove.domain.parsing import bracketed
+
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _NOTHING_ASKED, _PASSWORD_ASKED = 0, 2
@@ -40,7 +42,7 @@ def authorization(by: SplitResult) -> str:
 async def _tunnel(streams: Streams, by: SplitResult, host: str, port: int) -> None:
     """RFC 9110, 9.3.6."""
     reader, writer = streams
-    to = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    to = f"{bracketed(host)}:{port}"
     told = [("Host", to)]
     if by.username is not None:
         told.append(("Proxy-Authorization", authorization(by)))

@@ -48,10 +48,10 @@ class DeviceFlow:
     async def begin(self, host: str) -> DeviceCode:
         client = self._client(host)
         scopes = client.scopes or (() if _is_github(host) else ("read_repository",))
-        wish = {"client_id": client.client_id} | ({"scope": " ".join(scopes)} if scopes else {})
+        form = {"client_id": client.client_id} | ({"scope": " ".join(scopes)} if scopes else {})
         url = client.code_url or host + ("/login/device/code" if _is_github(host) else "/oauth/authorize_device")
         try:
-            told, now = await self._asked(url, wish), self._clock.now()
+            told, now = await self._asked(url, form), self._clock.now()
         except httpx.HTTPError as error:
             seen = Evidence(url, (str(error) or repr(error))[:300])
             raise Fail(DEVICE_UNUSABLE("it does not answer", seen)) from error
@@ -63,9 +63,9 @@ class DeviceFlow:
 
     async def ask(self, code: DeviceCode) -> HostToken | DeviceCode:
         client = self._client(code.host)
-        wish = {"client_id": client.client_id, "device_code": code.code, "grant_type": GRANT}
+        form = {"client_id": client.client_id, "device_code": code.code, "grant_type": GRANT}
         try:
-            told = await self._asked(self._token_url(code.host), wish)
+            told = await self._asked(self._token_url(code.host), form)
         except httpx.HTTPError:  # 3.5: ask more seldom then
             return replace(code, interval=min(code.interval * 2, SLOWEST))
         match told.get("error"):
@@ -85,9 +85,9 @@ class DeviceFlow:
         if not token.renewal or self._clock.now() < token.expires - EARLY or token.host not in self.hosts:
             return token
         client = self._client(token.host)
-        wish = {"client_id": client.client_id, "refresh_token": token.renewal, "grant_type": "refresh_token"}
+        form = {"client_id": client.client_id, "refresh_token": token.renewal, "grant_type": "refresh_token"}
         try:
-            return self._token(token.host, await self._asked(self._token_url(token.host), wish))
+            return self._token(token.host, await self._asked(self._token_url(token.host), form))
         except (Fail, httpx.HTTPError) as error:  # the old one is tried, and what the host says of it is told
             saw = error.failure.message if isinstance(error, Fail) else repr(error)
             log.warning("a token for a Git host is not renewed", host=token.host, saw=saw[:300])
@@ -112,7 +112,7 @@ class DeviceFlow:
         now, lasts = self._clock.now(), _seconds(told, "expires_in", 0)
         return HostToken(host, secret, since=now, renewal=renewal[:4000], expires=now + lasts if lasts else 0)
 
-    async def _asked(self, url: str, wish: Mapping[str, str]) -> Mapping[str, Any]:
+    async def _asked(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         """Its answer, be it an error: GitHub's have status 200.
 
         Raises Fail: `start.device-unusable`; httpx.HTTPError where there is none.
@@ -122,7 +122,7 @@ class DeviceFlow:
             async with (
                 asyncio.timeout(WITHIN),
                 httpx.AsyncClient(timeout=WITHIN) as client,
-                client.stream("POST", url, data=wish, headers={"Accept": "application/json"}) as answer,
+                client.stream("POST", url, data=form, headers={"Accept": "application/json"}) as answer,
             ):
                 async for part in answer.aiter_bytes():
                     content += part

@@ -17,7 +17,7 @@ from perijove.domain.listening import (
     quic_listeners,
     session_hosts,
 )
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 from perijove.domain.ports import Tell
 from perijove.domain.settings import ServiceSettings, Settings
 from perijove.nearby import own_addresses
@@ -46,7 +46,7 @@ def on_this_network(service: ServiceSettings) -> Iterator[str]:
             continue
         everywhere = not host or ip_address(host).is_unspecified
         for address in own_addresses(ip_address(host).version if host else 4) if everywhere else (host,):
-            named = f"[{address}]" if ":" in address else address
+            named = bracketed(address)
             yield f"http://{named}{'' if port == 80 else f':{port}'}{service.base}"
 
 
@@ -89,7 +89,7 @@ def line(row: dict[str, Any], service: ServiceSettings) -> str:
 
 def _url(name: str, service: ServiceSettings) -> str:
     port = split_address(https_listeners(service)[0])[1]
-    host = f"[{name}]" if ":" in name else name
+    host = bracketed(name)
     return f"https://{host}{'' if port == 443 else f':{port}'}{service.base}"
 
 

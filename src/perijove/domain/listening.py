@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 from typing import Protocol
 
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 
 OFF = "off"
 UDP = "udp/"
@@ -164,7 +164,7 @@ def own_origin(config: ServiceConfig) -> str:
     if not config.hosts:
         return listening_origin(config)
     name = next((host for host in config.hosts if not host.startswith("*.")), config.hosts[0].replace("*", "www", 1))
-    name = f"[{name}]" if ":" in name else name
+    name = bracketed(name)
     if config.behind:
         return f"https://{name}"
     if https := https_listeners(config):
@@ -180,7 +180,7 @@ def listening_origin(config: ServiceConfig) -> str:
 def here(address: str) -> str:
     """`0.0.0.0:443` → `127.0.0.1:443`: how this machine itself reaches a listener."""
     host, port = split_address(address)
-    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or bracketed(host)
     return f"{name}:{port}"
 
 

@@ -99,6 +99,11 @@ def _scalar(hint: type, raw: Any) -> Any:
     return value
 
 
+def bracketed(host: str) -> str:
+    """A name or an address as it stands before a port: `[::1]` (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def split_address(address: str) -> tuple[str, int]:
     """`127.0.0.1:8000`, `[::1]:8000` or `:8000` → host and port. Raises ValueError."""
     host, colon, port = address.rpartition(":")

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from perijove.domain.nouns import SessionName
+from perijove.domain.parsing import bracketed
 
 Named = TypeVar("Named")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+=|-]{0,126}[A-Za-z0-9_=])?")
@@ -136,7 +137,7 @@ def host_of(url: str) -> str:
         return ""
     if parts.scheme != "https" and not (parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")):
         return ""
-    shown = f"[{host}]" if ":" in host else host
+    shown = bracketed(host)
     return f"{parts.scheme}://{shown}" + (
         f":{port}" if port and port != {"https": 443, "http": 80}[parts.scheme] else ""
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from perijove.domain.nouns import RepoAddress, quoted_ref
+from perijove.domain.parsing import bracketed
 
 SCHEMES = ("https", "http", "ssh", "git")
 PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
@@ -52,7 +53,7 @@ def named(url: str) -> Names:
         return Names("", "", tuple(url.strip("/").split("/")))
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
-    host = f"[{host}]" if ":" in host else host
+    host = bracketed(host)
     if parts.port not in (None, PORTS.get(parts.scheme)):
         host = f"{host}:{parts.port}"
     host = ALIASES.get(host, host)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perijove.domain.certificates import DnsSeen, Hop, HostName, SeenCertificate
+from perijove.domain.parsing import bracketed
 
 CHALLENGE = "/.well-known/acme-challenge/"
 """RFC 8555, 8.3."""
@@ -44,15 +45,11 @@ class Site:
     def url(self) -> str:
         """The address as people write it."""
         usual = {"http": 80, "https": 443}[self.scheme]
-        return f"{self.scheme}://{_bracketed(self.host)}{'' if self.port == usual else f':{self.port}'}{self.path}"
+        return f"{self.scheme}://{bracketed(self.host)}{'' if self.port == usual else f':{self.port}'}{self.path}"
 
     def http(self, path: str) -> str:
         """A path at the port for plain http."""
-        return f"http://{_bracketed(self.host)}{'' if self.http_port == 80 else f':{self.http_port}'}{path}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        return f"http://{bracketed(self.host)}{'' if self.http_port == 80 else f':{self.http_port}'}{path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,5 +127,5 @@ def _homes(settings: Settings) -> HomeSettings:
 
 def _private(settings: Settings) -> bool:
     """Whether visitors may name private addresses."""
-    wish = settings.repositories.private_addresses
-    return loopback_only(settings.service) if wish is PrivateAddresses.AUTO else wish is PrivateAddresses.YES
+    said = settings.repositories.private_addresses
+    return loopback_only(settings.service) if said is PrivateAddresses.AUTO else said is PrivateAddresses.YES

@@ -22,7 +22,7 @@ from perijove.domain import wire
 from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
 from perijove.domain.ground import Launched
 from perijove.domain.listening import here, http_listeners, https_listeners, redirects
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 from perijove.domain.service_failures import KERNEL_UNREACHED
 from perijove.domain.settings import ServiceSettings
 from perijove.domain.site import Got
@@ -110,7 +110,7 @@ class Visit:
         listener = (https_listeners if secure else http_listeners)(service)[0]
         address, port = split_address(here(listener))
         host = (*service.hosts, address)[0].replace("*", "www", 1)
-        named = f"[{host}]" if ":" in host else host
+        named = bracketed(host)
         parts = urlsplit(link)
         base = f"http{'s' if secure else ''}://{named}:{port}{parts.path.rstrip('/')}/"
         return cls(base, address, parse_qs(parts.query).get("token", [""])[0])

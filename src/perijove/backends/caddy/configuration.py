@@ -14,7 +14,7 @@ from perijove.backends.caddy.sessions import answer, service_host, session_hosts
 from perijove.domain.certificates import is_address
 from perijove.domain.data_plane import DataPlaneTable
 from perijove.domain.listening import UDP
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 from perijove.domain.state import State
 
 Json = dict[str, Any]
@@ -143,7 +143,7 @@ def _redirecting(table: DataPlaneTable) -> list[Json]:
     suffix = "" if port == 443 else f":{port}"
     hosts = [name for certificate in table.certificates for name in certificate.names]
     names = [host for host in hosts if not is_address(host)]
-    redirects = [_to_https([host], f"[{host}]{suffix}" if ":" in host else host + suffix) for host in hosts]
+    redirects = [_to_https([host], bracketed(host) + suffix) for host in hosts]
     redirects = [one for host, one in zip(hosts, redirects, strict=True) if is_address(host)]
     if names:
         redirects.append(_to_https(names, "{http.request.host}" + suffix))

@@ -20,7 +20,7 @@ import dns.rdatatype
 import dns.resolver
 
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 
 LABEL = "_acme-challenge"
 PATIENCE = 2.0
@@ -40,7 +40,7 @@ class Server:
     recursive: bool = False
 
     def __str__(self) -> str:
-        where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        where = f"{bracketed(self.address)}:{self.port}"
         return f"{self.name} ({where})" if self.name else where
 
 

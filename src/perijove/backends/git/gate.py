@@ -20,6 +20,7 @@ from perijove.backends.git.access import Access
 from perijove.backends.git.program import Call, git
 from perijove.backends.git.tunnel import Tunnel, addresses
 from perijove.domain.failures import Failure
+from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
 from perijove.launching.resolve import giturl
 
@@ -106,7 +107,7 @@ class Gate:
             address = (await addresses(host, _port(effective)))[0]
             if scheme == "git":
                 parts = urlsplit(effective)
-                url = parts._replace(netloc=f"{_bracketed(address)}:{_port(effective)}").geturl()
+                url = parts._replace(netloc=f"{bracketed(address)}:{_port(effective)}").geturl()
                 environ["GIT_OVERRIDE_VIRTUAL_HOST"] = parts.netloc
             else:
                 environ |= _ssh(told, f"-oHostName={address} -oHostKeyAlias={shlex.quote(host)}")
@@ -116,7 +117,7 @@ class Gate:
         """Their proxy looks names up itself: what can be known from here is held, redirects are not followed."""
         host, port = _host(effective), _port(effective)
         found = await addresses(host, port, unknown=True)
-        pins = (f"http.curloptResolve={host}:{port}:{','.join(map(_bracketed, found))}",) if found else ()
+        pins = (f"http.curloptResolve={host}:{port}:{','.join(map(bracketed, found))}",) if found else ()
         call = Call(("http.followRedirects=false", *pins), told)
         return Route(url, self._cwd, call, own_server=True, proxy=proxy, only_public=True)
 
@@ -195,7 +196,3 @@ def _host(url: str) -> str:
 
 def _port(url: str) -> int:
     return (urlsplit(url).port if "://" in url else None) or _PORTS[_scheme(url)]
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

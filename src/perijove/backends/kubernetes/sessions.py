@@ -30,6 +30,7 @@ from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
+from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
 from perijove.happenings import IN_WORDS, UNREAD, Happenings
 from perijove.log import log
@@ -258,9 +259,8 @@ class KubernetesSessions(Servers):
     def _lead_to(self, name: SessionName, pod: Thing, *, gone: bool) -> None:
         address = text(pod.status.get("podIP")) if not gone and standing.runs(pod) else ""
         try:
-            host = ip_address(address) if address else None
-            own = f"[{host}]" if host and host.version == 6 else f"{host}"
-            self._lead(name, f"{own}:{self._terms.port}" if host else "")
+            host = bracketed(str(ip_address(address))) if address else ""
+            self._lead(name, host and f"{host}:{self._terms.port}")
         except (ValueError, Fail) as error:  # its next change, or the next look at all, tries it again
             log.warning("nobody is led to a session", session=name, message=str(error)[:300])
 

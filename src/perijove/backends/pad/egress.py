@@ -26,6 +26,7 @@ from perijove.backends.pad.egress_names import Names
 from perijove.backends.pad.egress_rule import Rule, judge, judge_name
 from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
+from perijove.domain.parsing import bracketed
 from perijove.domain.ran import Withheld
 from perijove.domain.way_out import STRAIGHT, WayOut, read_way_out
 from perijove.nearby import near
@@ -228,7 +229,7 @@ class Wanted:
     def plain(self, by: str) -> bytes:
         """What is sent on: to the host itself, or to the proxy `by`: HTTP's want the whole address."""
         proxy, (version, *lines) = urlsplit(by), self.rest
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         host, target = f"{host}{f':{self.port}' if self.port != HTTP else ''}", self.path
         ours = ["Connection: close", f"Host: {host}"]
         if proxy.scheme == "http":

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from perijove.backends.probes.errors import seen_error
 from perijove.domain.certificates import Hop, HostName, SeenCertificate
+from perijove.domain.parsing import bracketed
 
 LIMIT = 2.0
 """Seconds for connecting and the handshake."""
@@ -62,7 +63,7 @@ class Handshakes:
 
     async def challenge(self, address: str, port: int, host: HostName, expected: str) -> Hop:
         """What answers a CA's look for TLS-ALPN-01 (RFC 8737, 3; RFC 8738, 6 for addresses)."""
-        began, url, place = time.monotonic(), f"https://{_bracketed(host)}:{port}/", f"{_bracketed(address)}:{port}"
+        began, url, place = time.monotonic(), f"https://{bracketed(host)}:{port}/", f"{bracketed(address)}:{port}"
         try:
             async with _shaken(address, port, _sni(host), self._challenge) as (shaken, leaf):
                 answers = shaken.selected_alpn_protocol() == ACME_TLS and _identifier(leaf) == _digest(expected)
@@ -148,10 +149,6 @@ def _sni(host: HostName) -> str:
         return ip_address(host).reverse_pointer
     except ValueError:
         return host
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _common_name(name: x509.Name) -> str:

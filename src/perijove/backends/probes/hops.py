@@ -20,6 +20,7 @@ from perijove.backends.probes.errors import seen_error
 from perijove.backends.probes.handshakes import Handshakes, described, unverified
 from perijove.backends.probes.names import Names
 from perijove.domain.certificates import SOLVER_HEADER, Hop, SeenCertificate
+from perijove.domain.parsing import bracketed
 
 LIMIT = 2.0
 """Seconds for each of connecting, asking, and the answer's beginning."""
@@ -109,7 +110,7 @@ class Hops:
     async def _asked(self, here: Target, address: str, limit: float) -> Hop:
         """One request to one address."""
         began = time.monotonic()
-        place = f"[{address}]:{here.port}" if ":" in address else f"{address}:{here.port}"
+        place = f"{bracketed(address)}:{here.port}"
         parts = urlsplit(here.url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "Perijove", "Accept-Encoding": "identity"}

@@ -18,7 +18,7 @@ from perijove.backends.probes.names import Names
 from perijove.backends.probes.ownership import Ownership, ownership
 from perijove.backends.probes.uncached import FAMILIES, ZoneServers, renewed
 from perijove.domain.certificates import AddressSeen, DnsSeen, HostName, Observation, SeenCertificate
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 from perijove.domain.settings import Settings
 
 PATH = "/.well-known/acme-challenge/"
@@ -148,7 +148,7 @@ class _Look:
 
     async def _address(self, address: str, http: int, https: int | None) -> AddressSeen:
         """Both ports of one address."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = bracketed(self.host)
         url = f"http://{name}{'' if http == 80 else f':{http}'}{PATH}{self.token}"
         async with asyncio.TaskGroup() as group:
             walk = group.create_task(self.hops.walk(address, url), name=f"ask {address} for the challenge")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from perijove.domain.listening import here, http_listeners, named_session_hosts
-from perijove.domain.parsing import split_address
+from perijove.domain.parsing import bracketed, split_address
 from perijove.domain.settings import ServiceSettings
 
 CHALLENGE = "/.well-known/acme-challenge/"
@@ -44,7 +44,7 @@ def front(service: ServiceSettings, own_address: str) -> Front:
     host, port = split_address(listener)
     away = [one for one in service.behind if not _loopback(one)]
     if host in EVERYWHERE:
-        at = f"[{own_address}]" if ":" in own_address else own_address
+        at = bracketed(own_address)
         return Front(names, f"{at}:{port}" if away and own_address else here(listener), base=service.base)
     if away and (host == "localhost" or ip_address(host).is_loopback):
         why = f"Perijove listens on {listener}, which {', '.join(away)} cannot reach: choose another with --http"

@@ -9,6 +9,7 @@ from perijove.doctor.front.matching import named_server, taking
 from perijove.doctor.front.requests import CHALLENGED, Passes, PassesTcp, Request
 from perijove.doctor.front.servers import Front, Listen
 from perijove.doctor.front.trace import trace
+from perijove.domain.parsing import bracketed
 
 MOST_HOSTS = 20
 INVALID_NAME = "name.invalid"
@@ -80,7 +81,7 @@ def solver(front: Front, host: str, address: str) -> str:
             there = target.rpartition(":")[0].strip("[]")
             if _ours(front, there, 80) or not there:
                 return ""
-            return f"http://[{there}]:80" if ":" in there else f"http://{there}:80"
+            return f"http://{bracketed(there)}:80"
         case Passes(scheme=scheme, target=target):
             return f"{scheme}://{target}"
         case _:
