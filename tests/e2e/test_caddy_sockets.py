@@ -18,7 +18,9 @@ import pytest
 
 from perijove.backends.caddy import Caddy
 from perijove.backends.caddy.configuration import FIRST_DESCRIPTOR
-from perijove.domain.failures import PORT_TAKEN, Fail
+from perijove.backends.caddy.process import KILLED
+from perijove.backends.caddy.program import death
+from perijove.domain.failures import DATA_PLANE_DOWN, PORT_TAKEN, Fail
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
 from tests.fakes.ports import free_port, listening
@@ -131,18 +133,25 @@ async def test_whoever_adopts_it_reloads_it_with_the_sockets_it_was_given(front:
     assert await front.shows("one.test", other)
 
 
-async def test_one_that_was_killed_is_given_sockets_anew(front: TlsFront) -> None:
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "before anybody watches"])
+async def test_one_that_was_killed_is_told_and_given_sockets_anew(front: TlsFront, watched: bool) -> None:
     one = front.certificate("one.test")
     await front.ensure(certificates=(one,))
     http, https = front.table.http[0], front.table.https[0]
     pid, before = front.caddy.pid(), listeners(http) | listeners(https)
     assert pid is not None
-    ended = asyncio.create_task(front.caddy.ended())
-    with socket.create_connection(split_address(http)):
-        os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(LIMIT):
-            await ended
-        await front.ensure()
+    async with asyncio.timeout(LIMIT):
+        ended = asyncio.create_task(front.caddy.ended()) if watched else None
+        while watched and "watch Caddy" not in {task.get_name() for task in asyncio.all_tasks()}:
+            await asyncio.sleep(0)
+        with socket.create_connection(split_address(http)):
+            os.kill(pid, signal.SIGKILL)
+            if ended is None:
+                await death(pid)
+            with pytest.raises(Fail) as raised:
+                await (ended or front.caddy.ended())
+            await front.ensure()
+    assert (raised.value.failure.kind, raised.value.failure.cause) == (DATA_PLANE_DOWN, KILLED)
     assert front.caddy.pid() not in (None, pid)
     assert not before & (listeners(http) | listeners(https))
     assert await answered(http)

@@ -34,6 +34,7 @@ STOP_LIMIT = 5.0
 """Seconds to end after SIGTERM, before SIGKILL."""
 LAST_WORDS = 2000
 """Characters of Caddy's log that go into a failure."""
+KILLED = "Caddy was killed or crashed; another takes its place"
 
 
 class Caddy:
@@ -48,6 +49,8 @@ class Caddy:
         """Where it answers by itself: host, port, path."""
         self._stopped: int | None = None
         """The last process that we ended ourselves."""
+        self._served: int | None = None
+        """The last process that answered us."""
         self._begun: tuple[int, tuple[str, ...]] | None = None
         """A process that nobody has waited for yet, and the addresses of its sockets."""
 
@@ -105,6 +108,8 @@ class Caddy:
         """
         pid = self.pid()
         if pid is None:
+            if self._served != self._stopped:
+                raise Fail(self._down(KILLED))
             return
         hangs = asyncio.create_task(
             probe.hangs(pid, self._state.caddy_socket, self._listener, self._lock.locked), name="probe Caddy"
@@ -118,7 +123,7 @@ class Caddy:
                 await dies
                 raise Fail(failure)
             if pid != self._stopped:
-                raise Fail(self._down("Caddy was killed or crashed; another takes its place"))
+                raise Fail(self._down(KILLED))
         finally:
             hangs.cancel()
             dies.cancel()
@@ -137,6 +142,7 @@ class Caddy:
         pid = self._begun[0] if self._begun else self.pid()
         self._begun = None
         if pid is None:
+            self._stopped = self._served
             return
         self._stopped = pid
         send(pid, signal.SIGTERM)
@@ -156,10 +162,11 @@ class Caddy:
             answer = await self._ask("GET", "/config/")
             config: dict[str, Any] = answer.raise_for_status().json() or {}
         except (httpx.HTTPError, ValueError):
-            self._stopped = pid
+            self._stopped = self._served = pid
             send(pid, signal.SIGKILL)
             await death(pid)
             return None
+        self._served = pid
         return config
 
     async def _start(self, table: DataPlaneTable) -> tuple[str, ...]:
@@ -170,7 +177,7 @@ class Caddy:
         except Fail:
             self._begun = None  # it has ended
             raise
-        self._begun = None
+        self._begun, self._served = None, pid
         return given
 
     def _spawned(self, table: DataPlaneTable) -> tuple[int, tuple[str, ...]]:
