@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import socket
 from collections.abc import Iterator
 from functools import cache
 
-FIRST, EACH, BLOCKS = 20_000, 100, 120
-"""Below `net.ipv4.ip_local_port_range` as Linux has it, and none that browsers refuse to ask."""
+FIRST, EACH, BLOCKS = 20_000, 400, 30
+"""Below `net.ipv4.ip_local_port_range` as Linux has it, and none that browsers refuse to ask.
+
+A port that connections were closed at cannot be bound for a minute (TIME_WAIT): a hundred were not enough for three
+quick files of tests, run twice.
+"""
 
 
 def free_port() -> int:
@@ -36,7 +41,8 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
         except OSError:
             holder.close()
             continue
-        return holder, itertools.cycle(range(first, first + EACH))
+        begin = random.randrange(EACH)
+        return holder, itertools.cycle(first + (begin + number) % EACH for number in range(EACH))
     raise OSError(f"{BLOCKS} other processes hold all ports")
 
 
