@@ -92,7 +92,8 @@ def after(launch: Launch, entry: Entry) -> Launch:
         case Resolved(repo):
             return replace(launch, repo=repo, state="fetching")
         case Retrying():
-            return replace(launch, stages=((Phase.FETCHING, entry.at),), notes=(), urlpath="")
+            stages = launch.stages if launch.stage is Phase.FETCHING else ((Phase.FETCHING, entry.at),)
+            return replace(launch, stages=stages, notes=(), urlpath="")
         case Fetched():
             return replace(launch, state="building", stages=(*launch.stages, (Phase.BUILDING, entry.at)))
         case Noted(line, urlpath):

@@ -70,6 +70,13 @@ def test_each_stage_says_how_long_it_took_once_it_is_over() -> None:
     assert [stage.seconds for stage in stages(launch(RESOLVED, FETCHED, BUILDS, FAILED))] == [2.0, 2.0, None]
 
 
+def test_a_stage_lasts_over_what_was_tried_again_in_it_and_begins_anew_behind_a_later_one() -> None:
+    again = Retrying(FAILED.failure, 2)
+    found = [stage.seconds for stage in stages(replace(launch(again, again, FAILED), ended_at=103.0))]
+    assert found == [3.0, None, None]
+    assert [stage.seconds for stage in stages(launch(RESOLVED, FETCHED, again, FETCHED))] == [1.0, None, None]
+
+
 def test_what_only_builds_has_no_session_to_start() -> None:
     built = launch(RESOLVED, FETCHED, BUILT, Prepared("e"), options=LaunchOptions(build_only=True))
     assert [(stage.phase, stage.mark) for stage in stages(built)] == [("fetching", "done"), ("building", "done")]
