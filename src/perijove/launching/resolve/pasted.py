@@ -40,7 +40,7 @@ _AROUND = (
 )
 """What people copy together with a link."""
 _BARE_HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}/[^\s@]+", re.IGNORECASE | re.ASCII)
-_OWNER_AND_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[\w.-]+", re.ASCII)
+_OWNER_AND_REPO = re.compile(r"(?P<place>[A-Za-z0-9][A-Za-z0-9-]*/[\w.-]+)(?:@(?P<ref>\S+))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def pasted(text: str) -> Link:
         raise _of_an_archive(elsewhere, text)
     if launch := _as_launch_link(text):
         return launch
-    if _OWNER_AND_REPO.fullmatch(text):
-        return Link(from_place("gh", text.removesuffix(".git"), "HEAD"), "")
+    if named := _OWNER_AND_REPO.fullmatch(text):
+        return Link(from_place("gh", named["place"].removesuffix(".git"), unquote(named["ref"] or "HEAD")), "")
     if _BARE_HOST.fullmatch(text) and "://" not in text:
         text = f"https://{text}"
     if re.match(r"https?://", text, re.IGNORECASE):
@@ -81,14 +81,15 @@ def _bared(text: str) -> str:
         if found := around.fullmatch(bare):
             bare = found["link"]
             break
-    bare = bare.strip(" \t\r\n\"'`<>,;")
+    bare = bare.strip(" \t\r\n\"'`<>,;").removeprefix("git+")  # as pip writes it
     return bare if "(" in bare else bare.rstrip(")")
 
 
 def _cloned(words: list[str]) -> str:
     """What a `git clone` takes."""
     url = next((word for word in words if "://" in word or re.match(r"[\w.-]+@", word)), "")
-    branches = [after for word, after in itertools.pairwise(words) if word in ("-b", "--branch")]
+    named = [*itertools.pairwise(words), *(word.split("=", 1) for word in words if word.startswith("--branch="))]
+    branches = [after for word, after in named if word in ("-b", "--branch")]
     return f"{url}@{branches[0]}" if url and branches else url
 
 

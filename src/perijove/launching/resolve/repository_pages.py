@@ -41,6 +41,8 @@ Reader = Callable[[SplitResult, list[str], str], "Page | None"]
 _PUBLISHED = re.compile(r"(?:[\w-]+\.)+(?:github\.io|gitlab\.io|codeberg\.page|bitbucket\.io)", re.ASCII)
 _LISTS = ("branches", "tags", "releases", "commits", "tree", "src", "activity", "network", "stargazers", "forks")
 """Pages of a repository that show it as a whole."""
+_BELOW = ("tree", "blob", "pull", "pulls", "commit", "commits", "compare", "releases")
+"""What else tells a page of a repository on any host."""
 _OTHER = {
     "issues": "issues",
     "pulls": "pull requests",
@@ -81,7 +83,7 @@ def _github(parts: SplitResult, segments: list[str], text: str) -> Page:
     """`/owner/repo`, and below it `/tree/ref/folder`, `/blob/ref/file`, `/commit/sha`, `/pull/5`."""
     if len(segments) < 2:
         raise bad("it names no repository", text, "A repository's address is https://github.com/owner/repository.")
-    repo, at, ref = segments[1].partition("@")
+    repo, at, ref = "/".join(segments[1:]).partition("@") if "@" in segments[1] else (segments[1], "", "")
     place = f"{segments[0]}/{repo.removesuffix('.git')}"
     if at:
         return Page("gh", place, unquote(ref))
@@ -121,7 +123,7 @@ def _bitbucket(parts: SplitResult, segments: list[str], text: str) -> Page | Non
     match segments:
         case [owner, repo, "src", *rest] if rest:
             return _shows("git", _git_place(parts, owner, repo), rest, None)
-        case [owner, repo, "branch", *ref] if ref:
+        case [owner, repo, "branch", *ref] | [owner, repo, "commits", "branch" | "tag", *ref] if ref:
             return Page("git", _git_place(parts, owner, repo), unquote("/".join(ref)))
         case [owner, repo, "commits", commit]:
             return Page("git", _git_place(parts, owner, repo), unquote(commit))
@@ -136,8 +138,6 @@ def _raw(parts: SplitResult, segments: list[str], text: str) -> Page:
     if len(segments) < 4:
         raise bad("it names no file of a repository", text, _PASTE)
     owner, repo, *rest = segments
-    if rest[:2] in (["refs", "heads"], ["refs", "tags"]):
-        rest = rest[2:]
     return _shows("gh", f"{owner}/{repo}", rest, View.FILE)
 
 
@@ -161,7 +161,9 @@ def _on_any_host(parts: SplitResult, segments: list[str], text: str) -> Page | N
     match segments:
         case [owner, repo, "src" | "raw" | "media", "branch" | "tag" | "commit", *rest] if rest:
             return _shows("git", _git_place(parts, owner, repo), rest, None)
-        case [owner, repo, "tree" | "blob" | "pull" | "pulls" | "commit" | "compare" as kind, *rest] if rest:
+        case [owner, repo, "commits", "branch" | "tag" | "commit", *ref] if ref:
+            return Page("git", _git_place(parts, owner, repo), unquote("/".join(ref)))
+        case [owner, repo, kind, *rest] if rest and kind in _BELOW:
             return _below("git", _git_place(parts, owner, repo), [kind, *rest], text)
         case [_, _, "issues" | "wiki" | "actions" as other, *_]:
             raise _beside(other, text)
@@ -184,8 +186,10 @@ def _below(provider: str, place: str, rest: list[str], text: str) -> Page:
             return Page(provider, place, f"refs/pull/{number}/head")
         case ["merge_requests", number, *_] if number.isdecimal():
             return Page(provider, place, f"refs/merge-requests/{number}/head")
-        case ["commit" | "tags", ref, *_] | ["releases", "tag", ref]:
-            return Page(provider, place, unquote(ref))
+        case ["commit", commit, *_]:
+            return Page(provider, place, unquote(commit))
+        case ["tags", *ref] | ["releases", "tag", *ref] | ["pull", "new", *ref] if ref:
+            return Page(provider, place, unquote("/".join(ref)))
         case ["commits", *ref] if ref:
             return _shows(provider, place, ref, View.FOLDER)
         case [] | [""]:
@@ -198,7 +202,9 @@ def _below(provider: str, place: str, rest: list[str], text: str) -> Page:
 
 
 def _shows(provider: str, place: str, rest: list[str], view: View | None) -> Page:
-    """A ref and a path."""
+    """A ref, its full name too, and a path."""
+    if rest[:2] in (["refs", "heads"], ["refs", "tags"]) and len(rest) > 2:
+        rest = rest[2:]
     return Page(provider, place, refs_from=tuple(unquote(part) for part in rest), view=view)
 
 
