@@ -156,6 +156,15 @@ def test_garbage_in_the_journal_is_told_with_its_row(service: Service) -> None:
     assert f"seq {number}" in told["told"][0]["cause"]
 
 
+def test_a_journal_that_was_removed_under_the_service_is_not_taken_for_one_that_never_was(service: Service) -> None:
+    service.state.database.unlink()
+    _, told = doctor(service.state.root)
+    (journal,) = [one for one in told["results"] if one["name"] == "service.journal"]
+    assert "none yet" not in journal["why_skipped"]
+    service.cli("get", "launches")
+    assert service.state.database.exists(), "its next use wrote it anew"
+
+
 def test_a_journal_that_another_program_holds_is_told_with_its_process(service: Service) -> None:
     with sqlite3.connect(service.state.database, isolation_level=None) as db:
         db.execute("begin immediate")

@@ -54,7 +54,9 @@ async def look(state: State, settings: Settings, admin: Failure | None, clock: C
     async with asyncio.TaskGroup() as group:
         beneath = group.create_task(_ground(state, settings), name="look at the machine")
         service = group.create_task(_service(state, settings, admin), name="look at the service")
-        journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
+        journal = group.create_task(
+            asyncio.to_thread(_journal, state.database, answers=admin is None), name="look at the journal"
+        )
         shown = group.create_task(_certificates(state, settings, admin), name="look at certificates")
         outside = group.create_task(_outside(state, journal), name="look outside")
     ground = replace(beneath.result(), reached=outside.result(), resolvers=reaching.resolvers())
@@ -67,7 +69,9 @@ async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
     service = Service(0, None, why, why, why, 0, why, ())
     async with asyncio.TaskGroup() as group:
         ground = group.create_task(_ground(state, settings), name="look at the machine")
-        journal = group.create_task(asyncio.to_thread(_journal, state.database), name="look at the journal")
+        journal = group.create_task(
+            asyncio.to_thread(_journal, state.database, answers=False), name="look at the journal"
+        )
         outside = group.create_task(_outside(state, journal), name="look outside")
     seen = replace(ground.result(), reached=outside.result(), resolvers=reaching.resolvers())
     return Own(clock.now(), settings, seen, service, journal.result())
@@ -170,11 +174,13 @@ def _files(state: State) -> tuple[Failure | None, tuple[tuple[Path, int], ...]]:
         return STATE_UNUSABLE("this user may not look into it", where), ()
 
 
-def _journal(path: Path) -> Journal | Unseen:
+def _journal(path: Path, *, answers: bool) -> Journal | Unseen:
+    """`answers`: whether a service does, which then has a journal."""
     try:
         return replace(sqlite.look(path), held=holding.writer(path))
     except FileNotFoundError:
-        return Unseen("there is none yet")
+        anew = "its file was removed, and the service writes it anew, whole, at its next use"
+        return Unseen(anew if answers else "there is none yet")
     except OSError as error:
         return Unseen(f"{path}: {error.strerror}")
 
