@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import subprocess
@@ -16,6 +17,10 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc", "man
 REPLACED = {"time.sleep", "mocker", *(f"monkeypatch.{how}" for how in ("setattr", "delattr", "setitem", "delitem"))}
 INDEX = re.compile(r"https?://(?!\w+/|[^/\s]*(?:example|invalid|127\.0\.0\.1))[^\s\"'<>)]*/simple\b")
 """A package index; names that nobody can own (RFC 2606, or without a dot) stand for one in documents and tests."""
+
+
+SIZED = re.compile(r" ?(?:bytes|[KMGT]i?B)\b")
+"""What follows a number of bytes that is told as it is."""
 
 
 def functions(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -71,6 +76,20 @@ def test_no_package_is_empty() -> None:
         and not any(other != folder and other.is_relative_to(folder) for other in folders)
     ]
     assert not empty
+
+
+def test_sizes_are_told_in_one_way() -> None:
+    """By `sizes.size`: nobody reads 1073741824 bytes, and no two places round differently."""
+    found = [
+        f"{name_of(path)}:{text.lineno}"
+        for path in modules()
+        if path != PACKAGE / "domain" / "sizes.py"
+        for text in ast.walk(tree(path))
+        if isinstance(text, ast.JoinedStr)
+        for number, after in itertools.pairwise(text.values)
+        if isinstance(number, ast.FormattedValue) and isinstance(after, ast.Constant) and SIZED.match(str(after.value))
+    ]
+    assert not found
 
 
 def test_tests_wait_for_conditions_and_use_real_parts() -> None:

@@ -134,11 +134,11 @@ async def test_who_waits_for_disk_in_vain_is_told_what_takes_it_and_what_to_do(w
     environments = world.environments = Full()
     world.set(launching__queue_timeout=0.2)
     async with world.up():
-        held = (Evidence("store/environments", "12,000 MB"),)
+        held = (Evidence("store/environments", "11.7 GB"),)
         world.queue.store, world.queue.look_again = replace(kept(world, []), sizes=lambda: held), 0.01
         events = await world.launched()
         queued = [event for event in events if isinstance(event, Queued)]
-        wanted = "100 MB of disk are free, and 1,024 MB are wanted for one more session (launching.keep_disk)"
+        wanted = "100 MB of disk are free, and 1 GB are wanted for one more session (launching.keep_disk)"
         assert [event.why for event in queued] == [wanted]
         assert isinstance(events[-1], Failed)
         failure = events[-1].failure

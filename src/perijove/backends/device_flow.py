@@ -18,6 +18,7 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.people import DEVICE_TOKEN, DeviceCode, HostToken, device_hosts, host_of
 from perijove.domain.people_failures import DEVICE_ENDED, DEVICE_UNUSABLE
 from perijove.domain.ports import Clock
+from perijove.domain.sizes import size
 from perijove.log import log
 
 WITHIN = 10.0
@@ -127,7 +128,7 @@ class DeviceFlow:
                 async for part in answer.aiter_bytes():
                     content += part
                     if len(content) > LARGEST:
-                        raise Fail(DEVICE_UNUSABLE("its answer is too large", Evidence(url, f"over {LARGEST} bytes")))
+                        raise Fail(DEVICE_UNUSABLE("its answer is too large", Evidence(url, f"over {size(LARGEST)}")))
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"no answer within {WITHIN:g} s") from error
         if answer.is_server_error:

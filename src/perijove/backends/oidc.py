@@ -20,6 +20,7 @@ from perijove.domain.auth_settings import AuthSettings
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail, Failure
 from perijove.domain.people import NAME, Back, Leave, Person
 from perijove.domain.ports import Clock
+from perijove.domain.sizes import size
 
 WITHIN = 10.0
 """Seconds for one answer of the provider."""
@@ -208,7 +209,7 @@ class OidcProvider:
                     content += part
                     if len(content) > LARGEST:
                         raise Fail(
-                            PROVIDER_WRONG("an answer is too large", Evidence(url, f"more than {LARGEST} bytes"))
+                            PROVIDER_WRONG("an answer is too large", Evidence(url, f"more than {size(LARGEST)}"))
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Fail(_silent(url, error)) from error

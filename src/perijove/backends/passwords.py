@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perijove import durable
+from perijove.domain import sizes
 from perijove.domain.auth_failures import LOGIN_CROWD, PEOPLE_UNREADABLE
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.people import NAME, Person
@@ -121,7 +122,7 @@ class PasswordFile:
 
     def _parsed(self, size: int) -> Mapping[str, Entry]:
         if size > LARGEST:
-            raise Fail(self._unreadable("it is too large", f"{size} bytes"))
+            raise Fail(self._unreadable("it is too large", sizes.size(size)))
         try:
             text = self.path.read_text()
         except (OSError, UnicodeDecodeError) as error:

@@ -20,6 +20,7 @@ from perijove import durable
 from perijove.domain.failures import ALREADY_UP, STATE_UNUSABLE, Evidence, Fail, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.service_failures import SECRET_DAMAGED
+from perijove.domain.sizes import size
 from perijove.domain.state import State
 
 LONGEST_SOCKET_PATH = 107
@@ -44,7 +45,7 @@ def prepare(state: State) -> None:
     longest = str(state.session_sockets / ("x" * 40 + ".sock"))
     if len(os.fsencode(longest)) > LONGEST_SOCKET_PATH:
         seen = Evidence(
-            longest, f"{len(os.fsencode(longest))} bytes, and a socket's path may have {LONGEST_SOCKET_PATH}"
+            longest, f"{size(len(os.fsencode(longest)))}, and a socket's path may have {LONGEST_SOCKET_PATH}"
         )
         raise Fail(STATE_UNUSABLE("its path is too long for the sockets in it", seen))
     try:
@@ -172,7 +173,7 @@ def sizes(state: State, most: int = MOST_FILES) -> Sequence[Evidence]:
             held[folder.name], left = _size(folder, left, shared)
     least = "" if left else "at least "
     largest = sorted(held.items(), key=lambda one: -one[1])
-    return [Evidence(f"store/{name}", f"{least}{size >> 20:,} MB") for name, size in largest if size >> 20]
+    return [Evidence(f"store/{name}", f"{least}{size(taken)}") for name, taken in largest if taken >> 20]
 
 
 def _size(folder: Path, left: int, shared: set[int]) -> tuple[int, int]:
@@ -218,7 +219,7 @@ def _keys(state: State) -> Keys:
     except IsADirectoryError as error:
         raise Fail(_damaged(state.secret, "it is a folder")) from error
     if len(secret) != 32:
-        raise Fail(_damaged(state.secret, f"{len(secret)} bytes where 32 belong"))
+        raise Fail(_damaged(state.secret, f"{size(len(secret))} where 32 belong"))
     return Keys(secret)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, Secret
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.sizes import size
 
 LARGEST = 1 << 20
 """Bytes of a file that can still be a chain or a key."""
@@ -37,7 +38,7 @@ def read(name: str) -> bytes:
     except OSError as error:
         raise Fail(FILE_UNREADABLE(f"{name}: {error.strerror or error}", Evidence(name, str(error)))) from error
     if len(data) > LARGEST:
-        raise Fail(FILE_UNREADABLE(f"{name} is larger than any chain", Evidence(name, f"more than {LARGEST} bytes")))
+        raise Fail(FILE_UNREADABLE(f"{name} is larger than any chain", Evidence(name, f"more than {size(LARGEST)}")))
     return data
 
 

@@ -17,6 +17,7 @@ from perijove.cli.places import ConfigOption, StateOption, state_at
 from perijove.domain.auth_failures import PEOPLE_NOT_CHANGED
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.people import NAME, Person
+from perijove.domain.sizes import size
 
 app = typer.Typer(
     no_args_is_help=True, help="People who log in by a password: add, list, remove, password.",
@@ -101,7 +102,7 @@ def _password() -> str:
     else:
         given = sys.stdin.readline().rstrip("\n")
     if len(given) < LEAST or len(given.encode()) > LONGEST:
-        raise typer.BadParameter(f"a password has {LEAST} characters at least, and {LONGEST} bytes at most")
+        raise typer.BadParameter(f"a password has {LEAST} characters at least, and {size(LONGEST)} at most")
     return given
 
 

@@ -18,6 +18,7 @@ from perijove.domain import wire
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.ground import CertificateSeen, Own, Unseen
 from perijove.domain.settings import Settings
+from perijove.domain.sizes import size
 from perijove.domain.state import State
 from perijove.wiring import examining
 from perijove.wiring.given import SystemClock
@@ -115,7 +116,7 @@ def looked(own: Own) -> list[Looked]:
     isolation = own.service.isolation
     groups = ground.cgroups if isinstance(isolation, Unseen) else isolation.cgroups
     steps.append(Evidence("control groups", groups or "none: limits are watched"))
-    room = f"{ground.room.disk >> 20:,} MB of disk, {ground.room.memory >> 20:,} MB of memory"
+    room = f"{size(ground.room.disk)} of disk, {size(ground.room.memory)} of memory"
     steps.append(Evidence("free", room))
     steps += [Evidence(one.address, one.holder or "somebody this user may not see") for one in own.service.listeners]
     if hint := announce.quic(own.settings.service):

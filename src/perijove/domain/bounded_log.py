@@ -9,6 +9,8 @@ import re
 from collections import deque
 from typing import Generic, TypeVar
 
+from perijove.domain.sizes import size
+
 T = TypeVar("T")
 LINE = 2000
 """Characters of a line that are kept."""
@@ -105,4 +107,4 @@ class BoundedLog(Generic[T]):
 
     def rest(self) -> tuple[str, list[T]]:
         """How much was left out, in words, and the last lines; to be asked once, at the log's end."""
-        return f"… {self._lines:,} lines of {self._bytes:,} bytes are left out here", [item for item, _ in self._last]
+        return f"… {self._lines:,} lines of {size(self._bytes)} are left out here", [item for item, _ in self._last]

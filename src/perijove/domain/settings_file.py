@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
-from perijove.domain.parsing import UNITS
+from perijove.domain.parsing import quantity
 from perijove.domain.settings_layers import names
 
 _HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]")
@@ -64,7 +64,8 @@ def written(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def value(raw: Any, hint: Any = None, indent: int = 0) -> str:
     """A value in TOML, with its unit where its type has one: `"2G"`, `"30m"`; `indent` columns stand before it."""
     if get_origin(hint) is Annotated and isinstance(raw, (int, float)):
-        return _quantity(raw, get_args(hint)[1])
+        number = quantity(raw, get_args(hint)[1])
+        return _text(number) if number[-1].isalpha() else number
     if isinstance(raw, bool):
         return str(raw).lower()
     if isinstance(raw, (int, float)):
@@ -82,11 +83,3 @@ def value(raw: Any, hint: Any = None, indent: int = 0) -> str:
 def _text(text: str) -> str:
     """A basic string of TOML, which is one of JSON but for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _quantity(number: float, unit: str) -> str:
-    """By the largest unit of which it is a whole number."""
-    for letter, size in sorted(UNITS[unit].items(), key=lambda one: -one[1]):
-        if letter and number >= size and number % size == 0:
-            return f'"{number // size:g}{letter}"'
-    return value(number)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address, ip_network
 from operator import attrgetter
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from perijove.domain.auth_settings import faults as auth_faults
 from perijove.domain.classes import faults as class_faults
@@ -26,7 +26,7 @@ from perijove.domain.listening import (
     session_hosts,
 )
 from perijove.domain.page_settings import faults as page_faults
-from perijove.domain.parsing import parsed, split_address
+from perijove.domain.parsing import parsed, quantity, split_address
 from perijove.domain.settings import LEAST_LOG, IsolationMode, Settings, home_faults
 from perijove.domain.system_settings import faults as system_faults
 
@@ -157,7 +157,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         ("session.cpus", settings.session.cpus > 0, "must be more than 0"),
     ):
         if not fine:
-            fail(name, why, str(attrgetter(name)(settings)))
+            value, hint = attrgetter(name)(settings), names()[name][2]
+            fail(name, why, quantity(value, get_args(hint)[1]) if get_origin(hint) is Annotated else str(value))
 
 
 def _pod_faults(settings: Settings) -> Iterable[tuple[str, str, str]]:

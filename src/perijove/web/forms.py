@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.request_failures import FOREIGN_PAGE
+from perijove.domain.sizes import size
 from perijove.web import origins
 
 LONGEST_FORM = 16 * 1024
@@ -27,7 +28,7 @@ def by_our_page(request: Request) -> None:
 
 async def form(request: Request) -> Mapping[str, str]:
     """Raises Fail: `platform.bad-request`."""
-    body, bound = b"", Evidence("the request", f"more than {LONGEST_FORM} bytes or {READ_WITHIN:.0f} s")
+    body, bound = b"", Evidence("the request", f"more than {size(LONGEST_FORM)} or {READ_WITHIN:.0f} s")
     try:
         async with asyncio.timeout(READ_WITHIN):
             async for part in request.stream():

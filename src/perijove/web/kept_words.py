@@ -5,14 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from perijove.domain.keeping import KeptWork
-
-
-def size(number: int) -> str:
-    """Bytes as people read them."""
-    for unit, scale in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}".replace(".0 ", " ")
-    return f"{number} bytes"
+from perijove.domain.sizes import size
 
 
 def files(work: KeptWork) -> str:

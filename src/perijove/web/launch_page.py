@@ -11,6 +11,7 @@ from perijove.certifying.formatting import span
 from perijove.domain.bounded_log import Colours
 from perijove.domain.nouns import RepoAddress, ResolvedRepo, ref_url
 from perijove.domain.settings import SessionSettings
+from perijove.domain.sizes import size
 from perijove.launching.resolve.address import PROVIDERS
 from perijove.launching.resolve.urlpath import view_and_file
 from perijove.web.explained import says_why
@@ -102,7 +103,7 @@ def folds(lines: Sequence[Line], stages: Sequence[Stage]) -> list[Fold]:
 
 def limits(session: SessionSettings) -> str:
     """What a session may use and when it ends, in words for whoever gets one."""
-    said = f"The session has {session.memory / 1024**3:.3g} GB of memory and {session.disk / 1024**3:.3g} GB of disk."
+    said = f"The session has {size(session.memory)} of memory and {size(session.disk)} of disk."
     if session.idle_timeout:
         said += f" It ends when its page is closed and it was not used for {span(session.idle_timeout)}"
         said += f", or after {span(session.max_age)} in any case." if session.max_age else "."

@@ -26,6 +26,7 @@ from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
 from perijove.domain.listening import service_origin
 from perijove.domain.nouns import RepoAddress, SessionName
 from perijove.domain.request_failures import CANCEL_CLOSED, LOG_CLOSED
+from perijove.domain.sizes import size
 from perijove.launching.launches import Launch, subject
 from perijove.launching.resolve.address import from_launch_path, launch_link
 from perijove.launching.resolve.urlpath import named_notebook, relative_urlpath
@@ -66,7 +67,13 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"shown": explained.shown, "lasted": progress.lasted, "sentence": sentence, "span": span}
+_TEMPLATES.filters |= {
+    "shown": explained.shown,
+    "lasted": progress.lasted,
+    "sentence": sentence,
+    "size": size,
+    "span": span,
+}
 
 
 SHOWN_TO = ContextVar("shown_to", default="")

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.repository_names import canonical
 from perijove.domain.request_failures import PUSH_NOT_SIGNED
+from perijove.domain.sizes import size
 from perijove.launching.resolve.pasted import pasted
 from perijove.log import log
 from perijove.web.public import Public
@@ -81,7 +82,7 @@ async def _body(request: Request) -> bytes:
             async for part in request.stream():
                 body += part
                 if len(body) > MOST:
-                    raise Fail(BAD_REQUEST("its body is too large", Evidence("the body", f"more than {MOST} bytes")))
+                    raise Fail(BAD_REQUEST("its body is too large", Evidence("the body", f"more than {size(MOST)}")))
     except TimeoutError:
         raise Fail(BAD_REQUEST("its body did not come", Evidence("the body", f"after {READ_WITHIN:.0f} s"))) from None
     return bytes(body)

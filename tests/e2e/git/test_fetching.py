@@ -161,7 +161,7 @@ async def test_a_history_that_is_too_large_is_left_out(
     assert (checkout.path / "n").read_text() == "small"
     assert said(checkout.path, "rev-list", "--count", "HEAD") == "1"
     (told,) = (line for line in lines if "without its history" in line)
-    assert "more than 0.125 MiB" in told
+    assert "more than 128 KB" in told
 
 
 @pytest.mark.parametrize("manner", ["plain", "old"])

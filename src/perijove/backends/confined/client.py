@@ -28,6 +28,7 @@ from perijove.domain import wire
 from perijove.domain.confinement import READING, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Fail
 from perijove.domain.ports import Tell
+from perijove.domain.sizes import size
 
 T = TypeVar("T")
 AT_ONCE = {Identity.READER: 8, Identity.FETCHER: 32, Identity.INSTALLER: 8}
@@ -231,7 +232,7 @@ async def _answer(reader: asyncio.StreamReader, tell: Tell | None, bounds: Bound
             left, line = -1, b""
         left -= len(line)
         if left < 0:
-            raise Beyond(Limit.OUTPUT, f"more than {bounds.output} bytes to say what it holds")
+            raise Beyond(Limit.OUTPUT, f"more than {size(bounds.output)} to say what it holds")
         if not line:
             return {}, 0
         frame = _read(line)
@@ -267,8 +268,8 @@ def _died(status: Any, bounds: Bounds) -> Beyond:
 def _beyond(limit: Limit, words: str, bounds: Bounds) -> Beyond:
     said = {
         Limit.TIME: f"more than {bounds.cpu} seconds of processor time",
-        Limit.MEMORY: f"more than {bounds.memory >> 20} MiB of memory",
-        Limit.SIZE: f"a file of more than {bounds.file_size} bytes",
+        Limit.MEMORY: f"more than {size(bounds.memory)} of memory",
+        Limit.SIZE: f"a file of more than {size(bounds.file_size)}",
         Limit.DEPTH: "deeper nesting than is read",
     }
     return Beyond(limit, words[:300] or said.get(limit, "more than it may have"))

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import InvalidRequirement, Requirement
 
 from perijove.backends.environments.installer import Room
+from perijove.domain import sizes
 from perijove.domain.failures import BUILD_BROKE, BUILD_TOO_LARGE, Evidence, Fail, Failure
 
 assert email.message, "imported while its file may be read"
@@ -46,7 +47,7 @@ def looked_into(wheels: tuple[Path, ...], room: Room) -> tuple[Addressed, ...]:
                     size, files = size + entry.file_size, files + 1
                     _judge(path, entry)
                 if size > room.size:
-                    raise room.outgrown(Evidence(path.name, f"{size >> 20} MiB unpacked"))
+                    raise room.outgrown(Evidence(path.name, f"{sizes.size(size)} unpacked"))
                 if files > room.files:
                     raise Fail(_too_many(path, files, room))
                 found += _addressed(path, archive)
@@ -70,7 +71,7 @@ def _addressed(path: Path, archive: zipfile.ZipFile) -> list[Addressed]:
         with archive.open(entry) as file:
             text = file.read(METADATA + 1)
         if len(text) > METADATA:
-            raise _broken(path, f"its metadata is larger than {METADATA} bytes")
+            raise _broken(path, f"its metadata is larger than {sizes.size(METADATA)}")
         asked = HeaderParser().parsestr(text.decode("utf-8", "replace")).get_all("Requires-Dist", [])
         found += [_understood(path, str(one)) for one in asked if "@" in one]
     return found

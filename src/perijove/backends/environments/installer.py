@@ -19,6 +19,7 @@ from perijove.domain.bounded_log import LINE
 from perijove.domain.confinement import Beyond, Limit
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, Evidence, Fail
 from perijove.domain.ports import Tell
+from perijove.domain.sizes import size
 
 KEPT = 400
 """Lines of uv's output that a failure may be read from."""
@@ -56,7 +57,7 @@ class Room:
     def outgrown(self, seen: Evidence) -> Fail:
         """Why more than `size` is not written: the author asks for too much, or the operator's disk is full."""
         kind = BUILD_DISK if self.short else BUILD_TOO_LARGE
-        return Fail(kind(f"the environment needs more than {self.size >> 20} MiB of disk", seen))
+        return Fail(kind(f"the environment needs more than {size(self.size)} of disk", seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ async def _watched(pid: int, root: Path, room: Room) -> None:
     while (written := _written(pid)) is not None:
         began = clock()
         if written > room.size:
-            raise room.outgrown(Evidence("uv", f"{written >> 20} MiB written so far"))
+            raise room.outgrown(Evidence("uv", f"{size(written)} written so far"))
         if _count(root, room.files) > room.files:
             raise Beyond(Limit.SIZE, f"more than {room.files} files")
         await asyncio.sleep(max(LOOKS, clock() - began))
@@ -172,7 +173,7 @@ def _count(root: Path, most: int) -> int:
 
 def _killed(number: int, words: list[str], room: Room) -> Beyond:
     if number == signal.SIGXFSZ:
-        return Beyond(Limit.SIZE, f"a file of more than {room.size >> 20} MiB")
+        return Beyond(Limit.SIZE, f"a file of more than {size(room.size)}")
     if number == signal.SIGXCPU:
         return Beyond(Limit.TIME, "more processor time than a build may have")
     if number == signal.SIGABRT and any("memory allocation" in line for line in words):

@@ -8,6 +8,7 @@ from pathlib import Path
 from perijove.backends.git.program import Call, git
 from perijove.backends.git.size import Allowance, checked_path, too_long
 from perijove.backends.git.words import meant
+from perijove.domain import sizes
 from perijove.domain.failures import BAD_TREE, Evidence, Fail
 from perijove.launching.resolve.giturl import shown
 
@@ -54,7 +55,7 @@ class _Entries:
         checked_path(self._below + path)
         count = int(size) if size.isdigit() else 0
         if mode == _LINK and count > _LONGEST_TARGET:
-            raise _bad("the target of a link is too long", path, f"{count} bytes")
+            raise _bad("the target of a link is too long", path, sizes.size(count))
         # Hashes, by a secret of this process, take as little memory for a long path as for a short one.
         key = hash(path)
         if key in self._seen:

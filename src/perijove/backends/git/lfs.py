@@ -27,6 +27,7 @@ from perijove.backends.git.gate import Route
 from perijove.backends.git.program import Call, checked, git
 from perijove.backends.git.size import Allowance
 from perijove.backends.git.tunnel import addresses
+from perijove.domain import sizes
 from perijove.domain.failures import (
     HOST_UNREACHABLE,
     LFS_MISSING,
@@ -70,7 +71,7 @@ async def filled(route: Route, url: str, tree: Path, allowance: Allowance, tell:
         return
     size = sum(pointer.size for pointer in pointers)
     allowance.take(size, 0, "files in Git LFS")
-    tell(f"Fetching {len(pointers)} files of {size / 1024**2:.4g} MiB from Git LFS")
+    tell(f"Fetching {len(pointers)} files of {sizes.size(size)} from Git LFS")
     server = await _server(route, url, tree)
     if (mirror := _folder(server)) is not None:
         await asyncio.to_thread(_copied, mirror, pointers)
@@ -214,7 +215,7 @@ async def _downloaded(
 
 def _placed(pointer: _Pointer, aside: Path, digest: str, size: int) -> None:
     if digest != pointer.oid:
-        raise _missing(pointer, f"{size} bytes with another hash")
+        raise _missing(pointer, f"{sizes.size(size)} with another hash")
     aside.chmod(pointer.path.stat().st_mode & 0o777)
     aside.rename(pointer.path)
 

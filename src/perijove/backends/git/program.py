@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perijove.backends.git import words
+from perijove.domain import sizes
 from perijove.domain.failures import FETCH_FAILED, TOOL_MISSING, Evidence, Fail
 
 _SAFE = (
@@ -150,7 +151,7 @@ async def _collected(process: asyncio.subprocess.Process, take: Callable[[bytes]
             continue
         size += len(piece)
         if size > _LONGEST_OUTPUT:
-            raise Fail(FETCH_FAILED(f"git wrote more than {_LONGEST_OUTPUT >> 20} MiB", Evidence("git", "output cut")))
+            raise Fail(FETCH_FAILED(f"git wrote over {sizes.size(_LONGEST_OUTPUT)}", Evidence("git", "output cut")))
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from perijove.domain import sizes
 from perijove.domain.failures import BAD_TREE, TOO_LARGE, Evidence, Fail, Failure
 from perijove.launching.resolve.giturl import shown
 
@@ -47,9 +48,9 @@ class Allowance:
 def refuse_size(size: int, limit: int, what: str) -> None:
     """Refuse more than `limit` bytes of `what`. Raises Fail: `resolve.too-large`."""
     if size > limit:
-        cause = f"it needs more than {limit / 1024**2:.4g} MiB"
+        cause = f"it needs more than {sizes.size(limit)}"
         raise Fail(
-            TOO_LARGE(cause, Evidence("repositories.max_size", f"{limit} bytes"), Evidence(what, f"{size} bytes"))
+            TOO_LARGE(cause, Evidence("repositories.max_size", sizes.size(limit)), Evidence(what, sizes.size(size)))
         )
 
 

@@ -17,8 +17,8 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.people import NAME, Home
 from perijove.domain.people_failures import HOME_FULL, HOME_SILENT, HOME_UNUSABLE
 from perijove.domain.settings import HomeSettings
+from perijove.domain.sizes import size
 
-MEGABYTE = 1024**2
 AT_ONCE = 4
 
 
@@ -98,8 +98,8 @@ def _in_words(told: dict[str, Any], quota: int) -> str:
     used, free = int(told["used"]), int(told["free"])
     if used < 0:
         return "Your home is at ~/home; it holds too many files to be counted"
-    words = f"Your home is at ~/home: {used // MEGABYTE:,} MB used"
+    words = f"Your home is at ~/home: {size(used)} used"
     if quota and used > quota:
-        words += f", of {quota // MEGABYTE:,} MB that it may have at most ({HOME_FULL.code})"
+        words += f", of {size(quota)} that it may have at most ({HOME_FULL.code})"
         return f"{words}: remove what you do not need; a session that makes it fuller is ended"
-    return f"{words}{f' of {quota // MEGABYTE:,} MB' if quota else ''}, {free // MEGABYTE:,} MB free on its disk"
+    return f"{words}{f' of {size(quota)}' if quota else ''}, {size(free)} free on its disk"

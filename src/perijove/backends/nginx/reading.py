@@ -91,7 +91,7 @@ class _Reader:
             words = Evidence(str(path), str(error.strerror or error))
             raise Fail(CONFIGURATION_UNREADABLE(f"{path} cannot be read", words)) from error
         if len(content) > LARGEST:
-            raise Fail(CONFIGURATION_UNREADABLE(f"{path} is larger than 4 MiB", Evidence(str(path), "")))
+            raise Fail(CONFIGURATION_UNREADABLE(f"{path} is larger than 4 MB", Evidence(str(path), "")))
         return content.decode(encoding(content))
 
     def _block(

@@ -33,6 +33,7 @@ from perijove.backends.pad.starting import Starting
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, START_DISK, STATE_UNUSABLE, Evidence, Fail
 from perijove.domain.nouns import Egress
+from perijove.domain.sizes import size
 
 SETUP_LIMIT = 60.0
 """Seconds that bubblewrap may take until the command runs: some milliseconds, but for a machine that is very busy."""
@@ -187,8 +188,7 @@ class Box:
     def _listen(self) -> socket.socket:
         path = str(self._socket_path)
         if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-            cause = f"the path of a session's socket is longer than {SOCKET_PATH_LIMIT} bytes"
-            raise Fail(STATE_UNUSABLE(cause, Evidence(path, f"{len(os.fsencode(path))} bytes")))
+            raise Fail(STATE_UNUSABLE("its socket has too long a path", Evidence(path, f">{size(SOCKET_PATH_LIMIT)}")))
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         os.chmod(path, 0o600)

@@ -28,6 +28,7 @@ from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
 from perijove.domain.parsing import bracketed
 from perijove.domain.ran import Withheld
+from perijove.domain.sizes import size
 from perijove.domain.way_out import STRAIGHT, WayOut, read_way_out
 from perijove.nearby import near
 from perijove.proxies import PORTS, ProxyRefused, Streams, authorization, lead_on
@@ -125,7 +126,7 @@ class Door:
             async with asyncio.timeout(HEAD_LIMIT):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError as error:
-            text = f"a request's head may have {HEAD} bytes"
+            text = f"a request's head may have {size(HEAD)}"
             raise Refused("431 Request Header Fields Too Large", text) from error
         wanted = _understood(head)
         named = f"{wanted.host[:253]}:{wanted.port}"

@@ -22,7 +22,7 @@ from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
 from perijove.backends.pad.gate import Gate
 from perijove.backends.pad.keeping import ENDING, Keeping, Note
-from perijove.backends.pad.watch import Watch, size
+from perijove.backends.pad.watch import Watch
 from perijove.backends.pad.wire import Order
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
@@ -41,6 +41,7 @@ from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, Room, RunningSandbox
 from perijove.domain.ran import Ran
+from perijove.domain.sizes import size
 from perijove.domain.state import State
 from perijove.happenings import IN_WORDS
 
@@ -356,13 +357,13 @@ def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
     limits = box.order.limits
     memory = [failure for failure in troubles if failure.kind.code == "session.kernel-out-of-memory"]
     if code != 0 and (memory or watch.unseen_kills() or (watch.doom and watch.doom[0] is EndReason.MEMORY)):
-        evidence = memory[0].evidence if memory else (Evidence("build.memory", f"{limits.memory} bytes"),)
+        evidence = memory[0].evidence if memory else (Evidence("build.memory", size(limits.memory)),)
         raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", *evidence))
     if code != 0 and watch.short:
         raise Fail(BUILD_DISK("the disk of the state directory had no room for what it writes", watch.short))
     disk = [failure for failure in troubles if failure.kind is SESSION_DISK]
     if (watch.doom and watch.doom[0] is EndReason.DISK) or (code != 0 and disk):
-        evidence = disk[0].evidence if disk else (Evidence("build.disk", f"{limits.disk} bytes"),)
+        evidence = disk[0].evidence if disk else (Evidence("build.disk", size(limits.disk)),)
         raise Fail(BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", *evidence))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from perijove.backends.pad.master import Master
 from perijove.backends.pad.spawning import run_tool
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, SANDBOX_FAILED, START_DISK, Evidence, Fail
+from perijove.domain.sizes import size
 
 SLICE = 256
 """Folder entries looked at between two turns of the event loop."""
@@ -83,7 +84,7 @@ async def _carry(home_from: Path, home: Path, owner: int, master: Master) -> Non
 
 async def too_large(error: Fail, home_from: Path, setting: str, limit: int) -> Fail:
     """A refused copy, told with the size of what was copied and of the room that it had."""
-    sizes = (Evidence("repository", f"{await usage(home_from)} bytes"), Evidence(setting, f"{limit} bytes"))
+    sizes = (Evidence("repository", size(await usage(home_from))), Evidence(setting, size(limit)))
     return Fail(START_DISK(error.failure.cause, *error.failure.evidence, *sizes))
 
 
@@ -226,7 +227,7 @@ async def _take(fd: int, into: Path, limit: int, master: Master) -> int:
         elif stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
             limit -= facts.st_size
             if limit < 0:
-                where = Evidence(str(name)[:200], f"{facts.st_size} bytes")
+                where = Evidence(str(name)[:200], size(facts.st_size))
                 raise Fail(BUILD_TOO_LARGE("the result is larger than the disk allowed for it", where))
             await _copy(fd, name, into / name, master)
     return limit

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from perijove.backends.pad.processes import Process
 from perijove.backends.pad.sandbox import IN_MEMORY
+from perijove.domain.sizes import size
 
 REACH = 512
 """Bytes of address space for a byte of page tables: one of 4 KiB maps 2 MiB."""
@@ -45,9 +46,8 @@ class Held:
     @property
     def words(self) -> str:
         """For evidence."""
-        return (
-            f"{self.processes} bytes of processes, {self.files} of files in memory, {self.kernel} for it in the kernel"
-        )
+        held = f"{size(self.processes)} of processes, {size(self.files)} of files in memory"
+        return f"{held}, {size(self.kernel)} for it in the kernel"
 
 
 def most(family: Sequence[Process], root: int | None) -> Held:

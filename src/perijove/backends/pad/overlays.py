@@ -22,6 +22,7 @@ from perijove.backends.pad.trees import NO_LINKS, Allowance, Copying
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, Evidence, Fail
 from perijove.domain.nouns import Limits, Overlay
+from perijove.domain.sizes import size
 from perijove.domain.system_failures import NO_ROOT
 
 ROOT = Path("/")
@@ -139,7 +140,7 @@ async def take_layers(
         await in_child(partial(_take, taken, Copying(room, owner)))
     except OSError as error:
         if error.errno == EFBIG:
-            where = Evidence("build.disk", f"{limits.disk} bytes, {inodes(limits.disk)} files")
+            where = Evidence("build.disk", f"{size(limits.disk)}, {inodes(limits.disk)} files")
             raise Fail(BUILD_TOO_LARGE("what it wrote is more than may be kept", where)) from error
         if error.errno not in {ENOSPC, EDQUOT}:
             raise

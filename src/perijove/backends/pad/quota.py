@@ -22,6 +22,7 @@ from pathlib import Path
 from perijove.backends.pad.mounting import MNT_DETACH, UMOUNT_NOFOLLOW, call
 from perijove.backends.pad.spawning import in_child, run_tool
 from perijove.domain.failures import START_DISK, Evidence, Fail
+from perijove.domain.sizes import size
 
 TRIED = 4 * 1024 * 1024
 """Bytes of the disk that shows whether disks can be made here."""
@@ -85,7 +86,7 @@ class Disk:
         """Raises Fail: `start.disk-full` where the disk below has no room for what was written to this one."""
         look = self.look()
         if look.below == 0:
-            where = Evidence(str(self.folder), f"{os.strerror(ENOSPC)}: {look.used} bytes were to be written")
+            where = Evidence(str(self.folder), f"{os.strerror(ENOSPC)}: {size(look.used)} were to be written")
             raise Fail(START_DISK("the disk of the state directory has no room for it", where))
 
     async def written(self) -> None:

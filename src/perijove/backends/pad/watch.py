@@ -15,6 +15,7 @@ from perijove.backends.pad.box import Box
 from perijove.domain.failures import KERNEL_MEMORY, SESSION_DISK, SESSION_DISK_SOON, Evidence, Failure
 from perijove.domain.nouns import EndReason
 from perijove.domain.server_failures import TOO_MANY_PROCESSES
+from perijove.domain.sizes import size
 
 TICK = 0.5
 """Seconds between two looks at the memory."""
@@ -30,14 +31,6 @@ TOLD_AGAIN = 60.0
 """Seconds after which it is told once more that there are too many: Jupyter starts a kernel that dies five times."""
 EXPENDABLE = 500
 """oom_score_adj of all but the server, so that the kernel kills these first."""
-
-
-def size(number: int) -> str:
-    """In words: `1.5 GB`."""
-    for unit, scale in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}".replace(".0 ", " ")
-    return f"{number} bytes"
 
 
 class Watch:
@@ -108,7 +101,7 @@ class Watch:
 
     def _tell_kill(self, who: str, seen: Evidence) -> None:
         limit = self._box.order.limits.memory
-        allowed = Evidence("session.memory", f"{limit} bytes")
+        allowed = Evidence("session.memory", size(limit))
         self._trouble(
             KERNEL_MEMORY(f"the session reached its {size(limit)} and {who} ended a process of it", allowed, seen)
         )
@@ -167,7 +160,7 @@ class Watch:
 
     def _look_below(self, free: int) -> int:
         if free <= NEARLY_FULL:
-            self.short = Evidence("disk of the state directory", f"{free} bytes are free")
+            self.short = Evidence("disk of the state directory", f"{size(free)} are free")
         return free
 
     def look_at_quota(self) -> None:
@@ -188,7 +181,7 @@ class Watch:
         limit = self._box.order.limits.disk
         if used > limit * SOON and not (self._soon_told or self._disk_told):
             self._soon_told = True
-            where = Evidence("home", f"{used} bytes used, {limit} allowed")
+            where = Evidence("home", f"{size(used)} used, {size(limit)} allowed")
             self._trouble(SESSION_DISK_SOON(f"its files take {size(used)} of {size(limit)}", where))
         elif used < limit * SOON_AGAIN:
             self._soon_told = False
@@ -199,7 +192,7 @@ class Watch:
         self._disk_told = True
         used, limit = self._box.disk, self._box.order.limits.disk
         cause = full if free > NEARLY_FULL else f"{size(free)} are left on the disk that holds them"
-        where = Evidence("home", f"{used} bytes used, {limit} allowed, {free} free on the disk")
+        where = Evidence("home", f"{size(used)} used, {size(limit)} allowed, {size(free)} free on the disk")
         self._trouble(SESSION_DISK(cause, where))
 
 

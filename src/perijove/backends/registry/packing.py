@@ -20,6 +20,7 @@ from importlib.util import source_from_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from perijove.domain import sizes
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.images import OPAQUE, WHITEOUT
 from perijove.domain.registry_failures import UNPACKABLE
@@ -122,7 +123,7 @@ def entries(root: Path) -> dict[str, Entry]:
             found[path] = entry
             size += entry.size
             if len(found) > MOST_FILES or size > MOST_BYTES:
-                raise _unpackable(f"it is more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB", path)
+                raise _unpackable(f"it is more than {MOST_FILES} files or {sizes.size(MOST_BYTES)}", path)
             if entry.is_folder:
                 pending.append(path)
     return found

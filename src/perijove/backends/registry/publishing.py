@@ -24,6 +24,7 @@ from perijove.backends.registry.packing import Layer, Packed, pack
 from perijove.domain.images import DIGEST
 from perijove.domain.nouns import Environment
 from perijove.domain.ports import Tell
+from perijove.domain.sizes import size
 
 AT_ONCE = 2
 """Layers that are packed and pushed at the same time; so many lie beside the notes meanwhile."""
@@ -100,7 +101,7 @@ class Publishing:
             with durable.told(self.notes), tempfile.TemporaryFile(dir=self.notes) as file:
                 packed = await durable.in_thread(lambda: pack(layer, file))
                 if moved := not await self.registry.has(packed.digest):
-                    tell(f"Pushing {layer.name}, {packed.size / 1e6:.1f} MB")
+                    tell(f"Pushing {layer.name}, {size(packed.size)}")
                     await self.registry.push(file, packed.digest, packed.size)
             self._note(key, packed)
             return _Layer(packed, was_packed=True, moved=moved)

@@ -23,6 +23,7 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Environment, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.registry_failures import UNPACKABLE
+from perijove.domain.sizes import size
 
 
 class SessionImages:
@@ -53,7 +54,7 @@ class SessionImages:
             with durable.told(self._notes):
                 layers = await durable.in_thread(lambda: contents(image, image.home or Path()))
             done = await Publishing(registry, self._notes).publish(image, layers, tag, tell)
-        tell(f"Published {done.image}: {done.moved} of {done.layers} layers pushed, {done.size / 1e6:.1f} MB")
+        tell(f"Published {done.image}: {done.moved} of {done.layers} layers pushed, {size(done.size)}")
         return done.image
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from perijove.domain.failures import BUG, DISK_FULL, STATE_UNUSABLE, Evidence, Failure, Kind
 from perijove.domain.service_failures import JOURNAL_DAMAGED, JOURNAL_HELD, JOURNAL_UNREACHED, put_aside
+from perijove.domain.sizes import size
 
 MEANING: dict[int, Kind] = {
     sqlite3.SQLITE_FULL: DISK_FULL,
@@ -74,4 +75,4 @@ def _full(path: Path) -> Evidence | None:
     free = disk.f_bavail * disk.f_frsize
     if free >= LITTLE and (disk.f_favail or not disk.f_files):
         return None
-    return Evidence(f"statvfs {path.parent}", f"{free} bytes and {disk.f_favail} inodes are free")
+    return Evidence(f"statvfs {path.parent}", f"{size(free)} and {disk.f_favail} inodes are free")

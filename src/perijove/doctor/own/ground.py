@@ -33,10 +33,10 @@ from perijove.domain.service_failures import (
     STORE_DAMAGED,
 )
 from perijove.domain.settings import ServiceSettings
+from perijove.domain.sizes import size
 from perijove.domain.system_failures import BASE_MISSING
 from perijove.launching.start.admission import Load, shortage
 
-MEGABYTE = 1024**2
 DAY = 86400.0
 SOON = 7 * DAY
 """Seconds that a forecast looks ahead, and back."""
@@ -75,10 +75,10 @@ def state(own: Own) -> Iterator[Finding]:
 def disk(own: Own) -> Iterator[Finding]:
     """Room for what a launch writes."""
     room, floor = own.ground.room, own.settings.launching.keep_disk
-    where = Evidence(f"statvfs {own.ground.root}", f"{room.disk // MEGABYTE:,} MB and {room.inodes:,} inodes are free")
+    where = Evidence(f"statvfs {own.ground.root}", f"{size(room.disk)} and {room.inodes:,} inodes are free")
     cause = ""
     if room.disk < floor:
-        cause = f"{room.disk // MEGABYTE:,} MB are free, and launches need {floor // MEGABYTE:,} (launching.keep_disk)"
+        cause = f"{size(room.disk)} are free, and launches need {size(floor)} (launching.keep_disk)"
     elif 0 < room.inodes < FEW_INODES:
         cause = f"only {room.inodes:,} inodes are free, and a session needs thousands"
     if cause:
@@ -99,18 +99,14 @@ def filling(own: Own) -> Iterator[Finding]:
     if left < SOON:
         pace_of = f"the pace of the last {span(own.now - since[0].at)}"
         cause = f"at {pace_of}, launches find no room from {moment(own.now + left)} on"
-        then = Evidence(f"free on {moment(since[0].at)}", f"{_megabytes(since[0].disk)} MB")
-        saw = f"{_megabytes(room.disk)} MB, {_megabytes(-pace * DAY)} less a day"
+        then = Evidence(f"free on {moment(since[0].at)}", size(since[0].disk))
+        saw = f"{size(room.disk)}, {size(-pace * DAY)} less a day"
         now = Evidence(f"statvfs {own.ground.root}", saw)
         commands = ("perijove clean", f"du -xhd2 {own.ground.root} | sort -h | tail")
         yield Finding(
             DISK_FULL(cause, then, now, remedy="Find what grows, or give it a larger disk, before that day."),
             str(own.ground.root), Confidence.LIKELY, commands=commands, foreseen=True,
         )  # fmt: skip
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / MEGABYTE:,.0f}"
 
 
 def _pace(samples: Sequence[FreeThen]) -> tuple[float, float]:
@@ -154,8 +150,8 @@ def memory(own: Own) -> Iterator[Finding]:
     short = shortage("", Load((), 0), plenty, settings.launching, settings.session)
     if short:
         need = settings.launching.keep_memory + settings.session.memory_reserved
-        seen = Evidence("MemAvailable of /proc/meminfo", f"{room.memory // MEGABYTE:,} MB")
-        needed = Evidence("launching.keep_memory + session.memory_reserved", f"{need // MEGABYTE:,} MB")
+        seen = Evidence("MemAvailable of /proc/meminfo", size(room.memory))
+        needed = Evidence("launching.keep_memory + session.memory_reserved", size(need))
         remedy = "Stop sessions that nobody needs, or whatever else uses the memory; or lower those settings."
         commands = ("perijove get sessions", "ps -eo pid,rss,comm --sort=-rss | head")
         failure = WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, needed, remedy=remedy)
@@ -168,9 +164,9 @@ def seats(own: Own) -> Iterator[Finding]:
     most = max(0, there - settings.launching.keep_memory) // max(1, settings.session.memory_reserved)
     for one in settings.launching.classes:
         if there and one.seats > most:
-            reserved = settings.session.memory_reserved // MEGABYTE
-            cause = f"{one.name} has {one.seats} seats of {reserved:,} MB each, and this machine carries {most}"
-            seen = Evidence("MemTotal of /proc/meminfo", f"{there // MEGABYTE:,} MB")
+            reserved = size(settings.session.memory_reserved)
+            cause = f"{one.name} has {one.seats} seats of {reserved} each, and this machine carries {most}"
+            seen = Evidence("MemTotal of /proc/meminfo", size(there))
             failure = SEATS_WITHOUT_MEMORY(cause, seen)
             yield Finding(failure, f"The class {one.name}", Confidence.CERTAIN, foreseen=True)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from perijove.domain import failures
 from perijove.domain.conda_settings import conda_platform
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.sizes import size
 from perijove.launching.build.conda_locks import READERS
 from perijove.launching.build.detect import FOLDERS, Detected, detect, to_read
 from perijove.launching.build.near_misses import MISPLACED
@@ -72,7 +73,7 @@ def _read(root: Path, path: str, largest: int = LARGEST) -> tuple[str, str]:
         if not real.is_file():
             raise _bad(path, "it is not a file")
         if real.stat().st_size > largest:
-            raise _bad(path, f"it is larger than {largest} bytes")
+            raise _bad(path, f"it is larger than {size(largest)}")
         content = real.read_bytes()
         mark, encoding = next((found for found in _MARKS if content.startswith(found[0])), (b"", ""))
         if not encoding:

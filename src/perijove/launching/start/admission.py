@@ -12,6 +12,7 @@ from perijove.domain.failures import NOT_ALLOWED, Evidence, Failure
 from perijove.domain.nouns import RepoAddress, Room
 from perijove.domain.repository_names import allowed_as, banned_as, named
 from perijove.domain.settings import LaunchingSettings, SessionSettings
+from perijove.domain.sizes import size
 
 STARTS_A_PROCESSOR = 2
 """A server starts on one processor at a time, and waits for the disk now and then."""
@@ -104,7 +105,7 @@ def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: 
     promised = (load.starting + seats) * session.memory_reserved
     if room.memory - promised < launching.keep_memory + session.memory_reserved:
         besides = f" beside {seats} seats that are kept for classes" if seats else ""
-        free = _megabytes(max(room.memory - promised, 0))
+        free = size(max(room.memory - promised, 0))
         return f"{free} of memory are free{besides}, which is too little for one more session"
     return lack_of_disk(room, launching)
 
@@ -112,8 +113,8 @@ def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: 
 def lack_of_disk(room: Room, launching: LaunchingSettings) -> str:
     """What the disk has too little of for one more session, in words; `` when it has enough."""
     if room.disk < launching.keep_disk:
-        wanted = f"and {_megabytes(launching.keep_disk)} are wanted for one more session (launching.keep_disk)"
-        return f"{_megabytes(room.disk)} of disk are free, {wanted}"
+        wanted = f"and {size(launching.keep_disk)} are wanted for one more session (launching.keep_disk)"
+        return f"{size(room.disk)} of disk are free, {wanted}"
     if 0 < room.inodes < 10_000:
         return f"the disk has only {room.inodes} inodes left"
     return ""
@@ -130,7 +131,3 @@ def room_for(running: int, room: Room, launching: LaunchingSettings, session: Se
 def starting(room: Room, launching: LaunchingSettings) -> int:
     """How many servers may start at once: more would only be slower together."""
     return launching.starting or max(1, round(STARTS_A_PROCESSOR * room.processors))
-
-
-def _megabytes(size: int) -> str:
-    return f"{size // 1024**2:,} MB"

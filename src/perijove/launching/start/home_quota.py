@@ -15,6 +15,7 @@ from perijove.domain.people import Homes
 from perijove.domain.people_failures import HOME_FULL
 from perijove.domain.ports import Clock
 from perijove.domain.settings import HomeSettings
+from perijove.domain.sizes import size
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.log import log
 
@@ -79,7 +80,7 @@ class HomeQuota:
         if used <= quota:
             self._told.discard(name)
             return
-        seen = Evidence("~/home", f"{used} bytes"), Evidence("home.quota", f"{quota} bytes")
+        seen = Evidence("~/home", size(used)), Evidence("home.quota", size(quota))
         if name not in self._told:
             self._told.add(name)
             self._sessions.trouble(name, HOME_FULL("it is fuller than home.quota allows", *seen))

@@ -146,10 +146,14 @@ def test_a_ban_shows_the_pattern_that_matched() -> None:
         ),
         pytest.param(Load([], 1), replace(ROOMY, memory=1024 * MB), LAUNCHING, "", id="enough for it and for one more"),
         pytest.param(
-            Load([], 9), replace(ROOMY, memory=100 * MB), LAUNCHING, "0 MB of memory", id="more promised than there is"
+            Load([], 9),
+            replace(ROOMY, memory=100 * MB),
+            LAUNCHING,
+            "0 bytes of memory",
+            id="too much promised",
         ),
         pytest.param(EMPTY, replace(ROOMY, disk=1 * GB), LAUNCHING, "", id="just enough disk"),
-        pytest.param(EMPTY, replace(ROOMY, disk=1 * GB - 1), LAUNCHING, "1,023 MB of disk", id="a byte of disk short"),
+        pytest.param(EMPTY, replace(ROOMY, disk=1 * GB - 1), LAUNCHING, "1023 MB of disk", id="a byte of disk short"),
         pytest.param(EMPTY, replace(ROOMY, inodes=10_000), LAUNCHING, "", id="just enough inodes"),
         pytest.param(EMPTY, replace(ROOMY, inodes=9_999), LAUNCHING, "9999 inodes", id="too few inodes"),
         pytest.param(EMPTY, replace(ROOMY, inodes=0), LAUNCHING, "", id="a file system that does not count inodes"),

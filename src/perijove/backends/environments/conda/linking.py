@@ -29,6 +29,7 @@ from perijove.backends.environments.conda.looking import looked_over, variables
 from perijove.backends.environments.conda.solving import check, client
 from perijove.backends.environments.conda.words import failure
 from perijove.backends.environments.installer import LOOKS, Room
+from perijove.domain import sizes
 from perijove.domain.conda_failures import BAD_PACKAGE, CHANNEL_UNREACHABLE
 from perijove.domain.confinement import Beyond, Limit
 from perijove.domain.failures import BUG, BUILD_TOO_LARGE, Evidence, Fail
@@ -108,7 +109,7 @@ async def _fetch_all(
     if not missing:
         return
     size = sum(one.size or 0 for one in missing)
-    tell(f"Fetching {len(missing)} conda packages, {size / 1e6:.0f} MB")
+    tell(f"Fetching {len(missing)} conda packages, {sizes.size(size)}")
     room = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
         for record in missing:
@@ -161,7 +162,7 @@ async def _downloaded(using: Client, record: RepoDataRecord, archive: Path) -> N
         raise Fail(failure(f"{record.file_name}: {error}", "fetching")) from error
     finally:
         task.cancel()
-    where = Evidence(record.file_name, f"{size} bytes came, and then none for {STALLED:.0f} s")
+    where = Evidence(record.file_name, f"{sizes.size(size)} came, and then none for {STALLED:.0f} s")
     raise Fail(CHANNEL_UNREACHABLE("a package stopped coming", where))
 
 
@@ -254,7 +255,7 @@ async def _watching(work: Path, room: Room, left: list[int]) -> None:
 
 def _fits(size: int, room: Room) -> None:
     if size > room.size:
-        raise room.outgrown(Evidence("conda", f"{size >> 20} MiB written so far"))
+        raise room.outgrown(Evidence("conda", f"{sizes.size(size)} written so far"))
 
 
 def measured(root: Path, room: Room) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from perijove.backends.environments import complaints
 from perijove.backends.environments.store import full_disk_told
 from perijove.backends.environments.system import bootstrap, registry, scripts, unpacking, words
 from perijove.backends.environments.uv import Uv
+from perijove.domain import sizes
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond, Bounds, Identity
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_SLOW, Evidence, Fail, Failure
@@ -165,7 +166,7 @@ class Bases:
                 raise Fail(BUILD_TOO_SLOW("the base was not prepared in time", where)) from error
             size = await asyncio.to_thread(size_of, base.path)
             took = time.monotonic() - began
-            tell(f"The base is prepared: {base.packages} packages, {size >> 20} MiB, {took:.0f} s")
+            tell(f"The base is prepared: {base.packages} packages, {sizes.size(size)}, {took:.0f} s")
             return base
 
     async def remove(self, key: str, used: Sequence[str]) -> None:

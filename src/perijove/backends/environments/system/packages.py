@@ -21,7 +21,7 @@ from perijove import durable
 from perijove.backends.environments.store import full_disk_told
 from perijove.backends.environments.system import scripts, words
 from perijove.backends.environments.system.bases import TEXT, Base, Bases
-from perijove.domain import failures
+from perijove.domain import failures, sizes
 from perijove.domain.build_inputs import System, SystemPackage
 from perijove.domain.confinement import Beyond
 from perijove.domain.failures import Fail, Failure
@@ -140,7 +140,7 @@ class Packages:
         if not missing:
             return
         size = sum(one.size for one in missing)
-        tell(f"Fetching {len(missing)} packages of the system, {size / 2**20:.1f} MiB")
+        tell(f"Fetching {len(missing)} packages of the system, {sizes.size(size)}")
         words_of = [(one.address, f"/root/debs/{one.archive}", f"SHA256:{one.sha256}") for one in missing]
         command = (
             "/bin/sh",

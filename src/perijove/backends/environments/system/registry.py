@@ -22,6 +22,7 @@ import certifi  # noqa: F401 - these httpx loads late, when their files may be o
 import httpx
 
 from perijove.backends.environments.installer import Room
+from perijove.domain import sizes
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.images import ARCHITECTURES, DIGEST, HOMES
 from perijove.domain.ports import Tell
@@ -57,10 +58,10 @@ async def fetched(image: Image, into: Path, room: Room, *, tell: Tell) -> tuple[
             layers = await registry.layers()
             paths = []
             for number, (digest, size) in enumerate(layers):
-                tell(f"Fetching layer {number + 1} of {len(layers)}, {size >> 20} MiB")
+                tell(f"Fetching layer {number + 1} of {len(layers)}, {sizes.size(size)}")
                 room = Room(room.size - size, room.files, room.short)
                 if room.size < 0:
-                    raise room.outgrown(Evidence(digest, f"{size} bytes"))
+                    raise room.outgrown(Evidence(digest, sizes.size(size)))
                 paths.append(await registry.blob(digest, size, into / f"layer-{number}"))
         except httpx.HTTPError as error:
             raise registry.unreachable(str(error) or type(error).__name__) from error

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from perijove.backends.environments.installer import Room
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.images import OPAQUE, WHITEOUT
+from perijove.domain.sizes import size
 from perijove.domain.system_failures import BASE_UNUSABLE
 
 LINKS = 40
@@ -60,7 +61,7 @@ class Unpacking:
         self.count += 1
         self.size += member.size if member.isreg() else 0
         if self.size > self.room.size or self.count > self.room.files:
-            raise self.room.outgrown(Evidence("files", f"{self.count}, {self.size >> 20} MiB"))
+            raise self.room.outgrown(Evidence("files", f"{self.count}, {size(self.size)}"))
         parts = [part for part in PurePosixPath(member.name).parts if part not in {"/", "."}]
         if ".." in parts:
             raise _bad(member.name, "a path in it leads upwards")
