@@ -7,6 +7,7 @@ caller's to tell.
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from dataclasses import dataclass
@@ -19,26 +20,24 @@ from perijove.launching.resolve.address import PROVIDERS, from_launch_path, from
 from perijove.launching.resolve.giturl import LONGEST, bad, can_be_ref, checked_text, checked_url, shown, split
 from perijove.launching.resolve.refs import is_full_commit
 from perijove.launching.resolve.repository_pages import View
-from perijove.launching.resolve.urlpath import opened_file, relative_urlpath
+from perijove.launching.resolve.urlpath import opened_file, relative_urlpath, view_and_file
 
 MOST_REFS = 8
 """Folders of an address that may belong to a branch's name."""
-_LAUNCH_PATH = re.compile(r"(?:^|/)v2/(?P<path>[^/]+/.+)")
+_LAUNCH_PATH = re.compile(r"(?:^|/)(?:v2/(?=[^/]+/.)|build/(?=(?:gh|gl|git|gist)/))(?P<path>.+)")
 _ELSEWHERE = re.compile(
     # Another Binder's providers, by their links; DOIs, bare or at a resolver; and the archives' own pages.
-    r"(?:(?:/?v2/)?(?P<provider>zenodo|figshare|dataverse|hydroshare|ckan)/"
+    r"(?:(?:/?v2/)?(?P<provider>zenodo|figshare|dataverse|hydroshare|ckan|swhid)/|(?P<archived>swh):\d"
     r"|(?:https?://(?:dx\.|www\.)?doi\.org/|doi:)?(?P<doi>10\.\d{4,9}/)"
-    r"|https?://(?P<host>(?:[\w-]+\.)*(?:zenodo\.org|figshare\.com|hydroshare\.org))(?:[:/]|$)"
+    r"|https?://(?P<host>(?:[\w-]+\.)*(?:zenodo\.org|figshare\.com|hydroshare\.org"
+    r"|osf\.io|softwareheritage\.org))(?:[:/]|$)"
     r"|https?://[^/?]+/[^?]*\?(?:.*&)?persistentId=).*",
     re.IGNORECASE | re.ASCII,
 )
-_AROUND = (
-    re.compile(r"\[!\[[^\]]*\]\([^)\s]*\)\]\((?P<link>\S+)\)"),  # a badge in Markdown
-    re.compile(r"\[[^\]]*\]\((?P<link>\S+)\)"),
-    re.compile(r"\.\. image::\s+\S+\s+:target:\s+(?P<link>\S+)(?:\s.*)?", re.DOTALL),
-    re.compile(r"<a\s[^>]*href=[\"'](?P<link>[^\"']+)[\"'].*", re.DOTALL),
-)
-"""What people copy together with a link."""
+_COPIED = re.compile(r"[\s\[\]<>\"'|]|git\+http")
+"""What no link has, but what is copied together with one: badges, sentences, commands."""
+_WEB_ADDRESS = re.compile(r"https?://[^\s\[\]<>\"'|`]+", re.IGNORECASE)
+_PICTURE = re.compile(r"\.(?:svg|png)$|^https?://img\.shields\.io/", re.IGNORECASE)
 _BARE_HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}/[^\s@]+", re.IGNORECASE | re.ASCII)
 _OWNER_AND_REPO = re.compile(r"(?P<place>[A-Za-z0-9][A-Za-z0-9-]*/[\w.-]+)(?:@(?P<ref>\S+))?", re.ASCII)
 
@@ -74,22 +73,30 @@ def pasted(text: str) -> Link:
 
 def _bared(text: str) -> str:
     """A link without what was copied around it."""
-    bare = text[: 2 * LONGEST].strip()
+    bare = text[: 2 * LONGEST].strip().removeprefix("gh repo clone ")
     if bare.startswith("git clone "):
         return _cloned(bare.split())
-    for around in _AROUND:
-        if found := around.fullmatch(bare):
-            bare = found["link"]
-            break
-    bare = bare.strip(" \t\r\n\"'`<>,;").removeprefix("git+")  # as pip writes it
-    return bare if "(" in bare else bare.rstrip(")")
+    bare = bare.strip(" \t\r\n\"'`<>,;")
+    if _COPIED.search(bare) and not re.match(r"https?://", bare, re.IGNORECASE):
+        found = [_ended(html.unescape(address)) for address in _WEB_ADDRESS.findall(bare)]
+        links = [address for address in found if not _PICTURE.search(address)]
+        return next((link for link in links if "/v2/" in link), links[-1] if links else bare)
+    return _ended(bare)
+
+
+def _ended(address: str) -> str:
+    """Without what a sentence or a pair of brackets ends in."""
+    address = address.rstrip(".,;")
+    while address.endswith(")") and address.count(")") > address.count("("):
+        address = address[:-1].rstrip(".,;")
+    return address
 
 
 def _cloned(words: list[str]) -> str:
     """What a `git clone` takes."""
     url = next((word for word in words if "://" in word or re.match(r"[\w.-]+@", word)), "")
-    named = [*itertools.pairwise(words), *(word.split("=", 1) for word in words if word.startswith("--branch="))]
-    branches = [after for word, after in named if word in ("-b", "--branch")]
+    options = " ".join(words).replace("--branch=", "--branch ").split()
+    branches = [after for word, after in itertools.pairwise(options) if word in ("-b", "--branch")]
     return f"{url}@{branches[0]}" if url and branches else url
 
 
@@ -103,7 +110,12 @@ def _encoded(text: str) -> str:
 
 
 def _of_an_archive(elsewhere: re.Match[str], text: str) -> Fail:
-    what = elsewhere["provider"] or elsewhere["host"] or ("a DOI" if elsewhere["doi"] else "the page of an archive")
+    what = (
+        elsewhere["provider"]
+        or elsewhere["archived"]
+        or elsewhere["host"]
+        or ("a DOI" if elsewhere["doi"] else "the page of an archive")
+    )
     remedy = "Use the Git repository that the archive was made from: its page names it."
     return Fail(
         UNKNOWN_PROVIDER(f"{shown(what, 60)} leads to no Git repository", Evidence("link", shown(text)), remedy=remedy)
@@ -130,12 +142,25 @@ def _as_launch_link(text: str) -> Link | None:
 
 def _from_web_address(text: str) -> Link:
     parts, _ = split(text)
+    if parts.path.endswith("/git-pull") and "repo=" in parts.query:
+        return _pulled(parse_qs(parts.query))
     page = repository_pages.read(parts, text)
     if page is None:
         return _from_git_url(text)
     if page.refs_from is None:
-        return Link(from_place(page.provider, page.place, page.ref), "")
+        view = View.FILE if "." in page.path.rpartition("/")[2] else View.FOLDER
+        return Link(from_place(page.provider, page.place, page.ref), opened_file(view.value, page.path))
     return _viewed(page.provider, page.place, page.view, page.refs_from)
+
+
+def _pulled(query: dict[str, list[str]]) -> Link:
+    """What a link of nbgitpuller's has pulled into a person's files, and what it opens of it."""
+    link = pasted(query["repo"][0])
+    opens = query.get("urlpath", query.get("subPath", [""]))[0]
+    view, path = view_and_file(opens)
+    path = path.partition("/")[2]  # it begins with the folder that is pulled into
+    opened = Link(link.address, opened_file(view, path) if path else "")
+    return with_ref(opened, query["branch"][0]) if "branch" in query else opened
 
 
 def _viewed(provider: str, place: str, view: View | None, rest: tuple[str, ...]) -> Link:

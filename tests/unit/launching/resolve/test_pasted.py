@@ -89,6 +89,19 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ("git clone --depth 1 https://github.com/o/r.git folder", "gh/o/r/HEAD", ""),
         ("git clone -b dev https://github.com/o/r", "gh/o/r/dev", ""),
         ("git clone --branch=feature/x https://github.com/o/r", "gh/o/r/feature/x", ""),
+        ('<a href="https://x.org/v2/gh/o/r/HEAD?filepath=a&amp;b=c">', "gh/o/r/HEAD", "tree/a"),
+        (".. |Binder| image:: https://x.org/b.svg\n   :target: https://x.org/v2/gh/o/r/HEAD", "gh/o/r/HEAD", ""),
+        ('[![Binder](https://x.org/b.svg)](https://x.org/v2/gh/o/r/HEAD "Binder")', "gh/o/r/HEAD", ""),
+        ("[![Binder](https://img.shields.io/badge/b-579aca)](https://github.com/o/r)", "gh/o/r/HEAD", ""),
+        ("[[https://x.org/v2/gh/o/r/HEAD][https://x.org/b.svg]]", "gh/o/r/HEAD", ""),
+        ("image:https://x.org/b.svg[link=https://x.org/v2/gh/o/r/HEAD]", "gh/o/r/HEAD", ""),
+        ("[binder]: https://x.org/v2/gh/o/r/HEAD", "gh/o/r/HEAD", ""),
+        ("Our notebooks (https://github.com/o/r).", "gh/o/r/HEAD", ""),
+        ("[nb](https://github.com/o/r/blob/main/a(1).ipynb)", "gh/o/r/main", "doc/tree/a(1).ipynb"),
+        ("pip install git+https://github.com/o/r@main", "gh/o/r/main", ""),
+        ("git+https://github.com/o/r.git", "gh/o/r/HEAD", ""),
+        ("gh repo clone o/r", "gh/o/r/HEAD", ""),
+        ("git clone https://github.com/o/r --branch=dev", "gh/o/r/dev", ""),
         ("git clone git@x.org:o/r.git", "git/ssh%3A%2F%2Fgit%40x.org%2Fo%2Fr.git/HEAD", ""),
         ("o/r", "gh/o/r/HEAD", ""),
         ("o/r@feature/x", "gh/o/r/feature/x", ""),
@@ -129,6 +142,78 @@ def test_a_pasted_text_means(text: str, path: str, urlpath: str) -> None:
     assert (link.address.path, link.urlpath) == (f"v2/{path}", urlpath)
 
 
+GIT = "git/https%3A%2F%2F"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "urlpath"),
+    [
+        ("https://github.com/o/r/raw/refs/heads/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://github.com/o/r/tree/refs/tags/v1", "gh/o/r/v1", ""),
+        ("https://github.com/o/r/blob/main", "gh/o/r/main", ""),
+        (f"https://github.com/o/r/pull/5/commits/{SHA}", f"gh/o/r/{SHA}", ""),
+        ("https://github.com/o/r/releases/download/v1/x.zip", "gh/o/r/v1", ""),
+        ("https://github.com/o/r/releases/tag/a/b", "gh/o/r/a/b", ""),
+        ("https://github.com/o/r/releases/latest", "gh/o/r/HEAD", ""),
+        ("https://github.com/o/r/archive/refs/heads/main.zip", "gh/o/r/main", ""),
+        ("https://github.com/o/r/archive/v1.tar.gz", "gh/o/r/v1", ""),
+        ("https://codespaces.new/o/r", "gh/o/r/HEAD", ""),
+        ("https://githubtocolab.com/o/r/blob/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://raw.githack.com/o/r/main/x.html", "gh/o/r/main", "doc/tree/x.html"),
+        ("https://cdn.jsdelivr.net/gh/o/r@main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://nbviewer.org/format/slides/github/o/r/blob/main/x.ipynb", "gh/o/r/main", "doc/tree/x.ipynb"),
+        ("https://colab.research.google.com/gist/u/abcdef01/x.ipynb", "gist/u/abcdef01/HEAD", "doc/tree/x.ipynb"),
+        (
+            f"https://gist.githubusercontent.com/u/abcdef01/raw/{SHA}/x.ipynb",
+            "gist/u/abcdef01/HEAD",
+            "doc/tree/x.ipynb",
+        ),
+        ("https://gitlab.com/g/s/p/tree/dev", "gl/g%2Fs%2Fp/dev", ""),
+        ("https://gitlab.com/g/p/blob/dev/x.ipynb", "gl/g%2Fp/dev", "doc/tree/x.ipynb"),
+        ("https://gitlab.com/g/p/merge_requests/7", "gl/g%2Fp/refs/merge-requests/7/head", ""),
+        ("https://gitlab.com/g/p/-/releases/v1", "gl/g%2Fp/v1", ""),
+        ("https://gitlab.com/g/p/-/archive/main/p-main.zip", "gl/g%2Fp/main", ""),
+        ("https://git.x.org/g/s/p/tree/dev", f"{GIT}git.x.org%2Fg%2Fs%2Fp/dev", ""),
+        ("https://bitbucket.org/o/r/raw/main/x.ipynb", f"{GIT}bitbucket.org%2Fo%2Fr/main", "doc/tree/x.ipynb"),
+        ("https://bitbucket.org/o/r/commits/tag/v1", f"{GIT}bitbucket.org%2Fo%2Fr/v1", ""),
+        ("https://bitbucket.org/o/r.git@a/b", f"{GIT}bitbucket.org%2Fo%2Fr.git/a/b", ""),
+        (
+            "https://b.x.edu/projects/P/repos/r/browse/a/x.ipynb?at=refs%2Fheads%2Fdev",
+            f"{GIT}b.x.edu%2Fscm%2FP%2Fr.git/dev",
+            "doc/tree/a/x.ipynb",
+        ),
+        ("https://b.x.edu/users/u/repos/r/browse", f"{GIT}b.x.edu%2Fscm%2F~u%2Fr.git/HEAD", ""),
+        ("https://gitea.x.org/o/r/releases/tag/v1", f"{GIT}gitea.x.org%2Fo%2Fr/v1", ""),
+        ("https://gitea.x.org/o/r/commits/branch/dev", f"{GIT}gitea.x.org%2Fo%2Fr/dev", ""),
+        ("https://gitea.x.org/o/r/branches", f"{GIT}gitea.x.org%2Fo%2Fr/HEAD", ""),
+        ("https://x.org/gitea/o/r/src/branch/dev/x.ipynb", f"{GIT}x.org%2Fgitea%2Fo%2Fr/dev", "doc/tree/x.ipynb"),
+        ("https://git.sr.ht/~u/r/tree/dev/item/x.ipynb", f"{GIT}git.sr.ht%2F~u%2Fr/dev", "doc/tree/x.ipynb"),
+        ("https://x.org/cgit/r.git/tree/a/x.ipynb?h=dev", f"{GIT}x.org%2Fcgit%2Fr.git/dev", "doc/tree/a/x.ipynb"),
+        ("https://x.org/r.git/log/", f"{GIT}x.org%2Fr.git/HEAD", ""),
+        (
+            "https://huggingface.co/datasets/u/r/blob/main/x.ipynb",
+            f"{GIT}huggingface.co%2Fdatasets%2Fu%2Fr/main",
+            "doc/tree/x.ipynb",
+        ),
+        (
+            "https://dev.azure.com/o/p/_git/r?path=/a/x.ipynb&version=GBdev",
+            f"{GIT}dev.azure.com%2Fo%2Fp%2F_git%2Fr/dev",
+            "doc/tree/a/x.ipynb",
+        ),
+        ("https://mybinder.org/build/gh/o/r/main", "gh/o/r/main", ""),
+        (
+            "https://hub.x.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fo%2Fr"
+            "&urlpath=lab%2Ftree%2Fr%2Fa%2Fx.ipynb&branch=dev",
+            "gh/o/r/dev",
+            "lab/tree/a/x.ipynb",
+        ),
+    ],
+)
+def test_an_address_of_a_page_means(text: str, path: str, urlpath: str) -> None:
+    link = pasted(text)
+    assert (link.address.path, link.urlpath) == (f"v2/{path}", urlpath)
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -143,6 +228,15 @@ def test_a_pasted_text_means(text: str, path: str, urlpath: str) -> None:
         ("https://o.github.io/r/notebooks/index.html", "resolve.bad-link"),
         ("https://colab.research.google.com/drive/1AbC", "resolve.bad-link"),
         ("https://nbviewer.org/", "resolve.bad-link"),
+        ("https://nbviewer.org/url/x.org/a.ipynb", "resolve.bad-link"),
+        ("https://x.org/course/a.ipynb", "resolve.bad-link"),
+        ("https://x.org/data.tar.gz", "resolve.bad-link"),
+        ("https://x.readthedocs.io/en/latest/", "resolve.bad-link"),
+        ("https://www.kaggle.com/code/u/nb", "resolve.bad-link"),
+        ("https://hub.mybinder.org/user/o-r-abc/lab", "resolve.bad-link"),
+        ("https://github.com/topics/x", "resolve.bad-link"),
+        ("https://bitbucket.org/o/r/downloads/", "resolve.bad-link"),
+        ("https://gitea.x.org/o/r/settings", "resolve.bad-link"),
         ("https://raw.githubusercontent.com/o/r", "resolve.bad-link"),
         ("https://x.org/a\\b", "resolve.bad-link"),
         ("gh/o", "resolve.bad-link"),
@@ -170,6 +264,8 @@ def test_a_pasted_text_means(text: str, path: str, urlpath: str) -> None:
         ("https://doi.org/10.5281/zenodo.3242074", "resolve.unknown-provider"),
         ("https://zenodo.org/records/3242074", "resolve.unknown-provider"),
         ("https://dataverse.harvard.edu/dataset.xhtml?persistentId=doi:10.7910/DVN/TJCLKP", "resolve.unknown-provider"),
+        ("https://osf.io/abcde/", "resolve.unknown-provider"),
+        ("swh:1:rev:94dca98c006b80309704c717b5d83dff3c1fa3a0", "resolve.unknown-provider"),
         ("two words", "resolve.bad-link"),
         ("https://x.org/r@a..b", "resolve.bad-link"),
         ("https://x.org/v2/git/file%3A%2F%2F%2Fetc/HEAD", "resolve.forbidden-address"),
@@ -217,6 +313,9 @@ FLOODS = [
     ".. image:: " + "x " * 2000,
     '"' * 4000,
     "o/" * 2000,
+    "https://x.org/" + "a/" * 900,
+    "x http://" * 400,
+    "(" * 1000 + "https://x.org/" + ")" * 900,
 ]
 
 
