@@ -29,6 +29,7 @@ from perijove.domain.nouns import (
 from perijove.launching.build import apt_file, conda_file, conda_locks
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
+from perijove.launching.build.leftovers import listed
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
 from perijove.launching.build.poetry_lock import poetry_python
 
@@ -125,6 +126,7 @@ def _conda(path: str, folder: str, names: frozenset[str], texts: Mapping[str, st
     ignored = [name for name in conda_file.IGNORED if folder + name in names]
     if ignored:
         notes.insert(0, f"{path} is followed, so these are not: {', '.join(ignored)}")
+    notes += misspelled(folder, names)
     return Detected(EnvironmentPlan(ANY_PYTHON, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
 
@@ -132,8 +134,9 @@ def _conda_locked(path: str, folder: str, names: frozenset[str], texts: Mapping[
     """So does one of conda's locks."""
     steps = (*_system(folder, texts), *conda_locks.locked_steps(path, texts[path], platform))
     others = [name for name in conda_locks.READERS if folder + name in names and folder + name != path]
-    said = (f"{path} is followed, so these are not: {', '.join(others)}",) if others else ()
-    return Detected(EnvironmentPlan(ANY_PYTHON, steps, *_scripts(folder, names)), said)
+    said = [f"{path} is followed, so these are not: {', '.join(others)}"] if others else []
+    said += misspelled(folder, names)
+    return Detected(EnvironmentPlan(ANY_PYTHON, steps, *_scripts(folder, names)), tuple(said))
 
 
 def _conda_lock(folder: str, names: frozenset[str]) -> str:
@@ -176,7 +179,7 @@ def _refuse_unsupported(folder: str, names: frozenset[str], texts: Mapping[str, 
     """All of them at once, so that an author does not meet one after the other."""
     there = [folder + name for name in UNSUPPORTED if folder + name in names]
     evidence = [Evidence(path, "exists") for path in there]
-    causes = [f"{_listed(there)} {'is' if len(there) == 1 else 'are'} not supported"] if there else []
+    causes = [f"{listed(there)} {'is' if len(there) == 1 else 'are'} not supported"] if there else []
     runtime = folder + "runtime.txt"
     asked = re.match(r"\s*(?!python-)([A-Za-z]{1,40})-[0-9]", texts.get(runtime, ""))
     if asked:
@@ -184,10 +187,6 @@ def _refuse_unsupported(folder: str, names: frozenset[str], texts: Mapping[str, 
         causes.append(f"{runtime} asks for {asked[1]}")
     if causes:
         raise Fail(failures.UNSUPPORTED_FILE("; ".join(causes), *evidence))
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _project(

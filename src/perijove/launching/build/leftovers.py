@@ -37,7 +37,7 @@ _KINDS = (
         "Write the file anew there with `pip list --format=freeze > requirements.txt`, or write instead: {instead}.",
     ),
     _Kind(
-        re.compile(_NAME + r"=(?P<version>[^=\s]++)(?:=\S++)?\s*+$"),
+        re.compile(_NAME + r"=(?P<version>[^=<>~!\s]++)(?:=\S++)?\s*+$"),
         "is in conda's spelling",
         "are in conda's spelling",
         lambda found: f"{found['name']}=={found['version']}",
@@ -49,6 +49,48 @@ _KINDS = (
         "are no packages: `pip freeze` on Debian and Ubuntu writes them by mistake",
         lambda found: found["name"],
         "Delete {instead}.",
+    ),
+    _Kind(
+        re.compile(_NAME + r"\s++(?P<version>\d[\w.!+]*+)(?:\s++[\w.:/-]++){0,2}+\s*+$"),
+        "is a row of a table, as `pip list` and `conda list` print it",
+        "are rows of a table, as `pip list` and `conda list` print it",
+        lambda found: f"{found['name']}=={found['version']}",
+        "Write the file anew with `pip list --format=freeze > requirements.txt`, or write instead: {instead}.",
+    ),
+    _Kind(
+        re.compile(r"(?P<name>python)\s*+[=<>~!]=?=?\s*+(?P<version>\d++(?:\.\d++)?+)", re.IGNORECASE),
+        "asks for Python itself, which pip does not install",
+        "ask for Python itself, which pip does not install",
+        lambda found: f"python-{found['version']}",
+        "Delete it, and write {instead} into a file named runtime.txt.",
+    ),
+    _Kind(
+        re.compile(r"[!%]?(?:python3? -m )?pip3? install (?:-\S++ )*+" + _NAME, re.IGNORECASE),
+        "is a command",
+        "are commands",
+        lambda found: found["name"],
+        "Write instead what it installs, one package a line: {instead}.",
+    ),
+    _Kind(
+        re.compile(r"(?:import|from)\s++(?P<name>[A-Za-z_]\w*+)(?:[\w.]*+)(?:\s++(?:as|import)\s.*+|\s*+)$"),
+        "is Python code",
+        "are Python code",
+        lambda found: found["name"],
+        "Write the names of packages instead, one a line: {instead}.",
+    ),
+    _Kind(
+        re.compile(r"-\s++" + _NAME),
+        "is YAML, as in an environment.yml",
+        "are YAML, as in an environment.yml",
+        lambda found: found["name"],
+        "Move them to a file named environment.yml, or write one package a line: {instead}.",
+    ),
+    _Kind(
+        re.compile(r"(?P<name><{7}|={7}$|>{7})"),
+        "is what git leaves of a merge that was not finished",
+        "are what git leaves of a merge that was not finished",
+        lambda found: found["name"],
+        "Choose one of the two versions, and delete {instead}.",
     ),
 )
 
@@ -65,7 +107,7 @@ def refuse(path: str, lines: Iterable[tuple[int, str]]) -> None:
             continue
         numbers = [str(number) for number, _, _ in found[:SHOWN]]
         more = ["more"] if len(found) > SHOWN else []
-        causes.append(f"line{'s' if len(found) > 1 else ''} {_listed([*numbers, *more])} ({_names(found)}) ")
+        causes.append(f"line{'s' if len(found) > 1 else ''} {listed([*numbers, *more])} ({_names(found)}) ")
         causes[-1] += kind.many if len(found) > 1 else kind.one
         instead = ", ".join(f"`{kind.instead(match)}`" for _, _, match in found[:SHOWN])
         remedies.append(kind.remedy.format(instead=instead + (", …" if more else "")))
@@ -78,5 +120,6 @@ def _names(found: list[tuple[int, str, re.Match[str]]]) -> str:
     return ", ".join(match["name"] for _, _, match in found[:SHOWN])
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
+    """`a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -5,6 +5,7 @@ In: names of files where they count and in folders where they do not; out: sente
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 SPELLINGS = (
@@ -12,6 +13,10 @@ SPELLINGS = (
     *("pyproject.toml", "setup.py", "Pipfile", "install.R", "Project.toml"),
 )
 """Names that authors write with other capitals, where their own file system makes no difference."""
+ALIKE = ("requirements.txt", "runtime.txt", "environment.yml", "apt.txt", "postbuild")
+"""Those that stay unread with a letter too many or too few, or with an end that they do not have."""
+NEAR = 0.9
+"""How much of two names is the same, 1 being all."""
 MISPLACED = ("requirements.txt", "environment.yml", "environment.yaml", "apt.txt", "postBuild", "runtime.txt")
 """Names that mean an environment wherever they lie; only the root's and binder/'s are read."""
 DESCRIBING = frozenset(
@@ -27,12 +32,20 @@ def misspelled(folder: str, names: frozenset[str]) -> list[str]:
     found = []
     for path in sorted(names):
         parent, _, name = path.rpartition("/")
-        right = _SPELLED.get(name.lower())
+        right = _SPELLED.get(name.lower()) or _alike(name.lower())
         if parent == folder.rstrip("/") and right not in {None, name} and f"{folder}{right}" not in names:
-            found.append(f"{path} is not read: the name that counts is {right}, capitals included")
+            capitals = ", capitals included" if right.lower() == name.lower() else ""
+            found.append(f"{path} is not read: the name that counts is {right}{capitals}")
     if not folder and "setup.cfg" in names and not names & {"setup.py", "pyproject.toml"}:
         found.append("setup.cfg alone is not installed: pip wants a setup.py or a pyproject.toml beside it")
     return found
+
+
+def _alike(name: str) -> str | None:
+    """The name that an author has nearly written; None for none."""
+    stem = name.removesuffix(".txt").removesuffix(".sh")
+    near = difflib.get_close_matches(name, ALIKE, 1, NEAR)
+    return _SPELLED[stem if stem in ALIKE else near[0]] if near or stem in ALIKE else None
 
 
 def hidden_root(folder: str, names: frozenset[str]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,19 +83,21 @@ def lines(path: str, text: str) -> Iterator[Line]:
     """The file's lines that ask for something, in order. Raises Fail: `build.bad-file` with the line's number."""
     logical = list(_logical(text))
     leftovers.refuse(path, logical)
-    for count, (number, content) in enumerate(logical, 1):
-        if count > MOST:
-            raise _bad(path, number, content, f"is one more than the {MOST} requirements that are read")
-        if len(content) > LONGEST and len(_HASH.sub("", content)) > LONGEST:
-            raise _bad(path, number, content, f"has more than {LONGEST} characters beside hashes")
-        line = _line(number, content)
-        if line is None:
-            raise _bad(path, number, content, "is no requirement that can be installed here")
-        yield line
+    if len(logical) > MOST:
+        raise _bad(path, [logical[MOST]], f"one more than the {MOST} requirements that are read")
+    if long := [one for one in logical if len(one[1]) > LONGEST and len(_HASH.sub("", one[1])) > LONGEST]:
+        raise _bad(path, long, f"longer than {LONGEST} characters beside hashes")
+    found = [(one, _line(*one)) for one in logical]
+    if unread := [one for one, line in found if line is None]:
+        raise _bad(path, unread, "no requirement" if len(unread) == 1 else "no requirements")
+    yield from (line for _, line in found if line)
 
 
-def _bad(path: str, number: int, content: str, why: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path}, line {number} {why}", Evidence(f"{path}:{number}", content[:300])))
+def _bad(path: str, unread: Sequence[tuple[int, str]], what: str) -> Fail:
+    numbers = [str(number) for number, _ in unread[: leftovers.SHOWN]] + ["more"] * (len(unread) > leftovers.SHOWN)
+    which, are = ("lines", "are") if len(unread) > 1 else ("line", "is")
+    seen = (Evidence(f"{path}:{number}", content[:300]) for number, content in unread[: leftovers.SHOWN])
+    return Fail(failures.BAD_FILE(f"{path}, {which} {leftovers.listed(numbers)} {are} {what}", *seen))
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:

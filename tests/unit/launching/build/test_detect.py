@@ -144,6 +144,12 @@ def test_all_files_that_are_not_understood_are_named_at_once() -> None:
         ),
         pytest.param(("Environment.yml",), "the name that counts is environment.yml", id="a capital of conda's"),
         pytest.param(("binder/postbuild",), "binder/postbuild is not read", id="in binder/"),
+        pytest.param(("environment.yml", "Apt.txt"), "the name that counts is apt.txt", id="beside conda's"),
+        pytest.param(("requirement.txt",), "the name that counts is requirements.txt", id="a letter too few"),
+        pytest.param(("requirements.txt.txt",), "the name that counts is requirements.txt", id="an end twice"),
+        pytest.param(("enviroment.yml",), "the name that counts is environment.yml", id="a slip"),
+        pytest.param(("binder/postBuild.sh",), "the name that counts is postBuild", id="an end of scripts"),
+        pytest.param(("requirements-dev.txt", "environments.txt", "apt-list.txt", "start.sh"), "", id="other names"),
         pytest.param(("setup.cfg",), "setup.cfg alone is not installed", id="setup.cfg alone"),
         pytest.param(
             ("binder/README.md", "requirements.txt"),

@@ -47,6 +47,7 @@ def test_folders_with_the_names_of_files_do_not_count(tmp_path: Path) -> None:
     [
         pytest.param(b"a" * (LARGEST + 1), "larger than", id="too large"),
         pytest.param(b"six\xff", "not UTF-8 text", id="not text"),
+        pytest.param("six".encode("utf-16-le"), "save it as UTF-8", id="UTF-16 without its mark"),
         pytest.param(b"\xff\xfes", "not UTF-16-LE text", id="half of a text"),
         pytest.param(b"# coding: latin-9000\nsix", "latin-9000", id="no encoding"),
         pytest.param(b"# coding: zlib\nsix", "not a text encoding", id="an encoding of no text"),

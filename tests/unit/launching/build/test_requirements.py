@@ -55,7 +55,7 @@ def test_a_line_is_known_by_the_number_it_begins_at() -> None:
     assert [(line.number, line.value) for line in found] == [(1, "six"), (3, "numpy"), (5, "attrs")]
 
 
-@pytest.mark.parametrize("bad", ["numpy 1.2", "name = value", "--frobnicate", "-r", "six == == 1", "-e 'x"])
+@pytest.mark.parametrize("bad", ["name = value", "two words", "{}", "--frobnicate", "-r", "six == == 1", "-e 'x"])
 def test_a_line_that_cannot_be_read_is_told_with_its_number(bad: str) -> None:
     with pytest.raises(Fail) as caught:
         list(lines("binder/requirements.txt", f"six\n{bad}\n"))
@@ -63,6 +63,14 @@ def test_a_line_that_cannot_be_read_is_told_with_its_number(bad: str) -> None:
     assert failure.kind is failures.BAD_FILE
     assert failure.evidence[0].where == "binder/requirements.txt:2"
     assert failure.evidence[0].saw == bad
+
+
+def test_all_lines_that_cannot_be_read_are_told_at_once() -> None:
+    with pytest.raises(Fail) as caught:
+        list(lines("requirements.txt", "two words\nsix\n{}\n" + "a b\n" * 20))
+    failure = caught.value.failure
+    assert "lines 1, 3, 4, 5, 6, 7, 8, 9, 10, 11 and more are no requirements" in failure.cause
+    assert [evidence.where for evidence in failure.evidence][:2] == ["requirements.txt:1", "requirements.txt:3"]
 
 
 def test_a_release_of_hundreds_of_files_is_read_with_all_their_hashes() -> None:
@@ -93,6 +101,48 @@ def test_a_release_of_hundreds_of_files_is_read_with_all_their_hashes() -> None:
             "Delete `pkg-resources`.",
             id="Debian's pip freeze",
         ),
+        pytest.param(
+            "Package    Version\n---------- -------\nnumpy      1.19.2\nsix        1.16.0\n",
+            "lines 3 and 4 (numpy, six) are rows of a table, as `pip list` and `conda list` print it",
+            "`numpy==1.19.2`, `six==1.16.0`",
+            id="pip list",
+        ),
+        pytest.param(
+            "# Name   Version   Build  Channel\nnumpy    1.19.2    py38h54aff64_0    conda-forge\n",
+            "line 2 (numpy) is a row of a table",
+            "write instead: `numpy==1.19.2`.",
+            id="conda list",
+        ),
+        pytest.param(
+            "six\npython>=3.8.1,<4\n",
+            "line 2 (python) asks for Python itself, which pip does not install",
+            "Delete it, and write `python-3.8` into a file named runtime.txt.",
+            id="Python as a package",
+        ),
+        pytest.param(
+            "pip install numpy\n!pip install -q pandas\n%pip install -U six\n",
+            "lines 1, 2 and 3 (numpy, pandas, six) are commands",
+            "one package a line: `numpy`, `pandas`, `six`.",
+            id="commands of a notebook",
+        ),
+        pytest.param(
+            "import numpy as np\nfrom scipy.stats import norm\nimport os.path\n",
+            "lines 1, 2 and 3 (numpy, scipy, os) are Python code",
+            "one a line: `numpy`, `scipy`, `os`.",
+            id="the first lines of a notebook",
+        ),
+        pytest.param(
+            "dependencies:\n  - numpy\n  - pandas=1.2\n",
+            "lines 2 and 3 (numpy, pandas) are YAML, as in an environment.yml",
+            "Move them to a file named environment.yml",
+            id="an environment.yml",
+        ),
+        pytest.param(
+            "<<<<<<< HEAD\nsix\n=======\nattrs\n>>>>>>> other\n",
+            "lines 1, 3 and 5 (<<<<<<<, =======, >>>>>>>) are what git leaves of a merge that was not finished",
+            "Choose one of the two versions",
+            id="a merge that was not finished",
+        ),
     ],
 )
 def test_what_a_tool_left_behind_is_told_as_that(text: str, cause: str, remedy: str) -> None:
@@ -115,7 +165,23 @@ def test_all_that_tools_left_behind_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "fine", ["a==1", "a===1", "a<=1", "a>=1", "a~=1.0", "a!=1", "pkg-resources==1.0", "a @ file:./b"]
+    "fine",
+    [
+        "python-dateutil==2",
+        "pythonping>=1",
+        "importlib-metadata",
+        "pip",
+        "pip==23.1",
+        "from-x",
+        "a==1",
+        "a===1",
+        "a<=1",
+        "a>=1",
+        "a~=1.0",
+        "a!=1",
+        "pkg-resources==1.0",
+        "a @ file:./b",
+    ],
 )
 def test_what_only_looks_like_a_leftover_is_read(fine: str) -> None:
     assert len(list(lines("requirements.txt", fine))) == 1
