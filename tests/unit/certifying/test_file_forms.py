@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,9 @@ pkey -in k.pem -pubout -out pub.pem
 x509 -in c.pem -outform der -out c.der
 crl2pkcs7 -nocrl -certfile c.pem -out c.p7b
 crl2pkcs7 -nocrl -certfile c.pem -outform der -out c.p7c
+x509 -in c.pem -trustout -out trusted.pem
+base64 -in c.der -out bare.pem
+pkcs12 -export -legacy -in c.pem -inkey k.pem -out old.pfx -passout pass:x
 req -new -key k.pem -subj /CN=b.test -out c.csr
 """
 """What people bring, as openssl makes it."""
@@ -36,6 +40,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pem = (folder / "c.pem").read_text()
     (folder / "bom.pem").write_text(pem, "utf-8-sig")
     (folder / "utf16.pem").write_text(pem, "utf-16")
+    (folder / "utf16-bare.pem").write_bytes(pem.encode("utf-16-le"))
+    (folder / "escaped.pem").write_text(pem.replace("\n", "\\n"))
+    with zipfile.ZipFile(folder / "site.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "c.pem")
     (folder / "page.pem").write_text("<!doctype html><title>Log in</title>")
     (folder / "empty.pem").touch()
     (folder / "words.pem").write_text("ask Anna")
@@ -51,7 +59,7 @@ def told(reads: Callable[[bytes, str], bytes], path: Path) -> Failure:
     return raised.value.failure
 
 
-@pytest.mark.parametrize("name", ["c.pem", "bom.pem", "utf16.pem"])
+@pytest.mark.parametrize("name", ["c.pem", "bom.pem", "utf16.pem", "utf16-bare.pem", "escaped.pem"])
 def test_pem_is_taken_whatever_an_editor_put_before_it(made: Path, name: str) -> None:
     assert len(read_chain(file_forms.certificates((made / name).read_bytes(), name), name)) == 1
 
@@ -61,8 +69,16 @@ CHAINS = [
     ("c.der", "a certificate in DER"),
     ("c.p7b", "PKCS #7"),
     ("c.p7c", "PKCS #7 in DER"),
+    ("trusted.pem", "a certificate with OpenSSL's notes on trust"),
+    ("old.pfx", "PKCS #12"),
 ]
-KEYS = [("site.pfx", "PKCS #12"), ("k.der", "DER"), ("enc.pem", "an encrypted"), ("old-enc.pem", "an encrypted")]
+KEYS = [
+    ("site.pfx", "PKCS #12"),
+    ("old.pfx", "PKCS #12"),
+    ("k.der", "DER"),
+    ("enc.pem", "an encrypted"),
+    ("old-enc.pem", "an encrypted"),
+]
 
 
 @pytest.mark.parametrize(("name", "what"), CHAINS)
@@ -100,6 +116,9 @@ def _run(remedy: str, folder: Path, writes: str) -> bytes:
     [
         ("c.csr", "a request for a certificate"),
         ("k.pem", "a private key"),
+        ("k.der", "DER, and no certificate"),
+        ("pub.pem", "a public key"),
+        ("site.zip", "an archive"),
         ("page.pem", "a web page"),
         ("empty.pem", "it is empty"),
         ("words.pem", "no certificate in PEM"),
@@ -114,7 +133,14 @@ def test_what_is_no_certificate_is_named(made: Path, name: str, says: str) -> No
     assert "PRIVATE" not in str(failure.evidence)
 
 
-@pytest.mark.parametrize(("name", "says"), [("pub.pem", "a public key"), ("c.pem", "certificate, and no private key")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pub.pem", "a public key"),
+        ("c.pem", "certificate, and no private key"),
+        ("c.der", "a certificate in DER, and no private key"),
+    ],
+)
 def test_what_is_no_key_is_named(made: Path, name: str, says: str) -> None:
     assert says in told(file_forms.private_key, made / name).cause
 
@@ -123,3 +149,9 @@ def test_two_that_are_exchanged_are_told_so(made: Path) -> None:
     with pytest.raises(Fail, match="the two are exchanged") as raised:
         file_forms.pair((made / "k.pem").read_bytes(), "chain.pem", (made / "c.pem").read_bytes(), "key.pem")
     assert raised.value.failure.remedy == "Name key.pem as the chain and chain.pem as the key."
+
+
+def test_base64_without_its_lines_is_named_and_the_command_decodes_it(made: Path, tmp_path: Path) -> None:
+    failure = told(file_forms.certificates, made / "bare.pem")
+    assert "base64 without its lines BEGIN and END" in failure.cause
+    assert _run(failure.remedy, tmp_path, "decoded.der") == (made / "c.der").read_bytes()
