@@ -17,6 +17,8 @@ ON_INDEX = frozenset(
     )
 )
 """Standard modules whose names are packages too, of times when Python did not have them yet."""
+ON_A_DISPLAY = ("tkinter", "turtle", "turtledemo", "idlelib")
+"""Those that draw in windows."""
 MEANT = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
@@ -39,7 +41,10 @@ def explained(failure: Failure, names: Iterable[str], requirements: Iterable[str
         listed = _listed([*modules] or found)
         several = len(modules) > 1
         cause = f"{listed} {'come' if several else 'comes'} with Python"
-        return replace(failure, cause=cause, remedy=f"Remove {'these lines' if several else 'this line'}: {listed}.")
+        remedy = f"Remove {'these lines' if several else 'this line'}: {listed}."
+        if drawing := [name for name in modules or found if name in ON_A_DISPLAY]:
+            remedy += f" A session has no display: {_listed(drawing)} cannot open windows there."
+        return replace(failure, cause=cause, remedy=remedy)
     if meant := {name: MEANT[name] for name in found if name in MEANT}:
         remedy = "; ".join(f"write {right} instead of {name}" for name, right in meant.items())
         return replace(failure, remedy=f"{remedy[0].upper()}{remedy[1:]}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,15 @@ async def no_wheel(uv: Uv, unfit: str, seen: Failure, interpreter: Interpreter, 
     if not any("no wheels with a matching" in evidence.saw for evidence in seen.evidence):
         return seen
     cause = f"{name} {version} has no build for Linux"
-    remedy = f'Remove it, or write `{unfit}; sys_platform == "win32"`, so that only Windows installs it.'
+    tags = " ".join(evidence.saw for evidence in seen.evidence)
+    match "macosx_" in tags, bool(re.search(r"\bwin(?:32|_\w+)", tags)):
+        case True, True:
+            marker, where = 'sys_platform != "linux"', "other systems install"
+        case True, False:
+            marker, where = 'sys_platform == "darwin"', "macOS installs"
+        case _:
+            marker, where = 'sys_platform == "win32"', "Windows installs"
+    remedy = f"Remove it, or write `{unfit}; {marker}`, so that only {where} it."
     return failures.NO_WHEEL(cause, *seen.evidence, remedy=remedy)
 
 

@@ -13,7 +13,7 @@ MISSING = failures.NO_SUCH_PACKAGE("it was not found")
             ["os"],
             ["numpy", "os", "json", "tkinter"],
             "os, json and tkinter come with Python",
-            "Remove these lines: os, json and tkinter.",
+            "Remove these lines: os, json and tkinter. A session has no display: tkinter cannot open windows there.",
             id="modules of Python, all at once",
         ),
         pytest.param(
