@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from cryptography import x509
 
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
-from perijove.backends.ground import past
+from perijove.backends.ground import holding, past
 from perijove.domain.certificate_failures import CLOCK_WRONG, DNS_NO_SUCH_NAME, NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import (
+    DATA_PLANE_DOWN,
     DISK_FULL,
     INDEX_UNREACHABLE,
     NAMESPACES_FORBIDDEN,
@@ -39,6 +41,8 @@ from perijove.domain.service_failures import (
     JOURNAL_DAMAGED,
     JOURNAL_HELD,
     NAMES_UNRESOLVED,
+    NOT_ANSWERING,
+    PAD_SILENT,
     SECRET_CHANGED,
     STORE_DAMAGED,
 )
@@ -50,7 +54,8 @@ from tests.fakes.nginx import running_nginx, self_signed
 from tests.fakes.private_ca import PrivateCa
 
 pytestmark = pytest.mark.e2e
-QUICK = 2.0
+QUICK, HANGS = 2.0, 5.0
+"""Seconds in which a healthy service is examined, and one of which a process does not answer."""
 LOADED = 4
 """How many times as long it may take where other tests run beside it."""
 
@@ -96,6 +101,49 @@ def test_a_healthy_service_gives_nothing_and_soon(service: Service) -> None:
     (noted,) = past.read(service.state.free_disk)
     assert noted.disk > 0
     assert took < QUICK * LOADED
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Processes that somebody stopped; in the end they go on, the last first."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("what", ["the control plane", "Caddy", "the pad"])
+def test_what_hangs_is_told_soon_and_what_its_process_does(service: Service, what: str) -> None:
+    """Of Caddy while the control plane hangs as well, which would replace it within a moment."""
+    assert service.process is not None
+    own, caddy, pad = service.process.pid, Caddy(service.state).pid(), holding.holder(service.state.pad_lock)
+    assert caddy is not None
+    hung, kind, commands = {
+        "the control plane": ([own], NOT_ANSWERING, [f"kill -CONT {own}"]),
+        "Caddy": ([own, caddy], DATA_PLANE_DOWN, [f"kill -9 {caddy}   # the service starts it again; sessions stay"]),
+        "the pad": ([pad], PAD_SILENT, [f"kill -CONT {pad}"]),
+    }[what]
+    with stopped(*hung):
+        began = time.monotonic()
+        status, told = doctor(service.state.root)
+        took = time.monotonic() - began
+    print(f"told after {took:.2f} s")
+    assert took < HANGS * LOADED
+    roots = {one["code"]: one for one in told["told"]}
+    assert (status, set(roots)) == (1, {kind.code} | ({NOT_ANSWERING.code} if own in hung else set()))
+    assert "stopped" in roots[kind.code]["cause"]
+    assert roots[kind.code]["commands"] == commands
+    until(lambda: doctor(service.state.root)[1]["told"] == [])
+
+
+def test_control_groups_are_those_that_the_service_has(service: Service) -> None:
+    _, told = doctor(service.state.root)
+    seen = {step["where"]: step["saw"] for one in told["looked"] for step in one["steps"]}
+    has = json.loads(service.cli("status", "--json"))["isolation"]["cgroups"]
+    assert seen["control groups"] == (has or "none: limits are watched")
 
 
 def test_a_secret_that_will_not_match_after_a_restart_is_foreseen(service: Service) -> None:

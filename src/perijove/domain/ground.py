@@ -136,11 +136,26 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the service's."""
+
+    pid: int
+    """0: none."""
+    doing: str = ""
+    """`sleeping`, `stopped`, as the kernel has it; `` for what this user may not see."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody stopped it: no signal but SIGKILL ends it until it goes on."""
+        return self.doing.startswith("stopped")
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The service's processes."""
 
-    holder: int
-    """The process that holds the state directory's lock; 0: none."""
+    holder: Process
+    """Who holds the state directory's lock."""
     admin: Failure | None
     """Why the operator's socket does not answer; None where it does."""
     control: Failure | Unseen | None
@@ -158,8 +173,9 @@ class Service:
     """What its pad has for limits."""
     held_for: float = 0
     """Seconds since that process began."""
-    stopped: bool = False
-    """Whether somebody stopped that process, so that it does nothing."""
+    pad: Failure | Unseen | None = Unseen("the service does not answer")
+    """Why whoever holds the sandboxes does not answer the service."""
+    pad_process: Process = Process(0)
     unlike: tuple[str, ...] = ()
     """Settings of the file that was named which the running service does not have."""
     login: Failure | Unseen | None = Unseen("nobody logs in here")

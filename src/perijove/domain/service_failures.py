@@ -72,6 +72,11 @@ NOT_ANSWERING = row(
     Owner.OPERATOR, Retry.BACKOFF,
     "Look at its log; restart it. Sessions and their work stay.",
 )  # fmt: skip
+PAD_SILENT = row(
+    "platform.pad-silent", "The pad, which holds the sandboxes, runs and does not answer",
+    Owner.OPERATOR, Retry.BACKOFF,
+    "Look what its process does. Whoever ends it ends all sessions; the service starts another.",
+)  # fmt: skip
 SETTINGS_UNLIKE = row(
     "platform.settings-unlike", "The running service has other settings than the file that was named",
     Owner.OPERATOR, Retry.NEVER,

@@ -77,7 +77,7 @@ class ServiceAdmin:
             isolation = wire.encode(await self.sandboxes.isolation())
         except Fail as error:
             nothing = dict.fromkeys(("sessions", "memory", "room", "free", "isolation"))
-            return nothing | {"pad": error.failure.message}
+            return nothing | {"pad": error.failure.message, "failure": wire.encode(error.failure)}
         live = [running[session.name] for session in self.sessions.live if session.name in running]
         return {
             "sessions": len(live),

@@ -27,13 +27,25 @@ from perijove.backends.passwords import PasswordFile
 from perijove.domain import wire
 from perijove.domain.auth_failures import PEOPLE_UNREADABLE
 from perijove.domain.auth_settings import AuthMethod
+from perijove.domain.engine_settings import EngineKind
 from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
-from perijove.domain.ground import CertificateSeen, Damage, FreeThen, Ground, Journal, Own, Reached, Service, Unseen
+from perijove.domain.ground import (
+    CertificateSeen,
+    Damage,
+    FreeThen,
+    Ground,
+    Journal,
+    Own,
+    Process,
+    Reached,
+    Service,
+    Unseen,
+)
 from perijove.domain.isolation import Isolation
 from perijove.domain.keys import Keys
 from perijove.domain.listening import listening_origin, own_url
 from perijove.domain.ports import Clock
-from perijove.domain.service_failures import NOT_ANSWERING
+from perijove.domain.service_failures import NOT_ANSWERING, PAD_SILENT
 from perijove.domain.settings import IsolationMode, Settings
 from perijove.domain.state import State
 from perijove.domain.system_settings import Root
@@ -66,7 +78,7 @@ async def look(state: State, settings: Settings, admin: Failure | None, clock: C
 async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
     """The machine and the journal alone."""
     why = Unseen("the machine alone was looked at")
-    service = Service(0, None, why, why, why, 0, why, ())
+    service = Service(Process(0), None, why, why, why, 0, why, ())
     async with asyncio.TaskGroup() as group:
         ground = group.create_task(_ground(state, settings), name="look at the machine")
         journal = group.create_task(
@@ -188,39 +200,67 @@ def _journal(path: Path, *, answers: bool) -> Journal | Unseen:
 async def _service(state: State, settings: Settings, admin: Failure | None) -> Service:
     caddy = Caddy(state, LIMIT)
     listens = table(settings, state, STATIC, ASSETS_VERSION)
-    dead = await caddy.look()
-    answered, marker = await _asked("http://perijove" + NOBODYS, state.control_socket)
-    through, seen = await _asked(listening_origin(settings.service) + NOBODYS)
-    if dead is None and not seen:
-        dead = DATA_PLANE_DOWN("our own address does not lead to us", through)
-    known = marker and _marker(state)
-    holder = holding.holder(state.run / "up.lock")
-    began = holding.since(holder)
+    silent = Unseen("the service does not answer")
+    async with asyncio.TaskGroup() as group:
+        served = group.create_task(caddy.look(), name="look at Caddy")
+        login = group.create_task(_login(settings, state), name="look at how people log in")
+        answering = None if admin else group.create_task(_answering(state, settings), name="ask the service")
+    control, led, same_secret = answering.result() if answering else (silent, silent, silent)
+    isolation, pad = await _sandboxes(state, settings) if admin is None else (silent, silent)
+    holder = holding.process_of(state.run / "up.lock")
+    began = holding.since(holder.pid)
     return Service(
         holder=holder,
         held_for=max(0.0, time.time() - began) if began else 0.0,
-        stopped=holding.stopped(holder),
         admin=admin,
-        control=None if marker else NOT_ANSWERING("the socket behind Caddy does not answer", answered),
-        same_secret=marker == known if known else Unseen("the secret on disk cannot be read"),
-        data_plane=dead,
+        control=control,
+        same_secret=same_secret,
+        data_plane=served.result() or led,
         caddy=caddy.pid() or 0,
         ports=Unseen("Caddy has them") if caddy.pid() is not None else _ports(settings, state),
         listeners=holding.listeners((*listens.http, *listens.https)),
-        login=await _login(settings, state),
-        isolation=await _isolation(state) if admin is None else Unseen("the service does not answer"),
+        login=login.result(),
+        isolation=isolation,
+        pad=pad,
+        pad_process=holding.process_of(state.pad_lock),
     )
 
 
-async def _isolation(state: State) -> Isolation | Unseen:
+async def _answering(state: State, settings: Settings) -> tuple[Failure | None, Failure | Unseen | None, bool | Unseen]:
+    """Why the socket behind Caddy does not answer, why Caddy does not lead there, whether the secret is the same."""
+    async with asyncio.TaskGroup() as group:
+        behind = group.create_task(_asked("http://perijove" + NOBODYS, state.control_socket), name="ask behind Caddy")
+        before = group.create_task(_asked(listening_origin(settings.service) + NOBODYS), name="ask as visitors do")
+    (answered, marker), (through, seen) = behind.result(), before.result()
+    if not marker:
+        why = Unseen("nobody answers behind it")
+        return NOT_ANSWERING("the socket behind Caddy does not answer", answered), why, why
+    led = None if seen else DATA_PLANE_DOWN("our own address does not lead to us", through)
+    known = _marker(state)
+    return None, led, marker == known if known else Unseen("the secret on disk cannot be read")
+
+
+async def _sandboxes(state: State, settings: Settings) -> tuple[Isolation | Unseen, Failure | Unseen | None]:
+    """What whoever holds the sandboxes has for limits, and why the service has no answer from there."""
     transport = httpx.AsyncHTTPTransport(uds=str(state.admin_socket))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=LIMIT) as operator:
             told = (await operator.get("/status")).raise_for_status().json()
+    except httpx.TimeoutException:
+        why = Unseen(f"the service does not say within {LIMIT:g} s")
+        pad, asked = holding.process_of(state.pad_lock), Evidence(f"{state.admin_socket}, /status", "no answer")
+        if settings.engine.kind is EngineKind.KUBERNETES or not pad.pid:
+            return why, why
+        cause = f"process {pad.pid} is {pad.doing or 'there'}, and the service has waited {LIMIT:g} s for its answer"
+        return why, PAD_SILENT(cause, Evidence(str(state.pad_lock), f"held by process {pad.pid}"), asked)
     except httpx.HTTPError as error:
-        return Unseen(f"the service did not tell: {str(error)[:200]}")
+        why = Unseen(f"the service did not tell: {str(error)[:200]}")
+        return why, why
+    if told["pad"]:
+        failure: Failure = wire.decode(Failure, told["failure"])
+        return Unseen(failure.message), failure
     isolation: Isolation = wire.decode(Isolation, told["isolation"])
-    return isolation
+    return isolation, None
 
 
 async def _login(settings: Settings, state: State) -> Failure | Unseen | None:

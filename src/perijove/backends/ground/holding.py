@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from perijove.domain.ground import Listener
+from perijove.domain.ground import Listener, Process
 from perijove.domain.parsing import split_address
 
 LOCKS = Path("/proc/locks")
@@ -37,12 +37,17 @@ def holder(lock: Path, locks: Path = LOCKS) -> int:
     return 0
 
 
-def stopped(pid: int) -> bool:
-    """Whether somebody stopped the process (SIGSTOP, a debugger): it ends by no signal but SIGKILL until it goes on."""
+_DOING = {psutil.STATUS_DISK_SLEEP: "waiting for a disk", psutil.STATUS_TRACING_STOP: "stopped by a debugger"}
+
+
+def process_of(lock: Path) -> Process:
+    """Who holds the lock, and what that process does now."""
+    pid = holder(lock)
     try:
-        return pid > 0 and psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+        doing = psutil.Process(pid).status() if pid else ""
     except psutil.Error:
-        return False
+        doing = ""
+    return Process(pid, _DOING.get(doing, doing))
 
 
 def writer(database: Path, locks: Path = LOCKS) -> int:

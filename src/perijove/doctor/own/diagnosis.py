@@ -7,7 +7,7 @@ from perijove.doctor.own import certificates, ground, launch, service
 from perijove.domain.ground import Own
 
 SERVED = ("service.answers", "service.data-plane")
-NEEDED = (*SERVED, "ground.state", "ground.disk", "ground.memory")
+NEEDED = (*SERVED, "service.pad", "ground.state", "ground.disk", "ground.memory")
 CHECKS: tuple[Check[Own], ...] = (
     Check("ground.programs", "Are the programs there that the service runs?", ground.programs),
     Check("ground.sandbox", "Can a sandbox be made?", ground.sandbox, ("ground.programs",)),
@@ -29,7 +29,8 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("service.runs", "Does the service run?", service.runs),
     Check("service.settings", "Does it run with the settings of the file?", service.settings),
     Check("service.answers", "Does it answer behind Caddy?", service.answers, ("service.runs",)),
-    Check("service.data-plane", "Does Caddy lead visitors to it?", service.data_plane, ("service.runs",)),
+    Check("service.data-plane", "Does Caddy lead visitors to it?", service.data_plane),
+    Check("service.pad", "Does whoever holds the sandboxes answer it?", service.pad, ("service.runs",)),
     Check("service.secret", "Will links to sessions outlive a restart?", service.secret, ("service.answers",)),
     Check("service.origins", "Has each session an origin of its own?", service.origins),
     Check("service.login", "Can people log in?", service.login),

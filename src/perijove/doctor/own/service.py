@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from perijove.doctor.engine import NotSeen
 from perijove.domain.failures import NOT_UP, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
-from perijove.domain.ground import Own, Unseen
+from perijove.domain.ground import Own, Service, Unseen
 from perijove.domain.listening import http_listeners, session_hosts
 from perijove.domain.service_failures import (
     JOURNAL_DAMAGED,
     JOURNAL_HELD,
     NOT_ANSWERING,
     ORIGIN_SHARED,
+    PAD_SILENT,
     SECRET_CHANGED,
     SETTINGS_UNLIKE,
     aside,
@@ -38,16 +39,16 @@ def runs(own: Own) -> Iterator[Finding]:
     service, root = own.service, own.ground.root
     if service.admin is None:
         return
-    if service.holder and service.held_for < FIRST_START and _no_socket(service.admin):
-        raise NotSeen(f"process {service.holder} is starting it, for {service.held_for:.0f} s now")
-    if service.holder:
-        lock = Evidence(str(root / "run/up.lock"), f"held by process {service.holder}")
-        how = "is stopped (SIGSTOP, or a debugger)" if service.stopped else "runs"
-        cause = f"process {service.holder} {how}, and the operator's socket says nothing"
+    pid = service.holder.pid
+    if _starts(service, service.admin):
+        raise NotSeen(f"process {pid} is starting it, for {service.held_for:.0f} s now")
+    if pid:
+        lock = Evidence(str(root / "run/up.lock"), f"held by process {pid}")
+        cause = f"process {pid} is {service.holder.doing or 'there'}, and the operator's socket says nothing"
         failure = NOT_ANSWERING(cause, lock, *service.admin.evidence)
-        commands: tuple[str, ...] = (f"kill {service.holder}", f"perijove up --state {shlex.quote(str(root))}")
-        if service.stopped:
-            commands = (f"kill -CONT {service.holder}",)  # stopped, it does not hear SIGTERM; nothing is lost
+        commands: tuple[str, ...] = (f"kill {pid}", f"perijove up --state {shlex.quote(str(root))}")
+        if service.holder.stopped:
+            commands = (f"kill -CONT {pid}",)  # stopped, it does not hear SIGTERM; nothing is lost
         yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=commands)
     elif service.admin.kind is NOT_UP:
         failure = NOT_UP("no process holds the state directory's lock", *service.admin.evidence)
@@ -57,9 +58,10 @@ def runs(own: Own) -> Iterator[Finding]:
         yield Finding(service.admin, SERVICE, Confidence.CERTAIN)
 
 
-def _no_socket(admin: Failure) -> bool:
+def _starts(service: Service, admin: Failure) -> bool:
     """Whether nobody listens at the operator's socket yet: one who hangs has it, and says nothing."""
-    return admin.kind is NOT_UP and any("No such file" in one.saw or "refused" in one.saw for one in admin.evidence)
+    none = admin.kind is NOT_UP and any("No such file" in one.saw or "refused" in one.saw for one in admin.evidence)
+    return none and service.holder.pid > 0 and service.held_for < FIRST_START
 
 
 def settings(own: Own) -> Iterator[Finding]:
@@ -87,13 +89,27 @@ def ports(own: Own) -> Iterator[Finding]:
 
 def data_plane(own: Own) -> Iterator[Finding]:
     """Caddy: there, and leading to us."""
-    failure = seen(own.service.data_plane)
+    service = own.service
+    if service.admin is not None and (not service.caddy or _starts(service, service.admin)):
+        raise NotSeen("the service, which starts it, does not answer")
+    failure = seen(service.data_plane)
     if failure is not None:
-        ports = own.service.ports
+        ports = service.ports
         because = ports.kind.code if isinstance(ports, Failure) else ""
-        pid = own.service.caddy
+        pid = service.caddy
         commands = (f"kill -9 {pid}   # the service starts it again; sessions stay",) if pid else ()
         yield Finding(failure, "Caddy", Confidence.CERTAIN, because, commands)
+
+
+def pad(own: Own) -> Iterator[Finding]:
+    """The process that holds the sandboxes, as the service hears from it."""
+    failure = seen(own.service.pad)
+    if failure is not None:
+        process = own.service.pad_process
+        stopped = failure.kind is PAD_SILENT and process.stopped
+        commands = (f"kill -CONT {process.pid}",) if stopped else (f"tail {own.ground.root / 'log/pad.log'}",)
+        sure = Confidence.LIKELY if failure.kind is PAD_SILENT and not stopped else Confidence.CERTAIN
+        yield Finding(failure, "The pad", sure, commands=commands)
 
 
 def secret(own: Own) -> Iterator[Finding]:
@@ -113,7 +129,7 @@ def journal(own: Own) -> Iterator[Finding]:
     told = own.journal
     if isinstance(told, Unseen):
         raise NotSeen(told.why)
-    if told.held and told.held != own.service.holder:
+    if told.held and told.held != own.service.holder.pid:
         cause = f"process {told.held} keeps the service from writing it"
         failure = JOURNAL_HELD(cause, Evidence(f"/proc/locks of {told.path}", f"written by process {told.held}"))
         kill = (f"ps -fp {told.held}", f"kill {told.held}")

@@ -9,11 +9,13 @@ import pytest
 from perijove.doctor.own.diagnosis import diagnosed
 from perijove.doctor.own.mending import Clean, Close, EndCaddy, Remove, Step, plan
 from perijove.domain.failures import DATA_PLANE_DOWN, NAMESPACES_FORBIDDEN, NOT_UP
-from perijove.domain.ground import Damage, Own
+from perijove.domain.ground import Damage, Own, Process
 from tests.unit.doctor.own.test_own import ROOM, ROOT, WELL, with_ground, with_service
 
 GARBAGE, SECRET = ROOT / "store/environments/x", ROOT / "control/secret"
-NOT_RUNNING = with_service(admin=NOT_UP("no"), holder=0, caddy=0, data_plane=DATA_PLANE_DOWN("dead"), ports=None)
+NOT_RUNNING = with_service(
+    admin=NOT_UP("no"), holder=Process(0), caddy=0, data_plane=DATA_PLANE_DOWN("dead"), ports=None
+)
 CASES: dict[str, tuple[Own, tuple[Step, ...], str]] = {
     "well": (WELL, (), ""),
     "an open key": (with_ground(too_open=((SECRET, 0o644),)), (Close(SECRET, 0o600),), f"chmod 600 {SECRET}"),

@@ -21,6 +21,7 @@ from perijove.domain.failures import (
     INDEX_UNREACHABLE,
     NAMESPACES_FORBIDDEN,
     NOT_UP,
+    PAD_DOWN,
     PORT_TAKEN,
     TOOL_MISSING,
     WAITED_TOO_LONG,
@@ -35,6 +36,7 @@ from perijove.domain.ground import (
     Ground,
     Journal,
     Own,
+    Process,
     Program,
     Reached,
     Service,
@@ -52,6 +54,7 @@ from perijove.domain.service_failures import (
     NAMES_UNRESOLVED,
     NOT_ANSWERING,
     ORIGIN_SHARED,
+    PAD_SILENT,
     SEATS_WITHOUT_MEMORY,
     SECRET_CHANGED,
     SERVERS_STARTED,
@@ -67,7 +70,7 @@ ROOM = Room(8 << 30, 100 << 30, 1_000_000, 2)
 GROUND = Ground(ROOT, ROOM, (), "v2", (Program("git", "/usr/bin/git", "2.39"),), (), None, None, ())
 HELD = Isolation(sandboxed=True, own_uid=True, cgroups="v2", disk="quota")
 SERVICE = Service(
-    12,
+    Process(12, "sleeping"),
     None,
     None,
     same_secret=True,
@@ -76,6 +79,8 @@ SERVICE = Service(
     ports=Unseen("Caddy has them"),
     listeners=(),
     isolation=HELD,
+    pad=None,
+    pad_process=Process(14, "sleeping"),
 )
 JOURNAL = Journal(ROOT / "control/perijove.db", 3, (), newest=NOW - 1)
 WELL = Own(NOW, Settings(), GROUND, SERVICE, JOURNAL)
@@ -116,7 +121,9 @@ def test_a_first_start_is_no_hang() -> None:
 
 
 def test_a_process_that_was_stopped_is_to_go_on_and_not_to_be_killed() -> None:
-    told = diagnosed(with_service(admin=NOT_ANSWERING("it did not answer"), stopped=True, control=Unseen("x")))
+    told = diagnosed(
+        with_service(admin=NOT_ANSWERING("it did not answer"), holder=Process(12, "stopped"), control=Unseen("x"))
+    )
     assert [one.commands for one in told.findings] == [("kill -CONT 12",)]
 
 
@@ -172,7 +179,7 @@ def test_a_resolver_that_is_silent_is_the_root_of_hosts_out_of_reach() -> None:
 
 
 def test_a_journal_that_the_service_writes_itself_is_not_held() -> None:
-    assert diagnosed(replace(WELL, journal=replace(JOURNAL, held=SERVICE.holder))).findings == ()
+    assert diagnosed(replace(WELL, journal=replace(JOURNAL, held=SERVICE.holder.pid))).findings == ()
 
 
 BAD = {
@@ -213,13 +220,15 @@ BAD = {
         replace(WELL, journal=Journal(ROOT / "perijove.db", 3, (Damage("events, seq 2 (launch/1)", "{"),))),
         JOURNAL_DAMAGED,
     ),
-    "nothing runs": (with_service(holder=0, admin=NOT_UP("nothing answers")), NOT_UP),
+    "nothing runs": (with_service(holder=Process(0), caddy=0, admin=NOT_UP("nothing answers")), NOT_UP),
     "it hangs": (with_service(admin=NOT_UP("nothing answers", Evidence("admin.sock", "timed out"))), NOT_ANSWERING),
     "it has had no socket for long": (with_service(admin=NO_SOCKET, held_for=3600.0), NOT_ANSWERING),
     "it has other settings than the file": (
         with_service(unlike=("session.memory: the file says 1, the service has 2",)),
         SETTINGS_UNLIKE,
     ),
+    "the pad does not run": (with_service(pad=PAD_DOWN("it ended")), PAD_DOWN),
+    "the pad hangs": (with_service(pad=PAD_SILENT("it is there")), PAD_SILENT),
     "the secret is another": (with_service(same_secret=False), SECRET_CHANGED),
     "sessions share an origin": (serving(hosts=("b.example",)), ORIGIN_SHARED),
     "sessions share one, without a name": (serving(http=("0.0.0.0:80",)), ORIGIN_SHARED),
