@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from perijove.backends.nginx.reading import read
-from perijove.doctor.front.requests import CHALLENGED, Hop, Redirects, Request
+from perijove.doctor.front.requests import CHALLENGED, Request
 from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
-from tests.fakes.nginx import in_words, missing, running_nginx
+from tests.fakes.nginx import foretold, missing, running_nginx
 from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.same_for_any_user, pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")]
@@ -158,6 +158,9 @@ CASES: dict[str, tuple[str, str, str]] = {
         "a", CHALLENGED,
     ),
     "proxy_pass with a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#/; }} }}", "a", CHALLENGED),
+    "proxy_pass of a folder without its slash": (
+        "server { listen @; location /.well-known { proxy_pass http://#/; } }", "a", CHALLENGED,
+    ),
     "proxy_pass with Host": (
         "server { listen @; proxy_set_header Host $host; location / { proxy_pass http://#; } }", "a.b", CHALLENGED,
     ),
@@ -210,12 +213,6 @@ def real(address: str, port: int, host: str, path: str) -> str:
         return f"{answer.status} {body}" if answer.status == 200 else str(answer.status)
     finally:
         connection.close()
-
-
-def foretold(hop: Hop) -> str:
-    if isinstance(redirect := hop.outcome, Redirects) and redirect.location.startswith("/"):
-        return f"{redirect.status} http://{hop.request.host}:{hop.request.port}{redirect.location}"
-    return in_words(hop.outcome)
 
 
 @pytest.mark.parametrize("case", CASES)

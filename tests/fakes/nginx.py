@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from perijove.doctor.front.requests import Files, NotListening, Outcome, Passes, Redirects, Responds
+from perijove.doctor.front.requests import Files, Hop, NotListening, Outcome, Passes, Redirects, Responds
 from tests.e2e.service import until
 
 _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -161,7 +161,15 @@ def _stream() -> bool:
     return "--with-stream " in said or _STREAM.exists()
 
 
-def in_words(outcome: Outcome) -> str:
+def foretold(hop: Hop) -> str:
+    """The same of a hop: nginx makes whole addresses of redirects to a path."""
+    asked = hop.request
+    if isinstance(redirect := hop.outcome, Redirects) and redirect.location.startswith("/"):
+        return f"{redirect.status} {asked.scheme}://{asked.host}:{asked.port}{redirect.location}"
+    return _in_words(hop.outcome)
+
+
+def _in_words(outcome: Outcome) -> str:
     """What the doctor foretells of a request, in the words in which tests tell nginx's answer."""
     match outcome:
         case Redirects(status=status, location=location):

@@ -107,9 +107,15 @@ def parts(one: Directive) -> tuple[str, str]:
     return ("@", word) if word.startswith("@") else ("", word)
 
 
+_CLASSES = {"[:alpha:]": "a-zA-Z", "[:digit:]": "0-9", "[:alnum:]": "a-zA-Z0-9", "[:word:]": "\\w", "[:space:]": "\\s"}
+_CLASSES |= {"[:lower:]": "a-z", "[:upper:]": "A-Z", "[:xdigit:]": "0-9a-fA-F", "\\z": "\\Z"}
+
+
 @cache
 def regex(pattern: str, *, insensitive: bool) -> re.Pattern[str] | None:
     """A PCRE as Python reads it; None where it cannot."""
+    for theirs, ours in _CLASSES.items():
+        pattern = pattern.replace(theirs, ours)
     try:
         return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern), re.IGNORECASE if insensitive else 0)
     except re.error:

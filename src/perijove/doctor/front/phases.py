@@ -13,7 +13,7 @@ from perijove.doctor.front.matching import location, parts, regex
 from perijove.doctor.front.proxying import passed
 from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Responds, Unknown, step
 from perijove.doctor.front.servers import Front, HttpServer
-from perijove.doctor.front.variables import Variables
+from perijove.doctor.front.variables import Variables, stranger_in
 from perijove.domain.failures import Evidence
 from perijove.domain.web_servers import Directive
 
@@ -58,7 +58,9 @@ class _Run:
 
     def answered(self) -> Outcome:
         """From the server's rewrites on."""
-        outcome, _, _ = self._codes(self.server.block)
+        before = self.variables.path
+        outcome, ended, _ = self._codes(self.server.block)
+        self.broken = ended == "break" and self.variables.path != before
         return outcome or self._located()
 
     def _located(self) -> Outcome:
@@ -75,9 +77,8 @@ class _Run:
                 return self._paged(outcome, (*self._outer(), *chain))
             if self.variables.path != before and ended != "break":
                 continue
-            self.broken = self.variables.path != before
-            scopes = (*self._outer(), *chain, *inside)
-            return self._paged(self._content(scopes, chain), scopes)
+            self.broken = self.broken or self.variables.path != before
+            return self._content((*self._outer(), *chain, *inside), chain)
         return Responds(500, self.server.block)
 
     def _outer(self) -> tuple[Directive, ...]:
@@ -188,17 +189,23 @@ class _Run:
         return (match is not None) != sign.startswith("!")
 
     def _content(self, scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Outcome:
-        """Access, try_files, then whoever makes the content."""
+        """Access, try_files, then whoever makes the content; what is an error is paged, once."""
         here = scopes[-1]
         if refused := self._refused(scopes):
-            return refused
+            return self._paged(refused, scopes)
         if lua := next((one for one in here.block or () if "_by_lua" in one.name), None):
             return Unknown("a program decides", lua)
         if (tried := here.last("try_files")) and tried.args:
             self.steps.append(step(tried))
             if any("$uri" in one or "$request_uri" in one for one in tried.args[:-1]):
                 self._files(scopes, chain)
-            return self._fallback(tried, tried.args[-1])
+            there = self._fallback(tried, tried.args[-1])
+            return self._paged(there, scopes) if tried.args[-1].startswith("=") else there
+        return self._paged(self._made(scopes, chain), scopes)
+
+    def _made(self, scopes: tuple[Directive, ...], chain: tuple[Directive, ...]) -> Outcome:
+        """By whoever has the content: another server, a module, the disk."""
+        here = scopes[-1]
         # A location's handler counts in its `if` blocks, and in no location within it.
         holders = [here, scopes[-2]] if here.name == "if" else [here]
         for holder in holders:
@@ -262,7 +269,8 @@ class _Run:
             if named is None:
                 return Responds(500, by)
             outcome, _, inside = self._into((named,))
-            return outcome or self._content((*self._outer(), named, *inside), (named,))
+            scopes = (*self._outer(), named, *inside)
+            return self._paged(outcome, scopes) if outcome else self._content(scopes, (named,))
         there = self.variables.filled(to)
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", by)
@@ -279,16 +287,19 @@ class _Run:
         level = next((one for one in reversed(scopes) if one.last("error_page")), None)
         pages = level.all("error_page") if level is not None else iter(())
         page = next((one for one in pages if str(status) in one.args[:-1]), None)
-        if page is None or self.paged:
+        if page is None or (self.paged and not _flagged(scopes, "recursive_error_pages", "on")):
             return outcome
-        to = page.args[-1]
-        code = next((one[1:] for one in page.args[:-1] if one.startswith("=")), None)
-        away = to.startswith(("http://", "https://", "$"))
-        if code is None and not away:
-            return outcome  # another page, and the same status
-        self.paged = True
+        self.paged, self.cycles = True, self.cycles + 1
+        if self.cycles > MOST:
+            return Responds(500, page)
+        before = len(self.steps)
         self.steps.append(step(page))
-        return _with_status(self._fallback(page, to), code or "")
+        there = self._fallback(page, page.args[-1])
+        code = next((one[1:] for one in page.args[:-1] if one.startswith("=")), None)
+        if code is None and not isinstance(there, Redirects):
+            del self.steps[before:]
+            return outcome  # another page, and the same status
+        return _with_status(there, code or "")
 
 
 def _with_status(outcome: Outcome, code: str) -> Outcome:
@@ -306,7 +317,7 @@ def _by_address(scopes: tuple[Directive, ...]) -> Responds | None:
     """What allow and deny say of an address that they do not name; None where they say nothing."""
     level = next((one for one in reversed(scopes) if any(one.all("allow", "deny"))), None)
     for one in level.all("allow", "deny") if level is not None else ():
-        if one.args[:1] == ("all",):
+        if one.args[:1] == ("all",) or any(stranger_in(network) for network in one.args):
             return Responds(403 if one.name == "deny" else 200, one)
     return None
 

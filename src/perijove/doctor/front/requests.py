@@ -16,6 +16,10 @@ SESSION = "/user/perijove-doctor/api/kernels/0/channels"
 """A session's websocket, as Jupyter names it."""
 
 
+CLOSED = 444
+"""nginx's own status for a connection that it closes without an answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked, and where it arrives."""
@@ -132,7 +136,7 @@ def words(outcome: Outcome) -> str:
         case Redirects(status=status, location=location):
             return f"{status} {location}"
         case Responds(status=status):
-            return str(status)
+            return answers(status).removeprefix("answers ")
         case Files(root=root):
             return f"a file below {root}"
         case Passes(scheme=scheme, target=target, path=path, host=host):
@@ -141,6 +145,11 @@ def words(outcome: Outcome) -> str:
             return f"{target}, as TCP"
         case NotListening(why=why) | Unknown(why=why):
             return why
+
+
+def answers(status: int) -> str:
+    """What a server does that answers by itself."""
+    return "closes the connection" if status == CLOSED else f"answers {status}"
 
 
 def step(directive: Directive, words: str = "") -> Evidence:

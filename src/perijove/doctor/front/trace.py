@@ -10,6 +10,7 @@ from perijove.doctor.front.matching import http_server, named_server, stream_ser
 from perijove.doctor.front.phases import answer
 from perijove.doctor.front.proxying import upstream
 from perijove.doctor.front.requests import (
+    CLOSED,
     Hop,
     NotListening,
     Outcome,
@@ -17,6 +18,7 @@ from perijove.doctor.front.requests import (
     PassesTcp,
     Redirects,
     Request,
+    Responds,
     Unknown,
     step,
 )
@@ -53,6 +55,9 @@ def _hop(front: Front, request: Request) -> Hop:
         tls = any(one.tls for one in taking(front.listens, request.address, request.port))
         tls = tls or any(one.args == ("on",) for one in server.block.all("ssl"))
         told = answer(front, server, request)
+        closed = server.block.last("ssl_reject_handshake") or server.http.last("ssl_reject_handshake")
+        if tls and closed is not None and closed.args == ("on",):
+            told = Hop(request, (step(closed),), Responds(CLOSED, closed), server.block)
         if tls != (request.scheme == "https"):
             # nginx answers 400 to http on a port of TLS (497 within), and a handshake on a port of http fails.
             told = replace(told, outcome=Unknown(f"{request.scheme} is spoken to a listener of the other", listen.by))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 from perijove.doctor.front.matching import regex
 from perijove.doctor.front.requests import Request
@@ -19,6 +20,8 @@ _NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 DEEPEST = 8
 STRANGER = "198.18.0.1"
 """An address of none of the networks that people name (RFC 2544)."""
+USER_AGENT = "Mozilla/5.0 (compatible; Let's Encrypt validation server; +https://www.letsencrypt.org)"
+"""As the CA that most ask sends it, and it begins as browsers' do."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Variables:
             "scheme": asked.scheme,
             "host": host,
             "http_host": f"{host}{port}",
+            "http_user_agent": USER_AGENT,
             "http_upgrade": "websocket" if asked.upgrade else "",
             "http_connection": "upgrade" if asked.upgrade else "",
             "https": "on" if asked.scheme == "https" else "",
@@ -93,16 +97,19 @@ class Variables:
         }
 
     def _mapped(self, table: Directive, depth: int) -> str | None:
+        rows = [one for one in table.block or () if len(one.args) == 1]
         if table.name == "geo":
-            usual = next((one.args[0] for one in table.block or () if one.name == "default" and one.args), "")
-            return self.filled(usual, depth)
+            return self.filled(_network(rows), depth)
         source = self.filled(table.args[0], depth)
         if source is None:
             return None
-        rows = [one for one in table.block or () if len(one.args) == 1]
         wild = any(one.name == "hostnames" for one in table.block or ())
         chosen = _row(rows, source, wild=wild)
-        return self.filled(chosen.args[0], depth) if chosen is not None else ""
+        if chosen is None:
+            return ""
+        if (match := _matched(chosen, source)) is not None:
+            self.capture(match)
+        return self.filled(chosen.args[0], depth)
 
     def capture(self, match: re.Match[str]) -> None:
         """What a regular expression took out of its text."""
@@ -112,23 +119,44 @@ class Variables:
 
 def _row(rows: list[Directive], source: str, *, wild: bool) -> Directive | None:
     """A map's row: the very text, then wildcards, then regular expressions in order, then `default`."""
-    source = source.lower()
+    lower = source.lower()
     for one in rows:
-        if not one.name.startswith("~") and one.name.removeprefix("\\").lower() == source and one.name != "default":
+        if not one.name.startswith("~") and one.name.removeprefix("\\").lower() == lower and one.name != "default":
             return one
     if wild:
-        tails = [one for one in rows if one.name.startswith(("*.", ".")) and _below(one.name, source)]
+        tails = [one for one in rows if one.name.startswith(("*.", ".")) and _below(one.name, lower)]
         if tails:
             return max(tails, key=lambda one: len(one.name.removeprefix("*")))
-        heads = [one for one in rows if one.name.endswith(".*") and source.startswith(one.name[:-1])]
+        heads = [one for one in rows if one.name.endswith(".*") and lower.startswith(one.name[:-1])]
         if heads:
             return max(heads, key=lambda one: len(one.name))
-    for one in rows:
-        if one.name.startswith("~"):
-            found = regex(one.name.removeprefix("~").removeprefix("*"), insensitive=one.name.startswith("~*"))
-            if found is not None and found.search(source):
-                return one
-    return next((one for one in rows if one.name == "default"), None)
+    matching = (one for one in rows if _matched(one, source) is not None)
+    return next(matching, None) or next((one for one in rows if one.name == "default"), None)
+
+
+def _matched(row: Directive, source: str) -> re.Match[str] | None:
+    """What the row's regular expression finds; None where it is none."""
+    if not row.name.startswith("~"):
+        return None
+    found = regex(row.name.removeprefix("~").removeprefix("*"), insensitive=row.name.startswith("~*"))
+    return found.search(source) if found is not None else None
+
+
+def stranger_in(network: str) -> bool:
+    """Whether a network, as allow, deny and geo name them, is all the world's, or a stranger's."""
+    try:
+        return ip_address(STRANGER) in ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _network(rows: list[Directive]) -> str:
+    """A geo's value for a stranger: of the smallest network that has them."""
+    having = [one for one in rows if stranger_in(one.name)]
+    smallest = max(having, key=lambda one: ip_network(one.name, strict=False).prefixlen, default=None)
+    usual = next((one for one in rows if one.name == "default"), None)
+    chosen = smallest or usual
+    return chosen.args[0] if chosen is not None else ""
 
 
 def _below(name: str, source: str) -> bool:
