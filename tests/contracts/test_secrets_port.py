@@ -174,6 +174,14 @@ def test_a_chain_for_another_name_is_refused(shelf: Shelf) -> None:
     refused(KEY_MISMATCH, lambda: shelf.secrets.take("www.example.org", chain, new_key(), "files"))
 
 
+def test_a_chain_whose_signer_has_ended_is_refused(shelf: Shelf) -> None:
+    """The leaf holds for weeks, and no browser follows it."""
+    ended = PrivateCa(shelf.ca.folder / "ended", "Issuing CA", shelf.ca, -DAY).leaf(HOST, valid_from=-30 * DAY)
+    chain, key = ended.chain.read_bytes(), ended.key.read_bytes()
+    failure = refused(NOT_VALID_NOW, lambda: shelf.secrets.take(HOST, chain, key, "import"))
+    assert failure.evidence[0].where == "certificate 2, which signed it"
+
+
 def test_somebody_s_files_are_taken_and_kept_and_may_be_taken_again(shelf: Shelf) -> None:
     made = shelf.ca.leaf(HOST)
     first = shelf.secrets.take(HOST, made.chain.read_bytes(), made.key.read_bytes(), "files")

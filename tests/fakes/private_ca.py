@@ -26,19 +26,24 @@ class Leaf:
 
 
 class PrivateCa:
-    """`file` holds the root in PEM; leaves are written beside it."""
+    """`file` holds the root in PEM, or what leads to it; leaves are written beside it."""
 
-    def __init__(self, folder: Path, name: str = "Loopback test root") -> None:
+    def __init__(
+        self, folder: Path, name: str = "Loopback test root", signer: PrivateCa | None = None, ends: float = 3650 * DAY
+    ) -> None:
+        """`signer`: whose intermediate it is; `ends`: seconds from now."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.file = folder, folder / "root.pem"
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        by = signer or self
         self.root = (
-            _builder(self._name, self._name, self._key.public_key(), -DAY, 3650 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            _builder(self._name, by._name, self._key.public_key(), -90 * DAY, ends)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by._key.public_key()), critical=False)
+            .sign(by._key, hashes.SHA256())
         )
         self.file.write_bytes(self.root.public_bytes(Encoding.PEM))
 

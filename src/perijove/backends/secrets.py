@@ -69,7 +69,9 @@ class DiskSecrets:
     def take(self, host: HostName, chain: bytes, key: bytes, issuer: str, names: Names = ()) -> Secret:
         certificates = values.verified(chain, key, names or (host,), self._clock.now())
         if len(certificates) == 1:
-            values.check_whole(certificates, _roots(self._public_roots()), "chain")
+            values.check_whole(certificates, public_roots(self._public_roots()), "chain")
+        for signer in certificates[1:2]:
+            values.check_time(signer, self._clock.now(), "certificate 2, which signed it")
         return self._taken(host, certificates, key, _origin(issuer, "", host, names))
 
     def _taken(self, host: HostName, certificates: tuple[x509.Certificate, ...], key: bytes, origin: Origin) -> Secret:
@@ -171,7 +173,7 @@ class DiskSecrets:
         return values.described(leaf, host, origin, chain, key)
 
 
-def _roots(file: str) -> list[x509.Certificate]:
+def public_roots(file: str) -> list[x509.Certificate]:
     """Those of a file, `` for Mozilla's and this machine's; what cannot be read vouches for nobody."""
     files = [file] if file else [certifi.where(), ssl.get_default_verify_paths().cafile]
     found = []

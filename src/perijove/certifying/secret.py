@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes, PrivateKeyTypes
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from perijove.certifying.formatting import moment
 from perijove.domain.certificate_failures import (
@@ -30,6 +32,7 @@ from perijove.domain.certificate_failures import (
 )
 from perijove.domain.certificates import HostName, Secret, covers
 from perijove.domain.failures import Evidence, Fail
+from perijove.domain.site_failures import CERTIFICATE_UNTRUSTED
 
 CLOCK_GRACE = 300.0
 """Seconds by which a certificate's beginning may lie ahead: the CA's clock and ours differ a little."""
@@ -67,7 +70,7 @@ def request(hosts: tuple[HostName, ...], key: bytes) -> bytes:
     return signed.public_bytes(serialization.Encoding.DER)
 
 
-def general_name(host: HostName) -> x509.GeneralName:
+def general_name(host: HostName) -> x509.DNSName | x509.IPAddress:
     """A host as it stands in certificates (RFC 5280, 4.2.1.6)."""
     try:
         return x509.IPAddress(ip_address(host))
@@ -134,6 +137,34 @@ def check_whole(certificates: tuple[x509.Certificate, ...], known: Iterable[x509
     cause = f"{signer} signed it, and {signer}'s certificate is not there"
     remedy = f"Append it: `cat leaf.pem {INTERMEDIATE} > chain.pem`. {_offered(alone)}"
     raise Fail(CHAIN_BROKEN(cause, Evidence(where, f"one certificate: {_known_as(alone)}"), remedy=remedy.strip()))
+
+
+def check_believed(
+    certificates: tuple[x509.Certificate, ...],
+    roots: Iterable[x509.Certificate],
+    host: HostName,
+    now: float,
+    where: str,
+) -> None:
+    """Whether one of these roots leads to it at `now`, in Unix seconds, as browsers and phones look (RFC 5280, 6).
+
+    Raises Fail: `cert.not-valid-now`, `cert.chain-broken`, `site.certificate-untrusted`.
+    """
+    known = list(roots)
+    policy = PolicyBuilder().store(Store(known)).time(datetime.fromtimestamp(now, UTC).replace(tzinfo=None))
+    try:
+        policy.build_server_verifier(general_name(host)).verify(certificates[0], list(certificates[1:]))
+    except VerificationError as error:
+        for number, one in enumerate(certificates[1:], 2):
+            check_time(one, now, f"{where}, certificate {number} ({_known_as(one)})")
+        check_whole(certificates, known, where)
+        last = certificates[-1]
+        seen = Evidence(
+            f"{where}, certificate {len(certificates)}", f"{_known_as(last)}, signed by {_text(last.issuer)}"
+        )
+        cause = f"it leads to {common_name(last.issuer)}, whom browsers do not know: {str(error)[:200]}"
+        remedy = "Serve a certificate of a CA that browsers know; where it is one of your own, lay its root into each."
+        raise Fail(CERTIFICATE_UNTRUSTED(cause, seen, remedy=remedy)) from error
 
 
 def _signed_by(one: x509.Certificate, signer: x509.Certificate) -> bool:

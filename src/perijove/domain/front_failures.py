@@ -41,6 +41,12 @@ LISTEN_CONFLICT = row(
     "Remove one of the two before anybody restarts it: `nginx -t` does not see this, and the next start fails for all "
     "sites.",
 )  # fmt: skip
+FILE_NOT_INCLUDED = row(
+    "front.file-not-included", "A file of the web server in front is not included",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give it a name that an include takes (`*.conf`), link it into a folder that is included, or include it; then "
+    "`nginx -t && nginx -s reload`.",
+)  # fmt: skip
 CONFIGURATION_BROKEN = row(
     "front.configuration-broken", "The configuration of the web server in front is broken",
     Owner.OPERATOR, Retry.NEVER,

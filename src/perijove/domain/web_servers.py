@@ -55,6 +55,8 @@ class Configuration:
     """Includes by name of which the file is not there."""
     unread: tuple[Evidence, ...] = ()
     """Includes that are there, and that this user may not read: what they say is not known."""
+    left: tuple[Evidence, ...] = ()
+    """Names of servers, with their places, in files of the usual folders that no include takes."""
 
 
 class Way(StrEnum):

@@ -6,7 +6,7 @@ In: a main file, names. Out: facts and what comes of them; changed files that ng
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from perijove.backends.nginx.asking import ask, certificate_problem
 from perijove.backends.nginx.changing import Change, Nginx
 from perijove.backends.nginx.reading import read
 from perijove.backends.nginx.renewals import homes, renewals
+from perijove.backends.secrets import public_roots
+from perijove.certifying import files as certificate_files
 from perijove.doctor.engine import Examination, examine
 from perijove.doctor.front import acme_clients, conflicts, diagnosis, judge, listeners
 from perijove.doctor.front.matching import taking
@@ -46,12 +48,23 @@ class Asked:
 def look(asked: Asked, changed: Mapping[str, str] | None = None) -> judge.Facts:
     """The facts; `changed` are texts to read in the place of files. Raises Fail: `front.configuration-unreadable`."""
     front = front_of(read(asked.main, changed))
-    known = renewals(acme_clients.chains(front), homes())
+    files = dict.fromkeys(acme_clients.chains(front))
     hosts = asked.hosts or listeners.hosts(front, asked.base)
     facts = judge.Facts(
-        front, hosts, asked.addresses, asked.to, base=asked.base, renewals=known, named=bool(asked.hosts)
-    )
+        front, hosts, asked.addresses, asked.to, base=asked.base, renewals=renewals(files, homes()),
+        named=bool(asked.hosts), chains=dict(_read(asked.main.parent, files)), roots=tuple(public_roots("")),
+        now=time.time(),
+    )  # fmt: skip
     return replace(facts, shown={}) if changed else replace(facts, shown=_shown(facts))
+
+
+def _read(home: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """What stands in these files; those that this user may not read, or that a copy's machine has, are left out."""
+    for name in files:
+        try:
+            yield name, certificate_files.read(str(home / name))
+        except Fail:
+            continue
 
 
 def examined(facts: judge.Facts) -> Examination:

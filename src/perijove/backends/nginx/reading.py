@@ -7,9 +7,10 @@ forgets which directive of a file it was.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from glob import glob, has_magic
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from perijove.domain.web_servers import Configuration, Directive
 USUAL = Path("/etc/nginx/nginx.conf")
 HOMES = ("/etc/nginx", "/usr/local/etc/nginx", "/usr/local/nginx/conf", "/opt/nginx/conf")
 """Folders that an nginx of this machine, or of the one a copy came from, has its files in."""
+FOLDERS = ("conf.d", "http.d", "sites-enabled", "sites-available", "vhosts.d")
+"""Where people and distributions keep a file for each site."""
+_NAMED = re.compile(r"\s*(server_name\s[^;#]*)")
 DEEPEST = 16
 MOST_FILES = 2000
 LARGEST = 4 * 1024 * 1024
@@ -51,7 +55,9 @@ def read(main: Path, changed: Mapping[str, str] | None = None) -> Configuration:
     reader = _Reader(main, dict(changed or {}))
     block = tuple(reader.file(main, reader.text(main), (), 0))
     whole = Directive("main", (), str(main), 1, -1, block)
-    return Configuration(whole, reader.texts, tuple(reader.errors), tuple(reader.absent), tuple(reader.unread))
+    return Configuration(
+        whole, reader.texts, tuple(reader.errors), tuple(reader.absent), tuple(reader.unread), tuple(reader.left())
+    )
 
 
 class _Reader:
@@ -132,6 +138,19 @@ class _Reader:
                 self.unread.append(Evidence(f"{path}:{line}", f"include {pattern}: {error.failure.cause}"))
                 continue
             yield from self.file(Path(file), text, context, depth + 1)
+
+    def left(self) -> Iterator[Evidence]:
+        """Names of servers in files that stand where people keep such files, and that nothing included."""
+        read = {os.path.realpath(path) for path in self.texts}
+        files = (path for folder in FOLDERS for path in sorted((self.home / folder).glob("*")) if path.is_file())
+        for path in islice((one for one in files if os.path.realpath(one) not in read), MOST_FILES):
+            try:
+                lines = self.text(path).splitlines()
+            except Fail:
+                continue
+            for number, line in enumerate(lines, 1):
+                if names := _NAMED.match(line):
+                    yield Evidence(f"{path}:{number}", names[1][:500])
 
     def _files(self, pattern: str) -> list[str]:
         """The files of an include, in nginx's order. Relative ones lie beside the main file.

@@ -28,20 +28,27 @@ def chains(front: Front) -> Iterator[str]:
             yield from (one.args[0] for one in block.all("ssl_certificate") if one.args)
 
 
-def acme_client(front: Front, renewals: Mapping[str, Renewal], host: str, at: tuple[str, int]) -> Renewal | None:
-    """By whom; its client `` for somebody. None where port 443 of the name (`at`) is not this nginx's own."""
+def chain(front: Front, host: str, at: tuple[str, int]) -> Directive | None:
+    """The file of the certificate that port 443 of the name (`at`) shows; None where that is not this nginx's own."""
     found = http_server(front, *at, host)
     if found is None:
         return None
     server, listen = found
-    chain = server.block.last("ssl_certificate") or server.http.last("ssl_certificate")
-    if chain is None or not chain.args or not (listen.tls or any(one.tls for one in server.listens)):
+    file = server.block.last("ssl_certificate") or server.http.last("ssl_certificate")
+    tls = listen.tls or any(one.tls for one in server.listens)
+    return file if tls and file is not None and file.args else None
+
+
+def acme_client(front: Front, renewals: Mapping[str, Renewal], host: str, at: tuple[str, int]) -> Renewal | None:
+    """By whom; its client `` for somebody. None where port 443 of the name (`at`) is not this nginx's own."""
+    file, found = chain(front, host, at), http_server(front, *at, host)
+    if file is None or found is None:
         return None
-    if known := renewals.get(chain.args[0]):
+    if known := renewals.get(file.args[0]):
         return known
-    client = next((CLIENTS[part] for part in PurePosixPath(chain.args[0]).parts if part in CLIENTS), "")
-    managed = not client and any(_commented(front, one) for one in server.block.block or ())
-    return Renewal("certbot" if managed else client, Way.UNKNOWN, chain.where)
+    client = next((CLIENTS[part] for part in PurePosixPath(file.args[0]).parts if part in CLIENTS), "")
+    managed = not client and any(_commented(front, one) for one in found[0].block.block or ())
+    return Renewal("certbot" if managed else client, Way.UNKNOWN, file.where)
 
 
 def _commented(front: Front, one: Directive) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from perijove.doctor.engine import Check, Missing
-from perijove.doctor.front import conflicts, judge
+from perijove.doctor.front import certificates, conflicts, judge
 from perijove.doctor.front.requests import CHALLENGE
 from perijove.domain import front_failures as rows
 from perijove.domain.findings import Confidence, Finding
@@ -30,6 +30,14 @@ def checks(facts: judge.Facts) -> tuple[Check[judge.Facts], ...]:
                 f"nginx.sessions/{host}",
                 f"Do websockets and event streams of {host} pass?",
                 partial(judge.sessions, host=host), needs,
+            ),
+            Check(
+                f"nginx.server/{host}", f"Is a server of {host} among what is included?",
+                partial(judge.included, host=host), needs,
+            ),
+            Check(
+                f"nginx.certificate/{host}", f"Do browsers and phones believe the certificate of {host}?",
+                partial(certificates.believed, host=host), needs,
             ),
         )
     ]  # fmt: skip

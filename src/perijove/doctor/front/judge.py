@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from cryptography.x509 import Certificate
+
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.front import acme_clients, listeners
 from perijove.doctor.front.matching import named_server
@@ -29,6 +31,7 @@ from perijove.doctor.front.requests import (
     Request,
     Responds,
     Unknown,
+    answers,
     step,
 )
 from perijove.doctor.front.servers import Front
@@ -64,9 +67,15 @@ class Facts:
     """The path that the Binder lies below."""
     named: bool = True
     """Whether somebody asked for these hosts; what a front does with others, that it hands on to nobody, is its own."""
+    chains: Mapping[str, bytes] = field(default_factory=dict)
+    """What stands in the files of certificates that could be read, by their names in the configuration."""
+    roots: tuple[Certificate, ...] = ()
+    """Those that browsers know."""
+    now: float = 0
+    """Unix seconds."""
 
 
-def _sure(front: Front, confidence: Confidence, hops: Iterable[Hop] = ()) -> Confidence:
+def surely(front: Front, confidence: Confidence, hops: Iterable[Hop] = ()) -> Confidence:
     """What files that nobody could read might change, or what was assumed, is likely at most."""
     doubted = front.configuration.unread or any(hop.assumed for hop in hops)
     return Confidence.LIKELY if doubted and confidence is Confidence.CERTAIN else confidence
@@ -122,7 +131,7 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
     elif rewritten is None and (assumption := _assumption(hops)):
         raise NotSeen(assumption)
     if failure is not None:
-        confidence = _sure(front, confidence, hops)
+        confidence = surely(front, confidence, hops)
         surer = "" if confidence is Confidence.CERTAIN else f"what port 443 shows for {host}, asked where nginx runs"
         yield Finding(failure, _decides(hops).where, confidence, commands=commands(), surer_with=surer)
     if rewritten is not None:
@@ -150,7 +159,7 @@ def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -
             return "" if own else f"{before}{by.where} answers from the files below {root}", Confidence.CERTAIN
         case Responds(status=status, by=by):
             own = status == 200 and CHALLENGE[1:-1] in " ".join(one.saw for one in last.steps).replace("\\", "")
-            return "" if own else f"{before}{by.words} at {by.where} answers {status}", Confidence.CERTAIN
+            return "" if own else f"{before}{by.words} at {by.where} {answers(status)}", Confidence.CERTAIN
         case Redirects(location=location):
             raise NotSeen(f"it is redirected to {location}, which is not in this configuration")
         case NotListening(why=why) | Unknown(why=why):
@@ -289,6 +298,19 @@ def _asked_for(host: str) -> tuple[str, ...]:
     return (f"perijove doctor nginx --host {host} --to ADDR:PORT   # where challenges are answered",)
 
 
+def included(facts: Facts, host: str) -> Iterator[Finding]:
+    """A server of that name in a file that no include takes, where none of those that are has it. Raises NotSeen."""
+    if named_server(facts.front.http, host) is not None:
+        return
+    left = next((one for one in facts.front.configuration.left if host in one.saw.lower().split()), None)
+    if left is None:
+        raise NotSeen(f"no file here has a server of the name {host}")
+    failure = rows.FILE_NOT_INCLUDED(f"no include takes the file that has the server of {host}", left)
+    yield Finding(
+        failure, left.where, surely(facts.front, Confidence.CERTAIN), commands=(f"nginx -T | grep -n {host}",)
+    )
+
+
 def sessions(facts: Facts, host: str) -> Iterable[Finding]:
     """What is between browsers and sessions. Raises NotSeen."""
     found: dict[tuple[str, str], Finding] = {}
@@ -298,7 +320,7 @@ def sessions(facts: Facts, host: str) -> Iterable[Finding]:
             passed = passed or isinstance(hop.outcome, (Passes, PassesTcp))
             if isinstance(hop.outcome, Passes):
                 for finding in _cut(hop, hop.outcome):
-                    sure = _sure(facts.front, finding.confidence)
+                    sure = surely(facts.front, finding.confidence)
                     found.setdefault((finding.code, finding.subject), replace(finding, confidence=sure))
                     told = told or any(_JUPYTER.search(words) for words in (host, *(one.saw for one in hop.steps)))
     if not passed:

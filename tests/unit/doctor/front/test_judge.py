@@ -350,3 +350,13 @@ def test_a_broken_file_is_said_and_nothing_is_concluded_from_it(tmp_path: Path) 
     found = looked(main)
     assert set(codes(found)) == {rows.CONFIGURATION_BROKEN.code}
     assert {one.outcome for one in found.results[1:]} == {Outcome.SKIPPED}
+
+
+def test_a_handshake_that_is_refused_for_a_name_is_told_as_that(tmp_path: Path) -> None:
+    """Of a redirect to https, where only the names that have a certificate are answered."""
+    closed = f"server {{ listen {ADDRESS}:{TLS} ssl default_server; ssl_reject_handshake on; }}"
+    main = written(tmp_path, f"server {{ {NAMED} {REDIRECT} }} {closed}", "")
+    (found, *_) = looked(main).findings
+    assert found.failure.kind is BLOCKED
+    assert "ssl_reject_handshake on at" in found.failure.cause
+    assert "closes the connection" in found.failure.cause

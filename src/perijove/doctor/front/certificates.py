@@ -1,0 +1,44 @@
+"""Do browsers and phones believe the certificate that this nginx shows? In: its files. Out: findings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perijove.certifying import secret
+from perijove.doctor.engine import NotSeen
+from perijove.doctor.front import acme_clients, judge, listeners
+from perijove.domain.failures import Fail, Failure
+from perijove.domain.findings import Confidence, Finding
+from perijove.domain.site_failures import CERTIFICATE_UNTRUSTED
+from perijove.domain.web_servers import Directive
+
+
+def believed(facts: judge.Facts, host: str) -> Iterator[Finding]:
+    """What is wrong with its chain, told once for each file. Raises NotSeen."""
+    front, port = facts.front, listeners.https_port(facts.front)
+    where = facts.addresses or listeners.addresses(front, host)
+    found = [acme_clients.chain(front, host, (address, port)) for address in where]
+    shown = {one.args[0]: one for one in found if one is not None}
+    if not shown:
+        raise NotSeen(f"it shows no certificate of its own for {host}")
+    for one in shown.values():
+        failure = _wrong(facts, one, host)
+        if failure is not None:
+            # An authority of one's own is believed where its root was laid into each browser.
+            sure = Confidence.POSSIBLE if failure.kind is CERTIFICATE_UNTRUSTED else Confidence.CERTAIN
+            yield Finding(failure, one.where, judge.surely(front, sure))
+
+
+def _wrong(facts: judge.Facts, shown: Directive, host: str) -> Failure | None:
+    file = shown.args[0]
+    content = facts.chains.get(file)
+    if content is None:
+        raise NotSeen(f"{file} cannot be read here")
+    try:
+        certificates = secret.read_chain(content, file)
+        secret.check_time(certificates[0], facts.now, file)
+        secret.check_names(certificates[0], (host,), file)
+        secret.check_believed(certificates, facts.roots, host, facts.now, file)
+    except Fail as error:
+        return error.failure
+    return None
