@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from perijove.backends.cluster.recording import recorded
+from perijove.doctor.cluster.diagnosis import diagnosed
 from perijove.domain.cluster import day
 from tests.doctor.cluster.world import GI, NOW, Json, claim, event, healthy, pod, unplaced
 
@@ -17,6 +20,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 OBJECTS = 5000
 QUICK, SLOW_MACHINE = 2.0, 3
 """Seconds of processor time, and how many times as much it may be on a slow machine, or a busy one."""
+BYTES = 2200
+"""How many an object has, as kubectl writes it."""
 MEMORY = 200 * 1024
 """Kilobytes."""
 
@@ -31,13 +36,13 @@ main()
 """VmHWM is of what runs now; the peak that getrusage gives is of whoever started it, too."""
 
 
-def crowded() -> list[Json]:
+def crowded(objects: int = OBJECTS) -> list[Json]:
     """A healthy cluster with sessions, their events and old claims, each as wordy as real ones; one waits for room."""
     words = [{"name": f"SETTING_{number}", "value": "x" * 40} for number in range(60)]
     notes = {f"example.org/note-{number}": "y" * 80 for number in range(20)}
     sessions = [
         pod(f"jupyter-{number}", "singleuser-server", age=3600, memory=str(GI), spec={"env": words})
-        for number in range(OBJECTS // 3)
+        for number in range(objects // 3)
     ]
     stuck = unplaced("jupyter-b", "0/2 nodes are available: 2 Insufficient memory.")
     whole = [*healthy(), stuck, *sessions]
@@ -46,16 +51,28 @@ def crowded() -> list[Json]:
                 "fieldsV1": {"f:status": {f"f:field-{number}": {} for number in range(12)}}}] * 2  # fmt: skip
     for one in sessions:
         one["metadata"]["managedFields"] = managed
-    return whole + [claim(f"claim-{number}", annotations=notes) for number in range(OBJECTS - len(whole))]
+    return whole + [claim(f"claim-{number}", annotations=notes) for number in range(objects - len(whole))]
+
+
+class _Spelled(yaml.CSafeDumper):
+    """As kubectl writes: what two objects have in common stands in both."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def written(folder: Path, objects: list[Json]) -> int:
+    """A file for each kind. Returns the bytes of all."""
+    for kind in {one["kind"] for one in objects}:
+        items = {"apiVersion": "v1", "kind": "List", "items": [one for one in objects if one["kind"] == kind]}
+        (folder / f"{kind.lower()}.yaml").write_text(yaml.dump(items, Dumper=_Spelled, sort_keys=False))
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def test_five_thousand_objects_take_two_seconds_and_two_hundred_megabytes(tmp_path: Path) -> None:
     objects = crowded()
     assert len(objects) == OBJECTS
-    for kind in {one["kind"] for one in objects}:
-        items = {"apiVersion": "v1", "kind": "List", "items": [one for one in objects if one["kind"] == kind]}
-        written = yaml.dump(items, Dumper=yaml.CSafeDumper, sort_keys=False)
-        (tmp_path / f"{kind.lower()}.yaml").write_text(written)
+    assert written(tmp_path, objects) > OBJECTS * BYTES
     command = [sys.executable, "-c", TELLS_WHAT_IT_TOOK, "doctor", "kubernetes", "--json", "--from", str(tmp_path)]
     ran = subprocess.run([*command, "--now", day(NOW)], capture_output=True, text=True, check=False, timeout=60)
     took, most = (ran.stderr.rpartition(f"{word}:")[2].split()[0] for word in ("CPU", "VmHWM"))
@@ -63,3 +80,17 @@ def test_five_thousand_objects_take_two_seconds_and_two_hundred_megabytes(tmp_pa
     assert [one["code"] for one in json.loads(ran.stdout)["told"]] == ["cluster.pod-unschedulable-full"]
     assert float(took) < QUICK * SLOW_MACHINE
     assert int(most) < MEMORY
+
+
+def test_twice_as_many_objects_take_twice_as_much_and_no_more(tmp_path: Path) -> None:
+    """In calls, of which a busy machine makes as many."""
+    calls = []
+    for objects in (200, 400, 800):
+        folder = tmp_path / str(objects)
+        folder.mkdir()
+        written(folder, crowded(objects))
+        profile = cProfile.Profile()
+        told = profile.runcall(lambda at: diagnosed(recorded(at, NOW)).told, folder)
+        assert [one.finding.code for one in told] == ["cluster.pod-unschedulable-full"]
+        calls.append(sum(one.callcount for one in profile.getstats()))
+    assert calls[2] - calls[1] < 2.2 * (calls[1] - calls[0]), calls

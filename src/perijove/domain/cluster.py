@@ -221,7 +221,7 @@ def text(value: Any) -> str:
 
 def mapping(value: Any) -> JSON:
     """A value that should be a mapping; an empty one for anything else."""
-    return value if isinstance(value, Mapping) else NOTHING
+    return value if isinstance(value, dict) else NOTHING  # a Mapping takes four times as long to be known
 
 
 def items(value: Any) -> Sequence[Any]:
@@ -233,7 +233,7 @@ def listed(value: Any, *path: str) -> Iterator[JSON]:
     """The mappings of a list that stands at a path of keys."""
     for key in path:
         value = mapping(value).get(key)
-    return (one for one in items(value) if isinstance(one, Mapping))
+    return (one for one in items(value) if isinstance(one, dict))
 
 
 def at(value: Any, *path: str) -> Any:
