@@ -167,6 +167,14 @@ async def test_the_server_behind_is_told_that_https_was_spoken(front: TlsFront) 
 FORGED = {"X-Forwarded-For": "198.51.100.1, 192.0.2.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "one.test"}
 
 
+async def test_a_connection_for_one_session_s_host_serves_another_s_that_its_certificate_holds(front: TlsFront) -> None:
+    """As browsers reuse connections: no 421 (`strict_sni_host`), after which they would begin anew."""
+    await front.ensure(certificates=(front.certificate("*.run.test"),))
+    async with front.asking("one.run.test") as client:
+        other = {"Host": f"two.run.test:{front.port}"}
+        assert (await client.get("/", headers=other)).status_code == 200
+
+
 async def test_forwarded_headers_are_believed_from_the_server_in_front_only(front: TlsFront) -> None:
     strange = {**FORGED, "X-Forwarded-For": "198.51.100.1, 192.0.2.7, 127.0.0.9", "Host": "front.internal"}
     everywhere = (f"0.0.0.0:{free_port()}",)

@@ -1,7 +1,9 @@
 """Which certificate is shown to whom? In: the table. Out: Caddy's TLS policies and the app behind them. Pure.
 
-A handshake for a name that is not ours finds no policy and is refused. Caddy itself orders nothing: no name is in its
-care. It only looks in its storage for answers to tls-alpn-01, which `alpn` files there.
+A handshake for a name that is not ours finds no policy and is refused. After one for a name of ours all of them may be
+asked for: browsers reuse a connection whose certificate holds both names (RFC 9113, 9.1.1), and by `strict_sni_host` Caddy
+would answer 421. That option guards certificates of clients, which nobody here has. Caddy itself orders nothing: no name is
+in its care. It only looks in its storage for answers to tls-alpn-01, which `alpn` files there.
 """
 
 from __future__ import annotations
