@@ -1,8 +1,8 @@
 """Which certificate is shown to whom? In: the table. Out: Caddy's TLS policies and the app behind them. Pure.
 
 A handshake for a name that is not ours finds no policy and is refused. After one for a name of ours all of them may be
-asked for: browsers reuse a connection whose certificate holds both names (RFC 9113, 9.1.1), and by `strict_sni_host` Caddy
-would answer 421. That option guards certificates of clients, which nobody here has. Caddy itself orders nothing: no name is
+asked for: browsers reuse a connection whose certificate holds both names (RFC 9113, 9.1.1), and `strict_sni_host` would
+have Caddy answer 421. It guards certificates of clients, which nobody here has. Caddy itself orders nothing: no name is
 in its care. It only looks in its storage for answers to tls-alpn-01, which `alpn` files there.
 """
 
