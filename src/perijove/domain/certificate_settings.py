@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from perijove.domain.certificates import ChallengeType
+from perijove.domain.values import dataclass
 
 Seconds = Annotated[float, "seconds"]
 

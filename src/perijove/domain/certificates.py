@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perijove.domain.persistent_record import PersistentRecord
+from perijove.domain.values import dataclass
 
 HostName = str
 """A name that a certificate is for: `binder.example.org`, `*.example.org`, `192.0.2.1`, `2001:db8::1`."""
@@ -19,6 +20,8 @@ OrderName = str
 
 SOLVER_HEADER = "X-Perijove-Solver"
 """Whatever answers below `/.well-known/acme-challenge/` says by this header which Perijove it is."""
+LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "test")
+"""RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`: names that nobody can own, with all below them."""
 
 
 @lru_cache(maxsize=4096)

@@ -7,10 +7,11 @@ names, parsed certificates and the few settings below, and throws the rest away.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
+from perijove.domain.values import dataclass
 from perijove.domain.web_servers import Configuration
 
 JSON = Mapping[str, Any]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import heapq
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from perijove.domain.nouns import SessionName
+from perijove.domain.values import dataclass
 
 Parts = tuple[str, ...]
 """A path below the home, name by name."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

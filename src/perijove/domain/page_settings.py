@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from perijove.domain.values import dataclass
 
 _LINK = re.compile(r"(?:https?://|mailto:|/)[^\s<>\"]+", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
