@@ -10,10 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from cryptography import x509
 
-from perijove.domain.certificates import HostName
+from perijove.domain.certificates import LOCAL_NAMES, HostName
 
-SUFFIXES = ("localhost", "local", "internal", "home.arpa", "test")
-"""RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`: names that nobody can own."""
 NETWORKS = tuple(
     ip_network(network)
     for network in (
@@ -29,7 +27,7 @@ _PERHAPS_PUBLIC = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
 
 def constraints(machine: str) -> x509.NameConstraints:
     """What a root made on a machine of this name may sign for."""
-    names = (*SUFFIXES, *_own(machine))
+    names = (*LOCAL_NAMES, *_own(machine))
     permitted = [*map(x509.DNSName, names), *map(x509.IPAddress, NETWORKS)]
     return x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None)
 
@@ -47,7 +45,7 @@ def permits(constraints: x509.NameConstraints, host: HostName) -> bool:
 def only_local(constraints: x509.NameConstraints, machine: str) -> bool:
     """Whether they permit nothing beyond local names: some of each kind, and none that `machine` would not get."""
     names, networks = permitted_names(constraints), permitted_networks(constraints)
-    own = (*SUFFIXES, *_own(machine))
+    own = (*LOCAL_NAMES, *_own(machine))
     return (
         bool(names and networks)
         and all(any(name == one or name.endswith(f".{one}") for one in own) for name in names)

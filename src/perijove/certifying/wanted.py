@@ -11,9 +11,16 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from perijove.certifying.challenge import BY_DNS
-from perijove.certifying.local_names import SUFFIXES
 from perijove.domain.certificate_settings import CertificatesSettings, IssuerSettings
-from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind, is_address
+from perijove.domain.certificates import (
+    LOCAL_NAMES,
+    CertificateSpec,
+    ChallengeType,
+    HostName,
+    Issuer,
+    IssuerKind,
+    is_address,
+)
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.listening import certified_hosts
 from perijove.domain.settings import Settings
@@ -32,7 +39,7 @@ KNOWN = {
 }
 REHEARSALS = frozenset(issuer.staging for issuer in KNOWN.values() if issuer.staging)
 """Directories whose certificates no browser trusts."""
-LOCAL_SUFFIXES = tuple(f".{name}" for name in SUFFIXES)
+LOCAL_SUFFIXES = tuple(f".{name}" for name in LOCAL_NAMES)
 """No public CA issues for what nobody can own."""
 FOR_ADDRESSES = "shortlived"
 """The profile by which Let's Encrypt issues for IP addresses."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from perijove.certifying import file_forms, files
+from perijove.certifying import files
 from perijove.certifying.challenge import Solvers
 from perijove.certifying.formatting import listed
 from perijove.certifying.issuer import FALLS_OVER, asks_for_proof, because, remaining
@@ -317,6 +317,8 @@ class CertificateWay:
 
     def _taken(self, attempt: Attempt, issuer: Issuer) -> Issued:
         """The operator's own files. Raises Fail: `cert.file-unreadable` and what else is wrong with them."""
+        from perijove.certifying import file_forms  # noqa: PLC0415  imported late: few bring files of their own
+
         found = files.read(issuer.chain_file), files.read(issuer.key_file)
         chain, key = file_forms.pair(found[0], issuer.chain_file, found[1], issuer.key_file)
         secret = self.secrets.take(attempt.spec.host, chain, key, issuer.name, attempt.spec.names)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from perijove.backends import hooks
 from perijove.backends.caddy.alpn import TlsAlpnSolver
-from perijove.backends.dns01.authoritative import Authoritative
-from perijove.backends.dns01.solver import dns_solver
-from perijove.backends.localca import LocalAuthority
-from perijove.backends.probes.host_probe import HostProbe
-from perijove.backends.secrets import DiskSecrets
 from perijove.certifying.challenge import HttpAnswers
 from perijove.certifying.keeper import Certificates
 from perijove.certifying.looking import Looking
@@ -21,19 +16,22 @@ from perijove.certifying.overview import Overview
 from perijove.certifying.persistent import PersistentRecords
 from perijove.certifying.serving import Serving
 from perijove.certifying.way import CertificateWay
-from perijove.domain.certificate_ports import Apply, Authority, Solver
+from perijove.domain.certificate_ports import Apply, Authority, Probe, Secrets, Solver
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
 from perijove.domain.keys import Keys
 from perijove.domain.listening import here, http_listeners, https_listeners
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
+from perijove.domain.values import dataclass
 from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
+from perijove.wiring.late import late
 
 if TYPE_CHECKING:
     from perijove.backends.acme import AcmeAuthority
+    from perijove.backends.localca import LocalAuthority
 
 
 def directories(specs: Iterable[CertificateSpec]) -> tuple[str, ...]:
@@ -57,6 +55,10 @@ class CertificateParts:
         """Do as the settings, which were checked, say now."""
         _by_dns(self.solvers, settings)
         self.certificates.reload()
+
+    def root_pem(self) -> bytes:
+        """The embedded CA's root, made where there is none. Raises Fail: `platform.disk-full`."""
+        return self.local_ca.root_pem()
 
     def standing(self, host: HostName) -> CertificateStanding | None:
         """What keeps a host's certificate away, for pages."""
@@ -104,8 +106,8 @@ def joined(
     apply: Apply,
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
-    local, answers = LocalAuthority(state, clock), HttpAnswers()
-    probe = HostProbe(settings, Authoritative(lambda: settings().certificates.resolvers))
+    local, answers = late(lambda: _local(state, clock)), HttpAnswers()
+    probe = late(lambda: _probe(settings))
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,
@@ -116,7 +118,7 @@ def joined(
     looking = Looking(
         probe, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
-    secrets = DiskSecrets(state, clock, lambda: settings().certificates.public_roots)
+    secrets = late(lambda: _secrets(state, clock, settings))
     serving = Serving(secrets, probe, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run
@@ -127,8 +129,31 @@ def joined(
 
 def _by_dns(solvers: dict[ChallengeType, Solver], settings: Settings) -> None:
     """dns-01 as the settings say. Raises Fail: `platform.bad-settings`."""
-    dns = dns_solver(settings.certificates)
-    if dns is not None:
-        solvers[ChallengeType.DNS] = dns
-    else:
+    if not settings.certificates.dns:
         solvers.pop(ChallengeType.DNS, None)
+        return
+    from perijove.backends.dns01.solver import dns_solver  # noqa: PLC0415  imported late, as above
+
+    solvers[ChallengeType.DNS] = dns_solver(settings.certificates)
+
+
+# Imported late: 0.1 s and 9 MB, which a service without certificates has no use for.
+
+
+def _local(state: State, clock: Clock) -> LocalAuthority:
+    from perijove.backends.localca import LocalAuthority  # noqa: PLC0415
+
+    return LocalAuthority(state, clock)
+
+
+def _probe(settings: Callable[[], Settings]) -> Probe:
+    from perijove.backends.dns01.authoritative import Authoritative  # noqa: PLC0415
+    from perijove.backends.probes.host_probe import HostProbe  # noqa: PLC0415
+
+    return HostProbe(settings, Authoritative(lambda: settings().certificates.resolvers))
+
+
+def _secrets(state: State, clock: Clock, settings: Callable[[], Settings]) -> Secrets:
+    from perijove.backends.secrets import DiskSecrets  # noqa: PLC0415
+
+    return DiskSecrets(state, clock, lambda: settings().certificates.public_roots)

@@ -133,7 +133,7 @@ def _admin(
         launching.launches, launching.links, launching.sessions, launching.environments, housekeeping,
         given.journal, given.keys, given.layered, service,
         CertificateAdmin(
-            certifying.certificates, certifying.overview, given.journal, certifying.local_ca.root_pem
+            certifying.certificates, certifying.overview, given.journal, certifying.root_pem
         ),
         ClassAdmin(launching.timetable, launching.queue, launching.pool, launching.preparations),
         GrantFolder(given.state.grants, given.keys),

@@ -1,4 +1,4 @@
-"""Who answers dns-01 here? In: settings. Out: the Solver, or none. Raises Fail `platform.bad-settings` for nonsense."""
+"""Who answers dns-01 here? In: settings. Out: the Solver. Raises Fail `platform.bad-settings` for nonsense."""
 
 from __future__ import annotations
 
@@ -45,13 +45,11 @@ class DnsSolver:
         await self._records.remove(_name(answer), record_value(answer.key_authorization))
 
 
-def dns_solver(settings: CertificatesSettings, limit: float = LIMIT, port: int = 53) -> Solver | None:
-    """As the settings say; None where they name nobody. A record has `limit` seconds to be seen.
+def dns_solver(settings: CertificatesSettings, limit: float = LIMIT, port: int = 53) -> Solver:
+    """The one whom the settings name. A record has `limit` seconds to be seen.
 
     `port` is where authoritative servers are asked. Raises Fail: `platform.bad-settings`.
     """
-    if not settings.dns:
-        return None
     zones = Zones(settings.resolvers, port)
     records: Records
     if settings.dns.startswith(HOOK):

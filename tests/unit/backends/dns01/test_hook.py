@@ -98,7 +98,3 @@ def test_nonsense_is_told_before_it_is_run(command: str) -> None:
     with pytest.raises(Fail) as caught:
         dns_solver(CertificatesSettings(dns=f"hook:{command}"))
     assert caught.value.failure.kind is BAD_SETTINGS
-
-
-def test_without_the_setting_there_is_no_solver() -> None:
-    assert dns_solver(CertificatesSettings()) is None

@@ -1,0 +1,29 @@
+"""A part that is imported and made when it is first asked for something: many services never ask.
+
+In: what makes it. Out: what stands for it, as the port that it implements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TypeVar, cast
+
+Port = TypeVar("Port")
+
+
+class _Late:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> object:
+        return self._make()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._made, name)
+
+
+def late(make: Callable[[], Port]) -> Port:
+    """Whoever asks first waits for the import, and gets what `make` raises."""
+    return cast("Port", _Late(make))
