@@ -187,6 +187,11 @@ class State:
         return self.root / "control"
 
     @property
+    def pythons(self) -> Path:
+        """What this machine's Pythons said of themselves; 0600."""
+        return self.control / "pythons.json"
+
+    @property
     def free_disk(self) -> Path:
         """How much of the disk was free, hour by hour; 0600."""
         return self.control / "free-disk"

@@ -197,9 +197,9 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     """Have everything that a launch needs."""
     launching.confined.start()
     async with asyncio.TaskGroup() as both:
-        both.create_task(launching.pad.ensure(), name="pad, awaited")
-        both.create_task(launching.environments.ask_interpreters(), name="interpreters, asked")
-    isolation = await launching.pad.isolation()
+        asked = both.create_task(launching.pad.isolation(), name="pad, asked what it holds sessions by")
+        both.create_task(launching.environments.look_around(), name="interpreters and caches, looked at")
+    isolation = asked.result()
     tell(launching.engine.told if launching.engine else _ground(isolation))
     if failure := memory_not_held(isolation, given.settings().service):
         log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)

@@ -118,6 +118,7 @@ class UvEnvironments:
         self.systems = Systems(state, platform or PlatformSettings(), settings, foreign, confined, self.uv)
         self._serving = Serving(state, self.uv, self._server, self.systems)
         self._usual_server: Path | None = None
+        self._looked_around = False
         self._cache = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._resolving = asyncio.Semaphore(RESOLVING)
@@ -140,13 +141,15 @@ class UvEnvironments:
         """Pages of sessions that start from now on do without these of JupyterLab's extensions."""
         self._server.lab_disabled = extensions
 
-    async def ask_interpreters(self) -> None:
-        """Have asked each Python of this machine who it is, while other things start."""
-        await self._interpreters.installed()
+    async def look_around(self) -> None:
+        """What waits for nothing else: each Python of this machine is known, caches are theirs who write to them."""
+        if not self._looked_around:
+            await asyncio.gather(self._interpreters.installed(), asyncio.to_thread(self._hand_over))
+            self._looked_around = True
 
     async def prepare(self, tell: Tell) -> None:
         """Sweep what was left half-made, and make the shared server environment. Raises Fail: `build.*`."""
-        await asyncio.to_thread(self._hand_over)
+        await self.look_around()
         state = self._state
         others = (state.checkouts, state.uv_cache)  # git's backend sweeps its own, uv its cache
         await asyncio.to_thread(store.sweep, *(folder for folder in state.in_store if folder not in others))

@@ -20,12 +20,14 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from perijove import durable
 from perijove.backends.environments.store import full_disk_told
-from perijove.domain import failures
+from perijove.domain import failures, wire
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Mount, PythonSource, PythonWish
 from perijove.domain.state import State
+from perijove.log import log
 
 PREFERRED = ("3.12", "3.11")
 """Minor versions taken where nobody asks for one, the first that is installed."""
@@ -41,6 +43,10 @@ _ASK = (
     "import json, sys; print(json.dumps({'version': '%d.%d.%d' % sys.version_info[:3], 'prefix': sys.base_prefix,"
     " 'name': sys.implementation.name, 'level': sys.version_info[3]}))"
 )
+
+
+_Stamp = tuple[str, int]
+"""A path, and when what is there was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +125,31 @@ class Interpreters:
     def __init__(self, state: State, further: Iterable[str]) -> None:
         self._state = state
         self._further = tuple(further)
-        self._known: dict[tuple[str, int], Interpreter | None] = {}
+        self._known: dict[_Stamp, Interpreter | None] = {}
         self._copying = asyncio.Lock()
 
     async def installed(self) -> Sequence[Interpreter]:
         """All of them, one a version, those named by the operator first. New ones are asked; known ones cost a stat."""
+        self._known = self._known or await asyncio.to_thread(_recalled, self._state.pythons)
         stamps = [(path, stamp) for path in candidates(self._further) if (stamp := _stamp(path))]
         new = [(path, stamp) for path, stamp in stamps if stamp not in self._known]
         answers = await asyncio.gather(*(asyncio.to_thread(_asked, path) for path, _ in new))
         self._known |= {stamp: answer for (_, stamp), answer in zip(new, answers, strict=True)}
+        if new:
+            await asyncio.to_thread(self._keep, [stamp for _, stamp in stamps])
         found: dict[str, Interpreter] = {}
         for _, stamp in stamps:
             if (interpreter := self._known[stamp]) is not None:
                 found.setdefault(interpreter.version, interpreter)
         return list(found.values())
+
+    def _keep(self, there: Sequence[_Stamp]) -> None:
+        """For the next start, where nine of them would be asked at once. Those that are no use are asked again."""
+        told = [(*stamp, known) for stamp in there if (known := self._known[stamp]) is not None]
+        try:
+            durable.write(self._state.pythons, json.dumps(wire.encode(told)).encode())
+        except OSError as error:
+            log.warning("this machine's Pythons are asked again at the next start", saw=str(error)[:300])
 
     async def shown(self, interpreter: Interpreter) -> tuple[Mount, ...]:
         """What a sandbox must show for it: nothing below /usr; a copy at the same path where others cannot reach it."""
@@ -178,10 +195,19 @@ def candidates(further: Iterable[str]) -> Iterator[Path]:
     yield Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 
 
-def _stamp(path: Path) -> tuple[str, int] | None:
-    """What changes when an interpreter is replaced; None where there is none."""
+def _recalled(file: Path) -> dict[_Stamp, Interpreter | None]:
+    """What was told before a restart; nothing where that cannot be read: all of them are asked."""
     try:
-        return str(path), path.stat().st_mtime_ns
+        told = wire.decode(tuple[tuple[str, int, Interpreter], ...], json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    return {(path, changed): known for path, changed, known in told}
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What changes when an interpreter is replaced, whatever times its package gives its files; None without one."""
+    try:
+        return str(path), path.stat().st_ctime_ns
     except OSError:
         return None
 

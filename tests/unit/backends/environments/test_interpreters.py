@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,32 @@ async def test_this_machine_has_an_interpreter_and_each_is_asked_once(state: Sta
     assert found
     assert all(i.executable.exists() and i.prefix in i.executable.parents for i in found)
     assert await interpreters.installed() == found
+
+
+async def test_what_a_python_said_is_known_after_a_restart_until_it_is_replaced(state: State, tmp_path: Path) -> None:
+    python, asked = tmp_path / "python3.12", tmp_path / "asked"
+
+    def install() -> None:
+        aside = tmp_path / "aside"
+        aside.write_text(f'#!/bin/sh\necho >> {asked}\nexec {sys.executable} "$@"\n')
+        aside.chmod(0o755)
+        os.utime(aside, (1, 1))
+        aside.rename(python)
+
+    install()
+    found = await Interpreters(state, (str(python),)).installed()
+    assert await Interpreters(state, (str(python),)).installed() == found
+    assert len(asked.read_text()) == 1
+    install()
+    await Interpreters(state, (str(python),)).installed()
+    assert len(asked.read_text()) == 2
+
+
+@pytest.mark.parametrize("kept", ["", "[[", "{}", "[[1]]", '[["/usr/bin/python3", "then", {}]]', "[null]"])
+async def test_what_was_kept_and_cannot_be_read_is_asked_anew(state: State, kept: str) -> None:
+    found = await Interpreters(state, ()).installed()
+    state.pythons.write_text(kept)
+    assert await Interpreters(state, ()).installed() == found
 
 
 async def test_what_is_no_interpreter_is_passed_over(state: State, tmp_path: Path) -> None:
