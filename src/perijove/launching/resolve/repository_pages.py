@@ -75,6 +75,8 @@ _GITHUBS_OWN = (
     "apps",
 )
 """Beginnings of GitHub's own pages, which are no owners."""
+_PROPOSED = {"pull": "pull", "pulls": "pull", "merge_requests": "merge-requests"}
+"""Where a host keeps the commits of what somebody proposes, by its page's name."""
 _OTHER = {
     "issues": "issues",
     "labels": "issues",
@@ -296,10 +298,8 @@ def _below(provider: str, place: str, rest: list[str], text: str) -> Page:
             return _shows(provider, place, [ref, *path], View.FILE if path else View.FOLDER)
         case ["pull" | "pulls", _, "commits" | "files", sha] if is_full_commit(sha):
             return Page(provider, place, sha)
-        case ["pull" | "pulls", number, *_] if number.isdecimal():
-            return Page(provider, place, f"refs/pull/{number}/head")
-        case ["merge_requests", number, *_] if number.isdecimal():
-            return Page(provider, place, f"refs/merge-requests/{number}/head")
+        case ["pull" | "pulls" | "merge_requests" as kind, number, *_] if number.isdecimal():
+            return Page(provider, place, f"refs/{_PROPOSED[kind]}/{number}/head")
         case ["commit", commit, *_]:
             return Page(provider, place, unquote(commit))
         case ["tags", *ref] | ["pull", "new", *ref] if ref:
