@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -10,13 +11,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import unix_connect
 
 from perijove.backends.environments import server as own
-from tests.e2e.service import executed, first_server
+from tests.e2e.service import executed, first_server, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
 
@@ -59,7 +61,13 @@ def served(folder: Path, **more: str) -> Iterator[tuple[httpx.Client, subprocess
         python = [str(environment / "bin/python"), "-I", "-c", PREPARED, str(own.HERE / "serve.py"), "lab", *options]
         passed = [listener.fileno()]
         process = subprocess.Popen(
-            python, env=environ, pass_fds=passed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            python,
+            env=environ,
+            cwd=folder,
+            pass_fds=passed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
     transport = httpx.HTTPTransport(uds=str(folder / "sock"))
     headers = {"Authorization": "token token"}
@@ -109,26 +117,93 @@ def test_a_server_is_told_when_it_is_stopped_tells_its_pages_and_they_may_say_th
 
 
 KERNEL = {"argv": ["/usr/bin/env", "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
-WHO = "import os; ('kernel_forker' in open('/proc/self/cmdline').read(), os.environ.get('BINDER_REPO_URL'))"
 
 
-async def test_what_a_held_server_forks_knows_what_it_was_told_since(tmp_path: Path) -> None:
-    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+@contextmanager
+def held(folder: Path) -> Iterator[httpx.Client]:
+    """A server that waits for its visitor, with a kernel that runs already."""
+    spec = folder / "jupyter" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({**KERNEL, "display_name": "Python", "language": "python"}))
+    (folder / "moons").mkdir()
+    found = {"PATH": f"{first_server() / 'bin'}:{os.defpath}", "JUPYTER_PATH": str(folder / "jupyter")}
+    runtime = {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+    with served(folder, PERIJOVE_KERNEL_AHEAD="held", **found, **runtime) as (client, _):
+        assert client.get("api/status").json()["kernels"] == 0
+        until(lambda: spares(folder))
+        yield client
+
+
+def spares(folder: Path) -> list[str]:
+    """Kernels that run, or are about to."""
+    return [path.stem.partition("-")[2] for path in (folder / "runtime").glob("kernel-*.json")]
+
+
+async def value(folder: Path, kernel: str, code: str) -> Any:
+    address = f"ws://localhost/user/x/api/kernels/{kernel}/channels?token=token"
+    async with asyncio.timeout(100), unix_connect(str(folder / "sock"), address, max_size=None) as channel:
+        return ast.literal_eval(await executed(channel, code))
+
+
+NOTEBOOK_OPENED = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+TOLD = "import os; ('kernel_forker' in open('/proc/self/cmdline').read(), *map(os.environ.get, ['BINDER_REPO_URL', "
+TOLD += "'JPY_SESSION_NAME']), globals().get('__session__'), In[1:], Out)"
+
+
+@pytest.mark.parametrize("by_notebook", [False, True])
+async def test_the_first_who_asks_a_held_server_gets_a_kernel_that_runs_and_knows_all(
+    tmp_path: Path, by_notebook: bool
+) -> None:
     told = {"BINDER_REPO_URL": "https://example.org/moon", "HOME": "/elsewhere"}
-    found = {"PATH": f"{first_server() / 'bin'}:{os.defpath}", "JUPYTER_PATH": str(tmp_path / "jupyter")}
-    with served(tmp_path, PERIJOVE_KERNEL_AHEAD="held", **found) as (client, _):
-        assert client.get("api/status").status_code == 200
+    with held(tmp_path) as client:
         answer = client.get("api/kernels", headers={"X-Perijove-Variables": json.dumps(told)})
         assert answer.headers["X-Perijove-Variables"] == "1", "not its home"
+        assert answer.json() == []
         client.cookies.clear()
         unknown = client.get("api/kernels", headers={"X-Perijove-Variables": "{}", "Authorization": ""})
         assert unknown.status_code == 403
-        kernel = client.post("api/kernels", json={"name": "python3"}).json()["id"]
-        address = f"ws://localhost/user/x/api/kernels/{kernel}/channels?token=token"
-        async with asyncio.timeout(100), unix_connect(str(tmp_path / "sock"), address, max_size=None) as channel:
-            assert await executed(channel, WHO) == f"(True, {told['BINDER_REPO_URL']!r})"
+        (spare,) = spares(tmp_path)
+        name = str(tmp_path / "a.ipynb") if by_notebook else None
+        if by_notebook:
+            kernel = client.post("api/sessions", json=NOTEBOOK_OPENED).json()["kernel"]["id"]
+        else:
+            kernel = client.post("api/kernels", json={"name": "python3"}).json()["id"]
+        assert kernel == spare
+        assert [one["id"] for one in client.get("api/kernels").json()] == [spare]
+        for _ in ("at once", "when it was started again"):
+            assert await value(tmp_path, kernel, TOLD) == (True, told["BINDER_REPO_URL"], name, name, [], {})
+            client.post(f"api/kernels/{kernel}/restart").raise_for_status()
+        assert client.post("api/kernels", json={"name": "python3"}).json()["id"] != spare
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "elsewhere": {"path": "moons"},
+    "by an id of its own": {"kernel_id": "00000000-0000-4000-8000-000000000000"},
+    "of another name": {"name": "conda-env-moons-py"},
+    "where its description is another": {},
+    "where a file of its folder would be imported": {},
+    "where packages have changed": {},
+}
+
+
+@pytest.mark.parametrize("asked", OTHERS)
+async def test_who_asks_for_another_kernel_gets_that_and_no_other_is_left(tmp_path: Path, asked: str) -> None:
+    with held(tmp_path) as client:
+        (spare,) = spares(tmp_path)
+        if "description" in asked:
+            spec = {**KERNEL, "display_name": "Python", "language": "python", "env": {"MOON": "Io"}}
+            (tmp_path / "jupyter/kernels/python3/kernel.json").write_text(json.dumps(spec))
+        if "imported" in asked:
+            (tmp_path / "random.py").write_text("import os\n")
+        if "packages" in asked:
+            version = next((first_server() / "lib").glob("python3*")).name
+            (tmp_path / ".local/lib" / version / "site-packages").mkdir(parents=True)
+        kernel = client.post("api/kernels", json={"name": "python3", **OTHERS[asked]}).json()["id"]
+        assert kernel != spare
+        assert [one["id"] for one in client.get("api/kernels").json()] == [kernel]
+        assert spares(tmp_path) == [kernel]
+        found = await value(tmp_path, kernel, "import os; (os.getcwd(), os.environ.get('MOON'))")
+        assert found == (str(tmp_path / OTHERS[asked].get("path", "")), "Io" if "description" in asked else None)
 
 
 def test_what_a_page_saves_by_itself_is_no_use_but_what_somebody_wrote_is(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 `kernel_forker.py FD [held]`: descriptor FD is a Unix socket that keeps messages apart. It says `{}` once all is
 imported, or why it cannot fork: `{"refused": why}`. Each order then comes with a socket of its own, by which the kernel
-says its process id and starts at the answer; an end of file there means that nobody waits for it any more. `held`: it
-waits for ever until it first hears something, which may be an empty message.
+says its process id and starts at the answer; an end of file there means that nobody waits for it any more. An order
+without arguments asks whether a kernel that was forked before is still as one that is forked now. `held`: it waits for
+ever until it first hears something, which may be an empty message.
 The standard library only, Python 3.6 or newer.
 """
 
@@ -102,9 +103,8 @@ def is_package(path: str, suffixes: "list[str]") -> bool:
     return any(os.path.exists(os.path.join(path, "__init__" + suffix)) for suffix in suffixes)
 
 
-def serve(server: socket.socket, held: bool) -> None:
+def serve(server: socket.socket, held: bool, seen: "dict[str, Any]") -> None:
     """Fork a kernel for each order, until the server is gone or wants none."""
-    seen = looked()
     while select.select([server], [], [], None if held else UNUSED)[0]:
         data, ancillary, _, _ = server.recvmsg(65536, socket.CMSG_SPACE(array.array("i").itemsize))
         if not data:
@@ -132,6 +132,9 @@ def fork(order: "dict[str, Any]", server: socket.socket, asking: socket.socket, 
         return
     if looked() != seen:
         raise Stale("packages have changed since they were imported")
+    if "arguments" not in order:
+        say(asking, {})
+        return
     waits, goes = os.pipe()
     between = os.fork()
     if not between:
@@ -196,11 +199,12 @@ def main() -> None:
     server.set_inheritable(False)
     try:
         preload()
+        seen = looked()
     except Exception as error:  # noqa: BLE001 - whatever a package does as it is imported, kernels are started instead
         say(server, {"refused": f"{type(error).__name__}: {error}"})
         return
     say(server, {})
-    serve(server, sys.argv[2:] == ["held"])
+    serve(server, sys.argv[2:] == ["held"], seen)
     os._exit(0)
 
 

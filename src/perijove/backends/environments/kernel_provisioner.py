@@ -40,7 +40,7 @@ IMPORTED_WITHIN = 20.0
 """Seconds for which a kernel waits for the imports: they began before it, so that it would not start sooner itself."""
 FORKED_WITHIN = 5.0
 LISTENS_WITHIN = 3.0
-"""Seconds for which a forked kernel's sockets are waited for; it is told of then, whether they listen or not."""
+"""Seconds for which a kernel's sockets are waited for; it is told of then, whether they listen or not."""
 PR_SET_CHILD_SUBREAPER = 36
 BEFORE = "no page was opened before it"
 UNUSED = "none was wanted for a while"
@@ -77,7 +77,11 @@ class Forker:
     @property
     def may_begin(self) -> bool:
         """Whether there is none, and the last one, if any, went for want of use."""
-        return self._socket is None and self._why in (BEFORE, UNUSED)
+        return not self.runs and self._why in (BEFORE, UNUSED)
+
+    @property
+    def runs(self) -> bool:
+        return self._socket is not None
 
     def begin(self, argv: Sequence[str], environ: Mapping[str, str], *, held: bool = False) -> None:
         """Start it for the kernels of a kernelspec's command, where it can fork these; `held`: until it is `wanted`."""
@@ -166,29 +170,49 @@ class Forker:
         if options:
             raise NotForked(f"it is started with {', '.join(sorted(options))}")
         self._python_of(command)
-        told = {name: value for name, value in environ.items() if name == OWN or name.startswith(BINDER)}
+        told = self._told_later(environ)
+        said = await self._order({"cwd": os.path.abspath(cwd), "arguments": list(command[-2:]), "environ": told})
+        return Forked(int(said["pid"]), command[-2:])
+
+    async def unchanged(self, environ: Mapping[str, str], cwd: str) -> dict[str, str]:
+        """What a kernel that was forked before has to be told to be as one that is forked now. Raises NotForked."""
+        told = self._told_later(environ)
+        try:
+            await self._order({"cwd": os.path.abspath(cwd)})
+        except NotForked as why:
+            if why.again:
+                self.begin_again()
+            raise
+        return told
+
+    def _told_later(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Of a kernel's variables those that what forks it need not have. Raises NotForked where others differ."""
         own, same = (
             {name: value for name, value in one.items() if not _is_told(name)} for one in (environ, self._environ)
         )
         if own != same:
             names = sorted(name for name, _ in own.items() ^ same.items())
             raise NotForked(f"its variables are others: {', '.join(dict.fromkeys(names))}"[:500])
-        order = {
-            "cwd": os.path.abspath(cwd),
-            "arguments": list(command[-2:]),
-            "environ": told,
-        }
+        return {name: value for name, value in environ.items() if name == OWN or name.startswith(BINDER)}
+
+    async def imported(self) -> None:
+        """Wait until it can fork. Raises NotForked where that takes long, or it cannot."""
         try:
             async with asyncio.timeout(IMPORTED_WITHIN):
                 await self._imported.wait()
         except TimeoutError as error:
             raise NotForked("what it needs is still being imported") from error
+        if self._socket is None:
+            raise NotForked(self._why)
+
+    async def _order(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        await self.imported()
         async with self._one:
             if self._socket is None:
                 raise NotForked(self._why)
             return await asyncio.to_thread(self._ask, self._socket, order)
 
-    def _ask(self, forker: socket.socket, order: Mapping[str, Any]) -> Forked:
+    def _ask(self, forker: socket.socket, order: Mapping[str, Any]) -> dict[str, Any]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(FORKED_WITHIN)
         libc = ctypes.CDLL(None)
@@ -198,15 +222,16 @@ class Forker:
             try:
                 socket.send_fds(forker, [json.dumps(order).encode()], [theirs.fileno()])
                 theirs.close()
-                said = json.loads(ours.recv(65536) or b'{"refused": "what forks it has ended"}')
+                said: dict[str, Any] = json.loads(ours.recv(65536) or b'{"refused": "what forks it has ended"}')
                 if "refused" in said:
                     raise NotForked(said["refused"], again=said.get("again", False))
-                ours.send(b".")
+                if "pid" in said:
+                    ours.send(b".")
             except OSError as error:
                 raise NotForked(f"what forks it does not answer: {error}") from error
             finally:
                 libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-        return Forked(int(said["pid"]), order["arguments"])
+        return said
 
     def tell(self, why: str) -> None:
         """Say once why kernels are started."""
@@ -258,7 +283,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-async def listens(connection: Mapping[str, Any], kernel: Forked) -> None:
+async def listens(connection: Mapping[str, Any], kernel: Forked | subprocess.Popen[bytes]) -> None:
     """Wait until a kernel listens on the last socket that it binds.
 
     Whoever connects before has connections that are tried again one by one, 100 ms apart (zmq_setsockopt(3),
@@ -299,12 +324,12 @@ class Provisioner(LocalProvisioner):  # type: ignore[misc]
             self.process = await forker.fork(cmd, environ, str(cwd), set(kwargs) - USUAL)
         except NotForked as why:
             forker.tell(str(why))
-            connection = await super().launch_kernel(cmd, **kwargs)
+            await super().launch_kernel(cmd, **kwargs)
             if why.again:
                 forker.begin_again()
-            return connection
-        self.pid = self.pgid = self.process.pid
-        self.cwd = cwd
+        else:
+            self.pid = self.pgid = self.process.pid
+            self.cwd = cwd
         await listens(self.connection_info, self.process)
         return self.connection_info
 
@@ -340,3 +365,5 @@ def begin(settings: Mapping[str, Any], *, held: bool) -> None:
         forker.tell(f"its description cannot be read: {error}")
         return
     forker.begin(spec.argv, {**os.environ, **spec.env}, held=held)
+    if held and forker.runs:
+        importlib.import_module("spare_kernel").SpareKernel(kernels, specs, forker)

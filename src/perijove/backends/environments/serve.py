@@ -223,6 +223,7 @@ def fork_kernels(*, held: bool) -> None:
     `held`: at once, for the session waits to be handed out.
     """
     ours = beside("kernel_provisioner")
+    beside("spare_kernel")
     ours.begin_with_pages(held=held)
     factory = importlib.import_module("jupyter_client.provisioning.factory").KernelProvisionerFactory
     entry = importlib.metadata.EntryPoint(ours.NAME, f"{ours.__name__}:Provisioner", factory.GROUP_NAME)
@@ -271,6 +272,7 @@ def prepare() -> None:
     for name in LATER:
         importlib.import_module(name)
     beside("kernel_provisioner")
+    beside("spare_kernel")
     practise()
 
 

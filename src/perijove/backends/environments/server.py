@@ -52,7 +52,7 @@ STATIC = ("share/jupyter/lab/static", "lib/python*/site-packages/notebook/static
 """Where our own server has what its pages load: named by content, but for licenses and Lab's page itself."""
 SQUEEZED = (".js", ".svg", ".json", ".css", ".eot", ".ttf")
 """What is worth compressing."""
-RUN = ("serve.py", "server_usage.py", "running.py", "kernel_provisioner.py", "kernel_forker.py")
+RUN = ("serve.py", "server_usage.py", "running.py", "kernel_provisioner.py", "spare_kernel.py", "kernel_forker.py")
 """Programs of ours that sandboxes run."""
 REFUSED = """#!/bin/sh
 echo "${0##*/}: a session has no rights of root, and its system cannot be changed." >&2

@@ -77,7 +77,7 @@ forker.UNUSED = 0.01
 
 
 def test_it_ends_when_nobody_wants_a_kernel() -> None:
-    code = f"{SERVING}\nforker.serve(socket.socket(fileno=int(sys.argv[1])), False)"
+    code = f"{SERVING}\nforker.serve(socket.socket(fileno=int(sys.argv[1])), False, {{}})"
     assert said([sys.executable, "-c", code], socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)) == ""
 
 
@@ -89,7 +89,7 @@ def waiting(*given):
     return select.select(*given)
 forker.select = types.SimpleNamespace(select=waiting)
 server = socket.socket(fileno=int(sys.argv[1]))
-forker.serve(server, True)
+forker.serve(server, True, {{}})
 """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
