@@ -11,7 +11,8 @@ from rich.text import Text
 
 from perijove.cli import printing, service
 from perijove.cli.places import ConfigOption, StateOption, state_at
-from perijove.cli.printing import moment, size
+from perijove.cli.printing import moment
+from perijove.domain.sizes import size
 from perijove.domain.state import State
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="perijove.tar.gz, for one.", show_default=False)]

@@ -51,6 +51,9 @@ def show(state: StateOption = None, config: ConfigOption = None) -> None:
         )
         for one in asyncio.run(bases.listed(state_at(state), settings))
     ]
+    if not rows:
+        printing.err.print("No bases.")
+        return
     columns = ("KEY", "MADE FROM", "PACKAGES", "PYTHON", "SIZE", "ENVIRONMENTS", "AGE")
     printing.out.print(printing.table(columns, rows))
 

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from perijove.cli import printing
 from perijove.cli.places import StateOption, client_at, state_at
-from perijove.cli.printing import age, moment, size
+from perijove.cli.printing import age, moment
 from perijove.domain.parsing import parsed
 from perijove.domain.settings import Seconds
+from perijove.domain.sizes import size
 
 
 def status(
@@ -35,7 +36,7 @@ def _print(told: dict[str, Any], root: str) -> None:
     else:
         free = told["free"]
         lines["Sessions"] = f"{told['sessions']} ({size(told['memory'])}), {told['ready']} held ready"
-        lines["Room"] = f"for {told['room']} more: {size(free['memory'])} memory, {size(free['disk'])} disk free"
+        lines["Room"] = f"for {told['room']} more: {size(free['memory'])} of memory, {size(free['disk'])} of disk free"
     lines["Launches"] = f"{told['launches']} in progress"
     lines["New launches"] = f"not taken: {told['drained']}" if told["drained"] else "taken"
     for label, words in lines.items():

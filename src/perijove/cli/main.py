@@ -285,7 +285,7 @@ app.command(**options(OPERATE, "perijove upgrade ./perijove"))(installation.upgr
 app.add_typer(installation.uninstalling, name="uninstall", rich_help_panel=OPERATE)
 installation.installing.command("kubernetes", **cluster_installation.INSTALLING)(cluster_installation.install)
 installation.uninstalling.command("kubernetes", **cluster_installation.UNINSTALLING)(cluster_installation.uninstall)
-app.command(**options(CERTIFICATES, "perijove trust", "perijove trust --print > root.pem"))(trust.trust)
+app.command(**options(CERTIFICATES, "perijove trust", "perijove trust --print"))(trust.trust)
 app.add_typer(certificates.app, name="cert", rich_help_panel=CERTIFICATES)
 app.add_typer(doctor.app, name="doctor", rich_help_panel=CERTIFICATES)
 app.add_typer(cluster.record, name="record", rich_help_panel=CERTIFICATES)

@@ -13,12 +13,13 @@ from rich.text import Text
 from perijove.cli import printing
 from perijove.cli.client import Client
 from perijove.cli.columns import KINDS, Row, total
-from perijove.cli.printing import age, local, moment, size
+from perijove.cli.printing import age, local, moment
 from perijove.domain import settings_file, wire
 from perijove.domain.events import Failed, Logged, Noted, SessionEnded, SessionLogged, SessionTroubled
 from perijove.domain.failures import Failure
 from perijove.domain.parsing import parsed
 from perijove.domain.settings import Seconds
+from perijove.domain.sizes import size
 
 CLEANING = 3600.0
 """Seconds that it may take."""
@@ -46,7 +47,7 @@ def get(client: Client, kind: str, name: str | None, output: Output, *, watch: b
         return
     rows = [rows] if name else rows
     if not rows:
-        printing.err.print(f"No {kind}.")
+        printing.err.print("Nothing is kept." if kind == "kept" else f"No {kind}.")
         return
     columns = KINDS[kind].shown(wide=output is Output.WIDE)
     width = printing.width() if output is Output.TABLE else None

@@ -10,6 +10,7 @@ import typer
 from perijove.cli import printing, service
 from perijove.cli.grammar import examples, options
 from perijove.cli.places import ConfigOption, StateOption, state_at
+from perijove.domain.sizes import size
 
 EXAMPLE = "perijove image push registry.example.org/perijove/perijove"
 app = typer.Typer(no_args_is_help=True, help="Perijove itself as an image, for a cluster.", epilog=examples(EXAMPLE))
@@ -41,5 +42,5 @@ def push(
         raise typer.BadParameter("it is written registry.example.org/project/name", param_hint="REPOSITORY")
     settings, _ = service.loader(config, {})()
     done = asyncio.run(own_image.push(state_at(state), settings, where, credentials, tell))
-    tell(f"{done.moved} of {done.layers} layers moved, {printing.size(done.size)}")
+    tell(f"{done.moved} of {done.layers} layers moved, {size(done.size)}")
     typer.echo(done.image)

@@ -80,7 +80,10 @@ def remove(name: NameArgument, state: StateOption = None, config: ConfigOption =
 @app.command("list", **options(None, "perijove user list"))
 def list_people(state: StateOption = None, config: ConfigOption = None) -> None:
     """List who may log in, a line each: name, groups, and whether they are an admin."""
-    for entry in _file(state, config).entries().values():
+    entries = _file(state, config).entries()
+    if not entries:
+        printing.err.print("No people.")
+    for entry in entries.values():
         groups, admin = ",".join(sorted(entry.person.groups)) or "-", "admin" if entry.person.admin else ""
         typer.echo(f"{entry.person.name}\t{groups}\t{admin}".rstrip())
 

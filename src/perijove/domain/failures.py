@@ -376,7 +376,7 @@ INTERRUPTED = row(
 NO_SUCH_OBJECT = row(
     "platform.no-such-object", "There is no such thing here",
     Owner.VISITOR, Retry.NEVER,
-    "`perijove get` lists what there is: `perijove get sessions`, and so launches and environments.",
+    "`perijove get` lists what there is: `perijove get sessions`, and so launches, environments, certificates.",
 )  # fmt: skip
 NO_LONGER_KEPT = row(
     "platform.no-longer-kept", "It is no longer kept",

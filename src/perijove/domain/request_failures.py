@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Failure, Owner, Retry, row
 
 CLIENT_BANNED = row(
     "start.client-banned", "Your network may not launch here",
@@ -74,3 +74,8 @@ DRAINED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Come back later; sessions that run go on.",
 )  # fmt: skip
+
+
+def not_listed(kind: str, cause: str, *evidence: Evidence) -> Failure:
+    """An operator asked for what is none of `kind`, as `perijove get` names kinds."""
+    return NO_SUCH_OBJECT(cause, *evidence, remedy=f"`perijove get {kind}` lists what there is.")

@@ -205,7 +205,7 @@ class Launches:
         seen = Evidence("launch", str(number))
         if 0 < number <= self._journal.ledger.last_number():
             return NO_LONGER_KEPT(f"launch {number} was removed from the journal", seen)
-        return NO_SUCH_OBJECT("no launch has this number", seen, remedy="Check the number in its address.")
+        return NO_SUCH_OBJECT("no launch has this number", seen, remedy="Check its number.")
 
     def list(self, limit: int) -> Sequence[Launch]:
         """The last launches, the newest first."""

@@ -27,6 +27,7 @@ from perijove.domain.listening import own_origin, session_origin
 from perijove.domain.nouns import EndReason, Session, SessionName, StoredEnvironment, session_path
 from perijove.domain.people import Grants
 from perijove.domain.ports import Environments
+from perijove.domain.request_failures import not_listed
 from perijove.domain.settings import Settings
 from perijove.domain.settings_layers import names
 from perijove.journal import Journal
@@ -116,7 +117,7 @@ class Admin:
     def _launch(self, request: Request) -> Launch:
         name = request.path_params["name"]
         if not re.fullmatch("[0-9]{1,15}", name):
-            raise Fail(NO_SUCH_OBJECT(f"there is no launch {name[:40]}"))
+            raise Fail(not_listed("launches", f"there is no launch {name[:40]}"))
         launch = self.launches.get(int(name))
         if launch is None:
             raise Fail(self.launches.missing(int(name)))
@@ -170,7 +171,7 @@ class Admin:
         first = self.journal.read(subject(name), 0, 1)
         if first and isinstance(first[0].event, SessionOpened):
             return first[0].event.session
-        raise Fail(NO_SUCH_OBJECT(f"there is no session {name[:40]}"))
+        raise Fail(not_listed("sessions", f"there is no session {name[:40]}"))
 
     async def _session_row(self, session: Session) -> dict[str, Any]:
         used = await self.sessions.sandboxes.held(session.name)
@@ -221,7 +222,7 @@ class Admin:
         for environment in await self.environments.stored():
             if name and environment.key.startswith(name):
                 return _json(wire.encode(environment))
-        raise Fail(NO_SUCH_OBJECT(f"there is no environment {name[:40]}"))
+        raise Fail(not_listed("environments", f"there is no environment {name[:40]}"))
 
     async def clean(self, request: Request) -> Response:
         asked = await request.json()

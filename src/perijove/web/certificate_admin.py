@@ -19,8 +19,9 @@ from perijove.domain import wire
 from perijove.domain.certificate_failures import FILE_UNREADABLE
 from perijove.domain.certificates import HostName, OrderName, Secret
 from perijove.domain.events import Entry
-from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.ground import CertificateState
+from perijove.domain.request_failures import not_listed
 from perijove.journal import Journal
 from perijove.web import certificate_objects as shapes
 from perijove.web import launch_told
@@ -121,7 +122,7 @@ class CertificateAdmin:
                 return self._answer(request, kind, named)
             found = named()
             if not found:
-                raise Fail(NO_SUCH_OBJECT(f"there is no {kind.removesuffix('s')} {name[:260]}"))
+                raise Fail(not_listed(kind, f"there is no {kind.removesuffix('s')} {name[:260]}"))
             return JSONResponse(found[0])
 
         return handle
@@ -162,7 +163,7 @@ class CertificateAdmin:
         name = request.path_params["name"]
         subject = f"order/{name}"
         if not self.journal.read(subject, 0, 1):
-            raise Fail(NO_SUCH_OBJECT(f"there is no order {name[:260]}"))
+            raise Fail(not_listed("orders", f"there is no order {name[:260]}"))
 
         async def lines() -> AsyncIterator[bytes]:
             if request.query_params.get("follow") == "1":
@@ -213,7 +214,7 @@ class CertificateAdmin:
         """How a certificate is called that is here, or shall be: by the first of its names; asked for by any."""
         name: str = request.path_params["name"]
         if not (host := self.keeper.called(name)):
-            raise Fail(NO_SUCH_OBJECT(f"there is no certificate {name[:260]}"))
+            raise Fail(not_listed("certificates", f"there is no certificate {name[:260]}"))
         return host
 
 

@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from perijove.domain import wire
 from perijove.domain.classes import Class
-from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail
+from perijove.domain.failures import Evidence, Fail
+from perijove.domain.request_failures import not_listed
 from perijove.launching.launches import Launch
 from perijove.launching.preparing import Preparations
 from perijove.launching.start.pool import Pool
@@ -38,7 +39,7 @@ class ClassAdmin:
             if one.name == name:
                 return JSONResponse(self._row(one) | self._whole(one))
         seen = Evidence("launching.classes", ", ".join(one.name for one in self.timetable.classes()) or "none")
-        raise Fail(NO_SUCH_OBJECT(f"there is no class {name[:40]}", seen))
+        raise Fail(not_listed("classes", f"there is no class {name[:40]}", seen))
 
     def _row(self, one: Class) -> dict[str, Any]:
         hours = self.timetable.hours(one)

@@ -8,9 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from perijove.domain.failures import NO_SUCH_OBJECT, Fail
+from perijove.domain.failures import Fail
 from perijove.domain.keeping import KeptWork
 from perijove.domain.nouns import SessionName
+from perijove.domain.request_failures import not_listed
 from perijove.launching.start.keeping import Keeping
 
 
@@ -28,7 +29,7 @@ class KeptAdmin:
         """What is kept of one session."""
         name = request.path_params["name"]
         if (row := await self.of(name)) is None:
-            raise Fail(NO_SUCH_OBJECT(f"nothing is kept of a session {name[:40]}"))
+            raise Fail(not_listed("kept", f"nothing is kept of a session {name[:40]}"))
         return JSONResponse(row)
 
     async def of(self, session: SessionName) -> dict[str, Any] | None:

@@ -55,7 +55,8 @@ async def remove(state: State, settings: Settings, key: str) -> None:
         found = [one for one in bases.all() if key and one.key.startswith(key)]
         if len(found) != 1:
             there = " ".join(one.key for one in bases.all()) or "none"
-            raise Fail(NO_SUCH_OBJECT(f"{len(found)} bases are named {key[:40]}", Evidence("bases", there)))
+            cause = f"{len(found)} bases have keys that begin so" if found else f"there is no base {key[:40]}"
+            raise Fail(NO_SUCH_OBJECT(cause, Evidence("bases", there), remedy="`perijove base show` lists them."))
         await bases.remove(found[0].key, _used(state))
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from perijove.certifying.keeper import REASONS
 from perijove.cli.certificates import Reason
+from perijove.cli.columns import KINDS
 from perijove.domain.certificate_events import Certified, Waiting
 from perijove.domain.certificate_failures import PORT_REFUSED, REDIRECT_NOT_FORWARDED
 from perijove.domain.events import Failed
@@ -107,11 +108,24 @@ def test_one_object_is_printed_by_itself(perijove: Shell) -> None:
     assert perijove("get", "sessions", "-o", "yaml").out == "[]\n"
 
 
-def test_an_object_that_is_not_there_is_said_with_status_1(perijove: Shell) -> None:
-    ran = perijove("describe", "cert", "none.example.org")
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "events"])
+def test_an_object_that_is_not_there_is_said_with_status_1_and_what_lists_those_that_are(
+    perijove: Shell, kind: str
+) -> None:
+    ran = perijove("describe", kind, "none.example.org")
     assert ran.status == 1
-    assert "there is no certificate none.example.org" in ran.err
+    assert "none.example.org" in ran.err
     assert "platform.no-such-object" in ran.err
+    assert f"`perijove get {kind}` lists" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words", [*(("get", kind) for kind in KINDS if not KINDS[kind].of_certificates), ("user", "list"), ("base", "show")]
+)
+def test_a_list_of_nothing_is_words(perijove: Shell, words: tuple[str, str]) -> None:
+    ran = perijove(*words)
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.err.startswith("No")
 
 
 def test_describe_opens_with_the_verdict(perijove: Shell) -> None:
