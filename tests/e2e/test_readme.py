@@ -24,6 +24,7 @@ CLONE = Path(__file__).parents[2]
 README = (CLONE / "README.md").read_text()
 TOUR, _, SERVER = README.partition("## A quick tour\n")[2].partition("\n## ")
 INSTALL, LAUNCH, SEE = re.findall(r"^```\n(.*?)^```", TOUR, re.MULTILINE | re.DOTALL)[:3]
+FAILURE = README.partition("## When it fails\n\n```\n")[2].partition("```")[0]
 PLACEHOLDERS = re.compile(r" 12\b|x1y2z3a4|3f2a|gh/owner|binder-examples|base prepare")
 """What a reader puts something of their own in the place of, or what goes to the web."""
 
@@ -102,6 +103,11 @@ def test_the_tour_works_as_it_is_written(reader: Reader) -> None:
         assert "Perijove is up at" in log.read_text(), log.read_text()
         launched = reader.types(f". {reader.clone}/perijove-env/bin/activate\n{lines(LAUNCH)[-1]}", "examples/hello")
         assert (launched.returncode, "ready: " in launched.stdout) == (0, True), launched.stdout
+        contradiction = reader.home / "contradiction"
+        contradiction.mkdir()
+        (contradiction / "requirements.txt").write_text("numpy==2.0\nnumpy<2\n")
+        failed = reader.types(f"{activate}\nperijove launch {contradiction}")
+        assert (failed.returncode, FAILURE in failed.stdout) == (1, True), failed.stdout
         assert len(lines(SEE)) >= 6
         for line in lines(SEE):
             done = reader.types(f"{activate}\n{line}")

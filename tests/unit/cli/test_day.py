@@ -15,7 +15,7 @@ def test_status_says_where_how_many_and_for_how_many_more(perijove: Shell) -> No
     assert "is up at https://wiki.example.org/ since 20" in ran.lines[0]
     said = {line[:19].strip(): line[20:] for line in ran.lines[1:]}
     assert said["State directory"] == str(perijove.state.root)
-    assert said["Sessions"] == "0 (0K), 0 held ready"
+    assert said["Sessions"] == "0 (0 bytes), 0 held ready"
     assert said["Launches"] == "0 in progress"
     assert said["New launches"] == "taken"
     told = json.loads(perijove("status", "--json").out)
