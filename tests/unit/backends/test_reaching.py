@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
 
 from perijove.backends.ground import reaching
 
@@ -21,3 +24,17 @@ async def test_a_look_for_a_name_shares_no_thread_with_other_work() -> None:
         finally:
             held.set()
         assert await other
+
+
+async def test_of_a_host_that_has_a_mirror_the_mirror_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".gitconfig").write_text(
+        '[url "http://127.0.0.1:9/"]\n  insteadOf = https://one.invalid/\n'
+        '[url "file:///srv/mirror/"]\n  insteadOf = https://two.invalid/\n'
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    told = await reaching.reached(0, ("https://one.invalid/", "https://two.invalid/", "https://three.invalid/"))
+    assert {one.address for one in told} == {"127.0.0.1:9", "three.invalid:443"}

@@ -38,7 +38,7 @@ async def reached(service: int, repositories: Sequence[str]) -> tuple[Reached, .
     way = way_out(told)
     index = next((told[name] for name in _INDEXES if told.get(name)), "")
     asked = [(index or INDEX, PACKAGE_INDEX)] if index or not any(map(os.path.exists, _CONFIGURED)) else []
-    asked += [(url, "repositories") for url in repositories]
+    asked += [(await _fetched_from(url, told), "repositories") for url in repositories]
     hosts = {parts.hostname: (parts, what) for url, what in asked if (parts := urlsplit(url)).hostname}
     async with asyncio.TaskGroup() as group:
         looks = [
@@ -48,6 +48,26 @@ async def reached(service: int, repositories: Sequence[str]) -> tuple[Reached, .
             for host, (parts, what) in hosts.items()
         ]
     return tuple(look.result() for look in looks)
+
+
+async def _fetched_from(url: str, environ: Mapping[str, str]) -> str:
+    """Where git goes for it: to a mirror, where its configuration names one (`url.<mirror>.insteadOf`)."""
+    words = ("git", "ls-remote", "--get-url", url)  # asks nobody
+    quiet = asyncio.subprocess.DEVNULL
+    try:
+        git = await asyncio.create_subprocess_exec(
+            *words, stdin=quiet, stdout=asyncio.subprocess.PIPE, stderr=quiet, env=environ, cwd="/"
+        )
+    except OSError:  # without git nothing is fetched, and that is told
+        return url
+    try:
+        async with asyncio.timeout(LIMIT):
+            said, _ = await git.communicate()
+    except TimeoutError:
+        git.kill()
+        await git.wait()
+        return url
+    return said.decode(errors="replace").strip() or url
 
 
 def resolvers() -> tuple[str, ...]:
