@@ -148,9 +148,9 @@ def _class(row: Row) -> None:
         if last and last["failure"]:
             printing.out.print(printing.failure(wire.decode(Failure, last["failure"])))
     printing.out.print(Text("Settings", "bold"))
-    for key, value in row["settings"].items():
-        if value and key not in ("name", "repositories"):
-            printing.out.print(Text(f"  {key} = {shown(key, value)}"))
+    said = {key: value for key, value in row["settings"].items() if value and key not in ("name", "repositories")}
+    for line in settings_file.class_lines(said):
+        printing.out.print(Text(f"  {line}"))
 
 
 def happened(event: Row, name: str) -> str:

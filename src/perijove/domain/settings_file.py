@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from perijove.domain.classes import ClassSettings
 from perijove.domain.parsing import quantity
 from perijove.domain.settings_layers import names
 
@@ -57,8 +58,13 @@ def written(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         comment = "" if row["source"] == "default" else f"  # {row['source']}"
         yield f"{name} = {value(row['value'], kinds.get(row['name']), len(name) + 3)}{comment}"
     for one in classes:
-        yield from ("", "[[class]]")
-        yield from (f"{key} = {value(part)}" for key, part in one.items() if part is not None)
+        yield from ("", "[[class]]", *class_lines(one))
+
+
+def class_lines(said: Mapping[str, Any]) -> Iterator[str]:
+    """What is said of a class, a line a key."""
+    kinds = get_type_hints(ClassSettings, include_extras=True)
+    yield from (f"{key} = {value(part, kinds.get(key))}" for key, part in said.items() if part is not None)
 
 
 def value(raw: Any, hint: Any = None, indent: int = 0) -> str:

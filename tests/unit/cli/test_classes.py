@@ -70,7 +70,8 @@ def test_one_is_described_with_its_repositories_and_settings(classes: Shell) -> 
     told = classes("describe", "class", "term")
     assert told.status == 0
     assert "  v2/gh/owner/repo/HEAD: not prepared" in told.lines
-    assert "  memory = 1.0G" in told.lines
+    assert '  memory = "1G"' in told.lines
+    assert '  until = "2037-01-11 12:00"' in classes("describe", "class", "now").lines
     office = classes.hall.office
     classes.hall.do(lambda: office.world.preparations.pushed("github.com/owner/repo"))
     assert "building" in classes("logs", "launch", "1", "-f").out
