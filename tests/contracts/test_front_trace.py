@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +16,7 @@ from perijove.backends.nginx.reading import read
 from perijove.doctor.front.requests import CHALLENGED, Request
 from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
-from tests.fakes.nginx import foretold, missing, running_nginx
+from tests.fakes.nginx import foretold, missing, running_nginx, self_signed
 from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.same_for_any_user, pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")]
@@ -202,9 +206,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(port, front_of(read(folder / "nginx.conf")), addresses)
 
 
-def real(address: str, port: int, host: str, path: str) -> str:
+def real(address: str, port: int, host: str, path: str, tls: ssl.SSLContext | None = None) -> str:
     connection = http.client.HTTPConnection(address, port, timeout=10)
     try:
+        if tls is not None:
+            connection.sock = tls.wrap_socket(socket.create_connection((address, port), 10), server_hostname=host)
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})
         answer = connection.getresponse()
         body = answer.read().decode()
@@ -221,3 +227,49 @@ def test_the_trace_agrees_with_nginx(world: World, case: str) -> None:
     address = world.addresses[case]
     hop = trace(world.front, Request("http", address, world.port, host, path))[0]
     assert foretold(hop) == real(address, world.port, host, path)
+
+
+DUAL = {
+    "one socket for both families": "server { listen [::]:@ ipv6only=off; server_name a.test; return 200 a; }"
+    " server { listen [::]:@; server_name b.test; return 200 b; }",
+    "a socket for each family": "server { listen @; server_name a.test; return 200 a; }"
+    " server { listen [::]:@; server_name b.test; return 200 b; }",
+    "both for both": "server { listen @; listen [::]:@; server_name a.test; return 200 a; }"
+    " server { listen @; listen [::]:@ default_server; server_name b.test; return 200 b; }",
+    "IPv6 alone": "server { listen [::]:@ ipv6only=on; server_name a.test; return 200 a; }",
+}
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
+@pytest.mark.parametrize("case", DUAL)
+def test_which_family_arrives_where_agrees_with_nginx(tmp_path: Path, case: str) -> None:
+    port = free_port()
+    with running_nginx(tmp_path, DUAL[case].replace("@", str(port))):
+        front = front_of(read(tmp_path / "nginx.conf"))
+        for address, host in product(("127.0.0.1", "::1"), ("a.test", "b.test", "c.test")):
+            hop = trace(front, Request("http", address, port, host, "/"))[0]
+            try:
+                answer = real(address, port, host, "/")
+            except ConnectionRefusedError:
+                answer = "nobody"
+            assert foretold(hop) == answer, (address, host)
+
+
+@pytest.mark.skipif(bool(missing(stream=True)), reason=missing(stream=True) or "nginx has stream")
+def test_which_name_a_stream_hands_on_to_whom_agrees_with_nginx(tmp_path: Path) -> None:
+    """As a front shares port 443 between an ingress and sites of its own."""
+    port, one, two = (free_port() for _ in range(3))
+    chain, key = self_signed(tmp_path, "a.test")
+    tls = f"ssl_certificate {chain}; ssl_certificate_key {key};"
+    http = f"{tls} server {{ listen 127.0.0.1:{one} ssl; return 200 one; }}"
+    http += f" server {{ listen 127.0.0.1:{two} ssl; return 200 two; }}"
+    stream = f"""upstream sites {{ server 127.0.0.1:{two}; }}
+map $ssl_preread_server_name $to {{ hostnames; a.test 127.0.0.1:{one}; *.run.test 127.0.0.1:{one}; default sites; }}
+server {{ listen 127.0.0.1:{port}; ssl_preread on; proxy_pass $to; }}"""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with running_nginx(tmp_path, http, stream):
+        front = front_of(read(tmp_path / "nginx.conf"))
+        for host in ("a.test", "s1.run.test", "run.test", "b.test"):
+            hop = trace(front, Request("https", "127.0.0.1", port, host, "/"))[-1]
+            assert foretold(hop) == real("127.0.0.1", port, host, "/", context), host

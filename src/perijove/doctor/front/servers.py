@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from perijove.domain.web_servers import Configuration, Directive
@@ -101,7 +101,19 @@ def front_of(configuration: Configuration) -> Front:
         for one in block.all("geo"):
             if len(one.args) == 1:
                 maps[f"{block.name} {one.args[0]}"] = one
-    return Front(configuration, tuple(http), tuple(streams), upstreams, maps)
+    return Front(configuration, _shared(http), tuple(streams), upstreams, maps)
+
+
+def _shared(servers: list[HttpServer]) -> tuple[HttpServer, ...]:
+    """The same: what one server says of a socket's families holds for all that listen there."""
+    both = {(one.address, one.port) for server in servers for one in server.listens if one.both}
+
+    def told(server: HttpServer) -> HttpServer:
+        return replace(
+            server, listens=tuple(replace(one, both=(one.address, one.port) in both) for one in server.listens)
+        )
+
+    return tuple(map(told, servers))
 
 
 def _alive(upstream: Directive) -> Iterator[str]:
