@@ -13,12 +13,14 @@ import json
 import re
 import shutil
 import ssl
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import certifi
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 
 from perijove import durable
 from perijove.certifying import secret as values
@@ -179,7 +181,9 @@ def public_roots(file: str) -> list[x509.Certificate]:
     found = []
     for path in filter(None, files):
         try:
-            found += x509.load_pem_x509_certificates(Path(path).read_bytes())
+            with warnings.catch_warnings():  # old roots have serial numbers that nobody may have today
+                warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+                found += x509.load_pem_x509_certificates(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             log.warning("roots cannot be read", file=path, error=str(error)[:200])
     return found

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import certifi
+
 from perijove.backends.nginx.asking import ask, certificate_problem
 from perijove.backends.nginx.changing import Change, Nginx
 from perijove.backends.nginx.reading import read
@@ -52,8 +54,8 @@ def look(asked: Asked, changed: Mapping[str, str] | None = None) -> judge.Facts:
     hosts = asked.hosts or listeners.hosts(front, asked.base)
     facts = judge.Facts(
         front, hosts, asked.addresses, asked.to, base=asked.base, renewals=renewals(files, homes()),
-        named=bool(asked.hosts), chains=dict(_read(asked.main.parent, files)), roots=tuple(public_roots("")),
-        now=time.time(),
+        named=bool(asked.hosts), chains=dict(_read(asked.main.parent, files)),
+        roots=tuple(public_roots(certifi.where())), now=time.time(),
     )  # fmt: skip
     return replace(facts, shown={}) if changed else replace(facts, shown=_shown(facts))
 
