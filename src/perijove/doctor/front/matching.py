@@ -90,6 +90,15 @@ def location(block: Directive, path: str) -> tuple[Directive, ...]:
     return (longest, *inner) if longest is not None else ()
 
 
+def unreadable(block: Directive) -> Directive | None:
+    """A location of the block whose regular expression nginx alone can read: here it matches nothing."""
+    for one in block.all("location"):
+        kind, pattern = parts(one)
+        if kind in ("~", "~*") and regex(pattern, insensitive=False) is None:
+            return one
+    return None
+
+
 def _ends(chain: Sequence[Directive], path: str) -> bool:
     """Whether no regular expression further out is tried: a match of one within, and of `=`, is the last word."""
     kind, pattern = parts(chain[-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perijove.doctor.front.matching import location, parts, regex
+from perijove.doctor.front.matching import location, parts, regex, unreadable
 from perijove.doctor.front.proxying import passed
 from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Responds, Unknown, step
 from perijove.doctor.front.servers import Front, HttpServer
@@ -68,6 +68,10 @@ class _Run:
         while self.cycles < MOST:
             self.cycles += 1
             chain = location(self.server.block, self.variables.path)
+            unread = unreadable(self.server.block)
+            if unread is not None and (not chain or parts(chain[0])[0] not in ("=", "^~")):
+                self.assumed = True
+                self.steps.append(step(unread, f"{unread.words}: {ASSUMED}"))
             before = self.variables.path
             if chain and not self.internal and (closed := chain[-1].last("internal")):
                 self.steps += [step(chain[-1]), step(closed)]

@@ -360,3 +360,13 @@ def test_a_handshake_that_is_refused_for_a_name_is_told_as_that(tmp_path: Path) 
     assert found.failure.kind is BLOCKED
     assert "ssl_reject_handshake on at" in found.failure.cause
     assert "closes the connection" in found.failure.cause
+
+
+def test_a_pattern_that_nginx_alone_can_read_is_not_taken_to_match_nothing(tmp_path: Path) -> None:
+    """PCRE's reset of branches, which Python does not know."""
+    alone = "location ~ (?|/a(.)|/b(.)) { return 403; }"
+    for inside, outcome in ((alone, Outcome.SKIPPED), (f"{alone} {PASSED}", Outcome.WELL)):
+        http = f"server {{ {NAMED} {inside} location / {{ proxy_pass http://192.0.2.1; {WEBSOCKET} }} }}"
+        found = looked(written(tmp_path, http, STREAM))
+        (challenge,) = (one for one in found.results if "challenge" in one.name)
+        assert (challenge.outcome, codes(found)) == (outcome, [])
