@@ -382,9 +382,9 @@ async def test_what_has_been_removed_is_missing(environments: UvEnvironments) ->
 
 @pytest.mark.same_for_any_user
 async def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    wish = bootstrap.Wish(BASE.suite, BASE.mirror, {}, "/usr/bin/no-such-mmdebstrap")
+    release = bootstrap.Release(BASE.suite, BASE.mirror, {}, "/usr/bin/no-such-mmdebstrap")
     with pytest.raises(Fail) as caught:
-        await bootstrap.made(wish, tmp_path, tell=print)
+        await bootstrap.made(release, tmp_path, tell=print)
     assert caught.value.failure.kind.code == "platform.base-missing"
 
 

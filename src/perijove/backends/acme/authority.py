@@ -96,12 +96,12 @@ class AcmeAuthority:
             directory = await self._known(afresh=True)  # it may be new
             if profile not in directory.offers.profiles:
                 raise Fail(problems.unknown_profile(profile, directory.offers.profiles, self._url))
-        wish: dict[str, Any] = {"identifiers": [_identifier(host) for host in hosts]}
-        wish |= {"profile": profile} if profile else {}
+        payload: dict[str, Any] = {"identifiers": [_identifier(host) for host in hosts]}
+        payload |= {"profile": profile} if profile else {}
         replacing = {"replaces": replaces} if replaces and directory.offers.renewal_info else {}
-        answer = await self._asked(directory.urls["newOrder"], wish | replacing)
+        answer = await self._asked(directory.urls["newOrder"], payload | replacing)
         if replacing and _about_replaces(answer):
-            answer = await self._asked(directory.urls["newOrder"], wish)
+            answer = await self._asked(directory.urls["newOrder"], payload)
         if not answer.ok:
             raise Fail(problems.failure(answer.refused(Asked.NEW_ORDER, directory.offers.profiles)))
         return _order(answer, answer.location)
@@ -200,9 +200,9 @@ class AcmeAuthority:
         """The account's URL; a key that the CA knows gets the account it has (RFC 8555, 7.3.1)."""
         directory = await self._known()
         bound = await self._binding(kept.key, directory)
-        wish = {"termsOfServiceAgreed": True, **self._contact(), **bound}
+        payload = {"termsOfServiceAgreed": True, **self._contact(), **bound}
         answer = await self._client.signed(
-            directory.urls["newAccount"], json.dumps(wish).encode(), Signer(kept.key), directory.urls["newNonce"]
+            directory.urls["newAccount"], json.dumps(payload).encode(), Signer(kept.key), directory.urls["newNonce"]
         )
         if not answer.ok:
             raise Fail(problems.failure(answer.refused(Asked.BOUND_ACCOUNT if bound else Asked.ACCOUNT)))
@@ -214,8 +214,8 @@ class AcmeAuthority:
         if kept.email == self._issuer.email:
             return kept.url
         new_nonce = (await self._known()).urls["newNonce"]
-        wish = json.dumps({"contact": [], **self._contact()}).encode()
-        answer = await self._client.signed(kept.url, wish, Signer(kept.key, kept.url), new_nonce)
+        payload = json.dumps({"contact": [], **self._contact()}).encode()
+        answer = await self._client.signed(kept.url, payload, Signer(kept.key, kept.url), new_nonce)
         if answer.says("accountDoesNotExist"):
             return await self._register(kept)
         if not answer.ok:

@@ -301,14 +301,14 @@ def _attach(image: int) -> tuple[int, str]:
     information = struct.pack(
         "=5Q4I64s64s32s2Q", 0, 0, 0, 0, 0, 0, 0, 0, LO_FLAGS_AUTOCLEAR, b"perijove", b"", b"", 0, 0
     )
-    wish = struct.pack("=II", image, 0) + information + bytes(64)
+    request = struct.pack("=II", image, 0) + information + bytes(64)
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
         for _ in range(FREE_DEVICES_TRIED):
             path = f"/dev/loop{fcntl.ioctl(control, LOOP_CTL_GET_FREE)}"
             device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                fcntl.ioctl(device, LOOP_CONFIGURE, wish)
+                fcntl.ioctl(device, LOOP_CONFIGURE, request)
             except OSError as error:
                 os.close(device)
                 if error.errno != EBUSY:

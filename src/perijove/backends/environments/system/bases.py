@@ -215,8 +215,8 @@ class Bases:
                 archive = await asyncio.to_thread(archived, Path(settings.base), work)
                 await self._confined.call(unpacking.unpacked, (archive,), raw, room, bounds=self._bounds(work))
                 return await asyncio.to_thread(_hash, archive)
-            wish = bootstrap.Wish(settings.suite, settings.mirror, proxies())
-            return await self._confined.run(bootstrap.made, wish, work, bounds=self._bounds(work), tell=tell)
+            release = bootstrap.Release(settings.suite, settings.mirror, proxies())
+            return await self._confined.run(bootstrap.made, release, work, bounds=self._bounds(work), tell=tell)
         except Beyond as beyond:
             raise Fail(beyond.told(BASE_UNUSABLE, "what the base is made from")) from beyond
 
@@ -235,8 +235,8 @@ class Bases:
             del said[:-200]
             tell(line)
 
-        wish = {"SUITE": settings.suite, "MIRROR": settings.mirror, "SECURITY": settings.security_mirror}
-        environ = {**scripts.ENVIRON, **wish, "PACKAGES": " ".join(settings.packages)}
+        chosen = {"SUITE": settings.suite, "MIRROR": settings.mirror, "SECURITY": settings.security_mirror}
+        environ = {**scripts.ENVIRON, **chosen, "PACKAGES": " ".join(settings.packages)}
         run = self.run("base", ("/bin/sh", "-c", scripts.SETTLE), (made / "raw",), environ=environ, layers=True)
         ran = (await self._foreign.run(run, into, heard)).not_killed("apt")
         if ran.status:

@@ -46,7 +46,7 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Release:
     """Which release, from where."""
 
     suite: str
@@ -74,19 +74,19 @@ def _killed(said: Sequence[str]) -> bool:
     return any(line.startswith("E: apt-get ") for line in said) and all(failed)
 
 
-async def made(wish: Wish, work: Path, *, tell: Tell) -> str:
+async def made(release: Release, work: Path, *, tell: Tell) -> str:
     """The folder `raw` in `work`; what names its content."""
-    found = program(wish.program)
+    found = program(release.program)
     if found is None:
-        raise Fail(missing(wish.program))
+        raise Fail(missing(release.program))
     raw = work / "raw"
     environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(work), "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
     process = await asyncio.create_subprocess_exec(
-        *(found, *_OPTIONS, wish.suite, str(raw), wish.mirror),
+        *(found, *_OPTIONS, release.suite, str(raw), release.mirror),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=environ | wish.environ,
+        env=environ | release.environ,
         cwd=work,
     )
     assert process.stdout is not None
