@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from perijove.backends.pad.egress import Door
+from perijove.backends.pad.egress import SandboxProxy
 from perijove.backends.pad.egress_rule import Rule
 from perijove.backends.pad.unreached import Told
 from perijove.domain.ran import Withheld
@@ -35,10 +35,10 @@ async def test_a_tunnel_that_is_cut_off_is_over(who: str) -> None:
 
     web = await asyncio.start_server(host, "127.0.0.1", 0)
     port = web.sockets[0].getsockname()[1]
-    door = Door(Rule(public=False, allowed=(f"127.0.0.1:{port}",)), lambda: 10, lambda _: None)
+    way = SandboxProxy(Rule(public=False, allowed=(f"127.0.0.1:{port}",)), lambda: 10, lambda _: None)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await served.put(asyncio.create_task(door.serve(reader, writer), name="door"))
+        await served.put(asyncio.create_task(way.serve(reader, writer), name="way out"))
 
     proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with web, proxy, asyncio.timeout(20):
@@ -50,7 +50,7 @@ async def test_a_tunnel_that_is_cut_off_is_over(who: str) -> None:
         await (await served.get())
         for end in ends.values():
             end.close()
-    door.close()
+    way.close()
 
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
@@ -58,11 +58,11 @@ HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello
 
 async def asked_through(rule: Rule, way_out: WayOut, request: bytes, told: list[Told]) -> bytes:
     """What a sandbox is answered by its way out; nobody knows names that end with `.example` (RFC 2606)."""
-    door = Door(rule, lambda: 10, told.append, way_out)
+    way = SandboxProxy(rule, lambda: 10, told.append, way_out)
     served: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await served.put(asyncio.create_task(door.serve(reader, writer), name="door"))
+        await served.put(asyncio.create_task(way.serve(reader, writer), name="way out"))
 
     proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with proxy, asyncio.timeout(20):
@@ -71,7 +71,7 @@ async def asked_through(rule: Rule, way_out: WayOut, request: bytes, told: list[
         answer = await reader.read()
         writer.close()
         await (await served.get())
-    door.close()
+    way.close()
     return answer
 
 

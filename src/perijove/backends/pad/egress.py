@@ -73,7 +73,7 @@ class Refused(Exception):
         return "".join(letter if " " <= letter <= "~" else "?" for letter in self.text[:300])
 
 
-class Door:
+class SandboxProxy:
     """One sandbox's way out."""
 
     def __init__(
@@ -295,17 +295,17 @@ async def _join(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> Non
         raise ConnectionError("one end is gone, or both are silent") from group
 
 
-class Doors:
+class SandboxProxies:
     """All sandboxes' ways out, as the pad tells."""
 
     def __init__(self, line: socket.socket, connections: int) -> None:
         self._line = line
         self._connections = connections
-        self._doors: dict[str, Door] = {}
+        self._proxies: dict[str, SandboxProxy] = {}
 
     def share(self) -> int:
         """Connections that one sandbox may have."""
-        return min(CONNECTIONS, max(self._connections // max(len(self._doors), 1), FEW))
+        return min(CONNECTIONS, max(self._connections // max(len(self._proxies), 1), FEW))
 
     async def follow(self) -> None:
         """Obey the pad until it hangs up."""
@@ -324,17 +324,17 @@ class Doors:
 
     async def _open(self, name: str, rule: Rule, way_out: WayOut, listener: socket.socket) -> None:
         self._shut(name)
-        door = self._doors[name] = Door(rule, self.share, lambda told: self._tell(name, told), way_out)
-        door.server = await asyncio.start_server(door.serve, sock=listener, limit=HEAD)
+        proxy = self._proxies[name] = SandboxProxy(rule, self.share, lambda told: self._tell(name, told), way_out)
+        proxy.server = await asyncio.start_server(proxy.serve, sock=listener, limit=HEAD)
 
     def _tell(self, name: str, told: Told) -> None:
         with contextlib.suppress(OSError):  # the pad reads nothing: it has worse to see to
             self._line.send(packed(name, told))
 
     def _shut(self, name: str) -> None:
-        door = self._doors.pop(name, None)
-        if door is not None:
-            door.close()
+        proxy = self._proxies.pop(name, None)
+        if proxy is not None:
+            proxy.close()
 
 
 def main() -> None:
@@ -342,7 +342,7 @@ def main() -> None:
     line.setblocking(False)
     egress_rights.load()
     files = egress_rights.drop(int(sys.argv[2]))
-    asyncio.run(Doors(line, min(IN_ALL, files // 4)).follow())
+    asyncio.run(SandboxProxies(line, min(IN_ALL, files // 4)).follow())
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Keeping:
         self._state = state
         self._master = master
         self._ring = ring
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def intend(self, session: SessionName, note: Note) -> None:
         """Have its changes kept when it ends, however that comes. Raises OSError."""
@@ -85,7 +85,7 @@ class Keeping:
         note = self._intended(session)
         if note is not None and home.is_dir():
             try:
-                async with self._turns:
+                async with self._at_once:
                     await self._keep(session, home, note)
             except asyncio.CancelledError:
                 return False

@@ -85,14 +85,14 @@ def named(user: str) -> Master:
         return Master(int(user), int(user))
 
 
-def settle(state: State, wish: Master | None) -> Master:
-    """Make the folders for the master wished for, else for the one they were made for, else for ourselves.
+def settle(state: State, asked: Master | None) -> Master:
+    """Make the folders for the master asked for, else for the one they were made for, else for ourselves.
 
     Raises Fail: `platform.state-unusable`.
     """
     try:
         state.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        master = wish or _known(state)
+        master = asked or _known(state)
         if master.other:
             _may_serve(master, state)
         root = os.open(state.root, FOLDER & ~os.O_NOFOLLOW)

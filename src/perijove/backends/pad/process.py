@@ -42,7 +42,7 @@ ALREADY_UP = 3
 """Exit status when another pad holds this state directory."""
 
 
-class Door:
+class Clients:
     """Answers clients."""
 
     def __init__(self, holder: Holder, backlog: Backlog, master: Master, child: bool) -> None:
@@ -215,22 +215,22 @@ async def _live(state: State, master: Master, isolation: str, child: bool) -> No
         adopt_orphans()
     holder = Holder(state, found, backlog.tell, backlog.ring)
     await holder.sweep()
-    door = Door(holder, backlog, master, child)
+    clients = Clients(holder, backlog, master, child)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, door.closed.set)
+        loop.add_signal_handler(number, clients.closed.set)
     state.pad_socket.unlink(missing_ok=True)
     aside = state.pad_socket.with_suffix(".new")
     aside.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(door.serve, aside, limit=LINE_LIMIT)
+    server = await asyncio.start_unix_server(clients.serve, aside, limit=LINE_LIMIT)
     aside.chmod(0o600)
     master.give(aside)
     aside.rename(state.pad_socket)
-    lonely = asyncio.create_task(door.end_when_lonely(), name="lonely")
-    await door.closed.wait()
+    lonely = asyncio.create_task(clients.end_when_lonely(), name="lonely")
+    await clients.closed.wait()
     lonely.cancel()
     server.close()
     await holder.stop_all(EndReason.SERVICE_STOPPED)
-    await door.hang_up()
+    await clients.hang_up()
     await holder.close()
     state.pad_socket.unlink(missing_ok=True)
 
@@ -251,9 +251,9 @@ def main() -> int:
         return 1
 
 
-def _hold(state: State, wish: Master | None, options: argparse.Namespace) -> int:
+def _hold(state: State, asked: Master | None, options: argparse.Namespace) -> int:
     """Be the one pad of a state directory; the exit status. Raises Fail: `platform.*`, `start.sandbox-failed`."""
-    master = settle(state, wish)
+    master = settle(state, asked)
     if master.other:  # root's groups are no part of the rights that are lent to the master's errands
         os.setgroups([])
     lock = os.open(state.pad_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -28,9 +28,9 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def refused(state: State, wish: Master | None) -> Failure:
+def refused(state: State, asked: Master | None) -> Failure:
     with pytest.raises(Fail) as caught:
-        settle(state, wish)
+        settle(state, asked)
     assert caught.value.failure.kind is STATE_UNUSABLE
     return caught.value.failure
 
