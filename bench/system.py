@@ -21,8 +21,8 @@ from perijove.domain.nouns import (
     Checkout,
     EnvironmentPlan,
     InstallSystem,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     RepoAddress,
     ResolvedRepo,
 )
@@ -69,7 +69,7 @@ async def _measured(part: Part, state: State, chroot: Path, patience: float) -> 
 
 async def _ours(systems: Systems, state: State, name: str) -> tuple[float, int]:
     """Decided, fetched, installed; seconds, and how many packages came."""
-    plan = EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (InstallSystem("apt.txt", (name,)),))
+    plan = EnvironmentPlan(PythonRequest("", PythonSource.DEFAULT), (InstallSystem("apt.txt", (name,)),))
     repo = ResolvedRepo(RepoAddress("local", name, f"/{name}", "", name), "c" * 40, "")
     began = time.monotonic()
     wanted = await systems.wanted(plan, Checkout(repo, state.checkouts / name), _unheard)

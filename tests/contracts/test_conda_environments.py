@@ -23,8 +23,8 @@ from perijove.domain.nouns import (
     EnvironmentPlan,
     InstallConda,
     InstallRequirements,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     RepoAddress,
     ResolvedRepo,
 )
@@ -79,7 +79,7 @@ async def test_a_second_environment_takes_only_what_is_new(
     async def built(commit: str, *specs: str) -> Environment:
         step = InstallConda("environment.yml", ("conda-forge",), specs)
         checkout = Checkout(replace(REPO, commit=commit * 40), tmp_path)
-        plan = EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (step,))
+        plan = EnvironmentPlan(PythonRequest("", PythonSource.DEFAULT), (step,))
         inputs = await environments.inputs(plan, checkout, print)
         return await environments.build(inputs, checkout.repo, print)
 
@@ -113,7 +113,7 @@ async def test_a_python_that_is_not_here_is_fetched_where_the_operator_allows_it
         confined.let_through(folder)
     version, channel = f"{sys.version_info.major}.{sys.version_info.minor}.99", tmp_path / "channels" / "conda-forge"
     await asyncio.to_thread(conda_channel.make, channel, [conda_channel.cpython(version)])
-    wish = PythonWish(f"=={version}", PythonSource.RUNTIME_TXT)
+    wish = PythonRequest(f"=={version}", PythonSource.RUNTIME_TXT)
     plan = EnvironmentPlan(wish, (InstallRequirements("requirements.txt", "six==1.16.0"),))
     checkout, told = Checkout(REPO, tmp_path), list[str]()
     with conda_channel.served(tmp_path / "channels") as (address, _):

@@ -17,7 +17,7 @@ from perijove.backends.confined import ConfinedCalls, landlock
 from perijove.backends.git import fetching
 from perijove.domain.confinement import MIB, READING, Beyond, Identity, Limit
 from perijove.domain.failures import BAD_FILE, BUG, KILLED, Evidence, Fail
-from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonSource, PythonWish
+from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonRequest, PythonSource
 from perijove.domain.ports import Confined
 from perijove.domain.state import State
 from perijove.domain.yielding import BUILD_NICENESS
@@ -50,7 +50,7 @@ def alive(pid: int) -> bool:
 
 async def test_values_of_ours_go_in_and_come_out(either: Confined) -> None:
     step = InstallRequirements("requirements.txt", "six\ud800\n")
-    wish = PythonWish("==3.12.*", PythonSource.DEFAULT)
+    wish = PythonRequest("==3.12.*", PythonSource.DEFAULT)
     assert await either.call(hostile.plan, "==3.12.*", (step,)) == EnvironmentPlan(wish, (step, InstallProject(".")))
     assert await either.call(hostile.counted, {"a": "xx"}, frozenset({"a", "b"})) == {"a": 2, "b": 0}
 

@@ -17,8 +17,8 @@ from perijove.domain.nouns import (
     EnvironmentPlan,
     InstallProject,
     InstallRequirements,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     RepoAddress,
     ResolvedRepo,
 )
@@ -30,7 +30,7 @@ from tests.fakes.in_process import InProcess
 from tests.fakes.world import FakeEnvironments
 
 REPO = ResolvedRepo(RepoAddress("gh", "o/r/HEAD", "https://h/o/r", "HEAD", "r"), "a" * 40, "refs/heads/main")
-ANY = PythonWish("", PythonSource.DEFAULT)
+ANY = PythonRequest("", PythonSource.DEFAULT)
 NOTHING = EnvironmentPlan(ANY, ())
 
 
@@ -126,7 +126,7 @@ async def test_a_name_is_a_function_of_what_goes_in(real: UvEnvironments, checko
 
 async def test_a_wish_that_is_bent_is_told(real: UvEnvironments, checkout: Checkout) -> None:
     lines: list[str] = []
-    wish = PythonWish("==3.99.*", PythonSource.RUNTIME_TXT)
+    wish = PythonRequest("==3.99.*", PythonSource.RUNTIME_TXT)
     await real.inputs(EnvironmentPlan(wish, ()), checkout, lines.append)
     assert "Python 3.99" in lines[0]
 
@@ -178,7 +178,7 @@ async def test_a_python_for_which_all_pins_have_builds_is_taken_and_told(
     real: UvEnvironments, checkout: Checkout, state: State
 ) -> None:
     lines: list[str] = []
-    wish = PythonWish(">=3.8", PythonSource.REQUIRES_PYTHON)
+    wish = PythonRequest(">=3.8", PythonSource.REQUIRES_PYTHON)
     plan = EnvironmentPlan(wish, (InstallRequirements("requirements.txt", "markupsafe==2.0.1\ndocopt==0.6.2"),))
     inputs = await real.inputs(plan, checkout, lines.append)
     if not any(other.minor in {"3.8", "3.9", "3.10"} for other in inputs.others):

@@ -22,8 +22,8 @@ from perijove.domain.nouns import (
     EnvironmentPlan,
     FollowLock,
     InstallRequirements,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     RepoAddress,
     ResolvedRepo,
 )
@@ -63,7 +63,9 @@ class World:
         self.told: list[str] = []
 
     def plan(self, text: str) -> EnvironmentPlan:
-        return EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (InstallRequirements("requirements.txt", text),))
+        return EnvironmentPlan(
+            PythonRequest("", PythonSource.DEFAULT), (InstallRequirements("requirements.txt", text),)
+        )
 
     async def built(
         self, commit: str = "a", text: str = FREE, *, again: bool = False, place: Place = nullcontext
@@ -284,7 +286,7 @@ async def test_a_lock_s_packages_come_from_the_index_that_it_names_and_are_those
 ) -> None:
     monkeypatch.delenv("UV_INDEX")
     release(index, "2.0")
-    plan = EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (FollowLock("pylock.toml"),))
+    plan = EnvironmentPlan(PythonRequest("", PythonSource.DEFAULT), (FollowLock("pylock.toml"),))
     digest = sha256((index.folder / "fieldpkg-1.0-py3-none-any.whl").read_bytes()).hexdigest()
     for commit, written in (("a", digest), ("b", "0" * 64)):
         (world.folder / "pylock.toml").write_text(locked(index, written))

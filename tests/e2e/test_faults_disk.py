@@ -57,7 +57,7 @@ def remains(state):
     return [str(path) for path in found if path.name.startswith(".") or path.parent in folders[-2:]]
 
 async def built(environments, kind, checkout):
-    plan = EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), STEPS[kind], "postBuild" * (kind == "postBuild"))
+    plan = EnvironmentPlan(PythonRequest("", PythonSource.DEFAULT), STEPS[kind], "postBuild" * (kind == "postBuild"))
     inputs = await environments.inputs(plan, checkout, print)
     return await environments.build(inputs, checkout.repo, print)
 

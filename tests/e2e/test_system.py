@@ -25,8 +25,8 @@ from perijove.domain.nouns import (
     Checkout,
     EnvironmentPlan,
     InstallSystem,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     RepoAddress,
     ResolvedRepo,
 )
@@ -42,7 +42,7 @@ from tests.fakes.ports import free_port
 from tests.fakes.registry import Registry, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-ANY = PythonWish("", PythonSource.DEFAULT)
+ANY = PythonRequest("", PythonSource.DEFAULT)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_a_python_that_is_nowhere_here_is_fetched_where_the_operator_allow
     version = f"{sys.version_info.major}.{sys.version_info.minor}.99"
     packages = [conda_channel.cpython(version)]
     await asyncio.to_thread(conda_channel.make, tmp_path / "conda-forge", packages)
-    wanted = replace(plan("tree"), python=PythonWish(f"=={version}", PythonSource.REQUIRES_PYTHON))
+    wanted = replace(plan("tree"), python=PythonRequest(f"=={version}", PythonSource.REQUIRES_PYTHON))
     with pytest.raises(Fail) as refused:
         await environments.inputs(wanted, checkout(module_state), print)
     assert refused.value.failure.kind is PYTHON_UNAVAILABLE
@@ -207,7 +207,7 @@ async def test_a_python_of_this_machine_that_runs_on_the_base_is_taken_where_it_
     ours = next((one for one in here if one.minor == "3.11" and not one.prefix.is_relative_to("/usr")), None)
     if ours is None:
         pytest.skip("this machine has no Python 3.11 outside of /usr")
-    wish = PythonWish("==3.11.*", PythonSource.RUNTIME_TXT)
+    wish = PythonRequest("==3.11.*", PythonSource.RUNTIME_TXT)
     await environments.prepare(print)
     inputs = await environments.inputs(EnvironmentPlan(wish, ()), checkout(module_state), print)
     assert inputs.interpreter == replace(ours, glibc=base.glibc)
@@ -231,7 +231,7 @@ async def test_a_python_that_does_not_run_on_the_base_is_told_once_and_the_neare
     program.write_text(f"#!/bin/sh\ngrep -q trixie /etc/os-release && echo no libssl >&2 && exit 1\necho '{told}'\n")
     program.chmod(0o755)
     environments.apply(BuildSettings(pythons=(str(program),)), None, replace(BASE, root=Root.BASE))
-    wanted = EnvironmentPlan(PythonWish("==3.9.99", PythonSource.RUNTIME_TXT), ())
+    wanted = EnvironmentPlan(PythonRequest("==3.9.99", PythonSource.RUNTIME_TXT), ())
     lines: list[str] = []
     for _ in range(2):
         inputs = await environments.inputs(wanted, checkout(module_state), lines.append)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from perijove.domain.failures import BAD_FILE, Evidence, Fail
-from perijove.domain.nouns import EnvironmentPlan, InstallProject, PythonSource, PythonWish, Step
+from perijove.domain.nouns import EnvironmentPlan, InstallProject, PythonRequest, PythonSource, Step
 
 
 def plan(python: str, steps: tuple[Step, ...]) -> EnvironmentPlan:
-    return EnvironmentPlan(PythonWish(python, PythonSource.DEFAULT), (*steps, InstallProject(".")))
+    return EnvironmentPlan(PythonRequest(python, PythonSource.DEFAULT), (*steps, InstallProject(".")))
 
 
 def counted(texts: Mapping[str, str], names: frozenset[str]) -> dict[str, int]:

@@ -103,7 +103,7 @@ class PythonSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PythonWish:
+class PythonRequest:
     """The version a repository wants: a PEP 440 specifier (`==3.12.*`, `>=3.10`, `` for any), and who said so."""
 
     specifier: str
@@ -161,7 +161,7 @@ Step = InstallRequirements | InstallProject | FollowLock | InstallConda | Instal
 class EnvironmentPlan:
     """What has to be done, in this order, to make a repository's environment."""
 
-    python: PythonWish
+    python: PythonRequest
     steps: tuple[Step, ...]
     post_build: str = ""
     """The repository's script that is run in the environment once it stands, by its path; `` for none."""

@@ -97,15 +97,15 @@ class Housekeeping:
     async def _clean(self, *, dry_run: bool) -> Cleaned:
         forgotten = await self.retention.clean(dry_run=dry_run)
         kept = await self.keeping.clean(dry_run=dry_run)
-        room, wish = await self.sandboxes.room(), self.settings().build.keep_free
+        room, keep_free = await self.sandboxes.room(), self.settings().build.keep_free
         stored, checkouts = await self.environments.stored(), 0
-        chosen = to_remove(stored, self._in_use(), room.disk, wish)
+        chosen = to_remove(stored, self._in_use(), room.disk, keep_free)
         if not dry_run:
             await asyncio.to_thread(self.bound_logs)
             for environment in chosen:
                 if environment.key not in self._in_use():
                     await self.environments.remove(environment.key)
-            if room.disk < wish:
+            if room.disk < keep_free:
                 checkouts = await self.repositories.prune(self._checked_out())
                 await self.environments.tidy()
         return Cleaned(room.disk, chosen, checkouts, forgotten, kept)

@@ -1,4 +1,4 @@
-"""Which Python interpreters this machine has, which one a wish means, and how sandboxes get to see it.
+"""Which Python interpreters this machine has, which one a request means, and how sandboxes get to see it.
 
 Explicit places only; each interpreter is asked its version once. `pick` is pure.
 """
@@ -25,7 +25,7 @@ from perijove.backends.environments.store import full_disk_told
 from perijove.domain import failures, wire
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Mount, PythonSource, PythonWish
+from perijove.domain.nouns import Mount, PythonRequest, PythonSource
 from perijove.domain.state import State
 from perijove.log import log
 
@@ -72,33 +72,33 @@ class Standing:
 HOST = Standing()
 
 
-def pick(wish: PythonWish, installed: Sequence[Interpreter]) -> tuple[Interpreter, str]:
-    """The interpreter for a wish, and what to tell about it (or ``). Raises Fail: `build.python-unavailable`.
+def pick(request: PythonRequest, installed: Sequence[Interpreter]) -> tuple[Interpreter, str]:
+    """The interpreter for a request, and what to tell about it (or ``). Raises Fail: `build.python-unavailable`.
 
-    The preferred version where it satisfies the wish, else the newest that does. Where none does: a runtime.txt or
+    The preferred version where it satisfies the request, else the newest that does. Where none does: a runtime.txt or
     .python-version gets the nearest installed minor version, told; a requires-python is never bent.
     """
-    wanted = SpecifierSet(wish.specifier)
+    wanted = SpecifierSet(request.specifier)
     fitting = sorted((i for i in installed if wanted.contains(i.version)), key=_preference)
     if fitting:
         return fitting[0], ""
-    asked = wish.specifier.removeprefix("==").removesuffix(".*")
+    asked = request.specifier.removeprefix("==").removesuffix(".*")
     exact = re.fullmatch(r"3\.(\d+)(\.\d+)?", asked)
-    bendable = wish.source in {PythonSource.RUNTIME_TXT, PythonSource.PYTHON_VERSION}
+    bendable = request.source in {PythonSource.RUNTIME_TXT, PythonSource.PYTHON_VERSION}
     if not bendable or exact is None or int(exact[1]) < OLDEST_BENT or not installed:
-        raise Fail(_unavailable(wish, asked, installed))
+        raise Fail(_unavailable(request, asked, installed))
     minor = int(exact[1])
     nearest = min(
         installed, key=lambda i: (abs(_minor(i) - minor), -_minor(i), [-n for n in Version(i.version).release])
     )
-    return nearest, f"Python {asked} ({wish.source}) is not installed here; the nearest, {nearest.version}, is used"
+    return nearest, f"Python {asked} ({request.source}) is not installed here; the nearest, {nearest.version}, is used"
 
 
-def others(wish: PythonWish, installed: Sequence[Interpreter], taken: Interpreter) -> tuple[Interpreter, ...]:
-    """What else a wish may mean that names no version, one of each minor version, the newest first."""
-    if wish.source not in {PythonSource.DEFAULT, PythonSource.REQUIRES_PYTHON}:
+def others(request: PythonRequest, installed: Sequence[Interpreter], taken: Interpreter) -> tuple[Interpreter, ...]:
+    """What else a request may mean that names no version, one of each minor version, the newest first."""
+    if request.source not in {PythonSource.DEFAULT, PythonSource.REQUIRES_PYTHON}:
         return ()
-    wanted = SpecifierSet(wish.specifier)
+    wanted = SpecifierSet(request.specifier)
     fitting = [i for i in installed if wanted.contains(i.version) and i.minor != taken.minor]
     newest = sorted(fitting, key=lambda i: Version(i.version))
     return tuple(reversed({i.minor: i for i in newest}.values()))
@@ -113,10 +113,12 @@ def _minor(interpreter: Interpreter) -> int:
     return Version(interpreter.version).minor
 
 
-def _unavailable(wish: PythonWish, asked: str, installed: Sequence[Interpreter]) -> failures.Failure:
+def _unavailable(request: PythonRequest, asked: str, installed: Sequence[Interpreter]) -> failures.Failure:
     here = ", ".join(sorted({i.version for i in installed}, key=Version)) or "none"
-    cause = f"{wish.source} asks for Python {asked or 'of any version'}; here can be had: {here}"
-    return failures.PYTHON_UNAVAILABLE(cause, Evidence(str(wish.source), wish.specifier), Evidence("installed", here))
+    cause = f"{request.source} asks for Python {asked or 'of any version'}; here can be had: {here}"
+    return failures.PYTHON_UNAVAILABLE(
+        cause, Evidence(str(request.source), request.specifier), Evidence("installed", here)
+    )
 
 
 class Interpreters:

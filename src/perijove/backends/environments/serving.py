@@ -13,13 +13,13 @@ from perijove.backends.environments.system.systems import Systems
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Environment, EnvironmentKey, Mount, Overlay, PythonSource, PythonWish
+from perijove.domain.nouns import Environment, EnvironmentKey, Mount, Overlay, PythonRequest, PythonSource
 from perijove.domain.ports import Tell
 from perijove.domain.state import State
 from perijove.domain.system_failures import BASE_MISSING
 from perijove.launching.start.sandbox import HOME
 
-ANY = PythonWish("", PythonSource.DEFAULT)
+ANY = PythonRequest("", PythonSource.DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)

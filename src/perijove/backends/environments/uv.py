@@ -24,7 +24,7 @@ from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Evidence, Fail, Failure
-from perijove.domain.nouns import PythonSource, PythonWish
+from perijove.domain.nouns import PythonRequest, PythonSource
 from perijove.domain.ports import Confined, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
@@ -141,7 +141,7 @@ class Uv:
 
     async def _trusted(self) -> Interpreter:
         """One of this machine's, which answers for those that never run here."""
-        found, _ = pick(PythonWish("", PythonSource.DEFAULT), await self.interpreters.installed())
+        found, _ = pick(PythonRequest("", PythonSource.DEFAULT), await self.interpreters.installed())
         return await self.interpreters.reachable(found)
 
     async def _host(self, python: Interpreter) -> Interpreter:

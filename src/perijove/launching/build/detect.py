@@ -22,8 +22,8 @@ from perijove.domain.nouns import (
     InstallProject,
     InstallRequirements,
     InstallSystem,
+    PythonRequest,
     PythonSource,
-    PythonWish,
     Step,
 )
 from perijove.launching.build import apt_file, conda_file, conda_locks
@@ -50,7 +50,7 @@ UNREAD = ("renv.lock",)
 """Locks that no Binder follows: beside the files that are, and alone."""
 DESCRIBING = ("requirements.txt", "pyproject.toml", "setup.py")
 """Files beside which a Binder follows none of conda's locks."""
-ANY_PYTHON = PythonWish("", PythonSource.DEFAULT)
+ANY_PYTHON = PythonRequest("", PythonSource.DEFAULT)
 """Conda decides on it."""
 LONGEST_SPECIFIER = 300
 """Characters; each clause is compared with all versions that there may be."""
@@ -109,8 +109,8 @@ def detect(
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
     if all(isinstance(step, InstallSystem) for step in steps):
         notes += misplaced(elsewhere)
-    wish = _wish(folder, texts, requires_python, notes)
-    return Detected(EnvironmentPlan(wish, tuple(steps), *_scripts(folder, names)), tuple(notes))
+    request = _python_request(folder, texts, requires_python, notes)
+    return Detected(EnvironmentPlan(request, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
 
 def _system(folder: str, texts: Mapping[str, str]) -> list[Step]:
@@ -238,18 +238,18 @@ def _specifies(text: str) -> bool:
     return True
 
 
-def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: list[str]) -> PythonWish:
+def _python_request(folder: str, texts: Mapping[str, str], requires_python: str, notes: list[str]) -> PythonRequest:
     """runtime.txt beats .python-version beats requires-python; they may not contradict the last."""
-    wish = None
+    request = None
     if (path := folder + "runtime.txt") in texts:
-        wish = PythonWish(_runtime(path, texts[path], notes), PythonSource.RUNTIME_TXT)
+        request = PythonRequest(_runtime(path, texts[path], notes), PythonSource.RUNTIME_TXT)
     elif (path := folder + ".python-version") in texts and (version := _python_version(path, texts[path], notes)):
-        wish = PythonWish(version, PythonSource.PYTHON_VERSION)
-    if wish is None:
+        request = PythonRequest(version, PythonSource.PYTHON_VERSION)
+    if request is None:
         source = PythonSource.REQUIRES_PYTHON if requires_python else PythonSource.DEFAULT
-        return PythonWish(requires_python, source)
-    if not _agree(wish.specifier, requires_python):
-        asked = wish.specifier.removeprefix("==").removesuffix(".*")
+        return PythonRequest(requires_python, source)
+    if not _agree(request.specifier, requires_python):
+        asked = request.specifier.removeprefix("==").removesuffix(".*")
         raise Fail(
             failures.BAD_FILE(
                 f"{path} asks for Python {asked}, but pyproject.toml requires {requires_python}",
@@ -257,7 +257,7 @@ def _wish(folder: str, texts: Mapping[str, str], requires_python: str, notes: li
                 Evidence("pyproject.toml", f"requires-python = {requires_python!r}"),
             )
         )
-    return wish
+    return request
 
 
 def _runtime(path: str, text: str, notes: list[str]) -> str:

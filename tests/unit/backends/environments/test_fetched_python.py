@@ -8,7 +8,7 @@ import pytest
 
 from perijove.backends.environments.conda.fetched_python import with_python
 from perijove.domain.build_inputs import Interpreter
-from perijove.domain.nouns import EnvironmentPlan, InstallConda, InstallRequirements, PythonSource, PythonWish
+from perijove.domain.nouns import EnvironmentPlan, InstallConda, InstallRequirements, PythonRequest, PythonSource
 
 INSTALLED = [Interpreter(version, Path("/usr/bin/python3"), Path("/usr")) for version in ("3.11.7", "3.12.1")]
 STEPS = (InstallRequirements("requirements.txt", "six"),)
@@ -25,11 +25,11 @@ STEPS = (InstallRequirements("requirements.txt", "six"),)
     ],
 )
 def test_what_is_not_installed_is_a_package(source: PythonSource, asked: str, spec: str) -> None:
-    found = with_python(EnvironmentPlan(PythonWish(asked, source), STEPS, "postBuild"), INSTALLED)
+    found = with_python(EnvironmentPlan(PythonRequest(asked, source), STEPS, "postBuild"), INSTALLED)
     step = InstallConda(str(source), ("conda-forge",), (spec,))
-    assert found == EnvironmentPlan(PythonWish("", PythonSource.DEFAULT), (step, *STEPS), "postBuild")
+    assert found == EnvironmentPlan(PythonRequest("", PythonSource.DEFAULT), (step, *STEPS), "postBuild")
 
 
 @pytest.mark.parametrize("asked", ["", "==3.11.*", "==3.12.1", ">=3.8", "==2.7.*", "==3.5.*", "==2.7.18"])
 def test_what_is_installed_or_never_served_is_left(asked: str) -> None:
-    assert with_python(EnvironmentPlan(PythonWish(asked, PythonSource.RUNTIME_TXT), STEPS), INSTALLED) is None
+    assert with_python(EnvironmentPlan(PythonRequest(asked, PythonSource.RUNTIME_TXT), STEPS), INSTALLED) is None

@@ -8,7 +8,7 @@ from perijove.backends.environments.interpreters import Interpreters, others, pi
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import PythonSource, PythonWish
+from perijove.domain.nouns import PythonRequest, PythonSource
 from perijove.domain.state import State
 
 DEFAULT, RUNTIME, VERSION, REQUIRES = PythonSource
@@ -22,57 +22,57 @@ ALL = ("3.9.18", "3.10.13", "3.11.2", "3.11.7", "3.12.1", "3.13.0")
 
 
 @pytest.mark.parametrize(
-    ("wish", "here", "version", "told"),
+    ("wanted", "here", "version", "told"),
     [
-        pytest.param(PythonWish("", DEFAULT), ALL, "3.12.1", "", id="nobody asks"),
-        pytest.param(PythonWish("", DEFAULT), ("3.11.2", "3.13.0"), "3.11.2", "", id="nobody asks, no 3.12"),
-        pytest.param(PythonWish("", DEFAULT), ("3.10.1", "3.13.0"), "3.13.0", "", id="nobody asks, neither"),
-        pytest.param(PythonWish("==3.11.*", RUNTIME), ALL, "3.11.7", "", id="the newest patch"),
-        pytest.param(PythonWish("==3.11.2", RUNTIME), ALL, "3.11.2", "", id="an exact one"),
-        pytest.param(PythonWish("==3.*", RUNTIME), ALL, "3.12.1", "", id="any 3"),
-        pytest.param(PythonWish("==3.11.4", RUNTIME), ALL, "3.11.7", "3.11.7", id="another patch"),
-        pytest.param(PythonWish("==3.14.*", RUNTIME), ALL, "3.13.0", "3.13.0", id="one that is too new"),
-        pytest.param(PythonWish("==3.8.*", VERSION), ALL, "3.9.18", "3.9.18", id="one that is too old"),
-        pytest.param(PythonWish("==3.11.*", VERSION), ("3.10.1", "3.12.1"), "3.12.1", "3.12.1", id="newer of two"),
-        pytest.param(PythonWish(">=3.9", REQUIRES), ALL, "3.12.1", "", id="the preferred one where it fits"),
-        pytest.param(PythonWish(">=3.13", REQUIRES), ALL, "3.13.0", "", id="a lower bound"),
-        pytest.param(PythonWish("<3.11", REQUIRES), ALL, "3.10.13", "", id="an upper bound"),
+        pytest.param(PythonRequest("", DEFAULT), ALL, "3.12.1", "", id="nobody asks"),
+        pytest.param(PythonRequest("", DEFAULT), ("3.11.2", "3.13.0"), "3.11.2", "", id="nobody asks, no 3.12"),
+        pytest.param(PythonRequest("", DEFAULT), ("3.10.1", "3.13.0"), "3.13.0", "", id="nobody asks, neither"),
+        pytest.param(PythonRequest("==3.11.*", RUNTIME), ALL, "3.11.7", "", id="the newest patch"),
+        pytest.param(PythonRequest("==3.11.2", RUNTIME), ALL, "3.11.2", "", id="an exact one"),
+        pytest.param(PythonRequest("==3.*", RUNTIME), ALL, "3.12.1", "", id="any 3"),
+        pytest.param(PythonRequest("==3.11.4", RUNTIME), ALL, "3.11.7", "3.11.7", id="another patch"),
+        pytest.param(PythonRequest("==3.14.*", RUNTIME), ALL, "3.13.0", "3.13.0", id="one that is too new"),
+        pytest.param(PythonRequest("==3.8.*", VERSION), ALL, "3.9.18", "3.9.18", id="one that is too old"),
+        pytest.param(PythonRequest("==3.11.*", VERSION), ("3.10.1", "3.12.1"), "3.12.1", "3.12.1", id="newer of two"),
+        pytest.param(PythonRequest(">=3.9", REQUIRES), ALL, "3.12.1", "", id="the preferred one where it fits"),
+        pytest.param(PythonRequest(">=3.13", REQUIRES), ALL, "3.13.0", "", id="a lower bound"),
+        pytest.param(PythonRequest("<3.11", REQUIRES), ALL, "3.10.13", "", id="an upper bound"),
     ],
 )
-def test_which_interpreter_a_wish_means(wish: PythonWish, here: tuple[str, ...], version: str, told: str) -> None:
-    found, note = pick(wish, installed(*here))
+def test_which_interpreter_a_wish_means(wanted: PythonRequest, here: tuple[str, ...], version: str, told: str) -> None:
+    found, note = pick(wanted, installed(*here))
     assert found.version == version
     assert told in note
     assert bool(note) is bool(told)
 
 
 @pytest.mark.parametrize(
-    ("wish", "versions"),
+    ("wanted", "versions"),
     [
-        pytest.param(PythonWish("", DEFAULT), ("3.13.0", "3.11.7", "3.10.13", "3.9.18"), id="nobody asks"),
-        pytest.param(PythonWish(">=3.9,<3.12", REQUIRES), ("3.11.7", "3.10.13", "3.9.18"), id="within its bounds"),
-        pytest.param(PythonWish("==3.12.*", RUNTIME), (), id="who asks for one gets no other"),
-        pytest.param(PythonWish("==3.12.*", VERSION), (), id="who asks elsewhere neither"),
+        pytest.param(PythonRequest("", DEFAULT), ("3.13.0", "3.11.7", "3.10.13", "3.9.18"), id="nobody asks"),
+        pytest.param(PythonRequest(">=3.9,<3.12", REQUIRES), ("3.11.7", "3.10.13", "3.9.18"), id="within its bounds"),
+        pytest.param(PythonRequest("==3.12.*", RUNTIME), (), id="who asks for one gets no other"),
+        pytest.param(PythonRequest("==3.12.*", VERSION), (), id="who asks elsewhere neither"),
     ],
 )
-def test_which_others_may_be_taken_for_what_is_pinned(wish: PythonWish, versions: tuple[str, ...]) -> None:
+def test_which_others_may_be_taken_for_what_is_pinned(wanted: PythonRequest, versions: tuple[str, ...]) -> None:
     (taken,) = installed("3.12.1")
-    assert tuple(other.version for other in others(wish, installed(*ALL), taken)) == versions
+    assert tuple(other.version for other in others(wanted, installed(*ALL), taken)) == versions
 
 
 @pytest.mark.parametrize(
-    ("wish", "here"),
+    ("wanted", "here"),
     [
-        pytest.param(PythonWish("==2.7.*", RUNTIME), ALL, id="Python 2"),
-        pytest.param(PythonWish("==3.6.*", VERSION), ALL, id="too old for any wheel"),
-        pytest.param(PythonWish(">=3.14", REQUIRES), ALL, id="a bound that nothing meets"),
-        pytest.param(PythonWish("==3.12.4", REQUIRES), ALL, id="an exact requires-python"),
-        pytest.param(PythonWish("", DEFAULT), (), id="no interpreter at all"),
+        pytest.param(PythonRequest("==2.7.*", RUNTIME), ALL, id="Python 2"),
+        pytest.param(PythonRequest("==3.6.*", VERSION), ALL, id="too old for any wheel"),
+        pytest.param(PythonRequest(">=3.14", REQUIRES), ALL, id="a bound that nothing meets"),
+        pytest.param(PythonRequest("==3.12.4", REQUIRES), ALL, id="an exact requires-python"),
+        pytest.param(PythonRequest("", DEFAULT), (), id="no interpreter at all"),
     ],
 )
-def test_a_version_that_cannot_be_had_fails_with_those_that_can(wish: PythonWish, here: tuple[str, ...]) -> None:
+def test_a_version_that_cannot_be_had_fails_with_those_that_can(wanted: PythonRequest, here: tuple[str, ...]) -> None:
     with pytest.raises(Fail) as caught:
-        pick(wish, installed(*here))
+        pick(wanted, installed(*here))
     assert caught.value.failure.kind is failures.PYTHON_UNAVAILABLE
     assert ", ".join(here) in caught.value.failure.cause
 

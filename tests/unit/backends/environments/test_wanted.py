@@ -14,11 +14,11 @@ from perijove.domain.nouns import (
     InstallConda,
     InstallProject,
     InstallRequirements,
+    PythonRequest,
     PythonSource,
-    PythonWish,
 )
 
-ANY = PythonWish("", PythonSource.DEFAULT)
+ANY = PythonRequest("", PythonSource.DEFAULT)
 
 
 def plan(text: str, path: str = "requirements.txt") -> EnvironmentPlan:

@@ -4,7 +4,7 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.failures import Fail, Kind
-from perijove.domain.nouns import FollowLock, InstallProject, InstallRequirements, PythonSource, PythonWish, Step
+from perijove.domain.nouns import FollowLock, InstallProject, InstallRequirements, PythonRequest, PythonSource, Step
 from perijove.launching.build.detect import UNSUPPORTED, Detected, detect
 
 PACKAGE = '[build-system]\nrequires = []\n[project]\nname = "p"\nversion = "1"\n'
@@ -79,52 +79,54 @@ def test_files_become_steps_in_their_order(files: dict[str, str], steps: tuple[S
 
 
 @pytest.mark.parametrize(
-    ("files", "wish"),
+    ("files", "wanted"),
     [
-        pytest.param({}, PythonWish("", PythonSource.DEFAULT), id="nobody asks"),
-        pytest.param({"runtime.txt": "python-3.12\n"}, PythonWish("==3.12.*", PythonSource.RUNTIME_TXT), id="minor"),
-        pytest.param({"runtime.txt": "python-3.12.1"}, PythonWish("==3.12.1", PythonSource.RUNTIME_TXT), id="exact"),
-        pytest.param({"runtime.txt": "python-3"}, PythonWish("==3.*", PythonSource.RUNTIME_TXT), id="major"),
+        pytest.param({}, PythonRequest("", PythonSource.DEFAULT), id="nobody asks"),
+        pytest.param({"runtime.txt": "python-3.12\n"}, PythonRequest("==3.12.*", PythonSource.RUNTIME_TXT), id="minor"),
+        pytest.param({"runtime.txt": "python-3.12.1"}, PythonRequest("==3.12.1", PythonSource.RUNTIME_TXT), id="exact"),
+        pytest.param({"runtime.txt": "python-3"}, PythonRequest("==3.*", PythonSource.RUNTIME_TXT), id="major"),
         pytest.param(
             {"runtime.txt": "python-3.10-2024-01-31"},
-            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            PythonRequest("==3.10.*", PythonSource.RUNTIME_TXT),
             id="with a date",
         ),
-        pytest.param({"runtime.txt": "python-2024-01-31"}, PythonWish("", PythonSource.RUNTIME_TXT), id="a date only"),
-        pytest.param({".python-version": "3.11\n"}, PythonWish("==3.11.*", PythonSource.PYTHON_VERSION), id="uv"),
+        pytest.param(
+            {"runtime.txt": "python-2024-01-31"}, PythonRequest("", PythonSource.RUNTIME_TXT), id="a date only"
+        ),
+        pytest.param({".python-version": "3.11\n"}, PythonRequest("==3.11.*", PythonSource.PYTHON_VERSION), id="uv"),
         pytest.param(
             {".python-version": "# pyenv\n3.11.4\n3.9.1\n"},
-            PythonWish("==3.11.4", PythonSource.PYTHON_VERSION),
+            PythonRequest("==3.11.4", PythonSource.PYTHON_VERSION),
             id="pyenv, the first line",
         ),
         pytest.param(
-            {".python-version": "cpython@3.12"}, PythonWish("==3.12.*", PythonSource.PYTHON_VERSION), id="cpython@"
+            {".python-version": "cpython@3.12"}, PythonRequest("==3.12.*", PythonSource.PYTHON_VERSION), id="cpython@"
         ),
-        pytest.param({".python-version": "my-venv"}, PythonWish("", PythonSource.DEFAULT), id="a pyenv environment"),
+        pytest.param({".python-version": "my-venv"}, PythonRequest("", PythonSource.DEFAULT), id="a pyenv environment"),
         pytest.param(
             {"runtime.txt": "python-3.10", ".python-version": "3.12"},
-            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            PythonRequest("==3.10.*", PythonSource.RUNTIME_TXT),
             id="runtime.txt beats .python-version",
         ),
         pytest.param(
             {"pyproject.toml": PACKAGE + 'requires-python = ">=3.10"'},
-            PythonWish(">=3.10", PythonSource.REQUIRES_PYTHON),
+            PythonRequest(">=3.10", PythonSource.REQUIRES_PYTHON),
             id="requires-python",
         ),
         pytest.param(
             {".python-version": "3.12", "pyproject.toml": PACKAGE + 'requires-python = ">=3.10"'},
-            PythonWish("==3.12.*", PythonSource.PYTHON_VERSION),
+            PythonRequest("==3.12.*", PythonSource.PYTHON_VERSION),
             id=".python-version beats requires-python",
         ),
         pytest.param(
             {"binder/runtime.txt": "python-3.10", "runtime.txt": "python-3.12"},
-            PythonWish("==3.10.*", PythonSource.RUNTIME_TXT),
+            PythonRequest("==3.10.*", PythonSource.RUNTIME_TXT),
             id="in binder/",
         ),
     ],
 )
-def test_the_python_version_wished_for(files: dict[str, str], wish: PythonWish) -> None:
-    assert of(files).plan.python == wish
+def test_the_python_version_wanted(files: dict[str, str], wanted: PythonRequest) -> None:
+    assert of(files).plan.python == wanted
 
 
 def test_all_files_that_are_not_understood_are_named_at_once() -> None:

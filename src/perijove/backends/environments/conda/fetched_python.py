@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from perijove.backends.environments.interpreters import OLDEST
 from perijove.domain.build_inputs import Interpreter
-from perijove.domain.nouns import EnvironmentPlan, InstallConda, PythonSource, PythonWish
+from perijove.domain.nouns import EnvironmentPlan, InstallConda, PythonRequest, PythonSource
 
 CHANNEL = "conda-forge"
 
@@ -22,7 +22,7 @@ def with_python(plan: EnvironmentPlan, installed: Sequence[Interpreter]) -> Envi
         return None
     spec = plan.python.specifier.removeprefix("==")
     step = InstallConda(str(plan.python.source), (CHANNEL,), (f"python {spec}",))
-    return replace(plan, python=PythonWish("", PythonSource.DEFAULT), steps=(step, *plan.steps))
+    return replace(plan, python=PythonRequest("", PythonSource.DEFAULT), steps=(step, *plan.steps))
 
 
 def _too_old(wanted: SpecifierSet) -> bool:

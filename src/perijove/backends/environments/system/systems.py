@@ -15,7 +15,7 @@ from perijove.backends.environments.system.trials import Trials
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter, System
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Checkout, EnvironmentPlan, InstallSystem, PythonWish, ResolvedRepo
+from perijove.domain.nouns import Checkout, EnvironmentPlan, InstallSystem, PythonRequest, ResolvedRepo
 from perijove.domain.ports import Confined, ForeignCode, Place, Tell
 from perijove.domain.settings import BuildSettings
 from perijove.domain.state import State
@@ -52,11 +52,11 @@ class Systems:
         Raises Fail: `build.*`, `platform.*`.
         """
         step = next((step for step in plan.steps if isinstance(step, InstallSystem)), None)
-        wish = self.bases.settings.root
-        if step is not None and wish is Root.HOST:
+        root = self.bases.settings.root
+        if step is not None and root is Root.HOST:
             cause = f"{step.path} names packages, and environments stand on this machine's own system"
             raise Fail(APT_UNAVAILABLE(cause, Evidence(step.path, " ".join(step.names)[:300])))
-        if step is None and wish is not Root.BASE:
+        if step is None and root is not Root.BASE:
             return None
         base = await self.bases.ready(tell)
         if step is None:
@@ -89,10 +89,10 @@ class Systems:
         return self.interpreter_of(system.base)
 
     async def pythons(
-        self, system: System, wish: PythonWish, here: Sequence[Interpreter], tell: Tell
+        self, system: System, request: PythonRequest, here: Sequence[Interpreter], tell: Tell
     ) -> Sequence[Interpreter]:
         """What an environment on it may have, of what this machine has `here`. Raises Fail, as `Trials.pythons`."""
-        return await self._trials.pythons(self._base(system.base), wish, here, tell)
+        return await self._trials.pythons(self._base(system.base), request, here, tell)
 
     def interpreter_of(self, root: str) -> Interpreter:
         """The base's own. Raises Fail: `platform.base-missing`."""

@@ -14,7 +14,7 @@ from perijove.backends.environments.interpreters import Standing, pick
 from perijove.backends.environments.system.bases import Base
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import Interpreter
-from perijove.domain.nouns import Egress, ForeignRun, Limits, PythonWish
+from perijove.domain.nouns import Egress, ForeignRun, Limits, PythonRequest
 from perijove.domain.ports import ForeignCode, Tell
 from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME
@@ -35,17 +35,17 @@ class Trials:
         self._known: dict[tuple[str, Interpreter, int], bool] = {}
 
     async def pythons(
-        self, base: Base, wish: PythonWish, here: Sequence[Interpreter], tell: Tell
+        self, base: Base, request: PythonRequest, here: Sequence[Interpreter], tell: Tell
     ) -> Sequence[Interpreter]:
-        """The base's own, and one of this machine's where that serves a wish better and runs there.
+        """The base's own, and one of this machine's where that serves a request better and runs there.
 
         Raises Fail: `build.python-unavailable`, `start.sandbox-failed`, `platform.*`.
         """
         own = base.interpreter
-        if SpecifierSet(wish.specifier).contains(own.version):
+        if SpecifierSet(request.specifier).contains(own.version):
             return (own,)
         left = [one for one in here if not one.prefix.is_relative_to("/usr")]  # where the base has its own
-        while (found := pick(wish, (own, *left))[0]) is not own:
+        while (found := pick(request, (own, *left))[0]) is not own:
             if await self._runs(base, found, tell):
                 return (own, replace(found, glibc=base.glibc))
             left.remove(found)
