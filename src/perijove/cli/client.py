@@ -57,13 +57,12 @@ class Client:
         return self.lines(path, follow="1" if follow else "0")
 
     def lines(self, path: str, **params: str) -> Iterator[dict[str, Any]]:
-        """A stream's values as they come, a line each. Raises Fail as `call` does."""
-        timeout = httpx.Timeout(60, read=None)
+        """A stream's values as they come, a line each; blank ones say that it goes on. Raises Fail as `call` does."""
         try:
-            with self._http.stream("GET", path, params=params, timeout=timeout) as answer:
+            with self._http.stream("GET", path, params=params, timeout=60) as answer:
                 if answer.is_error:
                     raise Fail(self._told(path, answer.read().decode(errors="replace")))
-                for line in answer.iter_lines():
+                for line in filter(None, answer.iter_lines()):
                     yield json.loads(line)
         except httpx.TransportError as error:
             raise Fail(self._not_up(error)) from error

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from perijove.domain import failures, wire
@@ -42,6 +42,7 @@ from perijove.web.certificate_admin import CertificateAdmin
 from perijove.web.class_admin import ClassAdmin
 from perijove.web.form_fields import with_fields
 from perijove.web.kept_admin import KeptAdmin
+from perijove.web.line_streams import line_stream
 from perijove.web.requests import read_title
 from perijove.web.service_admin import ServiceAdmin
 from perijove.web.watching import List, is_watched, watch
@@ -258,7 +259,7 @@ class Admin:
         """A subject's events, a line each; those to come as well with `follow=1`."""
         after = int(request.query_params.get("after", "0"))
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             if request.query_params.get("follow") == "1":
                 async for entry in self.journal.follow(of, after):
                     yield self._line(entry)
@@ -269,7 +270,7 @@ class Admin:
                     seen = entry.seq
                     yield self._line(entry)
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return line_stream(lines())
 
     def _line(self, entry: Entry) -> bytes:
         """An entry as one line of JSON; a session that got ready with its link, which the journal must not hold."""

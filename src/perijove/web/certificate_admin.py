@@ -6,13 +6,13 @@ Keys leave by `export` alone, and only where they are asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from perijove.certifying.records import CertificateRecord, IssuerRecord, OrderRecord
 from perijove.domain import wire
@@ -27,7 +27,8 @@ from perijove.web import certificate_objects as shapes
 from perijove.web import launch_told
 from perijove.web.certificate_objects import Object
 from perijove.web.certificate_told import encoded, event, host_of, is_of_certificates
-from perijove.web.watching import NDJSON, is_watched, watch
+from perijove.web.line_streams import line_stream
+from perijove.web.watching import is_watched, watch
 
 LISTED = 200
 """Attempts and events that a list shows."""
@@ -165,7 +166,7 @@ class CertificateAdmin:
         if not self.journal.read(subject, 0, 1):
             raise Fail(not_listed("orders", f"there is no order {name[:260]}"))
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             if request.query_params.get("follow") == "1":
                 async for entry in self.journal.follow(subject):
                     yield _line(entry)
@@ -173,7 +174,7 @@ class CertificateAdmin:
             for entry in self.journal.ledger.steps(subject):
                 yield _line(entry)
 
-        return StreamingResponse(lines(), media_type=NDJSON)
+        return line_stream(lines())
 
     # commands
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from perijove.domain.events import Entry
 from perijove.journal import Journal
+from perijove.web.line_streams import line_stream
 
 Row = dict[str, Any]
 List = Callable[[], Awaitable[Sequence[Row]]]
@@ -26,7 +27,6 @@ AT_MOST_EVERY = 0.1
 """Seconds between two lists, however fast the journal grows."""
 REST = 10.0
 """How much longer the pause after a list is than the list took: a reader must not keep the service busy."""
-NDJSON = "application/x-ndjson"
 
 
 def is_watched(request: Request) -> bool:
@@ -39,12 +39,12 @@ def watch(
 ) -> Response:
     """The changes as they happen. Changes of `ignored` keys (`status`, `status.verdict`) alone are none; with `kept`
     nothing is told as DELETED."""
-    return StreamingResponse(_changes(journal, listed, named, ignored, kept=kept), media_type=NDJSON)
+    return line_stream(_changes(journal, listed, named, ignored, kept=kept))
 
 
 async def _changes(
     journal: Journal, listed: List, named: Callable[[Row], str], ignored: Collection[str], *, kept: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     bell, known, first = asyncio.Event(), dict[str, Row](), True
 
     def ring(entry: Entry) -> None:
