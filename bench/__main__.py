@@ -30,6 +30,7 @@ from bench.launches import concurrent, launches
 from bench.layers import layers
 from bench.memory import memory
 from bench.ours import Bench, prepared
+from bench.pods import pods
 from bench.readers import readers
 from bench.start import start
 from bench.system import system
@@ -54,6 +55,7 @@ PARTS = (
     "certificates",
     "faults",
     "history",
+    "pods",
 )
 PEERED = {"launches", "concurrent", "memory", "start"}
 out = Console(width=max(120, Console().width))
@@ -99,6 +101,7 @@ def measured(part: str, bench: Bench, hub: Hub | None, asked: argparse.Namespace
         "certificates": lambda: certificates(few, patience, asked.peer_venv.absolute(), tell),
         "faults": lambda: faults(few, tell),
         "history": lambda: history(bench, few),
+        "pods": lambda: pods(bench, few, patience),
     }
     return ways[part]()
 

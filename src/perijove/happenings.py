@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from perijove.domain.events import SessionEvent, SessionLogged
+from perijove.domain.events import SessionHappening, SessionLogged, SessionProgressed
 from perijove.domain.nouns import EndReason
 
 UNREAD = 10_000
-"""Events a slow reader may leave; beyond them log lines are left out, never ends."""
+"""Events a slow reader may leave; beyond them lines are left out, never ends."""
 IN_WORDS = {
     EndReason.STOPPED: "it was stopped",
     EndReason.IDLE: "nobody used it",
@@ -24,14 +24,14 @@ class Happenings:
     """One reader's view of what happens, from its making on."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
+        self._queue: asyncio.Queue[SessionHappening] = asyncio.Queue()
 
-    def put(self, event: SessionEvent) -> None:
-        if not isinstance(event, SessionLogged) or self._queue.qsize() < UNREAD:
+    def put(self, event: SessionHappening) -> None:
+        if not isinstance(event, SessionLogged | SessionProgressed) or self._queue.qsize() < UNREAD:
             self._queue.put_nowait(event)
 
-    def __aiter__(self) -> AsyncIterator[SessionEvent]:
+    def __aiter__(self) -> AsyncIterator[SessionHappening]:
         return self
 
-    async def __anext__(self) -> SessionEvent:
+    async def __anext__(self) -> SessionHappening:
         return await self._queue.get()

@@ -15,13 +15,16 @@ import pytest
 import yaml
 from aiohttp import web
 
+from perijove.backends.kubernetes import installing
 from perijove.backends.kubernetes.api import Cluster
-from perijove.backends.kubernetes.manifests import RULES, Terms, Work
+from perijove.backends.kubernetes.manifests import COMPONENT, RULES, Terms, Work
 from perijove.backends.kubernetes.sessions import KubernetesSessions
-from perijove.domain.events import SessionEnded
+from perijove.domain.engine_settings import EngineSettings
+from perijove.domain.events import Queued, SessionEnded
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, EndReason, SandboxSpec
+from perijove.domain.nouns import Egress, EndReason, Room, SandboxSpec
 from perijove.domain.ports import Tell
+from perijove.domain.settings import ServiceSettings, SessionSettings, Settings
 from tests.fakes.cluster_api import kubeconfig
 from tests.fakes.confined import LIMITS, MIB, Follower, spec, until
 from tests.fakes.ports import free_port
@@ -47,15 +50,20 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     terms = Terms(NAMESPACE, port=free_port(), start_limit=10.0, grace=1, end_limit=1.0)
 
-    async def described(_: SandboxSpec, tell: Tell) -> Work:
+    async def described(spec: SandboxSpec, tell: Tell) -> Work:
+        if spec.session == "pushed":
+            tell("Pushing a layer")
         return Work(IMAGE, {"repository": "gh/owner/repo", "person": "ada"})
+
+    async def room_here() -> Room:
+        return Room(1, 2, 3, 4)
 
     async with session_cluster(tmp_path) as (cluster, config):
 
         @asynccontextmanager
         async def plane(**changed: Any) -> AsyncIterator[KubernetesSessions]:
             api = Cluster(NAMESPACE, str(config))
-            sessions = KubernetesSessions(api, replace(terms, **changed), described)
+            sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here)
             supervised = asyncio.create_task(sessions.supervise(), name="supervision")
             try:
                 yield sessions
@@ -268,6 +276,85 @@ async def test_a_pod_without_a_place_is_told_while_it_waits_and_runs_once_there_
     world.cluster.change("one", status=running())
     await starting
     assert len(follower.troubles("one")) == 1
+    assert follower.progress("one") == [
+        Queued(1, "no node has a place for it: 0/2 nodes are available: 2 Insufficient memory.")
+    ]
+
+
+async def test_who_waits_for_a_full_cluster_is_told_its_place_in_the_line_and_moves_up(
+    world: World, follower: Follower
+) -> None:
+    def places(name: str) -> list[int]:
+        return [one.position for one in follower.progress(name) if isinstance(one, Queued)]
+
+    world.cluster.scheduler.memory = LIMITS.memory
+    await world.sessions.start(spec("one", HOME))
+    two = asyncio.create_task(world.sessions.start(spec("two", HOME)))
+    await until(lambda: places("two") == [1])
+    three = asyncio.create_task(world.sessions.start(spec("three", HOME)))
+    await until(lambda: places("three") == [2])
+    await world.sessions.stop("one", EndReason.STOPPED)
+    await two
+    await until(lambda: places("three") == [2, 1])
+    await world.sessions.stop("two", EndReason.STOPPED)
+    await three
+    assert (places("one"), places("two")) == ([], [1])
+
+
+async def test_a_placeholder_of_the_installation_gives_way_to_a_session_and_comes_back_after_it(
+    world: World, follower: Follower
+) -> None:
+    limits = SessionSettings(memory=LIMITS.memory, disk=LIMITS.disk)
+    engine, service = EngineSettings(namespace=NAMESPACE, placeholders=1), ServiceSettings(hosts=("b.example",))
+    settings = Settings(engine=engine, session=limits, service=service)
+    made = {one["kind"]: one for one in installing.manifests(settings, (), installing.Options(IMAGE))
+            if one["metadata"]["name"].endswith("-placeholder")}  # fmt: skip
+    priority = made["PriorityClass"]
+    world.cluster.scheduler.priorities[priority["metadata"]["name"]] = priority["value"]
+    world.cluster.scheduler.memory = LIMITS.memory
+    world.cluster.deploy(made["Deployment"])
+
+    def place_of_them() -> list[bool]:
+        them = [one for one in world.cluster.pods if one["metadata"]["labels"][COMPONENT] == "placeholder"]
+        return [bool(one["spec"].get("nodeName")) for one in them]
+
+    await until(lambda: place_of_them() == [True])
+    await world.sessions.start(spec("one", HOME))
+    await until(lambda: place_of_them() == [False])
+    assert [one.session for one in await world.sessions.running()] == ["one"], "nor is a placeholder a session"
+    await world.sessions.stop("one", EndReason.STOPPED)
+    await until(lambda: place_of_them() == [True])
+
+
+async def test_what_a_server_says_while_it_starts_is_told_and_of_its_last_words_what_was_not(
+    world: World, follower: Follower, tmp_path: Path
+) -> None:
+    over = tmp_path / "over"
+    waits = f"import os, sys, time\nwhile not os.path.exists({str(over)!r}): time.sleep(0.01)\n"
+    await world.sessions.start(spec("says", HOME, f"print('first', flush=True)\n{waits}print('last'); sys.exit(3)"))
+    asking = asyncio.create_task(world.sessions.status("says", "/", "", 60))
+    await until(lambda: follower.lines("says") == ["first"])
+    over.touch()
+    assert (await follower.ended("says")).exit_code == 3
+    assert follower.lines("says") == ["first", "last"]
+    with pytest.raises(ConnectionError):
+        await asking
+
+
+async def test_pulls_are_told_and_lines_of_pushing_are_no_words_of_a_server(world: World, follower: Follower) -> None:
+    world.cluster.statuses["pushed"] = waiting("ContainerCreating", "")
+    starting = asyncio.create_task(world.sessions.start(spec("pushed", HOME)))
+    await until(lambda: world.cluster.pods)
+    about = {"uid": world.cluster.pod("pushed")["metadata"]["uid"]}
+    words = 'Successfully pulled image "registry.example/env" in 2.1s (2.1s including waiting). Image size: 123 bytes.'
+    for reason, message in (("Pulling", "Pulling image"), ("Pulled", words)):
+        event = {"metadata": {"name": reason, "uid": reason}, "involvedObject": about}
+        world.cluster.things["events", reason] = {**event, "reason": reason, "message": message}
+    await until(lambda: len(follower.progress("pushed")) == 3)
+    world.cluster.change("pushed", status=running())
+    await starting
+    assert [one.line for one in follower.progress("pushed")] == ["Pushing a layer", "Pulling image", words]
+    assert follower.lines("pushed") == []
 
 
 @pytest.mark.parametrize(
@@ -435,6 +522,16 @@ async def test_one_policy_stands_for_all_sessions_that_may_reach_the_same(world:
     )
 
 
+async def test_what_an_uninstallation_removes_takes_sessions_along(world: World, follower: Follower) -> None:
+    about = {"name": "perijove-closed", "uid": "uid-of-it"}
+    world.cluster.things["networkpolicies", "perijove-closed"] = {"metadata": about}
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    world.cluster.remove("networkpolicies", "perijove-closed")
+    assert (await follower.ended("one")).detail == "somebody deleted its pod"
+    assert not world.cluster.pods
+
+
 async def test_a_policy_that_somebody_removed_is_back_with_the_next_session(world: World) -> None:
     world.cluster.statuses |= {"one": running(), "two": running()}
     await world.sessions.start(spec("one", HOME))
@@ -443,12 +540,32 @@ async def test_a_policy_that_somebody_removed_is_back_with_the_next_session(worl
     assert ("networkpolicies", "perijove-sessions-none") in world.cluster.things
 
 
-async def test_it_asks_for_nothing_that_its_role_does_not_hold(world: World) -> None:
+@pytest.mark.parametrize("enforces", [True, False])
+async def test_whether_the_cluster_enforces_policies_is_tried_with_the_first_session(
+    world: World, enforces: bool
+) -> None:
+    world.cluster.enforces = enforces
+    trial = asyncio.create_task(world.sessions.try_policies())
+    await world.sessions.start(spec("tries", HOME, egress=Egress.PUBLIC))
+    await asyncio.wait_for(trial, 40)
+    address, _, port = world.cluster.address.rpartition(":")
+    assert (await world.sessions.isolation()).open_policies == ("" if enforces else f"{address} port {port}")
+    assert ("networkpolicies", "perijove-sessions-none") in world.cluster.things
+    assert [one.session for one in await world.sessions.running()] == ["tries"]
+    await until(lambda: len(world.cluster.pods) == 1)
+
+
+async def test_it_asks_for_nothing_that_its_role_does_not_hold(world: World, tmp_path: Path) -> None:
     await test_a_pull_that_backs_off_is_told_by_its_events(world, follower := Follower(world.sessions))
+    await test_what_a_server_says_while_it_starts_is_told_and_of_its_last_words_what_was_not(world, follower, tmp_path)
     await follower.close()
+    await test_whether_the_cluster_enforces_policies_is_tried_with_the_first_session(world, enforces=True)
     verbs = {"POST": "create", "GET": "list"}
-    asked = [one.partition("/")[0].split() for one in world.cluster.asked]
-    used = {(plural, verbs.get(verb, verb.lower())) for verb, plural in asked}
+    asked = [one.split() for one in world.cluster.asked]
+    used = set()
+    for verb, path in asked:
+        plural = "pods/log" if path.endswith("/log") else path.partition("/")[0]
+        used.add((plural, "get" if verb == "GET" and "/" in path else verbs.get(verb, verb.lower())))
     assert used <= {(plural, verb) for rule in RULES for plural in rule["resources"] for verb in rule["verbs"]}
 
 

@@ -526,6 +526,7 @@ async def test_a_flood_of_words_is_bounded_and_its_last_ones_are_kept(pad: Pad, 
 
 async def test_what_the_machine_has_left_is_told(pad: Pad, state: State) -> None:
     room = await pad.room()
+    assert room.memory is not None
     assert 0 < room.memory < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert abs(room.disk - shutil.disk_usage(state.root).free) < 2**30
     assert room.inodes > 0

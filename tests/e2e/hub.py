@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -61,6 +62,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{free_port()}"
 c.ConfigurableHTTPProxy.command = ["{proxy}"]
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
+c.JupyterHub.allow_named_servers = True
 c.JupyterHub.services = [{{"name": "tests", "api_token": "{TOKEN}"}}]
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
 def hurried(spawner):
@@ -106,20 +108,19 @@ c.JupyterHub.load_roles = [{{"name": "tests", "services": ["tests"], "scopes": s
 
     def runs(self, name: str) -> bool:
         """Whether the hub says that the user's server does."""
-        return bool(self.call("GET", f"users/{name}")["server"])
+        return bool(self.call("GET", f"users/{quoted(name)}")["server"])
 
-    def started(self, name: str, **options: str) -> list[dict[str, Any]]:
-        """The progress of a new user's server, to its end."""
-        self.call("POST", f"users/{name}")
+    def started(self, name: str, server: str = "", **options: str) -> list[dict[str, Any]]:
+        """The progress of a new user's server, or of a named one, to its end."""
+        if not server:
+            self.call("POST", f"users/{quoted(name)}")
         headers = {"Authorization": f"token {TOKEN}"}
-        asked = httpx.post(
-            f"{self.url}/hub/api/users/{name}/server", headers=headers, json=options, timeout=60, trust_env=False
-        )
+        url = f"{self.url}/hub/api/users/{quoted(name)}/{f'servers/{quoted(server)}' if server else 'server'}"
+        asked = httpx.post(url, headers=headers, json=options, timeout=60, trust_env=False)
         assert asked.status_code in (201, 202), asked.text
-        return list(self._progress(name, headers))
+        return list(self._progress(f"{url}/progress", headers))
 
-    def _progress(self, name: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
-        url = f"{self.url}/hub/api/users/{name}/server/progress"
+    def _progress(self, url: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
         with httpx.stream("GET", url, headers=headers, timeout=90, trust_env=False) as answer:
             for line in answer.iter_lines():
                 if line.startswith("data:"):
@@ -128,8 +129,14 @@ c.JupyterHub.load_roles = [{{"name": "tests", "services": ["tests"], "scopes": s
     def token(self, name: str) -> str:
         """A token of the user's own, for programs."""
         asked = {"scopes": [f"access:servers!user={name}", f"read:users!user={name}"]}
-        return str(self.call("POST", f"users/{name}/tokens", asked)["token"])
+        return str(self.call("POST", f"users/{quoted(name)}/tokens", asked)["token"])
 
-    def session(self, name: str, token: str = "") -> Session:
-        """The user's server through the hub's proxy, as programs of theirs use it."""
-        return Session(f"{self.url}/user/{name}/?token={token or self.token(name)}")
+    def session(self, name: str, token: str = "", server: str = "") -> Session:
+        """The user's server through the hub's proxy, where the hub says that it is, as programs of theirs use it."""
+        path = self.call("GET", f"users/{quoted(name)}")["servers"][server]["url"] if not token else f"/user/{name}/"
+        return Session(f"{self.url}{path}?token={token or self.token(name)}")
+
+
+def quoted(name: str) -> str:
+    """A name as a part of a path."""
+    return quote(name, safe="")

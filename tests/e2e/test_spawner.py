@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from perijove.cli.client import Client
 from perijove.domain.state import State
-from tests.e2e.hub import Hub
+from tests.e2e.hub import Hub, quoted
 from tests.e2e.service import Service, until
 from tests.fakes import node
 
@@ -47,7 +47,7 @@ def hub(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield hub
     finally:
         for user in hub.call("GET", "users"):
-            hub.call("DELETE", f"users/{user['name']}")
+            hub.call("DELETE", f"users/{quoted(user['name'])}")
         hub.stop()
 
 
@@ -92,6 +92,32 @@ def test_it_answers_its_user_and_nobody_else(hub: Hub, service: Service) -> None
         assert answer.status_code == (302 if whose == "nobody's" else 403), whose
         if token:
             assert not hub.session("carl", token).answers()
+
+
+@pytest.mark.parametrize("name", ["ada lovelace", "ünal@example.org", "o'neil+lab", "a_b.c-d", "漢字", "x%2e%2e<b>"])
+def test_users_may_have_any_name_that_the_hub_takes(hub: Hub, service: Service, name: str) -> None:
+    before = sessions(service)
+    told = hub.started(name)
+    assert told[-1].get("ready"), told[-1]
+    mine = hub.session(name)
+    assert mine.execute("1 + 1") == "2"
+    hub.call("DELETE", f"users/{quoted(name)}/server")
+    assert sessions(service) == before
+
+
+def test_a_user_s_named_servers_are_sessions_of_their_own(hub: Hub, service: Service) -> None:
+    before = sessions(service)
+    hub.started("nora")
+    for server in ("lab", "Übung 2"):
+        assert hub.started("nora", server)[-1].get("ready"), server
+    assert len(sessions(service)) == len(before) + 3
+    servers = {server: hub.session("nora", server=server) for server in ("", "lab", "Übung 2")}
+    for server, session in servers.items():
+        assert session.execute(f"mine = {server!r}; open('mine', 'x').write(mine)") == str(len(server))
+    hub.call("DELETE", f"users/nora/servers/{quoted('Übung 2')}")
+    until(lambda: len(sessions(service)) == len(before) + 2)
+    assert servers["lab"].execute("open('mine').read()") == "'lab'"
+    assert servers[""].answers()
 
 
 def test_what_the_hub_stops_is_over(hub: Hub, service: Service) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from perijove.backends.pad.client import Pad
-from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
+from perijove.domain.events import SessionEnded, SessionHappening, SessionLogged, SessionProgressed, SessionTroubled
 from perijove.domain.nouns import Egress, Limits, Mount, SandboxSpec
 from perijove.domain.ports import Sessions
 from perijove.domain.state import State
@@ -117,7 +117,7 @@ class Follower:
     """Collects what happens to sessions."""
 
     def __init__(self, sessions: Sessions) -> None:
-        self.events: list[SessionEvent] = []
+        self.events: list[SessionHappening] = []
         happenings = sessions.happenings()
 
         async def follow() -> None:
@@ -144,6 +144,12 @@ class Follower:
 
     def lines(self, session: str) -> list[str]:
         return [event.line for event in self.events if isinstance(event, SessionLogged) and event.session == session]
+
+    def progress(self, session: str) -> list[Any]:
+        """What its launch alone is told."""
+        return [
+            event.told for event in self.events if isinstance(event, SessionProgressed) and event.session == session
+        ]
 
     async def close(self) -> None:
         self._task.cancel()

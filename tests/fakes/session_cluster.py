@@ -23,16 +23,16 @@ from typing import Any
 import kmock
 from aiohttp import web
 
-from perijove.backends.kubernetes.manifests import SESSION
+from perijove.backends.kubernetes.manifests import COMPONENT, SESSION
 from perijove.domain.cluster import day
 from tests.fakes.cluster_api import VERSION, kubeconfig
+from tests.fakes.scheduling import NODE, Scheduler
 
 Json = dict[str, Any]
 NAMESPACE = "sessions"
 Fault = Callable[[str], web.StreamResponse | None]
 """An answer in place of what `GET pods` would have; None to let it be."""
 KINDS = {"pods": "Pod", "secrets": "Secret", "events": "Event", "networkpolicies": "NetworkPolicy"}
-NODE = "node1"
 
 
 def status(code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -56,6 +56,11 @@ async def as_it_is(pod: Json) -> AsyncIterator[Container]:
     yield Container(pod["spec"]["containers"][0]["command"])
 
 
+def without_network(command: list[str]) -> list[str]:
+    """As a plugin holds a pod to a policy that opens nothing."""
+    return ["unshare", "--user", "--map-root-user", "--net", *command]
+
+
 class SessionCluster(kmock.RawHandler):
     """What is there, and what was asked."""
 
@@ -69,6 +74,15 @@ class SessionCluster(kmock.RawHandler):
         self.container: Callable[[Json], AbstractAsyncContextManager[Container]] = as_it_is
         self.lost: set[str] = set()
         """Sessions whose node is gone: nobody ends their pods."""
+        self.scheduler = Scheduler()
+        self.enforces = True
+        """Whether a pod that nobody may reach, and that may reach nothing, is held to that."""
+        self.address = ""
+        self.logs: dict[str, bytearray] = {}
+        """What containers have said, by their pods' names."""
+        self._said_all: set[str] = set()
+        self.answers_in = self.runs_in = 0.0
+        """Seconds until it answers, and until a container runs."""
         self.down = False
         self.forgotten = 0
         """Versions up to this one are not kept any more."""
@@ -85,6 +99,12 @@ class SessionCluster(kmock.RawHandler):
         self._version += 1
         thing["metadata"]["resourceVersion"] = f"{self._version}"
         self._history.append((self._version, kind, plural, copy.deepcopy(thing)))
+        self._ring()
+
+    async def _told(self) -> None:
+        await self._news.wait()
+
+    def _ring(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
@@ -96,15 +116,30 @@ class SessionCluster(kmock.RawHandler):
         self.tell("MODIFIED", "pods", thing)
 
     def pod(self, session: str) -> Json:
-        return next(one for one in self.pods if one["metadata"]["labels"][SESSION] == session)
+        return next(one for one in self.pods if _session(one) == session)
 
     @property
     def pods(self) -> list[Json]:
         return [one for (plural, _), one in self.things.items() if plural == "pods"]
 
+    def deploy(self, deployment: Json) -> None:
+        """Keep as many pods as a Deployment says."""
+        self._do(self._deployed(deployment["spec"]))
+
+    async def _deployed(self, spec: Json) -> None:
+        labels, number = spec["template"]["metadata"]["labels"], 0
+        while True:
+            there = [one for one in self.pods if one["metadata"]["labels"] == labels]
+            for _ in range(spec["replicas"] - sum("deletionTimestamp" not in one["metadata"] for one in there)):
+                number += 1
+                about = {"name": f"{labels[COMPONENT]}-{number}", "labels": labels}
+                self._make("pods", {"metadata": about, "spec": copy.deepcopy(spec["template"]["spec"])})
+            await self._news.wait()
+
     def remove(self, plural: str, name: str) -> None:
         """At once, as after its grace; what it owned goes with it."""
         thing = self.things.pop((plural, name))
+        self.scheduler.free(thing)
         self.tell("DELETED", plural, thing)
         for key, one in list(self.things.items()):
             if any(owner["uid"] == thing["metadata"]["uid"] for owner in one["metadata"].get("ownerReferences", ())):
@@ -125,7 +160,7 @@ class SessionCluster(kmock.RawHandler):
         plural = request.resource.plural if request.resource else None
         if plural not in KINDS or request.namespace != NAMESPACE:
             return web.json_response(VERSION) if "version" in request.url.path else status(404, "NotFound", "no such")
-        path = plural + (f"/{request.name}" if request.name else "")
+        path = "/".join(part for part in (plural, request.name, request.subresource) if part)
         watched = request.params.get("watch") == "1"
         self.asked.append(asked := f"{'WATCH' if watched else request.method.name} {path}")
         raw = request._raw_request
@@ -138,9 +173,16 @@ class SessionCluster(kmock.RawHandler):
             return faulty
         if watched:
             return await self._watch(raw, plural, int(request.params["resourceVersion"]))
+        await asyncio.sleep(self.answers_in)
+        if request.subresource == "log":
+            assert request.name is not None
+            return await self._log(raw, request.name)
         return getattr(self, f"_{request.method.name.lower()}")(plural, request)  # type: ignore[no-any-return]
 
     def _get(self, plural: str, request: kmock.Request) -> web.Response:
+        if request.name is not None:
+            one = self.things.get((plural, request.name))
+            return web.json_response(one) if one else status(404, "NotFound", f'{plural} "{request.name}" not found')
         found = [one for (of, _), one in self.things.items() if of == plural]
         if uid := request.params.get("fieldSelector", "").removeprefix("involvedObject.uid="):
             found = [one for one in found if one["involvedObject"]["uid"] == uid]
@@ -154,14 +196,17 @@ class SessionCluster(kmock.RawHandler):
         name = thing["metadata"]["name"]
         if (plural, name) in self.things:
             return status(409, "AlreadyExists", f'{plural} "{name}" already exists')
+        self._make(plural, thing)
+        return web.json_response(thing, status=201)
+
+    def _make(self, plural: str, thing: Json) -> None:
         thing["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": day(time.time())}
-        self.things[plural, name] = thing
+        self.things[plural, thing["metadata"]["name"]] = thing
         if plural == "pods":
             thing["status"] = {"phase": "Pending", "conditions": []}
         self.tell("ADDED", plural, thing)
         if plural == "pods":
             self._do(self._kubelet(thing))
-        return web.json_response(thing, status=201)
 
     def _patch(self, plural: str, request: kmock.Request) -> web.Response:
         assert request.name is not None
@@ -179,10 +224,27 @@ class SessionCluster(kmock.RawHandler):
         wanted = options.get("preconditions", {}).get("uid")
         if wanted and wanted != thing["metadata"]["uid"]:
             return status(409, "Conflict", f"the UID in the precondition ({wanted}) does not match")
+        self._mark(thing, plural)
+        return web.json_response(thing)
+
+    def _mark(self, thing: Json, plural: str = "pods") -> None:
         if "deletionTimestamp" not in thing["metadata"]:
             thing["metadata"]["deletionTimestamp"] = day(time.time())
             self.tell("MODIFIED", plural, thing)
-        return web.json_response(thing)
+
+    async def _log(self, raw: web.BaseRequest, name: str) -> web.StreamResponse:
+        """As it goes on, until its container ends."""
+        if name not in self.logs:
+            return status(400, "BadRequest", f'container "server" in pod "{name}" is waiting to start')
+        response, told = web.StreamResponse(), 0
+        await response.prepare(raw)
+        with suppress(ConnectionError):
+            while told < len(self.logs[name]) or name not in self._said_all:
+                if told == len(self.logs[name]):
+                    await self._news.wait()
+                await response.write(bytes(self.logs[name][told:]))
+                told = len(self.logs[name])
+        return response
 
     async def _watch(self, raw: web.BaseRequest, plural: str, since: int) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -224,20 +286,27 @@ class SessionCluster(kmock.RawHandler):
         await asyncio.gather(*self._kubelets, return_exceptions=True)
 
     async def _kubelet(self, pod: Json) -> None:
-        session, name = pod["metadata"]["labels"][SESSION], pod["metadata"]["name"]
-        given = self.statuses.get(session)
-        if given is not None:
+        session, name = _session(pod), pod["metadata"]["name"]
+        placeholder = pod["metadata"]["labels"][COMPONENT] != "session"
+        given = self.statuses.get(session, running() if placeholder else None)
+        if given is None or given["phase"] != "Pending":
+            await self.scheduler.place(pod, self._moved, self._mark, self._told)
+        await asyncio.sleep(self.runs_in)
+        if "deletionTimestamp" not in pod["metadata"] and given is not None:
             pod["status"] = copy.deepcopy(given)
             if "nodeName" not in pod["spec"] and given.get("hostIP"):
                 pod["spec"]["nodeName"] = NODE
             self.tell("MODIFIED", "pods", pod)
             await self._marked(pod)
-        else:
+        elif "deletionTimestamp" not in pod["metadata"]:
             await self._run(session, name, pod)
         if self.things.get(("pods", name)) is pod:
             await self._marked(pod)
             if session not in self.lost:
                 self.remove("pods", name)
+
+    def _moved(self, pod: Json) -> None:
+        self.tell("MODIFIED", "pods", pod)
 
     async def _marked(self, pod: Json) -> None:
         """Wait until somebody wants it gone, or it is."""
@@ -246,24 +315,39 @@ class SessionCluster(kmock.RawHandler):
             await self._news.wait()
 
     async def _run(self, session: str, name: str, pod: Json) -> None:
-        while ("secrets", name) not in self.things:
+        while "envFrom" in pod["spec"]["containers"][0] and ("secrets", name) not in self.things:
             if "deletionTimestamp" in pod["metadata"]:
                 return
             await self._news.wait()
         async with self.container(pod) as container:
             await self._contained(session, name, pod, container)
 
+    async def _hear(self, name: str, output: asyncio.StreamReader) -> None:
+        while piece := await output.read(4096):
+            self.logs[name] += piece
+            self._ring()
+        self._said_all.add(name)
+        self._ring()
+
     async def _contained(self, session: str, name: str, pod: Json, container: Container) -> None:
-        environ = self.things["secrets", name]["stringData"]
+        host, _, port = self.address.rpartition(":")
+        environ = {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        environ |= self.things.get(("secrets", name), {}).get("stringData", {})
+        closed = "ports" not in pod["spec"]["containers"][0]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *container.command, env=environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+            *(without_network(container.command) if self.enforces and closed else container.command),
+            env=environ,
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
-            pod["spec"]["nodeName"] = NODE
-            self.change(session, status=running(container.address))
             assert process.stdout is not None
-            saying = asyncio.create_task(process.stdout.read(), name="container's log")
+            self.logs[name] = bytearray()
+            self._said_all.discard(name)
+            self.change(session, status=running(container.address))
+            saying = asyncio.create_task(self._hear(name, process.stdout), name="container's log")
             marked = asyncio.create_task(self._marked(pod), name="deletion")
             ended = asyncio.create_task(process.wait(), name="container")
             await asyncio.wait({marked, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -271,7 +355,8 @@ class SessionCluster(kmock.RawHandler):
                 process.terminate()
             code = await ended
             marked.cancel()
-            said = (await saying).decode()
+            await saying
+            said = self.logs[name].decode()
             if ("pods", name) in self.things:
                 self.change(session, status=terminated(code if code >= 0 else 128 - code, said))
         finally:
@@ -279,6 +364,11 @@ class SessionCluster(kmock.RawHandler):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, 9)
                 await process.wait()
+
+
+def _session(pod: Json) -> str:
+    """Whose it is; of no session: its name."""
+    return str(pod["metadata"]["labels"].get(SESSION, pod["metadata"]["name"]))
 
 
 def running(address: str = "127.0.0.1") -> Json:
@@ -308,6 +398,7 @@ def terminated(code: int, message: str = "", reason: str = "") -> Json:
 async def session_cluster(folder: Path) -> AsyncIterator[tuple[SessionCluster, Path]]:
     """One that runs, and kubectl's configuration for it."""
     async with SessionCluster() as cluster, kmock.Server(cluster) as server:
+        cluster.address = f"{server.url.host}:{server.url.port}"
         yield cluster, kubeconfig(folder, str(server.url), NAMESPACE)
         await cluster.finish()
         cluster.cut()

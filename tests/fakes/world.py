@@ -12,7 +12,7 @@ from pathlib import Path
 from perijove import kept_files
 from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus, ServerUse
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Wanted
-from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
+from perijove.domain.events import SessionEnded, SessionHappening, SessionLogged
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail, Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import Change, GivenBack, KeepTerms, KeptWork
@@ -165,7 +165,7 @@ class FakeSessions:
         self.jobs = 0
         self.told = NO_NOTICES
         """What its server was told last."""
-        self.missed: list[SessionEvent] = []
+        self.missed: list[SessionHappening] = []
         """What happened while nobody listened; the next reader is told it first."""
         self.handed = Path()
         self.homes: dict[SessionName, dict[str, bytes]] = {}
@@ -177,7 +177,7 @@ class FakeSessions:
         self._kept = asyncio.Event()
         self.all_fetched = False
         """Whether whoever fetches what is kept has done all with it, and waits for more."""
-        self._readers: list[asyncio.Queue[SessionEvent]] = []
+        self._readers: list[asyncio.Queue[SessionHappening]] = []
 
     async def start(self, spec: SandboxSpec) -> None:
         self.specs[spec.session] = spec
@@ -208,15 +208,15 @@ class FakeSessions:
     async def held(self, session: SessionName) -> RunningSandbox | None:
         return next((sandbox for sandbox in await self.running() if sandbox.session == session), None)
 
-    async def happenings(self) -> AsyncIterator[SessionEvent]:
-        queue: asyncio.Queue[SessionEvent] = asyncio.Queue()
+    async def happenings(self) -> AsyncIterator[SessionHappening]:
+        queue: asyncio.Queue[SessionHappening] = asyncio.Queue()
         while self.missed:
             queue.put_nowait(self.missed.pop(0))
         self._readers.append(queue)
         while True:
             yield await queue.get()
 
-    def tell(self, event: SessionEvent) -> None:
+    def tell(self, event: SessionHappening) -> None:
         for queue in self._readers:
             queue.put_nowait(event)
 

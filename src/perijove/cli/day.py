@@ -36,7 +36,9 @@ def _print(told: dict[str, Any], root: str) -> None:
     else:
         free = told["free"]
         lines["Sessions"] = f"{told['sessions']} ({size(told['memory'])}), {told['ready']} held ready"
-        lines["Room"] = f"for {told['room']} more: {size(free['memory'])} of memory, {size(free['disk'])} of disk free"
+        more = "for how many more is not known" if told["room"] is None else f"for {told['room']} more"
+        memory = "memory not known" if free["memory"] is None else f"{size(free['memory'])} of memory"
+        lines["Room"] = f"{more}: {memory}, {size(free['disk'])} of disk free"
     lines["Launches"] = f"{told['launches']} in progress"
     lines["New launches"] = f"not taken: {told['drained']}" if told["drained"] else "taken"
     for label, words in lines.items():

@@ -116,7 +116,7 @@ def looked(own: Own) -> list[Looked]:
     isolation = own.service.isolation
     groups = ground.cgroups if isinstance(isolation, Unseen) else isolation.cgroups
     steps.append(Evidence("control groups", groups or "none: limits are watched"))
-    room = f"{size(ground.room.disk)} of disk, {size(ground.room.memory)} of memory"
+    room = f"{size(ground.room.disk)} of disk, {size(ground.room.memory or 0)} of memory"
     steps.append(Evidence("free", room))
     steps += [Evidence(one.address, one.holder or "somebody this user may not see") for one in own.service.listeners]
     if hint := announce.quic(own.settings.service):

@@ -34,3 +34,8 @@ SESSION_CANNOT = row(
     Owner.OPERATOR, Retry.NEVER,
     "Turn off the setting that asks for it.",
 )  # fmt: skip
+POLICY_UNENFORCED = row(
+    "cluster.policy-unenforced", "The cluster does not enforce NetworkPolicies",
+    Owner.OPERATOR, Retry.NEVER,
+    "Use a network plugin that enforces them, as Calico and Cilium do.",
+)  # fmt: skip

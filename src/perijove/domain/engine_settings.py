@@ -34,6 +34,8 @@ class EngineSettings:
     """A file with the log-in to it, of the form that `docker login` writes and kubernetes.io/dockerconfigjson has."""
     pull_secrets: tuple[str, ...] = ()
     """Secrets of that namespace by which nodes log in to the registry."""
+    priority_class: str = ""
+    """The `priorityClassName` of sessions' pods; empty: the cluster's default. Placeholders have the priority -10."""
     runtime_class: str = ""
     """The `runtimeClassName` of sessions' pods, as `gvisor` or `kata`; empty: the nodes' own."""
     user_namespaces: bool = False

@@ -115,7 +115,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The sandbox runs; its server does not answer yet."""
+    """The sandbox runs, or its pod has a node; its server does not answer yet."""
 
     session: SessionName
 
@@ -222,7 +222,16 @@ class Announced:
     """Unix seconds, both."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionProgressed:
+    """How its start gets on, for its launch alone: none of it are words of its server."""
+
+    session: SessionName
+    told: Logged | Queued | SessionStarted
+
+
 SessionEvent = SessionOpened | SessionLogged | SessionTroubled | SessionEnded
+SessionHappening = SessionEvent | SessionProgressed
 Event = LaunchEvent | SessionEvent | SessionTitled | CertificateEvent | Announced
 Terminal = Ready | Prepared | Failed | SessionEnded | Certified
 

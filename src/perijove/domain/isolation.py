@@ -19,5 +19,7 @@ class Isolation:
     """`quota` or `watched`."""
     copied: str = ""
     """Why a session's own environment is a copy; `` where folders can be laid over one another for it."""
+    open_policies: str = ""
+    """What a pod reached though a NetworkPolicy forbids it; `` where that was not seen, or nobody has tried yet."""
     started: str = ""
     """Why servers are started that could be forked; `` where they are, or where nobody has asked for one."""

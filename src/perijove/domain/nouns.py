@@ -383,12 +383,12 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What this machine has left."""
+    """What there is left for sessions."""
 
-    memory: int
-    """Bytes that could be given out now."""
+    memory: int | None
+    """Bytes that could be given out now; None where nobody knows: of a cluster one namespace is seen."""
     disk: int
-    """Bytes free where sessions live."""
+    """Bytes free where this machine has its files, those of its sessions among them."""
     inodes: int
-    processors: float
-    """How many it may use, busy or not."""
+    processors: float | None
+    """How many it may use, busy or not; None as `memory`."""

@@ -14,7 +14,7 @@ from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus
 from perijove.domain.build_inputs import BuildInputs
 from perijove.domain.confinement import READING, Bounds, Identity
 from perijove.domain.data_plane import DataPlaneTable
-from perijove.domain.events import Entry, Event, Kept, SessionEvent
+from perijove.domain.events import Entry, Event, Kept, SessionHappening
 from perijove.domain.failures import Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms, KeptWork
@@ -197,7 +197,7 @@ class Sessions(Protocol):
         """The same of one; None where it does not run."""
         ...
 
-    def happenings(self) -> AsyncIterator[SessionEvent]:
+    def happenings(self) -> AsyncIterator[SessionHappening]:
         """What happens to sessions from now on, for as long as the iterator is read.
 
         Each session that ends is told exactly once, after its last log line.

@@ -21,6 +21,7 @@ from perijove.domain.events import (
     Noted,
     Phase,
     Prepared,
+    Queued,
     Ready,
     Resolved,
     Retrying,
@@ -195,6 +196,8 @@ class LaunchWay:
                 async with aclosing(self.sessions.started(session, spec, environment.start)) as events:
                     async for event in events:
                         yield event
+                        if isinstance(event, Queued):  # by the cluster, whose room nobody saw
+                            await self.queue.make_room(place.repository)
             finally:
                 self.queue.leave(place)
         async for told in self._keeping.entrusted(session, visitor.key, fresh=options.fresh):

@@ -19,7 +19,7 @@ from perijove.domain.failures import Evidence, Fail
 from perijove.domain.reach import household
 from perijove.domain.repository_names import canonical
 from perijove.launching.resolve.address import PROVIDERS, from_launch_path
-from perijove.launching.start.admission import Load, kept, room_for
+from perijove.launching.start.admission import Load, kept, lack_of_room, room_for
 from perijove.web import stream
 from perijove.web.assets import STATIC
 from perijove.web.following import follow
@@ -102,8 +102,7 @@ class Binder:
                 room = await self.public.sandboxes.room()
         except (TimeoutError, Fail):
             return {"service": "Room", "ok": False, "message": "unknown: the sandboxes do not answer"}
-        fits = room.memory - settings.launching.keep_memory >= settings.session.memory_reserved
-        ok = fits and room.disk >= settings.launching.keep_disk
+        ok = not lack_of_room(Load((), 0), room, settings.launching, settings.session)
         return {"service": "Room", "ok": ok, "memory": room.memory, "disk": room.disk, "_ignore_failure": True}
 
     def _quota(self, users: int) -> dict[str, object]:

@@ -28,8 +28,8 @@ class Held:
     """Seconds that each has run."""
     room: Room | None
     """None where whoever holds them does not answer."""
-    more: int
-    """For how many more there is room."""
+    more: int | None
+    """For how many more there is room; None: nobody knows."""
 
 
 class RoomMetrics:
@@ -57,6 +57,7 @@ class RoomMetrics:
         self._processors.set(held.processors)
         self._age.labels("oldest").set(max(held.ages, default=0))
         self._age.labels("mean").set(sum(held.ages) / len(held.ages) if held.ages else 0)
-        self._room_memory.set(held.room.memory if held.room else math.nan)
+        memory = held.room.memory if held.room else None
+        self._room_memory.set(math.nan if memory is None else memory)
         self._room_disk.set(held.room.disk if held.room else math.nan)
-        self._room.set(held.more if held.room else math.nan)
+        self._room.set(held.more if held.room and held.more is not None else math.nan)

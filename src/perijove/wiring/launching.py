@@ -94,7 +94,7 @@ def joined(
     repositories = GitRepositories(state, now.repositories, _private(now), confined, tokens, renewed=devices.renewed)
     environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
-    engine = _engine(state, now)
+    engine = _engine(state, now, pad)
     sessions = SessionKeeper(engine.sessions if engine else pad, journal, keys, clock, settings)
     queue, homes = Queue(sessions, settings, timetable=timetable), HomesOnDisk(lambda: _homes(settings()))
     keeping = Keeping(KeptOnDisk(state), sessions.sandboxes, clock, settings)
@@ -111,13 +111,13 @@ def joined(
     )  # fmt: skip
 
 
-def _engine(state: State, settings: Settings) -> ClusterEngine | None:
+def _engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine | None:
     """None where sessions run on this machine."""
     if settings.engine.kind is EngineKind.SANDBOX:
         return None
     from perijove.wiring.pods import cluster_engine  # noqa: PLC0415  0.6 s, which starts without a cluster do not wait for
 
-    return cluster_engine(state, settings)
+    return cluster_engine(state, settings, pad)
 
 
 def _homes(settings: Settings) -> HomeSettings:

@@ -8,6 +8,7 @@ from perijove.backends.caddy.upstreams import UpstreamFolder
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import Terms, Work
 from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.backends.pad.client import Pad
 from perijove.backends.registry.addresses import repository
 from perijove.backends.registry.session_images import SessionImages
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
@@ -31,7 +32,7 @@ class ClusterEngine:
     """Where sessions run, in words."""
 
 
-def cluster_engine(state: State, settings: Settings) -> ClusterEngine:
+def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
     """Raises Fail: `platform.*`."""
     engine = settings.engine
     to = repository(engine.registry)
@@ -49,11 +50,12 @@ def cluster_engine(state: State, settings: Settings) -> ClusterEngine:
     terms = Terms(
         engine.namespace,
         instance=engine.instance,
+        priority_class=engine.priority_class,
         runtime_class=engine.runtime_class,
         host_users=not engine.user_namespaces,
         pull_secrets=engine.pull_secrets,
         cpu_request=engine.cpu_request,
         deadline=max(DEADLINE, 2 * settings.session.max_age),
     )
-    sessions = KubernetesSessions(cluster, terms, described, upstreams.lead)
+    sessions = KubernetesSessions(cluster, terms, described, pad.room, upstreams.lead)
     return ClusterEngine(cluster, sessions, upstreams, f"Sessions run as pods in the namespace {engine.namespace}")

@@ -206,6 +206,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
     if launching.engine:
         tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
+        tasks.add(launching.engine.sessions.try_policies(), "trial of network policies")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()

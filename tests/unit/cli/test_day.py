@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from perijove.domain.failures import PAD_DOWN, Failure
 from tests.unit.cli.conftest import Shell
@@ -21,6 +22,15 @@ def test_status_says_where_how_many_and_for_how_many_more(perijove: Shell) -> No
     told = json.loads(perijove("status", "--json").out)
     assert said["Room"].startswith(f"for {told['room']} more: ")
     assert told["room"] > 0
+
+
+def test_status_says_that_room_is_not_known_where_nobody_knows_it(perijove: Shell) -> None:
+    world = perijove.hall.office.world
+    world.sandboxes.left = replace(world.sandboxes.left, memory=None, processors=None)
+    (room,) = (line for line in perijove("status").lines if line.startswith("  Room"))
+    assert "for how many more is not known: memory not known, " in room
+    told = json.loads(perijove("status", "--json").out)
+    assert (told["room"], told["free"]["memory"]) == (None, None)
 
 
 def test_status_of_a_service_whose_sandboxes_do_not_answer_is_not_well(perijove: Shell) -> None:

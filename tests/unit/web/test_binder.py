@@ -231,6 +231,15 @@ async def test_metrics_say_which_version_it_is_and_how_full_the_machine_is(web: 
     assert told['perijove_sessions_age_seconds{of="oldest"}'] == told['perijove_sessions_age_seconds{of="mean"}']
 
 
+async def test_room_that_nobody_knows_is_no_number_anywhere(web: Web) -> None:
+    web.world.sandboxes.left = replace(web.world.sandboxes.left, memory=None, processors=None)
+    text = (await web.get("/metrics")).text
+    assert "perijove_room_sessions NaN" in text
+    assert "perijove_room_memory_bytes NaN" in text
+    (room,) = (one for one in (await web.get("/health")).json()["checks"] if one["service"] == "Room")
+    assert (room["ok"], room["memory"], room["disk"]) == (True, None, web.world.sandboxes.left.disk)
+
+
 async def test_metrics_of_a_machine_that_nobody_tells_of_are_no_numbers(web: Web) -> None:
     web.world.sandboxes.unanswered = failures.PAD_DOWN("it ended")
     text = (await web.get("/metrics")).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ async def test_it_shows_what_runs_and_how_launches_ended(desk: Web) -> None:
     assert "resolve.ref-not-found" in text
     assert '<rect class="bad"' in text
     assert desk.world.keys.session_token(session) not in text
+
+
+async def test_it_says_that_room_is_not_known_where_nobody_knows_it(desk: Web) -> None:
+    desk.world.sandboxes.left = replace(desk.world.sandboxes.left, memory=None, processors=None)
+    assert (await page(desk, "/admin")).count("<dd>not known</dd>") == 2
 
 
 async def test_it_shows_who_waits_for_what_and_how_busy_each_session_is(desk: Web) -> None:

@@ -35,6 +35,8 @@ PAGE, PAGES = 500, 100
 """Pods of a page, and pages of a list: more than a cluster of a thousand nodes runs."""
 LARGEST = 2 * 1024**2
 """Bytes of one object; etcd takes 1.5 MiB."""
+LOG = 256 * 1024
+"""Bytes of a container's log that are followed: what a server says while it starts."""
 Version = str
 _ERRORS = (
     kr8s.ServerError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError, KeyError,
@@ -143,16 +145,39 @@ class Cluster:
             "watch": "1", "labelSelector": selector, "resourceVersion": since, "allowWatchBookmarks": "true",
             "timeoutSeconds": WATCH,
         }  # fmt: skip
-        asked = "WATCH pods"
+        async with aclosing(self._streamed("WATCH pods", "pods", params, QUIET)) as lines:
+            async for line in lines:
+                try:
+                    told = _told("WATCH pods", line)
+                except ValueError as error:
+                    raise Fail(unreachable("WATCH pods", f"{type(error).__name__}: {error}")) from error
+                yield told
+
+    async def log(self, pod: str, container: str, limit: float) -> AsyncGenerator[str, None]:
+        """What a container that runs says, line by line from its first, until it ends or says nothing for so many
+        seconds. Raises Fail: `cluster.*`; Gone.
+        """
+        params = {"container": container, "follow": "true", "limitBytes": LOG}
+        async with aclosing(self._streamed("GET pods/log", f"pods/{pod}/log", params, limit)) as lines:
+            async for line in lines:
+                yield line.decode(errors="replace")
+
+    async def _streamed(
+        self, asked: str, path: str, params: Mapping[str, Any], quiet: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Lines of an answer that goes on; `quiet`: seconds without one after which it is given up.
+
+        Raises Fail: `cluster.*`; Gone.
+        """
         try:
-            options = {"params": params, "timeout": httpx.Timeout(self._limit, read=QUIET)}
-            async with self._sent("GET", "/api", "pods", options, stream=True) as response:
+            options = {"params": params, "timeout": httpx.Timeout(self._limit, read=quiet)}
+            async with self._sent("GET", "/api", path, options, stream=True) as response:
                 if response.status_code != OK:
                     await response.aread()
                     _raise_for(_read(asked, response))
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
-                        yield _told(asked, line)
+                        yield line
         except _ERRORS as error:
             raise Fail(unreachable(asked, f"{type(error).__name__}: {error}")) from error
 
@@ -172,6 +197,8 @@ async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 yield line
         if len(rest) > LARGEST:
             raise ValueError("an object is larger than any can be")
+    if rest.strip():
+        yield rest
 
 
 def _told(asked: str, line: bytes) -> tuple[str, Thing, Version]:

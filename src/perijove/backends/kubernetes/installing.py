@@ -26,6 +26,8 @@ from perijove.backends.kubernetes.manifests import (
     RULES,
     USER,
     Json,
+    Terms,
+    closing,
     milli,
 )
 from perijove.domain import settings_file, wire
@@ -180,7 +182,7 @@ def _all(settings: Settings, told: Collection[str], options: Options) -> Iterato
     yield ours("networking.k8s.io/v1", "NetworkPolicy", name, spec=_reached(settings, options, ours.labels))
     # Nobody there is reached, and reaches anything, but by what the program opens for each kind of session.
     closed = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    yield theirs("networking.k8s.io/v1", "NetworkPolicy", f"{name}-closed", spec=closed)
+    yield theirs("networking.k8s.io/v1", "NetworkPolicy", closing(Terms(engine.namespace, name)), spec=closed)
     yield ours("apps/v1", "Deployment", name, spec=_control_plane(settings, options, ours.labels, text))
     for version, kind, called, content in exposed(settings.service, name, ours.labels, options.expose,
                                                   options.class_name, options.issuer):  # fmt: skip

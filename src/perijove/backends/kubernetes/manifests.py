@@ -33,9 +33,10 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _IMAGE = re.compile(rf"[^\s@]+@{DIGEST.pattern}")
 RULES = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "patch"]},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "get", "patch"]},
 )
 """All that our account needs, in the namespace of sessions: the rules of a Role."""
 LISTEN = """
@@ -68,6 +69,8 @@ class Terms:
     instance: str = "perijove"
     """Which Perijove of the namespace they belong to; begins their pods' names."""
     owner: Owner | None = None
+    priority_class: str = ""
+    """The PriorityClass of their pods; `` for the cluster's default."""
     runtime_class: str = ""
     """`gvisor`, `kata`; `` for the nodes' own."""
     host_users: bool = True
@@ -94,6 +97,11 @@ class Work:
     """`registry.example/name@sha256:…`"""
     about: Mapping[str, str] = field(default_factory=dict)
     """Annotations by their names after `perijove/`: `repository`, `commit`, `launch`, `person`."""
+
+
+def closing(terms: Terms) -> str:
+    """The NetworkPolicy that an installation closes the sessions' namespace with, and that they go away with."""
+    return f"{terms.instance}-closed"
 
 
 def pod_name(session: SessionName, terms: Terms) -> str:
@@ -144,6 +152,8 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
     whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()}
     if not terms.host_users:
         whole["spec"]["hostUsers"] = False
+    if terms.priority_class:
+        whole["spec"]["priorityClassName"] = terms.priority_class
     if terms.runtime_class:
         whole["spec"]["runtimeClassName"] = terms.runtime_class
     if terms.pull_secrets:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import NoReturn, Protocol
 
 from perijove.backends.kubernetes.api import Cluster, Gone, Version
-from perijove.backends.kubernetes.standing import session
+from perijove.backends.kubernetes.standing import session, without_room
 from perijove.domain.cluster import Thing
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import SessionName
@@ -42,6 +42,8 @@ class Pods:
         self._since: Version = ""
         self._pause = 0.0
         self.now: dict[SessionName, Thing] = {}
+        self._line: dict[SessionName, None] = {}
+        """Those for which no node has a place, in the order they came."""
         self._bell = asyncio.Event()
 
     async def change(self, limit: float) -> None:
@@ -51,6 +53,10 @@ class Pods:
                 await self._bell.wait()
         except TimeoutError:
             return
+
+    def position(self, name: SessionName) -> int:
+        """In the line of those that wait for a place, 1 is next; 0 for one that does not."""
+        return [*self._line].index(name) + 1 if name in self._line else 0
 
     async def follow(self) -> NoReturn:
         """For ever."""
@@ -76,7 +82,7 @@ class Pods:
         there = {pod.uid for pod in listed}
         for pod in [pod for pod in self.now.values() if pod.uid not in there]:
             self.take(pod, gone=True)
-        for pod in listed:
+        for pod in sorted(listed, key=lambda pod: pod.created):
             self.take(pod, gone=False)
         self._since = since
 
@@ -93,6 +99,10 @@ class Pods:
             if before is not None and before.uid != pod.uid:
                 self._changed(before, gone=True)
             self.now[name] = pod
+        if not gone and not pod.deleting and without_room(pod):
+            self._line.setdefault(name)
+        else:
+            self._line.pop(name, None)
         self._changed(pod, gone=gone)
         self._bell.set()
         self._bell = asyncio.Event()

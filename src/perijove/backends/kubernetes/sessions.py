@@ -10,37 +10,48 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
 
 from perijove.asking import Connection, Servers
-from perijove.backends.kubernetes import manifests, policies, standing
+from perijove.backends.kubernetes import manifests, policies, policy_trial, standing
 from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
-from perijove.backends.kubernetes.manifests import Terms, Work, pod_name
+from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
 from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, refused, unreachable
-from perijove.domain.activity import Activity
-from perijove.domain.cluster import Thing, listed, mapping, moment, text
+from perijove.backends.kubernetes.starting import Start
+from perijove.domain.activity import Activity, ServerStatus
+from perijove.domain.cluster import Thing, mapping, text
 from perijove.domain.cluster_failures import API_UNREACHABLE
-from perijove.domain.cluster_pods import waiting
-from perijove.domain.cluster_session_failures import SESSION_CANNOT
-from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
+from perijove.domain.cluster_session_failures import POLICY_UNENFORCED, SESSION_CANNOT
+from perijove.domain.events import (
+    Logged,
+    Phase,
+    SessionEnded,
+    SessionEvent,
+    SessionHappening,
+    SessionLogged,
+    SessionProgressed,
+    SessionTroubled,
+)
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
-from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
+from perijove.domain.nouns import Egress, EndReason, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
 from perijove.happenings import IN_WORDS, UNREAD, Happenings
 from perijove.log import log
 
-EVENTS_EVERY = 5.0
-"""Seconds between two looks at the events of a pod that waits."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks at a pod of which nothing is told."""
+LAST_WORDS = 200
+"""Lines by which it is known which of its last words were told: a pod's end has at most eighty of them."""
 RETRY_CONNECT = 0.05
 """Seconds between two tries to reach a server whose container runs."""
-UNKNOWN_ROOM = Room(2**50, 2**50, 2**31, 2**20)
-"""What a cluster has left, nobody sees who sees one namespace: a pod without a place waits, and says for what."""
 Describe = Callable[[SandboxSpec, Tell], Awaitable[Work]]
 """What a session runs, and whose it is. Raises Fail: `registry.*`, `platform.*`."""
 Lead = Callable[[SessionName, str], None]
@@ -53,13 +64,15 @@ class KubernetesSessions(Servers):
     """Sessions in one namespace."""
 
     def __init__(
-        self, cluster: Cluster, terms: Terms, describe: Describe, lead: Lead = lambda session, address: None
-    ) -> None:
+        self, cluster: Cluster, terms: Terms, describe: Describe, room_here: Callable[[], Awaitable[Room]],
+        lead: Lead = lambda session, address: None,
+    ) -> None:  # fmt: skip
         super().__init__(self._reached)
         self.fills = False
         self._cluster = cluster
         self._terms = terms
         self._describe = describe
+        self._room_here = room_here
         self._lead = lead
         selector = ",".join(f"{key}={value}" for key, value in manifests.selector(terms).items())
         self._selector = selector
@@ -68,6 +81,10 @@ class KubernetesSessions(Servers):
         self._stopping: dict[SessionName, EndReason] = {}
         self._told: dict[str, None] = {}
         """Pods whose end was told, or is its starter's to tell, by uid; of many the last ones."""
+        self._first: asyncio.Queue[tuple[SandboxSpec, str]] = asyncio.Queue(1)
+        self._open_policies = ""
+        self._heard: dict[SessionName, deque[str]] = {}
+        """The last lines of those that start, as far as they were told."""
         self._doomed: asyncio.Queue[Doomed] = asyncio.Queue()
         self._readers: weakref.WeakSet[Happenings] = weakref.WeakSet()
         self._unread: deque[tuple[Thing, list[SessionEvent]]] = deque(maxlen=UNREAD)
@@ -78,6 +95,18 @@ class KubernetesSessions(Servers):
             tasks.create_task(self._pods.follow(), name="watch on sessions' pods")
             tasks.create_task(self._remove(), name="removal of sessions' pods")
 
+    async def try_policies(self) -> None:
+        """Find out whether they hold: once, with the image of the first session."""
+        spec, image = await self._first.get()
+        closed = replace(spec, egress=Egress.NONE, egress_allowed=())
+        try:
+            await self._policed(closed)
+            self._open_policies = await policy_trial.reached(self._cluster, closed, image, self._terms)
+        except Fail as error:
+            log.warning("it is not known whether network policies hold", message=error.failure.message)
+        if self._open_policies:
+            log.warning("network policies do not hold", reached=self._open_policies, code=POLICY_UNENFORCED.code)
+
     # start
 
     async def start(self, spec: SandboxSpec) -> None:
@@ -85,9 +114,12 @@ class KubernetesSessions(Servers):
         if spec.home_from is None or spec.person_home is not None:
             raise _cannot("its home is part of its image", "launching.ready, home")
         name = spec.session
-        work = await self._describe(spec, lambda line: self._put([SessionLogged(name, line)]))
-        made = manifests.pod(spec, work, self._terms)
+        pod_name(name, self._terms)
+        work = await self._describe(spec, lambda line: self._put([_said(name, line)]))
+        made = manifests.pod(spec, work, replace(self._terms, owner=await self._owner()))
         await self._policed(spec)
+        if self._first.empty():
+            self._first.put_nowait((spec, work.image))
         if name in self._starting or name in self._pods.now:
             raise _taken(name)
         self._starting.add(name)
@@ -96,7 +128,7 @@ class KubernetesSessions(Servers):
             uid = await self._create("pods", made, name)
             made["metadata"]["uid"] = uid
             await self._create("secrets", manifests.secret(spec, made, self._terms), name)
-            await self._until_it_runs(name, Thing(made))
+            await Start(self._cluster, self._pods, self._terms, name, Thing(made), self._put).until_it_runs()
         except BaseException as error:
             if uid:
                 self._note(uid)
@@ -114,6 +146,16 @@ class KubernetesSessions(Servers):
             raise Fail(refused(answer))
         return text(mapping(answer.body.get("metadata")).get("uid"))
 
+    async def _owner(self) -> Owner | None:
+        """What an uninstallation removes, and sessions with it; None where nobody installed it."""
+        name = manifests.closing(self._terms)
+        answer = await self._cluster.ask("GET", f"networkpolicies/{name}", base="/apis/networking.k8s.io")
+        if answer.status != OK:
+            return None
+        return Owner(
+            "networking.k8s.io/v1", "NetworkPolicy", name, text(mapping(answer.body.get("metadata")).get("uid"))
+        )
+
     async def _policed(self, spec: SandboxSpec) -> None:
         """What it may reach is said before it is there, each time: somebody may have removed or changed it."""
         policy = policies.policy(spec, self._terms)
@@ -124,56 +166,36 @@ class KubernetesSessions(Servers):
         if answer.status not in (OK, CREATED):
             raise Fail(refused(answer))
 
-    async def _until_it_runs(self, name: SessionName, made: Thing) -> None:
-        loop = asyncio.get_running_loop()
-        begun, looked = loop.time(), -EVENTS_EVERY
-        seen, events, waits = False, list[Thing](), None
-        while True:
-            pod = self._pods.now.get(name)
-            if pod is not None and pod.uid == made.uid and not pod.deleting:
-                seen = True
-                if loop.time() - looked >= EVENTS_EVERY and any(waiting(pod)):
-                    events, looked = await self._events(made.uid), loop.time()
-                if self._is_up(pod):
-                    return
-                waits = self._waits(pod, events, waits)
-            elif seen or (pod is not None and pod.uid == made.uid):
-                gone = SANDBOX_FAILED("somebody deleted its pod", Evidence("pod", made.said), remedy="Launch again.")
-                raise Fail(gone)
-            left = begun + self._terms.start_limit - loop.time()
-            if left <= 0:
-                raise Fail(waits.failure if waits else standing.slow(pod or made, events, loop.time() - begun))
-            await self._pods.change(min(left, EVENTS_EVERY))
-
-    def _is_up(self, pod: Thing) -> bool:
-        """Whether its server runs, or has run. Raises Fail: why the cluster did not let it."""
-        over = standing.end(pod)
-        if over is not None and over.failure is not None:
-            raise Fail(over.failure)
-        return over is not None or standing.runs(pod)
-
-    def _waits(self, pod: Thing, events: Sequence[Thing], before: standing.Waits | None) -> standing.Waits | None:
-        """Why it waits, told when that changes. Raises Fail: where no waiting helps."""
-        waits = standing.waits(pod, events)
-        if waits is not None and waits.lasting:
-            raise Fail(waits.failure)
-        if waits is not None and (before is None or before.failure.kind is not waits.failure.kind):
-            self._put([SessionTroubled(standing.session(pod), waits.failure)])
-        return waits
-
-    async def _events(self, uid: str) -> list[Thing]:
-        """The last ones about a pod; none where they cannot be had: they only explain."""
-        try:
-            params = {"fieldSelector": f"involvedObject.uid={uid}", "limit": 50}
-            answer = await self._cluster.ask("GET", "events", params=params)
-        except Fail:
-            return []
-        found = [Thing(one) for one in listed(answer.body, "items")]
-        return sorted(found, key=lambda one: moment(one.raw.get("lastTimestamp") or one.raw.get("eventTime")))
-
     async def fill(self, session: SessionName, home_from: Path) -> None:
         """Raises Fail: `cluster.session-cannot`."""
         raise _cannot("its home is part of its image", "launching.ready")
+
+    async def status(self, session: SessionName, base_url: str, token: str, limit: float) -> ServerStatus:
+        """As `Servers` has it; what it says meanwhile is told, afterwards its last words alone."""
+        telling = asyncio.create_task(self._tell_log(session), name=f"log of {session}")
+        try:
+            answer = await super().status(session, base_url, token, limit)
+            self._heard.pop(session, None)
+        finally:
+            telling.cancel()
+            await asyncio.wait({telling})
+        return answer
+
+    async def _tell_log(self, session: SessionName) -> None:
+        while (pod := self._pods.now.get(session)) is not None and not standing.runs(pod) and standing.lives(pod):
+            await self._pods.change(LOOK_EVERY)
+        if pod is None or not standing.lives(pod):
+            return
+        heard = self._heard[session] = deque[str](maxlen=LAST_WORDS)
+        try:
+            async with aclosing(self._cluster.log(pod.name, manifests.SERVER, self._terms.start_limit)) as lines:
+                async for line in lines:
+                    if pod.uid in self._told:  # its end was, with its last words
+                        return
+                    heard.append(line[: standing.LINE])
+                    self._put([SessionLogged(session, heard[-1])])
+        except (Fail, Gone) as error:
+            log.warning("a session's log is not told while it starts", session=session, message=str(error))
 
     # stop
 
@@ -230,7 +252,7 @@ class KubernetesSessions(Servers):
 
     # what happens
 
-    def happenings(self) -> AsyncIterator[SessionEvent]:
+    def happenings(self) -> AsyncIterator[SessionHappening]:
         """What happens from this call on; the first reader also gets what ended while nobody read."""
         reader = Happenings()
         self._readers.add(reader)
@@ -238,7 +260,7 @@ class KubernetesSessions(Servers):
             self._end(*self._unread.popleft())
         return reader
 
-    def _put(self, events: Sequence[SessionEvent]) -> None:
+    def _put(self, events: Sequence[SessionHappening]) -> None:
         for reader in list(self._readers):
             for event in events:
                 reader.put(event)
@@ -252,6 +274,8 @@ class KubernetesSessions(Servers):
                 self._over(pod, [_stopped(name, reason)])
             return
         over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
+        if over is not None:
+            over = replace(over, lines=standing.untold(over.lines, [*self._heard.pop(name, ())]))
         if over is not None:
             failed = name in self._starting and (over.failure is not None or pod.deleting)
             self._over(pod, [] if failed else _events(name, over))
@@ -308,17 +332,22 @@ class KubernetesSessions(Servers):
         return Activity(0, 0, queued=False, doing=standing.told(pod) if pod else "not there", seen=False)
 
     async def room(self) -> Room:
-        return UNKNOWN_ROOM
+        """The disk of this machine, which builds; of the cluster nobody knows: a pod without a place waits and says so.
+
+        Raises Fail: `platform.pad-down`.
+        """
+        return replace(await self._room_here(), memory=None, processors=None)
 
     async def isolation(self) -> Isolation:
-        return Isolation(sandboxed=True, own_uid=not self._terms.host_users, cgroups="v2", disk="watched")
+        own_uid = not self._terms.host_users
+        return Isolation(True, own_uid, cgroups="v2", disk="watched", open_policies=self._open_policies)
 
     async def _reached(self, session: SessionName, limit: int) -> Connection:
         """Its pod, as soon as its container runs; it listens a moment later."""
         while (pod := self._pods.now.get(session)) is not None and standing.lives(pod):
             address = text(pod.status.get("podIP"))
             if not standing.runs(pod) or not address:
-                await self._pods.change(EVENTS_EVERY)
+                await self._pods.change(LOOK_EVERY)
                 continue
             try:
                 return await asyncio.open_connection(address, self._terms.port, limit=limit)
@@ -349,6 +378,10 @@ def _events(name: SessionName, over: standing.End) -> list[SessionEvent]:
     lines: list[SessionEvent] = [SessionLogged(name, line) for line in over.lines]
     trouble = [SessionTroubled(name, over.failure)] if over.failure else []
     return [*lines, *trouble, SessionEnded(name, over.reason, over.detail, over.code)]
+
+
+def _said(name: SessionName, line: str) -> SessionProgressed:
+    return SessionProgressed(name, Logged(Phase.LAUNCHING, line))
 
 
 def _stopped(name: SessionName, reason: EndReason) -> SessionEnded:

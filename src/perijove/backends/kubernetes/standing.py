@@ -32,6 +32,8 @@ from perijove.domain.nouns import EndReason, Limits, RunningSandbox
 OVER = {"Failed", "Succeeded"}
 OF_DISK = ("ephemeral", "EmptyDir", "local storage")
 """In the words of an eviction for what the pod itself took (kubelet's eviction manager, `helpers.go`)."""
+LINE = 2000
+"""Letters of a line of a server's that are told."""
 SAW = 500
 """Letters of what is shown of a stranger's words."""
 
@@ -60,6 +62,15 @@ class Waits:
 
 def session(pod: Thing) -> str:
     return text(pod.labels.get(SESSION))
+
+
+def untold(lines: tuple[str, ...], told: Sequence[str]) -> tuple[str, ...]:
+    """Of the last lines of a log, the first of which may be cut, those after what was told of it from its beginning."""
+    for count in range(min(len(lines), len(told)), 0, -1):
+        last = told[-count:]
+        if last[0].endswith(lines[0]) and [*last[1:]] == [*lines[1:count]]:
+            return lines[count:]
+    return lines
 
 
 def runs(pod: Thing) -> bool:
@@ -93,7 +104,7 @@ def end(pod: Thing) -> End | None:
     why, words = text(pod.status.get("reason")), text(pod.status.get("message"))
     if pod.deleting or (phase(pod) not in OVER and last is None):
         return None
-    lines = tuple(line[:2000] for line in last.message.splitlines()) if last else ()
+    lines = tuple(line[:LINE] for line in last.message.splitlines() if line.strip()) if last else ()
     if why == "DeadlineExceeded":
         return End(EndReason.OLD, "it reached the cluster's deadline for it", None, lines=lines)
     if why == "Evicted" and any(word in words for word in OF_DISK):
@@ -155,7 +166,7 @@ def waits(pod: Thing, events: Sequence[Thing]) -> Waits | None:
 def slow(pod: Thing, events: Sequence[Thing], seconds: float) -> Failure:
     """It does not run, and nothing says why in words that are known."""
     said = [f"{why} {words}".strip() for _, why, words in waiting(pod)] or [phase(pod) or "nothing"]
-    told = [Evidence(f"event {text(one.raw.get('reason'))}", _message(one)[:SAW]) for one in events[-3:]]
+    told = [Evidence(f"event {text(one.raw.get('reason'))}", message(one)[:SAW]) for one in events[-3:]]
     cause = f"after {seconds:.0f} s {pod.said} does not run"
     return POD_SLOW(cause, Evidence(f"{pod.said} status", "; ".join(said)[:SAW]), *told)
 
@@ -172,8 +183,16 @@ def _without_place(pod: Thing) -> Waits | None:
     return Waits(kind(f"no node takes {pod.said}", seen), lasting=False)
 
 
+def without_room(pod: Thing) -> str:
+    """What the scheduler says that the cluster lacks, in words; `` where it says nothing."""
+    condition = pod.condition("PodScheduled")
+    if not unplaced(pod) or condition is None or not condition.message:
+        return ""
+    return f"no node has a place for it: {condition.message.partition(' preemption:')[0][:SAW]}"
+
+
 def _unpulled(pod: Thing, name: str, why: str, words: str, events: Sequence[Thing]) -> Waits:
-    about = [_message(one) for one in events if text(one.raw.get("reason")) in {"Failed", "InspectFailed"}]
+    about = [message(one) for one in events if text(one.raw.get("reason")) in {"Failed", "InspectFailed"}]
     said = [one for one in reversed(about) if "image" in one.lower()]
     # The pod's own words last: while it backs off they say only that it does.
     told = next(((kind, one) for one in (*said, words, why) if (kind := why_unpulled(one))), None)
@@ -197,5 +216,6 @@ def _node(pod: Thing) -> str:
     return text(pod.spec.get("nodeName")) or "unknown"
 
 
-def _message(event: Thing) -> str:
+def message(event: Thing) -> str:
+    """What an event says."""
     return text(event.raw.get("message") or event.raw.get("note"))

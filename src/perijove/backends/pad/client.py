@@ -33,7 +33,7 @@ from perijove.backends.pad.wire import (
 )
 from perijove.domain import wire
 from perijove.domain.activity import Activity
-from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged
+from perijove.domain.events import SessionEnded, SessionEvent, SessionHappening, SessionLogged
 from perijove.domain.failures import PAD_DOWN, Evidence, Fail, Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
@@ -316,7 +316,7 @@ class Pad(Servers):
         elif self._process is not None:
             _LEFT_RUNNING.append(self._process)
 
-    def happenings(self) -> AsyncIterator[SessionEvent]:
+    def happenings(self) -> AsyncIterator[SessionHappening]:
         """What happens from this call on; the first reader also gets what ended while nobody read."""
         reader = Happenings()
         for number, event in self._unread:

@@ -11,6 +11,8 @@ from perijove.certifying.verdict.judging import clock_wrong
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.certificates import is_address
+from perijove.domain.cluster_session_failures import POLICY_UNENFORCED
+from perijove.domain.engine_settings import EngineKind
 from perijove.domain.failures import (
     DISK_FULL,
     HOST_UNREACHABLE,
@@ -146,11 +148,13 @@ def homes(own: Own) -> Iterator[Finding]:
 def memory(own: Own) -> Iterator[Finding]:
     """Room for one more session, by the rule that admission decides by."""
     settings, room = own.settings, own.ground.room
+    if settings.engine.kind is EngineKind.KUBERNETES:
+        return  # sessions take none of this machine's
     plenty = type(room)(room.memory, settings.launching.keep_disk, 0, room.processors)
     short = shortage("", Load((), 0), plenty, settings.launching, settings.session)
     if short:
         need = settings.launching.keep_memory + settings.session.memory_reserved
-        seen = Evidence("MemAvailable of /proc/meminfo", size(room.memory))
+        seen = Evidence("MemAvailable of /proc/meminfo", size(room.memory or 0))
         needed = Evidence("launching.keep_memory + session.memory_reserved", size(need))
         remedy = "Stop sessions that nobody needs, or whatever else uses the memory; or lower those settings."
         commands = ("perijove get sessions", "ps -eo pid,rss,comm --sort=-rss | head")
@@ -178,6 +182,10 @@ def limits(own: Own) -> Iterator[Finding]:
         raise NotSeen(isolation.why)
     if failure := memory_not_held(isolation, own.settings.service):
         yield Finding(failure, "This machine", Confidence.CERTAIN)
+    if isolation.open_policies:
+        seen = Evidence("a pod that may reach nothing", f"reached {isolation.open_policies}")
+        cause = "sessions reach each other, the cluster's API and private addresses"
+        yield Finding(POLICY_UNENFORCED(cause, seen), "The cluster", Confidence.CERTAIN)
     if isolation.sandboxed and isolation.copied:
         seen = Evidence("the pad tried to lay a folder over another", isolation.copied)
         cause = "a session's own environment is a copy, which takes seconds and hundreds of MB; no base can be stood on"

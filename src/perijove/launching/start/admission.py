@@ -75,7 +75,8 @@ def kept(repository: str, load: Load, classes: Sequence[Class]) -> int:
 
 def crowded(load: Load, room: Room, launching: LaunchingSettings) -> str:
     """How many servers start at once, in words, where that is as many as may; else ``."""
-    if load.starting < (most := starting(room, launching)):
+    most = starting(room, launching)
+    if most is None or load.starting < most:
         return ""
     return f"{load.starting} servers start now, and {most} at once are what the processors carry"
 
@@ -103,7 +104,7 @@ def lack_of_room(load: Load, room: Room, launching: LaunchingSettings, session: 
     `seats`: how many are kept for others.
     """
     promised = (load.starting + seats) * session.memory_reserved
-    if room.memory - promised < launching.keep_memory + session.memory_reserved:
+    if room.memory is not None and room.memory - promised < launching.keep_memory + session.memory_reserved:
         besides = f" beside {seats} seats that are kept for classes" if seats else ""
         free = size(max(room.memory - promised, 0))
         return f"{free} of memory are free{besides}, which is too little for one more session"
@@ -120,14 +121,18 @@ def lack_of_disk(room: Room, launching: LaunchingSettings) -> str:
     return ""
 
 
-def room_for(running: int, room: Room, launching: LaunchingSettings, session: SessionSettings) -> int:
-    """For how many more sessions there is room, by memory, disk and `launching.total_quota`."""
+def room_for(running: int, room: Room, launching: LaunchingSettings, session: SessionSettings) -> int | None:
+    """For how many more sessions there is room, by memory, disk and `launching.total_quota`; None: nobody knows."""
     if room.disk < launching.keep_disk:
         return 0
-    by_memory = max(0, room.memory - launching.keep_memory) // max(1, session.memory_reserved)
-    return min(by_memory, max(0, launching.total_quota - running)) if launching.total_quota else by_memory
+    known = [max(0, launching.total_quota - running)] if launching.total_quota else []
+    if room.memory is not None:
+        known.append(max(0, room.memory - launching.keep_memory) // max(1, session.memory_reserved))
+    return min(known, default=None)
 
 
-def starting(room: Room, launching: LaunchingSettings) -> int:
-    """How many servers may start at once: more would only be slower together."""
-    return launching.starting or max(1, round(STARTS_A_PROCESSOR * room.processors))
+def starting(room: Room, launching: LaunchingSettings) -> int | None:
+    """How many servers may start at once: more would only be slower together. None: as many as want to."""
+    if launching.starting or room.processors is None:
+        return launching.starting or None
+    return max(1, round(STARTS_A_PROCESSOR * room.processors))

@@ -64,13 +64,20 @@ def _expected(ages: Sequence[float]) -> float:
 
 
 def affordable(room: Room, held: int, launching: LaunchingSettings, session: SessionSettings) -> int:
-    """How many memory allows in all, where `held` are: room for two real launches stays free at any time."""
+    """How many memory allows in all, where `held` are: room for two real launches stays free at any time.
+
+    Where nobody knows it, those that find no place are given up one by one.
+    """
+    if room.memory is None:
+        return launching.ready
     spare = room.memory - launching.keep_memory - 2 * session.memory_reserved
     return held + spare // SIZE if spare > 0 else 0
 
 
 def ahead(room: Room, launching: LaunchingSettings, session: SessionSettings) -> bool:
     """Whether memory allows that the next one imports what kernels need, before anybody has it."""
+    if room.memory is None:
+        return session.kernel_ahead
     spare = room.memory - launching.keep_memory - 2 * session.memory_reserved
     return session.kernel_ahead and spare >= SIZE + AHEAD
 

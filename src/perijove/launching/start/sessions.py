@@ -15,17 +15,17 @@ from typing import Any
 from perijove.domain.activity import Trouble
 from perijove.domain.events import (
     LaunchEvent,
-    Logged,
-    Phase,
+    Queued,
     Ready,
     SessionEnded,
-    SessionEvent,
+    SessionHappening,
     SessionLogged,
     SessionOpened,
+    SessionProgressed,
     SessionStarted,
     SessionTroubled,
 )
-from perijove.domain.failures import Fail, Failure
+from perijove.domain.failures import QUEUE_FULL, Evidence, Fail, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import (
     EndReason,
@@ -136,11 +136,12 @@ class SessionKeeper:
         watch.unheard.clear()
 
     async def hold(self, session: Session, spec: SandboxSpec, start: str = "") -> None:
-        """Start one that nobody asked for, until it answers; `claimed` hands it out. Raises Fail: as `started`."""
+        """Start one that nobody asked for, until it answers. Raises Fail: as `started`; where it would have to wait."""
         watch = Watch(session, start, held=True)
         async with aclosing(self._answering(watch, spec)) as events:
-            async for _ in events:
-                continue
+            async for event in events:
+                if isinstance(event, Queued):
+                    raise Fail(QUEUE_FULL("nobody waits for it", Evidence("the cluster", event.why)))
         watch.ready = True
 
     def claimed(self, name: SessionName, number: int, repo: ResolvedRepo) -> Session | None:
@@ -175,7 +176,8 @@ class SessionKeeper:
             finally:
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
-            yield SessionStarted(session.name)
+            if not watch.started:
+                yield SessionStarted(session.name)
             async with aclosing(self._until_it_answers(watch)) as events:
                 async for event in events:
                     yield event
@@ -211,7 +213,7 @@ class SessionKeeper:
             await watch.bell.wait()
             watch.bell.clear()
             while watch.unheard:
-                yield Logged(Phase.LAUNCHING, watch.unheard.popleft())
+                yield watch.unheard.popleft()
 
     async def _judged(self, watch: Watch) -> Failure:
         """Look at a server that starts until it is not waited for any longer: why. Raises Fail: `platform.pad-down`."""
@@ -255,11 +257,14 @@ class SessionKeeper:
         async for event in self.sandboxes.happenings():
             self._hear(event)
 
-    def _hear(self, event: SessionEvent) -> None:
+    def _hear(self, event: SessionHappening) -> None:
         if isinstance(event, SessionOpened) or (watch := self._watches.get(event.session)) is None:
             return
         if isinstance(event, SessionEnded):
             self._ended(event)
+        elif isinstance(event, SessionProgressed):
+            watch.started |= isinstance(event.told, SessionStarted)
+            watch.unheard.append(event.told)
         else:
             if not watch.held:
                 self._write(event)
@@ -268,12 +273,7 @@ class SessionKeeper:
                 if not watch.untold:
                     watch.untold = True
                     self._troubled.put_nowait(event.session)
-            line = event.line if isinstance(event, SessionLogged) else event.failure.message
-            watch.lines.append(line)
-            watch.reached |= line.endswith(judging.REACHED)
-            watch.heard += 1
-            if not watch.answered:
-                watch.unheard.append(line)
+            watch.say(event.line if isinstance(event, SessionLogged) else event.failure.message)
         watch.bell.set()
 
     def _ended(self, event: SessionEnded) -> None:

@@ -7,8 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from perijove.domain.activity import Trouble
-from perijove.domain.events import SessionEnded
+from perijove.domain.events import Logged, Phase, Queued, SessionEnded, SessionStarted
 from perijove.domain.nouns import Session
+from perijove.launching.start import judging
 from perijove.launching.start.idling import Idling
 
 KEPT_LINES = 30
@@ -25,8 +26,10 @@ class Watch:
     reached: bool = False
     """Whether that did run it."""
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    unheard: deque[str] = field(default_factory=deque)
-    """Lines its launch has not told yet."""
+    unheard: deque[Logged | Queued | SessionStarted] = field(default_factory=deque)
+    """What its launch has not told yet."""
+    started: bool = False
+    """Whether its start said so itself, before its process ran."""
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     heard: int = 0
     """How many lines there were; of them only the last are kept."""
@@ -41,3 +44,11 @@ class Watch:
     troubles: deque[Trouble] = field(default_factory=lambda: deque(maxlen=KEPT_TROUBLES))
     untold: bool = False
     """Whether the last of them waits to be told to its pages."""
+
+    def say(self, line: str) -> None:
+        """Take in a line of its log."""
+        self.lines.append(line)
+        self.reached |= line.endswith(judging.REACHED)
+        self.heard += 1
+        if not self.answered:
+            self.unheard.append(Logged(Phase.LAUNCHING, line))

@@ -14,6 +14,7 @@ from perijove.doctor.own.diagnosis import CHECKS, diagnosed
 from perijove.domain.auth_failures import PEOPLE_UNREADABLE, PROVIDER_SILENT
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.classes import ClassSettings
+from perijove.domain.engine_settings import EngineKind, EngineSettings
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
     DISK_FULL,
@@ -108,6 +109,20 @@ def test_a_healthy_service_gives_nothing() -> None:
 def test_sessions_with_hosts_of_their_own_or_an_operator_who_knows_give_nothing() -> None:
     for hosts in (("*.run.b.example",), ("s1.b.example",), ("off",)):
         assert diagnosed(serving(hosts=("b.example",), session_hosts=hosts)).findings == ()
+
+
+def test_a_cluster_that_enforces_no_policies_is_told_by_what_a_pod_reached() -> None:
+    isolation = replace(HELD, open_policies="10.0.0.1 port 443")
+    (found,) = diagnosed(with_service(isolation=isolation)).findings
+    assert found.code == "cluster.policy-unenforced"
+    assert found.failure.evidence[0].saw == "reached 10.0.0.1 port 443"
+
+
+def test_a_machine_without_memory_keeps_no_session_from_a_cluster() -> None:
+    short = with_ground(room=replace(ROOM, memory=1 << 20))
+    in_cluster = replace(short.settings, engine=EngineSettings(EngineKind.KUBERNETES))
+    assert [one.code for one in diagnosed(short).findings] == ["start.no-room"]
+    assert diagnosed(replace(short, settings=in_cluster)).findings == ()
 
 
 NO_SOCKET = NOT_UP("nothing answers", Evidence("admin.sock", "[Errno 2] No such file or directory"))

@@ -184,8 +184,22 @@ def test_there_is_room_or_it_is_said_what_is_missing(
         pytest.param(8 * GB, 100 * GB, 3, 5, 0, id="a quota that was lowered"),
         pytest.param(GB // 4, 100 * GB, 0, 0, 0, id="less memory than is kept"),
         pytest.param(8 * GB, GB // 2, 0, 0, 0, id="no disk"),
+        pytest.param(None, 100 * GB, 5, 3, 2, id="as the quota allows, where nobody knows the memory"),
+        pytest.param(None, 100 * GB, 0, 3, None, id="nobody knows"),
+        pytest.param(None, GB // 2, 0, 3, 0, id="nobody knows, and no disk to build on"),
     ],
 )
-def test_for_how_many_more_there_is_room(memory: int, disk: int, quota: int, running: int, more: int) -> None:
+def test_for_how_many_more_there_is_room(
+    memory: int | None, disk: int, quota: int, running: int, more: int | None
+) -> None:
     launching, session = LaunchingSettings(total_quota=quota), SessionSettings(memory_reserved=GB)
     assert room_for(running, replace(ROOMY, memory=memory, disk=disk), launching, session) == more
+
+
+def test_where_nobody_knows_the_room_disk_and_quotas_alone_hold_up_a_launch() -> None:
+    nobody_knows = replace(ROOMY, memory=None, processors=None)
+    many = Load([URL] * 500, starting=500)
+    assert shortage(URL, many, nobody_knows, LAUNCHING, SESSION) == ""
+    assert "disk" in shortage(URL, many, replace(nobody_knows, disk=0), LAUNCHING, SESSION)
+    assert "allows 500" in shortage(URL, many, nobody_knows, replace(LAUNCHING, total_quota=500), SESSION)
+    assert "start now" in shortage(URL, many, nobody_knows, replace(LAUNCHING, starting=500), SESSION)

@@ -1,0 +1,83 @@
+"""Does the cluster's network plugin enforce NetworkPolicies? In: an image of a session. Out: what a pod reached.
+
+A pod that may reach nothing tries the cluster's API, which answers every pod that no policy keeps from it. Plugins may
+take a moment to hold a new pod to its policy, so that it tries again before it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from perijove.backends.kubernetes import manifests
+from perijove.backends.kubernetes.api import Cluster, Gone
+from perijove.backends.kubernetes.manifests import EGRESS, SERVER, SESSION, Json, Terms
+from perijove.backends.kubernetes.refusals import CREATED, OK, refused, unreachable
+from perijove.backends.kubernetes.standing import OVER
+from perijove.domain.cluster import Thing
+from perijove.domain.cluster_pods import ended, phase
+from perijove.domain.failures import Fail
+from perijove.domain.nouns import Egress, SandboxSpec
+
+LIMIT, LOOK_EVERY = 180.0, 1.0
+"""Seconds that it may take in all, pull included, and between two looks at it."""
+REACHED = 3
+"""Its exit code where it did."""
+TRIES = """
+import os, socket, sys, time
+where = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+for last in range(10):
+    try:
+        socket.create_connection(where, 3).close()
+    except OSError:
+        sys.exit(0)
+    time.sleep(0.5)
+print("%s port %d" % where)
+sys.exit(3)
+"""
+
+
+def pod(spec: SandboxSpec, image: str, terms: Terms) -> Json:
+    """As a session that may reach nothing, but of nobody."""
+    name = f"{terms.instance}-policy-trial-{uuid.uuid4().hex[:8]}"
+    made = manifests.pod(spec, manifests.Work(image), terms)
+    made["metadata"] = manifests.metadata(name, terms, {EGRESS: Egress.NONE.value}, terms.owner)
+    made["spec"]["activeDeadlineSeconds"] = int(LIMIT)
+    container = made["spec"]["containers"][0]
+    container["command"] = ["/usr/bin/env", "python3", "-Ic", TRIES]
+    del container["envFrom"], container["ports"], container["workingDir"]
+    return made
+
+
+async def reached(cluster: Cluster, spec: SandboxSpec, image: str, terms: Terms) -> str:
+    """What it reached though its policy, which stands, forbids all; `` for nothing. Raises Fail: `cluster.*`."""
+    made = pod(spec, image, terms)
+    name = made["metadata"]["name"]
+    try:
+        async with asyncio.timeout(LIMIT):
+            answer = await cluster.ask("POST", "pods", made)
+            if answer.status not in (OK, CREATED):
+                raise Fail(refused(answer))
+            return await _told(cluster, name, terms)
+    except (TimeoutError, Gone) as error:
+        raise Fail(unreachable(f"pods/{name}", f"it has not ended within {LIMIT:.0f} s")) from error
+    finally:
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        await cluster.ask("DELETE", f"pods/{name}", options)
+
+
+async def _told(cluster: Cluster, name: str, terms: Terms) -> str:
+    labels = [*(f"{key}={value}" for key, value in manifests.selector(terms).items()), f"!{SESSION}"]
+    while True:
+        listed, _ = await cluster.pods(",".join(labels))
+        mine = next((one for one in listed if one.name == name), None)
+        if mine is not None and phase(mine) in OVER:
+            return _reached(mine)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _reached(pod: Thing) -> str:
+    last = next((one for one in ended(pod) if one.container == SERVER), None)
+    if last is None or last.code not in (0, REACHED):
+        raise Fail(unreachable(pod.said, f"it ended otherwise: {last.message[:200] if last else phase(pod)}"))
+    return last.message.strip()[:200] if last.code else ""
