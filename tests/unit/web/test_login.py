@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import re
+from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from perijove.backends.passwords import WAITING, Entry, PasswordFile, stored
+from perijove.backends.passwords import AT_ONCE, WAITING, Entry, PasswordFile
 from perijove.domain import auth_failures as codes
 from perijove.domain.auth_settings import AuthMethod
 from perijove.domain.classes import ClassSettings
@@ -20,11 +23,19 @@ from tests.unit.web.conftest import PAGES, STREAMS, Web, frames
 from tests.ways.conftest import ADDRESS
 
 PASSWORD = "a long engine"
-KEPT = stored(PASSWORD)
 PEOPLE = (Person("ada", frozenset({"students"})), Person("bob"), Person("eve", admin=True))
 OURS = {"Origin": "https://hub.test", "Sec-Fetch-Site": "same-origin"}
 HTTPS = {"X-Forwarded-Proto": "https"}
 LOGIN, GRANT = "__Host-perijove_login", "perijove_grant"
+
+
+def cheap(password: str) -> str:
+    """What is kept of a password, by little work of scrypt; test_people.py has the real one."""
+    key = hashlib.scrypt(password.encode(), salt=b"salt", n=16, r=8, p=1, dklen=32)
+    return f"scrypt$4$8$1${base64.b64encode(b'salt').decode()}${base64.b64encode(key).decode()}"
+
+
+KEPT = cheap(PASSWORD)
 
 
 def passwords(web: Web) -> PasswordFile:
@@ -135,14 +146,17 @@ async def test_guesses_are_slowed_for_the_name_and_its_visitor_and_for_nobody_el
 
 async def test_who_comes_in_a_crowd_has_guessed_nothing(people: Web) -> None:
     assert WAITING < OF_VISITOR, "a class behind one address is told of its crowd, and not of guesses"
-    crowd = [asyncio.create_task(passwords(people).right("bob", "")) for _ in range(WAITING)]
-    await asyncio.sleep(0)
-    for _ in range(OF_BOTH):
-        answer = await tried(people, "ada")
-        assert (answer.status_code, codes.LOGIN_CROWD.code in answer.text) == (503, True)
-    for one in crowd:
-        one.cancel()
-    await asyncio.wait(crowd)
+    async with AsyncExitStack() as checked:
+        for _ in range(AT_ONCE):
+            await checked.enter_async_context(passwords(people)._turns)
+        crowd = [asyncio.create_task(passwords(people).right("bob", "")) for _ in range(WAITING)]
+        await asyncio.sleep(0)
+        for _ in range(OF_BOTH):
+            answer = await tried(people, "ada")
+            assert (answer.status_code, codes.LOGIN_CROWD.code in answer.text) == (503, True)
+        for one in crowd:
+            one.cancel()
+        await asyncio.wait(crowd)
     assert (await tried(people, "ada")).status_code == 303
 
 
@@ -320,7 +334,7 @@ async def test_log_outs_removals_and_new_passwords_close_what_was_open(people: W
         if change == "log-out":
             assert (await people.client.post("/logout", headers={"Cookie": ada, **OURS})).status_code == 303
         elif change == "password":
-            changed(people, {"ada": Entry(PEOPLE[0], stored("something else"))})
+            changed(people, {"ada": Entry(PEOPLE[0], cheap("something else"))})
         elif change == "removal":
             changed(people, {})
         else:
