@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 from perijove.domain.settings_layers import names
@@ -107,6 +108,7 @@ UNITS = {"size": ("T", "G", "M", "K"), "seconds": ("d", "h", "m", "s")}
 FACTORS = {"T": 1024**4, "G": 1024**3, "M": 1024**2, "K": 1024, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
+@cache
 def docstrings(of: type) -> dict[str, str]:
     """The text below each field of a class, and below each member of an enumeration."""
     found = {}

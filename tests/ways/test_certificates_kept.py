@@ -396,6 +396,7 @@ async def test_an_attempt_under_way_ends_with_an_import_and_goes_on_without_one(
 
 
 async def test_a_renewal_under_way_ends_with_a_revocation(world: CertificateWorld) -> None:
+    world.set(certificates__look_every=0)
     async with world.up():
         await world.attempt()
         await world.clock.passes(57 * DAY)

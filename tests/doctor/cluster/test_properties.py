@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ WHOLE = recording(
 )
 
 
+@cache
 def cluster(name: str) -> Recording:
     return replace(from_folder(CLUSTERS[name], AT), where="memory") if name in CLUSTERS else _made(name)
 
@@ -38,6 +40,11 @@ def _made(name: str) -> Recording:
 
 
 NAMES = [*CLUSTERS, *SEVERAL, "healthy"]
+
+
+@cache
+def judged(name: str) -> Examination:
+    return diagnosed(cluster(name))
 
 
 def well(examination: Examination) -> set[str]:
@@ -62,7 +69,7 @@ def without(seen: Recording) -> Iterator[tuple[str, Recording]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fact_less_never_makes_anything_well(name: str) -> None:
-    before = well(diagnosed(cluster(name)))
+    before = well(judged(name))
     for fact, less in without(cluster(name)):
         more = well(diagnosed(less)) - before
         # A namespace that was left out cannot be told from one that never was.
@@ -85,7 +92,7 @@ def test_a_single_pod_makes_nothing_well() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_order_in_which_it_was_recorded_changes_nothing(name: str) -> None:
     seen = cluster(name)
-    expected = diagnosed(seen)
+    expected = judged(name)
     for seed in range(3):
         mixed = random.Random(seed)
         things, probes = list(seen.things), list(seen.probes)
@@ -128,7 +135,7 @@ def test_a_fault_elsewhere_changes_no_other_root(name: str, unrelated: str) -> N
     seen = cluster(name)
     more = tuple(sifting.things([broken(unrelated)]))
     whole = seen.whole | {"StorageClass"} if unrelated == "claim" else seen.whole
-    before, after = roots(diagnosed(seen)), roots(diagnosed(replace(seen, things=(*seen.things, *more), whole=whole)))
+    before, after = roots(judged(name)), roots(diagnosed(replace(seen, things=(*seen.things, *more), whole=whole)))
     assert {key: after.get(key) for key in before} == before
     assert all("lonely" in subject or "grafana" in subject for _, subject in after.keys() - before.keys())
 
