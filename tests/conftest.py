@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
@@ -19,9 +18,10 @@ from tests.e2e.service import shared_cache
 from tests.fakes import conda_channel
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-    # Hundreds of our own processes are started, and each would compile itself; the checkout stays as clean.
-    os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="perijove-bytecode-")
-    atexit.register(shutil.rmtree, os.environ["PYTHONPYCACHEPREFIX"], ignore_errors=True)
+    # Hundreds of our own processes are started, and each would compile itself, as each run of pytest would all tests;
+    # the checkout stays as clean.
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(Path(sys.prefix) / "bytecode")
+    sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
