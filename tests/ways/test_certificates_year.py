@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from perijove.domain.certificate_failures import ACME_RATE_LIMITED
 from perijove.domain.certificate_settings import HostSettings, IssuerSettings
 from perijove.domain.certificates import AuthorizationView, HostName, OrderView, RenewalWindow, Secret
@@ -93,6 +95,7 @@ def window(secret: Secret) -> RenewalWindow:
     return RenewalWindow(at, at + 0.02 * lifetime)
 
 
+@pytest.mark.long
 async def test_no_certificate_ends_and_no_limit_is_met_while_lifetimes_shrink(tmp_path: Path) -> None:
     hosts = {f"{profile}.example.org": profile for profile in PROFILES}
     world = CertificateWorld(tmp_path, *hosts)

@@ -19,6 +19,8 @@ from websockets.asyncio.client import connect
 from perijove.spawner import GATE
 from tests.fakes.ports import free_port
 
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+
 HUBS, OWN = "a-token-of-the-hub", "the-token-of-the-session"
 STATIC = "server-0123456789abcdef"
 

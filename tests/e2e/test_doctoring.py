@@ -16,6 +16,8 @@ from perijove.web.operator_desk import Examined
 from perijove.wiring.doctoring import OwnDoctor
 from tests.fakes.world import FakeClock
 
+pytestmark = [pytest.mark.e2e, pytest.mark.same_for_any_user]
+
 
 async def looked(doctor: OwnDoctor, agreed: str = "") -> Examined:
     doctor.begin(agreed)
