@@ -110,7 +110,7 @@ async def test_a_record_that_ends_endangers_the_renewal_before_it_is_due(world: 
         await world.attempt()
         await world.clock.passes(9 * 86400)
         assert world.overview.standing(HOST).failure is None
-        await world.clock.passes(2 * 86400)
+        await world.clock.passes(86400 + 2 * 3600)
         failure = world.overview.standing(HOST).failure
     assert failure is not None
     assert "persistUntil has passed" in failure.cause

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import re
 from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, urlsplit
@@ -19,23 +17,16 @@ from perijove.domain.classes import ClassSettings
 from perijove.domain.failures import Kind
 from perijove.domain.people import Person
 from perijove.web.login import OF_BOTH, OF_VISITOR, SLOWED
+from tests.fakes.passwords import cheap
 from tests.unit.web.conftest import PAGES, STREAMS, Web, frames
 from tests.ways.conftest import ADDRESS
 
 PASSWORD = "a long engine"
+KEPT = cheap(PASSWORD)
 PEOPLE = (Person("ada", frozenset({"students"})), Person("bob"), Person("eve", admin=True))
 OURS = {"Origin": "https://hub.test", "Sec-Fetch-Site": "same-origin"}
 HTTPS = {"X-Forwarded-Proto": "https"}
 LOGIN, GRANT = "__Host-perijove_login", "perijove_grant"
-
-
-def cheap(password: str) -> str:
-    """What is kept of a password, by little work of scrypt; test_people.py has the real one."""
-    key = hashlib.scrypt(password.encode(), salt=b"salt", n=16, r=8, p=1, dklen=32)
-    return f"scrypt$4$8$1${base64.b64encode(b'salt').decode()}${base64.b64encode(key).decode()}"
-
-
-KEPT = cheap(PASSWORD)
 
 
 def passwords(web: Web) -> PasswordFile:
