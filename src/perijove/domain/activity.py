@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from perijove.domain.events import Announced
 from perijove.domain.failures import Failure
 from perijove.domain.nouns import EndReason
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

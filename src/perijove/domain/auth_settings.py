@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
 from perijove.domain.people import device_hosts, host_of, strangely_named
-from perijove.domain.values import dataclass
 
 Seconds = Annotated[float, "seconds"]
 

@@ -10,12 +10,11 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perijove.domain.nouns import Checkout, EnvironmentKey
-from perijove.domain.values import dataclass
 
 _CONDA = re.compile(r"^- conda: \S*/(\S+)$", re.MULTILINE)
 

@@ -6,9 +6,10 @@ An attempt's subject is `order/<host>-<number>`; it begins with `OrderBegun` and
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from perijove.domain.certificates import ChallengeType, Confidence, HostName, OrderName, OrderStatus, Problem
 from perijove.domain.failures import Failure
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

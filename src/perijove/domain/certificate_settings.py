@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from perijove.domain.certificates import ChallengeType
-from perijove.domain.values import dataclass
 
 Seconds = Annotated[float, "seconds"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from perijove.domain.persistent_record import PersistentRecord
-from perijove.domain.values import dataclass
 
 HostName = str
 """A name that a certificate is for: `binder.example.org`, `*.example.org`, `192.0.2.1`, `2001:db8::1`."""

@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 
 from perijove.domain.nouns import RepoAddress
 from perijove.domain.people import strangely_named
-from perijove.domain.values import dataclass
 
 Size = Annotated[int, "size"]
 USES = 10

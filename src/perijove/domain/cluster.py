@@ -7,11 +7,10 @@ names, parsed certificates and the few settings below, and throws the rest away.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from perijove.domain.values import dataclass
 from perijove.domain.web_servers import Configuration
 
 JSON = Mapping[str, Any]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from perijove.domain import cluster_failures as rows
 from perijove.domain.cluster import JSON, Thing, at, listed, mapping, moment, text
 from perijove.domain.failures import Kind
-from perijove.domain.values import dataclass
 
 PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}
 CANNOT_START = {"StartError", "RunContainerError", "CreateContainerError", "ContainerCannotRun"}

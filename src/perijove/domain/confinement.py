@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from perijove.domain.failures import KILLED, Evidence, Failure, Kind
-from perijove.domain.values import dataclass
 
 MIB = 1024**2
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
-
-from perijove.domain.values import dataclass
 
 
 class EngineKind(StrEnum):

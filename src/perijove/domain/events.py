@@ -6,6 +6,7 @@ A launch ends in exactly one of `Ready`, `Prepared` or `Failed`. Each event is a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from perijove.domain.bounded_log import Colours
@@ -20,7 +21,6 @@ from perijove.domain.nouns import (
     Session,
     SessionName,
 )
-from perijove.domain.values import dataclass
 
 
 class Phase(StrEnum):

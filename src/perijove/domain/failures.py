@@ -8,9 +8,8 @@ libraries' errors into rows at their border; only the web knows HTTP statuses, o
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
-
-from perijove.domain.values import dataclass
 
 
 class Owner(StrEnum):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from enum import StrEnum
 
 from perijove.domain.failures import Failure
-from perijove.domain.values import dataclass
 
 _BUILT_IN = {"", "apps", "networking.k8s.io", "storage.k8s.io"}
 """Groups whose kinds kubectl knows without them."""

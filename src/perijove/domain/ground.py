@@ -5,6 +5,7 @@ What nobody could look at is `Unseen`, and says why.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from perijove.domain.certificates import HostName, SeenCertificate
@@ -12,7 +13,6 @@ from perijove.domain.failures import Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.nouns import Room
 from perijove.domain.settings import Settings
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import heapq
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from perijove.domain.nouns import SessionName
-from perijove.domain.values import dataclass
 
 Parts = tuple[str, ...]
 """A path below the home, name by name."""

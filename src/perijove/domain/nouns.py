@@ -6,11 +6,10 @@ What is not yet known is another type, never a None.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
-
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-
-from perijove.domain.values import dataclass
+from dataclasses import dataclass
 
 _LINK = re.compile(r"(?:https?://|mailto:|/)[^\s<>\"]+", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")

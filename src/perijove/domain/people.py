@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from perijove.domain.nouns import SessionName
 from perijove.domain.parsing import bracketed
-from perijove.domain.values import dataclass
 
 Named = TypeVar("Named")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+=|-]{0,126}[A-Za-z0-9_=])?")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from enum import StrEnum
 
 from perijove.domain.failures import KILLED, Evidence, Fail
-from perijove.domain.values import dataclass
 
 PROXY = "Perijove's egress proxy: "
 """Begins a line of a sandbox's log that the proxy tells, among those of what runs there."""

@@ -7,11 +7,11 @@ with `.git`, by another case, port, slash or percent-encoding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from perijove.domain.nouns import RepoAddress, quoted_ref
 from perijove.domain.parsing import bracketed
-from perijove.domain.values import dataclass
 
 SCHEMES = ("https", "http", "ssh", "git")
 PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}

@@ -7,7 +7,7 @@ A field `session.memory` is `[session] memory = "2G"` in the file and `PERIJOVE_
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -19,7 +19,6 @@ from perijove.domain.engine_settings import EngineSettings
 from perijove.domain.nouns import Egress
 from perijove.domain.page_settings import PageSettings
 from perijove.domain.system_settings import PlatformSettings
-from perijove.domain.values import dataclass
 
 Size = Annotated[int, "size"]
 """Bytes; written as a number or with a unit: `512M`, `2G`, `1.5T` (powers of 1024)."""

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address, ip_network
 from operator import attrgetter
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -29,7 +29,6 @@ from perijove.domain.page_settings import faults as page_faults
 from perijove.domain.parsing import parsed, quantity, split_address
 from perijove.domain.settings import LEAST_LOG, IsolationMode, Settings, home_faults
 from perijove.domain.system_settings import faults as system_faults
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from perijove.domain.certificates import DnsSeen, Hop, HostName, SeenCertificate
 from perijove.domain.parsing import bracketed
-from perijove.domain.values import dataclass
 
 CHALLENGE = "/.well-known/acme-challenge/"
 """RFC 8555, 8.3."""

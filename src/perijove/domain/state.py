@@ -6,9 +6,8 @@ both are one user. The folders on the way to what sessions mount are 0711: a ses
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from perijove.domain.images import DIGEST
-from perijove.domain.values import dataclass
 
 Size = Annotated[int, "size"]
 Seconds = Annotated[float, "seconds"]

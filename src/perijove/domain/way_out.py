@@ -6,13 +6,11 @@ In: the service's environment, as curl and Python read it. Out: addresses of pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from perijove.domain.values import dataclass
 
 SCHEMES = ("http", "socks5", "socks5h")
 """Of proxies that can lead on from a sandbox."""

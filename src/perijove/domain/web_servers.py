@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from perijove.domain.failures import Evidence
-from perijove.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perijove.backends import hooks
@@ -23,7 +23,6 @@ from perijove.domain.listening import here, http_listeners, https_listeners
 from perijove.domain.ports import Clock
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
-from perijove.domain.values import dataclass
 from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
