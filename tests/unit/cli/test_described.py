@@ -48,7 +48,7 @@ def test_a_failure_is_told_by_its_code_and_cause_and_the_object_s_own_name_is_le
         pytest.param("last_activity", 0.0, "-", id="nobody used it yet"),
         pytest.param("builds", False, "no", id="no"),
         pytest.param("builds", True, "yes", id="yes"),
-        pytest.param("memory_limit", 2 * 1024**3, "2.0G", id="a size"),
+        pytest.param("memory_limit", 2 * 1024**3, "2 GB", id="a size"),
         pytest.param("title", "", "-", id="nothing"),
     ],
 )

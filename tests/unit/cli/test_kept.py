@@ -43,13 +43,13 @@ def test_it_is_listed_and_described_and_never_its_content(perijove: Shell, sessi
     assert public_half(KEY)[:12] in told.out
     assert "secret-name" not in told.out
     of_session = perijove("describe", "session", session)
-    assert re.search(r"^Kept +2K$", of_session.out, re.MULTILINE)
+    assert re.search(r"^Kept +2 KB$", of_session.out, re.MULTILINE)
     assert perijove("describe", "kept", "nothing").status == 1
 
 
 def test_what_is_kept_too_long_is_cleaned(perijove: Shell, session: SessionName) -> None:
     world = perijove.hall.office.world
     perijove.hall.do(lambda: world.set(session__keep=1e-9))
-    assert "what was kept of 1 session would be removed (2K)" in perijove("clean", "--dry-run").out
-    assert "what was kept of 1 session removed (2K)" in perijove("clean").out
+    assert "what was kept of 1 session would be removed (2 KB)" in perijove("clean", "--dry-run").out
+    assert "what was kept of 1 session removed (2 KB)" in perijove("clean").out
     assert "Nothing to remove" in perijove("clean").out
