@@ -250,6 +250,50 @@ SITES: dict[str, str] = {
     " server { listen @s ssl; server_name other.test; return 200 other; }",
     "no handshake but for one's name": "server { listen @s ssl default_server; ssl_reject_handshake on; }"
     f" server {{ {SECURE} {APP} }}",
+    "a password by a map that leaves the challenge out": "map $uri $realm% { default staging; ~^/.well-known/ off; }"
+    f" server {{ {PLAIN} {SECURE} auth_basic $realm%; auth_basic_user_file /nowhere; {APP} }}",
+    "the challenge passed on by an if of a location": f"server {{ {PLAIN} location / {{ if ($uri ~ ^{ACME}) {{"
+    " proxy_pass http://@up; break; } return 301 https://$host$request_uri; } }",
+    "another name than the first is led to it": f"server {{ {PLAIN} if ($host != $server_name) {{"
+    f" return 301 $scheme://$server_name$request_uri; }} {APP} }}",
+    "a rewrite to the very path": f"server {{ {PLAIN} location /.well-known/ {{ rewrite ^(.*)$ $1 last; }} {APP} }}",
+    "a rewrite of the server to the very path": f"server {{ {PLAIN} rewrite ^(/.well-known/.*)$ $1 last; {APP} }}",
+    "a rewrite to an alias": f"server {{ {PLAIN} {APP} rewrite ^{ACME}(.*)$ /acme/$1 last;"
+    " location /acme/ { alias /nowhere/; } }",
+    "all to one page": f"server {{ {PLAIN} rewrite ^/.* /index.php; location = /index.php {{ return 200 php; }} }}",
+    "a 404 to one page": f"server {{ {PLAIN} root /nowhere; error_page 404 = /index.php?q=$uri;"
+    " location = /index.php { return 200 php; } }",
+    "a 404 that is led away for good": f"server {{ {PLAIN} root /nowhere; error_page 404 =301 https://b.test/; }}",
+    "a 404 of a backend's own": f"server {{ {PLAIN} root /nowhere; error_page 404 =200 @app;"
+    " location @app { proxy_pass http://@up; } }",
+    "maintenance by a variable": f"server {{ {PLAIN} set $closed on; if ($remote_addr ~ ^10\\.) {{ set $closed off; }}"
+    f" if ($closed = on) {{ return 503; }} error_page 503 /m; location = /m {{ return 200 soon; }}"
+    f" {APP} }}",
+    "maintenance whose page is gone": f"server {{ {PLAIN} location / {{ return 503; }} error_page 503 /m;"
+    " location = /m { return 410; } }",
+    "the balancer's word by a map": "map $http_x_forwarded_proto $plain% { default 1; https 0; }"
+    f" server {{ {PLAIN} if ($plain%) {{ return 307 https://$host$request_uri; }} {APP} }}",
+    "all of the upstream by a variable": f"server {{ {PLAIN} set $up% http://@up; location / {{ proxy_pass $up%; }} }}",
+    "an upstream by a capture and its query": f"server {{ {PLAIN} location ~* ^{ACME}(.*)$ {{"
+    f" proxy_pass http://@up{ACME}$1$is_args$args; }} }}",
+    "an upstream with the same path": f"server {{ {PLAIN} location /.well-known/acme-challenge {{"
+    " proxy_pass http://@up/.well-known/acme-challenge; } }",
+    "a Host that is written": f"server {{ {PLAIN} location / {{ proxy_set_header Host b.test;"
+    " proxy_pass http://@up; } }",
+    "a Host that is the first name": f"server {{ {PLAIN} proxy_set_header Host $server_name; location / {{"
+    " proxy_pass http://@up; } }",
+    "two servers of one name": f"server {{ {PLAIN} return 200 first; }} server {{ {PLAIN} return 200 second; }}",
+    "all but well-known": f"server {{ {PLAIN} location ~ ^/(?!\\.well-known) {{ return 403; }} {APP} }}",
+    "an alias, else an application": f"server {{ {PLAIN} location {ACME} {{ alias /nowhere/; try_files $uri @app; }}"
+    " location @app { return 200 app; } }",
+    "try_files of several folders": f"server {{ {PLAIN} root /nowhere; location / {{ try_files /static$uri"
+    " $uri.html $uri/ /index.html =404; } }",
+    "names that are not these are cut off": f"server {{ listen @; if ($host !~* ^(www\\.)?b\\.test$) {{ return 444; }}"
+    f" {APP} }}",
+    "a limit of requests": f"limit_req_zone $binary_remote_addr zone=z%:1m rate=100r/s; server {{ {PLAIN}"
+    f" limit_req zone=z% burst=50 nodelay; {APP} }}",
+    "what a body is": f"server {{ {PLAIN} if ($content_type ~ json) {{ return 415; }} if ($content_length) {{"
+    f" return 413; }} {APP} }}",
     "an unknown visitor's country": f"geo $there% {{ default 1; }} server {{ {PLAIN}"
     " location / { proxy_pass http://@up; proxy_set_header Host $host; } }",
 }  # fmt: skip
@@ -316,7 +360,7 @@ def test_the_trace_agrees_with_nginx(world: tuple[Front, int, int], site: str) -
 
 
 def test_as_many_kinds_as_public_sites_have() -> None:
-    assert len(SITES) >= 110
+    assert len(SITES) >= 140
 
 
 def test_the_files_are_read_as_nginx_reads_them(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ class _Run:
         self.assumed = False
         self.broken = False
         """Whether a `rewrite … break` made the path that is passed on."""
+        self.moved = False
+        """Whether a rewrite has just said which path it is, though it be the same."""
         self.cycles = 0
         self.files = ""
         """Below which folder a file would have been the answer."""
@@ -58,9 +60,8 @@ class _Run:
 
     def answered(self) -> Outcome:
         """From the server's rewrites on."""
-        before = self.variables.path
         outcome, ended, _ = self._codes(self.server.block)
-        self.broken = ended == "break" and self.variables.path != before
+        self.broken = self.moved and ended == "break"
         return outcome or self._located()
 
     def _located(self) -> Outcome:
@@ -72,16 +73,16 @@ class _Run:
             if unread is not None and (not chain or parts(chain[0])[0] not in ("=", "^~")):
                 self.assumed = True
                 self.steps.append(step(unread, f"{unread.words}: {ASSUMED}"))
-            before = self.variables.path
+            self.moved = False
             if chain and not self.internal and (closed := chain[-1].last("internal")):
                 self.steps += [step(chain[-1]), step(closed)]
                 return self._paged(Responds(404, closed), (*self._outer(), *chain))
             outcome, ended, inside = self._into(chain)
             if outcome is not None:
                 return self._paged(outcome, (*self._outer(), *chain))
-            if self.variables.path != before and ended != "break":
+            if self.moved and ended != "break":
                 continue
-            self.broken = self.broken or self.variables.path != before
+            self.broken = self.broken or self.moved
             return self._content((*self._outer(), *chain, *inside), chain)
         return Responds(500, self.server.block)
 
@@ -159,7 +160,7 @@ class _Run:
         there = self.variables.filled(to)
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", one), ""
-        self.variables.path, self.internal = there.partition("?")[0], True
+        self.variables.path, self.internal, self.moved = there.partition("?")[0], True, True
         return None, flag
 
     def _met(self, one: Directive) -> bool:
@@ -235,7 +236,7 @@ class _Run:
         limited = scopes[-1].last("limit_except")
         if limited is not None and "GET" not in limited.args:
             scopes = (*scopes, limited)  # a CA and a browser ask by GET
-        asked = [one for one in (_by_address(scopes), _by_password(scopes), self._by_request(scopes)) if one]
+        asked = [one for one in (_by_address(scopes), self._by_password(scopes), self._by_request(scopes)) if one]
         any_will_do = _flagged(scopes, "satisfy", "any")
         if any_will_do and any(one.status < 300 for one in asked):
             return None
@@ -245,6 +246,12 @@ class _Run:
         if refused is not None:
             self.steps.append(step(refused.by))
         return refused
+
+    def _by_password(self, scopes: tuple[Directive, ...]) -> Responds | None:
+        """What auth_basic says of somebody who has none."""
+        basic = next((found for one in reversed(scopes) if (found := one.last("auth_basic"))), None)
+        realm = self.variables.filled(basic.args[0]) if basic is not None and basic.args else "off"
+        return Responds(401, basic) if basic is not None and realm != "off" else None
 
     def _by_request(self, scopes: tuple[Directive, ...]) -> Responds | None:
         """What auth_request's location says of somebody who has no login."""
@@ -300,7 +307,11 @@ class _Run:
         self.steps.append(step(page))
         there = self._fallback(page, page.args[-1])
         code = next((one[1:] for one in page.args[:-1] if one.startswith("=")), None)
-        if code is None and not isinstance(there, Redirects):
+        if (
+            code is None
+            and not isinstance(there, Redirects)
+            and not (isinstance(there, Responds) and there.status > 299)
+        ):
             del self.steps[before:]
             return outcome  # another page, and the same status
         return _with_status(there, code or "")
@@ -324,11 +335,6 @@ def _by_address(scopes: tuple[Directive, ...]) -> Responds | None:
         if one.args[:1] == ("all",) or any(stranger_in(network) for network in one.args):
             return Responds(403 if one.name == "deny" else 200, one)
     return None
-
-
-def _by_password(scopes: tuple[Directive, ...]) -> Responds | None:
-    basic = next((found for one in reversed(scopes) if (found := one.last("auth_basic"))), None)
-    return Responds(401, basic) if basic is not None and basic.args[:1] != ("off",) else None
 
 
 def _flagged(scopes: tuple[Directive, ...], name: str, value: str) -> bool:
