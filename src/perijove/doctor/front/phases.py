@@ -138,9 +138,11 @@ class _Run:
         return Responds(status, one)
 
     def _redirected(self, one: Directive, status: int, to: str) -> Outcome:
-        there = self.variables.filled(to)
+        path, mark, query = to.partition("?")
+        there, known = self.variables.filled(path), self.variables.filled(query)
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", one)
+        there += mark + (query if known is None else known)  # it leads there, whatever it says beside
         named = "$server_name" in to.replace("${server_name}", "$server_name")
         return Redirects(status, there, one, named)
 

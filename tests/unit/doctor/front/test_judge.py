@@ -53,6 +53,14 @@ ILL: dict[str, tuple[str, str, Kind]] = {
         f"    location / {{ proxy_pass http://192.0.2.1; {WEBSOCKET} }}\n}}",
         STREAM, BLOCKED,
     ),
+    "a login that is told what a module knows": (
+        f"server {{\n    {NAMED}\n    auth_request /auth;\n    auth_request_set $who $upstream_http_x_who;\n"
+        f"    error_page 401 = @login;\n    location = /auth {{ proxy_pass http://192.0.2.9; }}\n"
+        f"    location @login {{ return 302 http://{HOST}:{PLAIN}/login?as=$who; }}\n"
+        f"    location /login {{ auth_request off; return 403; }}\n"
+        f"    location / {{ proxy_pass http://192.0.2.1; {WEBSOCKET} }}\n}}",
+        STREAM, BLOCKED,
+    ),
     "a return of one line": (f"server {{ {NAMED} return 404; }}", STREAM, BLOCKED),
     "a default site": (
         f"server {{ listen {PLAIN} default_server; root /srv; location / {{ try_files $uri =404; }} }}",
