@@ -42,9 +42,14 @@ HUB_URL_WRONG_PATH = row(
     "Let hub_url and hub_url_local end with the hub's own base URL.",
 )  # fmt: skip
 ADMISSION_REFUSED = row(
-    "cluster.admission-refused", "A policy of the cluster refuses users' pods",
+    "cluster.admission-refused", "A policy of the cluster refuses pods",
     Owner.OPERATOR, Retry.NEVER,
     "Change what the policy names in the pods of users, or let it pass there.",
+)  # fmt: skip
+ACCOUNT_FORBIDDEN = row(
+    "cluster.account-forbidden", "A service account of the charts may not do its work",
+    Owner.OPERATOR, Retry.NEVER,
+    "Give it the role that the charts make, with its binding.",
 )  # fmt: skip
 USER_COMMAND_FAILS = row(
     "cluster.user-command-fails", "A user's server ends by what its repository starts",
@@ -100,6 +105,11 @@ HUB_DB_LOCKED = row(
     "cluster.hub-db-locked", "The hub's database is locked",
     Owner.OPERATOR, Retry.NEVER,
     "Keep SQLite on a local volume, or use PostgreSQL; make sure that one hub alone runs.",
+)  # fmt: skip
+HUB_DB_UNWRITABLE = row(
+    "cluster.hub-db-unwritable", "The hub cannot write its database",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look at the volume of hub-db-dir: its room, its mount, whose its files are.",
 )  # fmt: skip
 PROXY_TOKEN_MISMATCH = row(
     "cluster.proxy-token-mismatch", "The proxy has another token than the hub",
@@ -197,6 +207,11 @@ PODS_EVICTED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Free the resource that the node lacked, then delete the pods that are left as Failed.",
 )  # fmt: skip
+POD_STORAGE_LIMIT = row(
+    "cluster.pod-storage-limit", "Pods were evicted for writing more than they may",
+    Owner.OPERATOR, Retry.NEVER,
+    "Raise their limit of ephemeral storage, or have them write less.",
+)  # fmt: skip
 LEAKED_USER_PODS = row(
     "cluster.leaked-user-pods", "Users' servers are left over",
     Owner.OPERATOR, Retry.NEVER,
@@ -216,7 +231,7 @@ BUILDER_NEEDS_DOCKER = row(
 BUILD_DIND_DOWN = row(
     "cluster.build-dind-down", "The builder's daemon is not there on a node",
     Owner.OPERATOR, Retry.NEVER,
-    "Remove what stands where its socket should be, and delete the daemon's pod on that node.",
+    "Bring the daemon's pod on that node back; what stands in the place of its socket is removed first.",
 )  # fmt: skip
 BUILD_OUT_OF_MEMORY = row(
     "cluster.build-out-of-memory", "A build was killed for want of memory",
@@ -236,7 +251,7 @@ PUSH_DENIED = row(
 REGISTRY_CHECK_FAILS = row(
     "cluster.registry-check-fails", "BinderHub cannot ask the registry which images there are",
     Owner.OPERATOR, Retry.NEVER,
-    "Repair registry.url, token_url and the credentials.",
+    "Repair registry.url, token_url and the credentials: tokens of registries end.",
 )  # fmt: skip
 # images
 IMAGE_PULL_RATE_LIMITED = row(
@@ -263,6 +278,16 @@ IMAGE_NOT_FOUND = row(
     "cluster.image-not-found", "The registry does not have the image",
     Owner.OPERATOR, Retry.NEVER,
     "Correct the image's name or tag; an image that was to be built has to be built again.",
+)  # fmt: skip
+IMAGE_OTHER_ARCHITECTURE = row(
+    "cluster.image-other-architecture", "An image is made for other processors than its node's",
+    Owner.OPERATOR, Retry.NEVER,
+    "Keep its pods on nodes of the image's architecture, or build it for both.",
+)  # fmt: skip
+REGISTRY_CERTIFICATE_EXPIRED = row(
+    "cluster.registry-certificate-expired", "The registry's certificate has expired",
+    Owner.OPERATOR, Retry.NEVER,
+    "Renew the registry's certificate.",
 )  # fmt: skip
 REGISTRY_PLAIN_HTTP = row(
     "cluster.registry-plain-http", "The registry speaks http, and the node expects https",
@@ -314,6 +339,11 @@ POD_UNSCHEDULABLE_FULL = row(
     "cluster.pod-unschedulable-full", "The nodes are full",
     Owner.OPERATOR, Retry.BACKOFF,
     "Add a node, stop idle servers, or lower the launch quota.",
+)  # fmt: skip
+NO_SCHEDULER = row(
+    "cluster.no-scheduler", "No scheduler has looked at a pod",
+    Owner.OPERATOR, Retry.NEVER,
+    "Bring the scheduler back that the pod names.",
 )  # fmt: skip
 NODE_POD_LIMIT = row(
     "cluster.node-pod-limit", "Nodes have as many pods as they may",

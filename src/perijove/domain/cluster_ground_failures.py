@@ -111,6 +111,16 @@ NODE_FILESYSTEM_READONLY = row(
     Owner.OPERATOR, Retry.NEVER,
     "Drain the node, then repair or replace its disk.",
 )  # fmt: skip
+NODE_CLOCK_WRONG = row(
+    "cluster.node-clock-wrong", "A node's clock is wrong",
+    Owner.OPERATOR, Retry.NEVER,
+    "Have the node keep time by NTP.",
+)  # fmt: skip
+NODE_ADDRESSES_USED_UP = row(
+    "cluster.node-addresses-used-up", "The network plugin has no address left for pods of a node",
+    Owner.OPERATOR, Retry.NEVER,
+    "Free addresses that belong to no pod any more, or give the node a larger range.",
+)  # fmt: skip
 NODE_WITHOUT_ADDRESS = row(
     "cluster.node-without-address", "A node has no internal address",
     Owner.OPERATOR, Retry.NEVER,
@@ -172,6 +182,11 @@ INGRESS_CONTROLLER_ABSENT = row(
     Owner.OPERATOR, Retry.NEVER,
     "Install that controller, or name the class of one that runs.",
 )  # fmt: skip
+GATEWAY_NOT_PROGRAMMED = row(
+    "cluster.gateway-not-programmed", "A Gateway does not serve what it names",
+    Owner.OPERATOR, Retry.NEVER,
+    "Put right what its condition says.",
+)  # fmt: skip
 SERVICE_MISSING = row(
     "cluster.service-missing", "An Ingress leads to a Service that does not exist",
     Owner.OPERATOR, Retry.NEVER,
@@ -186,6 +201,11 @@ INOTIFY_EXHAUSTED = row(
     "cluster.inotify-exhausted", "The inotify instances of a node are used up",
     Owner.OPERATOR, Retry.NEVER,
     "Raise fs.inotify.max_user_instances and max_user_watches on the nodes, and keep that in /etc/sysctl.d.",
+)  # fmt: skip
+API_STORE_ILL = row(
+    "cluster.api-store-ill", "The store of the Kubernetes API does not answer",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look at etcd on the control plane: its disk, its room, its other members.",
 )  # fmt: skip
 NO_RULE = row(
     "cluster.no-rule", "Something fails for which the doctor has no rule",

@@ -24,8 +24,10 @@ IMAGE_WORDS: tuple[tuple[Kind, str], ...] = (
                                 r"connection reset|context deadline exceeded|server misbehaving"),
     (rows.IMAGE_PULL_UNAUTHORIZED, r"401 unauthorized|403 forbidden|unauthorized|authentication required|no basic auth|"
                                    r"pull access denied|access denied|denied:|authorization failed"),
+    (rows.IMAGE_OTHER_ARCHITECTURE, r"no match for platform|no matching manifest for|"
+                                    r"does not match the specified platform"),
     (rows.IMAGE_NOT_FOUND, r"manifest unknown|not found|name unknown|does not exist|invalidimagename|"
-                           r"couldn't parse image|invalid reference format|no match for platform"),
+                           r"couldn't parse image|invalid reference format"),
 )  # fmt: skip
 ANY_IMAGE_WORDS = "|".join(pattern for _, pattern in IMAGE_WORDS)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")

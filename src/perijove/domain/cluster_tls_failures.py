@@ -76,7 +76,7 @@ CERT_MANAGER_DOWN = row(
 CERT_MANAGER_WEBHOOK_BROKEN = row(
     "cluster.cert-manager-webhook-broken", "cert-manager's webhook does not answer as it should",
     Owner.OPERATOR, Retry.NEVER,
-    "Install cert-manager anew in the namespace that it was made for.",
+    "Bring back what stands behind its Service; or install cert-manager anew in the namespace that it was made for.",
 )  # fmt: skip
 LEGACY_CERT_MANAGER = row(
     "cluster.legacy-cert-manager", "Objects of a cert-manager before 0.11 are left",
@@ -157,7 +157,7 @@ PATHTYPE_EXACT_REFUSED = row(
 CHALLENGE_NOT_PRESENTED = row(
     "cluster.challenge-not-presented", "cert-manager cannot set the challenge's answer up",
     Owner.OPERATOR, Retry.BACKOFF,
-    "Read its words below.",
+    "Put right what its words say.",
 )  # fmt: skip
 CHALLENGE_STUCK_DELETING = row(
     "cluster.challenge-stuck-deleting", "A challenge cannot be deleted",
@@ -199,6 +199,11 @@ ACME_IPV6_ELSEWHERE = row(
     "cluster.acme-ipv6-elsewhere", "The CA comes by IPv6, and nothing of this cluster has that address",
     Owner.OPERATOR, Retry.NEVER,
     "Remove the AAAA record, or have it lead to the ingress: a CA takes IPv6 where there is one.",
+)  # fmt: skip
+DNS_CREDENTIALS_REFUSED = row(
+    "cluster.dns-credentials-refused", "The DNS provider refuses cert-manager's credentials",
+    Owner.OPERATOR, Retry.NEVER,
+    "Put credentials that may write the zone into the Secret that the solver names.",
 )  # fmt: skip
 ISSUER_SECRET_MISSING = row(
     "cluster.issuer-secret-missing", "An issuer's Secret is not where cert-manager looks for it",

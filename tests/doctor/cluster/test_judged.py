@@ -6,7 +6,6 @@ Those of `test_cases` have one root each; of these some have two that have nothi
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +17,12 @@ from perijove.doctor.engine import Told
 from perijove.domain.cluster import moment
 from perijove.domain.findings import Confidence, Finding
 from perijove.wiring.cluster import from_folder
+from tests.doctor.cluster.judged_cases import LATE, LAUNCHES, MORE, Case, Tree
 from tests.doctor.cluster.test_cases import CASES, KNOWN, told
 
 NOW = moment("2026-03-10T09:00:00Z")
-Tree = dict[str, Any]
-LAUNCHES: Tree = {"cluster.launches-fail": {}}
-LATE: Tree = {"cluster.certificate-not-renewed": {}}
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    roots: Tree
-    """Codes, each with what it explains."""
-    cites: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
-    """What none of the roots' own words may hold."""
-    commands: tuple[str, ...] = ()
-
-
 CASES_OF_MORE = [
+    *MORE,
     Case(
         "admission-422", {"cluster.admission-refused": LAUNCHES},
         ("logs/hub.log", "spec.initContainers[0].securityContext.privileged: Forbidden: disallowed by cluster policy"),

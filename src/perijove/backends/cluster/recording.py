@@ -32,7 +32,7 @@ MOST_FILES = 200
 OBJECTS = {".yaml", ".yml", ".json"}
 LEFT_OF_JSON = frozenset((
     "terminationMessagePath", "terminationMessagePolicy", "imageID", "containerID", "volumeMounts", "projected",
-    "lastProbeTime", "podIPs", "hostIPs", "dnsPolicy", "enableServiceLinks", "preemptionPolicy", "schedulerName",
+    "lastProbeTime", "podIPs", "hostIPs", "dnsPolicy", "enableServiceLinks", "preemptionPolicy",
 ))  # fmt: skip
 LEFT = LEFT_OF_JSON | {"managedFields"}
 """Keys that no rule reads, and of which there are many."""

@@ -133,6 +133,7 @@ def _not_presented(
         kind, name = text(reference.get("kind")) or "Issuer", text(reference.get("name"))
         issuer = cluster.get(kind, "" if kind == "ClusterIssuer" else challenge.namespace, name)
         root = next(solver.secret_elsewhere(cluster, issuer, words[0]), None)
+        root = root or next(solver.credentials_refused(cluster, challenge, [*words, *events]), None)
         yield from () if root is None else (root,)
     host = text(challenge.spec.get("dnsName"))
     yield found(

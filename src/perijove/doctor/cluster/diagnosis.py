@@ -17,6 +17,7 @@ from perijove.doctor.cluster import (
     network,
     nodes,
     pods,
+    refusals,
     running,
     scheduling,
     served,
@@ -168,18 +169,19 @@ CERTIFICATES = ("Certificate", "Ingress", "Secret")
 CHECKS: tuple[Check[Cluster], ...] = (
     Check("nodes", "Are the nodes well?", _all(nodes.ill, scheduling.all_cordoned, needs=("Node", "Event"))),
     Check("places", "Do pods find a place?", _all(
-        scheduling.unplaced, scheduling.placeholders, nodes.quotas, needs=("Node", *PODS))),
+        scheduling.unplaced, scheduling.unlooked, scheduling.placeholders, refusals.quotas, needs=("Node", *PODS))),
     Check("volumes", "Are volumes bound and mounted?", _all(
         storage.unbound, mounts.unmounted, needs=("PersistentVolumeClaim", *PODS))),
     Check("images", "Are images pulled?", _all(images.unpulled, images.slow, needs=PODS)),
     Check("pods", "Does everything run that launches need?", _all(
         running.crashing, running.unstartable, running.unready, running.evicted, running.terminating, running.leaked,
-        running.absent, needs=PODS)),
+        running.absent, refusals.others, needs=PODS)),
     Check("network", "Is the cluster's network whole?", _all(
         network.names_inside, network.balancers, network.services, network.policies,
         needs=("Pod", "Service", "NetworkPolicy"))),
     Check("ingress", "Does a controller take each Ingress?", _all(
         network.controllers, network.classes, ingress_backends.without_controller, ingress_backends.wrong,
+        ingress_backends.gateways,
         needs=("Ingress", "IngressClass", "Service"))),
     Check("certificate-manager", "Does cert-manager work?", _all(
         network.manager, network.legacy, needs=("Certificate", *PODS))),

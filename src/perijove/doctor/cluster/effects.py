@@ -76,6 +76,8 @@ def _from(pod: Thing, deployment: str) -> bool:
 
 
 def _deleted(them: Sequence[Thing]) -> str:
+    if them and all(one.deleting for one in them):
+        return f"{names(them)} is gone, and what it holds is free"
     sessions = [one for one in them if pods.is_user(one)]
     if sessions:
         return f"{names(sessions)} is gone, and the session in it ends"

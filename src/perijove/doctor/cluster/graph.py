@@ -21,6 +21,8 @@ from perijove.domain.cluster import Thing, at, items, listed, mapping, text
 Edge = tuple[str, bool]
 """What is needed, and whether that was inferred."""
 CERT_MANAGER = "cert-manager"
+KUBERNETES_API = "Kubernetes API"
+"""What all ask, and what keeps its objects: no pod is said to need it, for everything would."""
 NAMES = "Service kube-system/kube-dns"
 NAME_SERVICE = "names"
 """That names resolve. It leads no further: what is slow for want of it does not follow from its servers' nodes."""
@@ -79,6 +81,9 @@ class Graph:
                     yield CERT_MANAGER, False
         elif name == CERT_MANAGER:
             yield from ((one.said, False) for one in self.cluster.pods if pods.is_cert_manager(one))
+        elif name == KUBERNETES_API:
+            within = ("etcd", "kube-apiserver")
+            yield from ((one.said, False) for one in self.cluster.pods if pods.component(one) in within)
         elif name.startswith("Host "):
             yield from self._host(name.removeprefix("Host "))
         elif name.startswith("Servers "):
@@ -111,6 +116,8 @@ class Graph:
             yield f"Node {node}", False
         else:
             yield from ((one.said, False) for one in candidates(pod, self.cluster.nodes))
+            if pod.condition("PodScheduled") is None:
+                yield from ((one.said, False) for one in self.cluster.pods if pods.schedules(one, pod))
             quotas = self.cluster.of("ResourceQuota")
             yield from ((one.said, False) for one in quotas if one.namespace == pod.namespace)
         yield from ((one.said, False) for one in claims(self.cluster, pod))
@@ -218,11 +225,17 @@ class Graph:
             name = f"{ingress.namespace}/{text(block.get('secretName'))}"
             yield f"Secret {name}", False
             if f"Secret {name}" not in self._things:
-                yield from ((said, False) for said in self._writers(ingress.namespace, text(block.get("secretName"))))
+                writers = list(self._writers(ingress.namespace, text(block.get("secretName"))))
+                yield from ((said, False) for said in writers)
+                if not writers and any(key.startswith("cert-manager.io/") for key in ingress.annotations):
+                    yield CERT_MANAGER, False
 
     def _controllers(self, one: Thing) -> Iterator[Edge]:
-        there = (pod for pod in self.cluster.pods if pods.is_ingress_controller(pod))
+        there = [pod for pod in self.cluster.pods if pods.is_ingress_controller(pod)]
         yield from ((pod.said, True) for pod in there)
+        spaces = {pod.namespace for pod in there}
+        balanced = (one for one in self.cluster.of("Service") if one.spec.get("type") == "LoadBalancer")
+        yield from ((one.said, True) for one in balanced if one.namespace in spaces)
 
     def _host(self, host: str) -> Iterator[Edge]:
         """Whatever answers at a name: a Service inside, an Ingress, the proxy of JupyterHub's chart."""

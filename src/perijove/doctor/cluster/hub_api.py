@@ -32,6 +32,8 @@ NO_USER = re.compile(r"Failed to create temporary user for|Error creating user \
 _NOT_FOUND = re.compile(r"Error creating user \S+: HTTP 404")
 _NO_SERVER = re.compile(r"Error starting server [^:]+:")
 """`Error starting server for user NAME: …`: binderhub main launcher.py, Launcher.launch."""
+_CALLED = re.compile(r"Error accessing Hub API \(using ")
+"""Told beside one of those by binderhub main launcher.py, Launcher.api_request, with the answer."""
 HUB_API = "/hub/api"
 BEFORE_ANY_POD = "Users cannot be created at the hub, which happens before any pod of theirs exists"
 """What `NO_USER` means: neither images, nor nodes, nor users' storage are to blame."""
@@ -39,7 +41,7 @@ BEFORE_ANY_POD = "Users cannot be created at the hub, which happens before any p
 
 def is_known(line: str) -> bool:
     """Whether a rule of this module knows it."""
-    return any(one.search(line) for one in (_EXPIRED, _UNTRUSTED, NO_USER, _NO_SERVER, _NOT_FOUND))
+    return any(one.search(line) for one in (_EXPIRED, _UNTRUSTED, _CALLED, NO_USER, _NO_SERVER, _NOT_FOUND))
 
 
 def hub_url(cluster: Cluster) -> tuple[Thing, str, bool] | None:

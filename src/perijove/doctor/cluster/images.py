@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.helm import binder, hub
 from perijove.doctor.cluster.telling import around, found, names, seen, span, those
-from perijove.doctor.cluster.view import Cluster
+from perijove.doctor.cluster.view import Cluster, KubernetesEvent
 from perijove.domain import cluster_failures as rows
-from perijove.domain.cluster import Thing, listed, text
+from perijove.domain import cluster_ground_failures as ground
+from perijove.domain.cluster import Thing, day, listed, moment, text
 from perijove.domain.cluster_pods import ANY_IMAGE_WORDS, why_unpulled
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
+ARCHITECTURE = "kubernetes.io/arch"
+CLOCKS = 300.0
+"""Seconds by which the clocks of a node and of the API may differ."""
+_TIMES = re.compile(r"not yet valid: current time (?P<now>\S+) is (?P<how>before|after) (?P<limit>\S+)")
+"""Go's crypto/x509 verify.go: the time is the one of whoever looked, here the node's."""
 SLOW = 150.0
 """Seconds after which a pull is slow: half of the spawner's usual patience."""
 
@@ -26,7 +33,8 @@ def unpulled(cluster: Cluster) -> Iterator[Finding]:
             told = _of_pod(cluster, pod)
             if told is not None:
                 kind, image, evidence = told
-                groups.setdefault((kind.code, pods.registry(image)), []).append((pod, kind, evidence))
+                host = text(pod.spec.get("nodeName")) if kind is ground.NODE_CLOCK_WRONG else pods.registry(image)
+                groups.setdefault((kind.code, host), []).append((pod, kind, evidence))
     for (_, host), alike in groups.items():
         yield from _told(cluster, host, [pod for pod, _, _ in alike], alike[0][1], alike[0][2])
 
@@ -46,8 +54,27 @@ def _of_pod(cluster: Cluster, pod: Thing) -> tuple[Kind, str, list[Evidence]] | 
     for said in [*(one.message for one in events), words, reason]:
         known = why_unpulled(said)
         if known is not None:
-            return known, image, evidence
+            return _of_time(cluster, pod, told, known, evidence), image, evidence
     return rows.IMAGE_PULL_FAILED, image, evidence
+
+
+def _of_time(
+    cluster: Cluster, pod: Thing, told: Sequence[KubernetesEvent], known: Kind, evidence: list[Evidence]
+) -> Kind:
+    """Whose fault it is that a certificate is not valid at a time: its own, or the clock's of the node that looked."""
+    for one in told if known is rows.REGISTRY_UNTRUSTED else ():
+        match = _TIMES.search(one.message)
+        if match is None:
+            continue
+        if (
+            abs(moment(match["now"].rstrip(":,.")) - one.last) > CLOCKS
+            and abs(moment(match["now"]) - one.first) > CLOCKS
+        ):
+            node = text(pod.spec.get("nodeName"))
+            evidence.insert(0, seen(f"Node {node} clock, when the API's said {day(one.last)}", match["now"]))
+            return ground.NODE_CLOCK_WRONG
+        return rows.REGISTRY_CERTIFICATE_EXPIRED if match["how"] == "after" else known
+    return known
 
 
 def _told(
@@ -74,15 +101,50 @@ def _told(
         sure = Confidence.POSSIBLE if ambiguous else Confidence.LIKELY
         root = rows.PULL_SECRET_MISSING if gone or not secrets else None
         if root is not None:
+            lack = f"{those(them, 'has', 'have')} no credentials for {host}"
             yield found(
-                root, f"{pod.said} has no credentials for {host}", pod.said, Confidence.CERTAIN if gone else sure,
+                root, lack, pod.said, Confidence.CERTAIN if gone else sure,
                 *(gone or [secretless]), *evidence, commands=(_credentials(cluster, host),), about=them,
             )  # fmt: skip
         yield found(kind, cause, pod.said, Confidence.CERTAIN, *evidence, secretless, because=root, about=them)
         return
+    if kind is ground.NODE_CLOCK_WRONG:
+        yield from _by_clock(them, evidence)
+        return
+    if kind is rows.IMAGE_OTHER_ARCHITECTURE:
+        yield other_architecture(cluster, them, *evidence)
+        return
     sure = Confidence.POSSIBLE if kind is rows.IMAGE_PULL_FAILED else Confidence.CERTAIN
     surer = "kubectl get events -A -o yaml, soon after a pull failed" if kind is rows.IMAGE_PULL_FAILED else ""
     yield found(kind, cause, pod.said, sure, *evidence, surer_with=surer, about=them)
+
+
+def _by_clock(them: Sequence[Thing], evidence: Sequence[Evidence]) -> Iterator[Finding]:
+    node = text(them[0].spec.get("nodeName"))
+    yield found(
+        ground.NODE_CLOCK_WRONG, f"{node} takes certificates to be of another time: {names(them)} cannot pull",
+        f"Node {node}", Confidence.CERTAIN, *evidence, about=(f"Node {node}", *them),
+        commands=(f"ssh {node} 'date -u; timedatectl status; sudo timedatectl set-ntp true'",),
+    )  # fmt: skip
+
+
+def other_architecture(cluster: Cluster, them: Sequence[Thing], *evidence: Evidence) -> Finding:
+    """Images that the processors of their nodes cannot run. A script that does not say by what says the same."""
+    said = [text(one.spec.get("nodeName")) for one in them]
+    nodes = [one for one in cluster.nodes if one.name in said]
+    kinds = {text(one.labels.get(ARCHITECTURE)) for one in nodes}
+    rest = [one for one in cluster.nodes if text(one.labels.get(ARCHITECTURE)) not in {"", *kinds}]
+    labels = (seen(f"{one.said} labels", f"{ARCHITECTURE}: {text(one.labels.get(ARCHITECTURE))}")
+              for one in (*nodes[:2], *rest[:2]))  # fmt: skip
+    sure = Confidence.LIKELY if rest else Confidence.POSSIBLE
+    pulled = any(why_unpulled(one.saw) is rows.IMAGE_OTHER_ARCHITECTURE for one in evidence)
+    return found(
+        rows.IMAGE_OTHER_ARCHITECTURE,
+        f"{those(them, 'runs', 'run')} on {', '.join(dict.fromkeys(said))} ({', '.join(sorted(kinds - {''}))})",
+        them[0].said, Confidence.CERTAIN if pulled else sure, *evidence, *labels, about=them,
+        commands=[f"kubectl taint node {one.name} {ARCHITECTURE}={text(one.labels.get(ARCHITECTURE))}:NoSchedule"
+                  "   # pods that do not ask for it are placed elsewhere" for one in nodes if rest],
+    )  # fmt: skip
 
 
 def _credentials(cluster: Cluster, host: str) -> str:

@@ -12,7 +12,7 @@ from perijove.doctor.cluster.network import CORE, PATIENCE
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.cluster.view import Cluster, matches
 from perijove.domain import cluster_ground_failures as rows
-from perijove.domain.cluster import Thing, at, listed, mapping, text
+from perijove.domain.cluster import Thing, at, listed, mapping, moment, text
 from perijove.domain.findings import Confidence, Finding
 
 
@@ -120,3 +120,24 @@ def without_controller(cluster: Cluster) -> Iterator[Finding]:
                 seen("pods of ingress controllers", ", ".join(others[:3]) or "none"),
                 commands=(f"kubectl get pods -A | grep {IN_CLUSTER[by]}",), about=(ingress, one),
             )  # fmt: skip
+
+
+def gateways(cluster: Cluster) -> Iterator[Finding]:
+    """Gateways whose listeners are not served, in the words of their controller (Gateway API, `ListenerStatus`)."""
+    for one in cluster.things:
+        if one.group != "gateway.networking.k8s.io" or one.kind != "Gateway" or one.deleting:
+            continue
+        for listener in listed(one.status, "listeners"):
+            false = [row for row in listed(listener, "conditions") if text(row.get("status")) == "False"]
+            false = [row for row in false if text(row.get("type")) in {"Accepted", "Programmed", "ResolvedRefs"}]
+            false.sort(key=lambda row: text(row.get("type")) != "ResolvedRefs")
+            since = min((moment(row.get("lastTransitionTime")) for row in false), default=0)
+            if false and cluster.age(since) > PATIENCE:
+                name = text(listener.get("name"))
+                yield found(
+                    rows.GATEWAY_NOT_PROGRAMMED, f"{one.said} does not serve its listener {name}: "
+                                                 f"{text(false[0].get('reason'))}", one.said, Confidence.CERTAIN,
+                    *(seen(f"{one.said} status.listeners {name} {text(row.get('type'))}",
+                           f"False {text(row.get('reason'))}: {text(row.get('message'))}") for row in false),
+                    commands=(f"kubectl -n {one.namespace} describe gateway {one.name}",), since=since,
+                )  # fmt: skip

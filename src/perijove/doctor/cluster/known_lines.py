@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from perijove.doctor.cluster.helm import binder
 from perijove.domain import cluster_failures as rows
-from perijove.domain import cluster_tls_failures as tls
 from perijove.domain.failures import Kind
 from perijove.domain.findings import Confidence
 
@@ -27,10 +26,18 @@ class Line:
     source: str
     commands: tuple[str, ...] = ()
     sure: Confidence = Confidence.CERTAIN
+    of: tuple[str, ...] = ()
+    """Components in whose logs it says that; none where it says so anywhere."""
+
+    def told_by(self, component: str) -> bool:
+        return not self.of or component in self.of
 
 
-def _line(kind: Kind, pattern: str, cause: str, source: str, *commands: str) -> Line:
-    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, source, commands)
+def _line(kind: Kind, pattern: str, cause: str, source: str, *commands: str, of: tuple[str, ...] = ()) -> Line:
+    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, source, commands, of=of)
+
+
+BUILDS = ("build", "binderhub-build", "binder")
 
 
 # Why a hub does not live. The first that fits is told.
@@ -42,6 +49,10 @@ HUB = (
           "jupyterhub 6.1.1 proxy.py, api_request; jupyterhub 0.8 app.py, init_proxy"),
     _line(rows.HUB_DB_LOCKED, r"database is locked", "SQLite cannot lock the hub's database",
           "as recorded: sqlite"),
+    _line(rows.HUB_DB_UNWRITABLE, r"OperationalError\) (?:attempt to write a readonly database|"
+          r"database or disk is full|disk I/O error|unable to open database file)",
+          "SQLite cannot write the hub's database", "as recorded: sqlite",
+          "kubectl -n NAMESPACE exec deploy/hub -- sh -c 'id; df -h .; ls -ln .'"),
     _line(rows.HUB_SERVICE_UNREACHABLE, r"Cannot connect to managed service", "A managed service does not answer",
           "jupyterhub 6.1.1 app.py, start"),
     _line(rows.HUB_THREADS_EXHAUSTED, r"can't start new thread", "The hub can start no more threads",
@@ -53,7 +64,7 @@ HUB = (
           "The hub gets no answer from the Kubernetes API",
           "urllib3 2.8.0 exceptions.py, MaxRetryError; aiohttp 3.14.5 client_exceptions.py; as recorded: go"),
 )  # fmt: skip
-WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_THREADS_EXHAUSTED}
+WHILE_UP = {rows.HUB_DB_LOCKED, rows.HUB_DB_UNWRITABLE, rows.HUB_THREADS_EXHAUSTED}
 """What a hub goes on with."""
 
 # What BinderHub, builds and servers say while everything runs.
@@ -72,7 +83,7 @@ OTHERS = (
           r"(?:Hub API|creating user).*(?:Connection refused|Failed to connect|ConnectionRefusedError)|"
           r"ConnectionRefusedError\(111",
           "Connections to the hub are refused",
-          "binderhub main launcher.py, api_request; as recorded: curl and cpython"),
+          "binderhub main launcher.py, api_request; as recorded: curl and cpython", of=("binder",)),
     _line(rows.HUB_API_TIMEOUT,
           r"(?:Hub API|creating user).*HTTP 599: (?:Timeout|Operation timed|Connection timed)",
           "Calls to the hub time out", "tornado 6.6.1 simple_httpclient.py, HTTPTimeoutError; as recorded: curl"),
@@ -86,8 +97,11 @@ OTHERS = (
           binder({"config.GitHubRepoProvider.access_token": "TOKEN"}, "a token of GitHub's; in a file of secrets")),
     _line(rows.CA_BUNDLE_MISSING, r"error setting certificate verify locations", "libcurl does not find the CA bundle",
           "as recorded: curl"),
-    _line(rows.REGISTRY_CHECK_FAILS, r"Failed to get image manifest for", "The registry does not answer",
+    _line(rows.REGISTRY_CHECK_FAILS, r"Failed to get image manifest for", "BinderHub gets no manifests of images",
           "binderhub main builder.py, BuildHandler.get"),
+    _line(rows.BUILD_DIND_DOWN, r"Error while fetching server API version|Cannot connect to the Docker daemon at",
+          "Builds get no answer from their Docker daemon",
+          "docker 7.1.0 docker/api/client.py, _retrieve_server_version; as recorded: docker", of=BUILDS),
     _line(rows.PUSH_DENIED, r"denied: requested access to the resource is denied|unauthorized: .*push",
           "The registry refuses the push", "as recorded: docker and its registries"),
     _line(rows.BUILD_OUT_OF_MEMORY, r"returned a non-zero code: 137|exit code: 137", "A step of the build was killed",
@@ -101,10 +115,6 @@ OTHERS = (
           "jupyterhub 6.1.1 singleuser/extension.py"),
     _line(rows.XSRF_REFUSED, r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
           "A form's XSRF cookie is refused", "tornado 6.6.1 web.py, check_xsrf_cookie"),
-    _line(tls.CERT_MANAGER_WEBHOOK_BROKEN, r'failed calling webhook "webhook\.cert-manager\.io"',
-          "The API server cannot call cert-manager's webhook",
-          "as recorded: kubernetes",
-          "kubectl get pods -A -l app.kubernetes.io/name=webhook"),
 )  # fmt: skip
 
 INOTIFY = re.compile(
@@ -127,7 +137,18 @@ LATE = re.compile(r"(?:did not start|failed to start) in (\d+) seconds", re.IGNO
 """jupyterhub 6.1.1 user.py, User.spawn; kubespawner 7.1.0 spawner.py."""
 
 
-def is_known(line: str) -> bool:
-    """Whether something here knows it."""
-    patterns = (INOTIFY, UNSTARTED, REFUSED, STOPPING, LATE, *(known.pattern for known in (*HUB, *OTHERS)))
-    return any(one.search(line) for one in patterns)
+PASSING = re.compile(
+    r"(?:upstream|client) prematurely closed connection|closed keepalive connection|"
+    r"SSL_do_handshake\(\) failed .* while SSL handshaking|the object has been modified; please apply your changes"
+)
+"""What is told of single connections that ended, and of two who wrote at once, of whom one tries again.
+
+nginx 1.28 src/http/ngx_http_upstream.c and ngx_http_request.c; kubernetes apiserver registry/generic/registry/store.go.
+"""
+
+
+def is_known(line: str, component: str) -> bool:
+    """Whether something here knows it, in a log of that component."""
+    patterns = (INOTIFY, UNSTARTED, REFUSED, STOPPING, LATE, PASSING)
+    lines = (known.pattern for known in (*HUB, *OTHERS) if known.told_by(component))
+    return any(one.search(line) for one in (*patterns, *lines))

@@ -14,6 +14,11 @@ _TIMES = (
     re.compile(r"(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?P<rest>\S*)"),
     re.compile(r"\[[A-Z] (?P<tornado>\d{6} \d\d:\d\d:\d\d) "),  # tornado/log.py, LogFormatter.DEFAULT_DATE_FORMAT
 )
+ERROR = re.compile(
+    r"^\[[EC] |\b(?:ERROR|CRITICAL|FATAL)\b|\blevel=\"?(?:error|fatal|panic)|\"level\":\s*\"(?:error|fatal)|"
+    r"^[EF]\d{4} |\[(?:error|crit|alert|emerg)\]|^(?:panic|fatal error|fatal):"
+)
+"""As traitlets and tornado, Python's logging, logrus, zap, klog, nginx and Go itself mark their errors."""
 LONGEST = 4096
 """Characters of a line."""
 _BEGIN = 80

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.database import upgrade, upgrade_evidence
 from perijove.doctor.cluster.foreseen import stale
-from perijove.doctor.cluster.helm import hub
-from perijove.doctor.cluster.known_lines import HUB, INOTIFY, LATE, OTHERS, REFUSED, STOPPING, UNSTARTED, WHILE_UP, Line
+from perijove.doctor.cluster.helm import binder
+from perijove.doctor.cluster.known_lines import HUB, INOTIFY, LATE, OTHERS, STOPPING, WHILE_UP, Line
 from perijove.doctor.cluster.log_lines import Log, when
 from perijove.doctor.cluster.telling import MOST, found, seen, span
 from perijove.doctor.cluster.view import Cluster
@@ -20,12 +21,14 @@ from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
 MANY = 3
+_ANSWERED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|gaierror): ")
+_UNAUTHORIZED = re.compile(r"HTTP (?:401|403)")
 
 
 def line(cluster: Cluster, known: Line, *of: str) -> tuple[Evidence, Log, float] | None:
     """The last line that fits, in the logs of some components or in all; with when the first one was written."""
     for log in cluster.logs(*of) if of else cluster.all_logs:
-        fitting = list(log.found(known.pattern))
+        fitting = list(log.found(known.pattern)) if known.told_by(log.of) else []
         if fitting:
             match = known.pattern.search(fitting[-1])
             begin = max(0, match.start() - MOST // 2) if match is not None else 0
@@ -39,7 +42,7 @@ def hub_words(cluster: Cluster, pod: Thing) -> Finding | None:
         stood = line(cluster, known, "hub")
         if stood is not None:
             more, commands = _beside(cluster, pod, known)
-            commands = commands or known.commands
+            commands = commands or _filled(cluster, known.commands, stood[1])
             about: list[Thing | str] = [pod, stood[1].name, *_readers(cluster, pod, known.kind)]
             return found(known.kind, known.cause, pod.said, known.sure, stood[0], *more, commands=commands, about=about)
     return None
@@ -49,6 +52,8 @@ def _beside(cluster: Cluster, pod: Thing, known: Line) -> tuple[list[Evidence], 
     """What objects say of a line, and what to do where they know better."""
     if known.kind is rows.HUB_DB_SCHEMA_OLD:
         return upgrade_evidence(pod), upgrade(cluster)
+    if known.kind is rows.REGISTRY_CHECK_FAILS:
+        return _registry(cluster, known)
     if known.kind is rows.HUB_API_TOKEN_REFUSED:
         old = [one for one in stale(cluster) if one.reader.namespace == pod.namespace]
         said = [said for one in old for said in one.evidence]
@@ -57,6 +62,20 @@ def _beside(cluster: Cluster, pod: Thing, known: Line) -> tuple[list[Evidence], 
         proxies = _readers(cluster, pod, known.kind)
         said = [said for one in stale(cluster) if one.reader in proxies for said in one.evidence]
         return said, [f"kubectl -n {one.namespace} delete pod {one.name}" for one in proxies]
+    return [], ()
+
+
+def _registry(cluster: Cluster, known: Line) -> tuple[list[Evidence], Sequence[str]]:
+    """What the registry answered, as the traceback beneath the line ends."""
+    for log in cluster.all_logs:
+        begun = next((number for number, line in enumerate(log.lines) if known.pattern.search(line)), None)
+        beneath = (line.strip() for line in (log.lines[begun + 1 : begun + 60] if begun is not None else []))
+        answer = next((line for line in beneath if _ANSWERED.search(line)), "")
+        refused = [
+            binder({"registry.username": "USER", "registry.password": "TOKEN"}, "an account that may pull and push")
+        ]
+        if answer:
+            return [seen(log.name, answer)], refused if _UNAUTHORIZED.search(answer) else ()
     return [], ()
 
 
@@ -80,7 +99,6 @@ def told(cluster: Cluster) -> Iterator[Finding]:
                 about=(log.name, *_more_of(known.kind, log)),
             )  # fmt: skip
     yield from _inotify(cluster)
-    yield from _admission(cluster)
     yield from _of_the_hub(cluster)
     yield from _never_stopped(cluster)
     yield from _unseen_pods(cluster)
@@ -119,10 +137,10 @@ def _of_the_hub(cluster: Cluster) -> Iterator[Finding]:
         if stood is not None and not (hubs and stood[1].before):
             evidence, log, since = stood
             sure = Confidence.LIKELY if hubs else known.sure
-            about = (log.name, *_more_of(known.kind, log))
             yield found(
-                known.kind, known.cause, log.name, sure, evidence, commands=known.commands, since=since, about=about
-            )
+                known.kind, known.cause, log.name, sure, evidence, commands=_filled(cluster, known.commands, log),
+                since=since, about=(log.name, *log.pods, *_more_of(known.kind, log)),
+            )  # fmt: skip
             return
 
 
@@ -147,26 +165,6 @@ def _inotify(cluster: Cluster) -> Iterator[Finding]:
         commands=[f"ssh {node} {shlex.quote(f'sudo sysctl -w {limits}; {keep}')}" for node in places]
         or [f"sudo sysctl -w {limits}; {keep}"],
     )  # fmt: skip
-
-
-def _admission(cluster: Cluster) -> Iterator[Finding]:
-    """Pods of users that the API refuses to make."""
-    for log in cluster.all_logs:
-        lines = [line for line in log.found(REFUSED) if "exceeded quota" not in line]
-        if not lines or log.of != "hub":
-            continue
-        privileged = "privileged" in lines[-1].lower() or "NET_ADMIN" in lines[-1]
-        off = hub(
-            cluster, {"singleuser.cloudMetadata.blockWithIptables": False},
-            "and keep users from 169.254.169.254 by a NetworkPolicy",
-        )  # fmt: skip
-        begun = next((when(line) for line in log.found(UNSTARTED)), 0.0)
-        yield found(
-            rows.ADMISSION_REFUSED, f"The API refused users' pods {len(lines)} times", log.name, Confidence.CERTAIN,
-            *(seen(log.name, line.strip()) for line in (*list(log.found(UNSTARTED))[-1:], lines[-1])), since=begun,
-            commands=(off,) if privileged else (), about=(log.name, *log.pods),
-        )  # fmt: skip
-        return
 
 
 def _never_stopped(cluster: Cluster) -> Iterator[Finding]:

@@ -34,6 +34,12 @@ WORDS: tuple[tuple[Kind, str, str], ...] = (
     (_g.NODE_FILESYSTEM_READONLY, r"read-only file system", "kubectl drain NODE --ignore-daemonsets"),
     (_g.VOLUME_IO_ERROR, r"input/output error|structure needs cleaning", ""),
     (_g.NODE_DISK_PRESSURE, r"no space left on device", "kubectl describe node NODE"),
+    # containernetworking/plugins host-local; its files outlive pods that nobody took down.
+    (_g.NODE_ADDRESSES_USED_UP, r"no IP addresses available in range set",
+     "ssh NODE 'ls /var/lib/cni/networks/*/ | wc -l; sudo crictl pods -q | wc -l'   # more addresses than pods?"),
+    # aws/amazon-vpc-cni-k8s; cilium pkg/ipam/pool.go.
+    (_g.NODE_ADDRESSES_USED_UP,
+     r"failed to assign an IP address to container|all CIDR ranges are exhausted", ""),
     (_g.NODE_NETWORK_BROKEN, r"CNI|network plugin|failed to setup network|pod sandbox.*network", "kubectl cordon NODE"),
 )  # fmt: skip
 
@@ -52,7 +58,12 @@ def unmounted(cluster: Cluster) -> Iterator[Finding]:
                 yield one
 
 
-_OF_NODES = {_g.NODE_NETWORK_BROKEN.code, _g.NODE_FILESYSTEM_READONLY.code, _g.NODE_DISK_PRESSURE.code}
+_OF_NODES = {
+    _g.NODE_ADDRESSES_USED_UP.code,
+    _g.NODE_NETWORK_BROKEN.code,
+    _g.NODE_FILESYSTEM_READONLY.code,
+    _g.NODE_DISK_PRESSURE.code,
+}
 
 
 def _of_pod(cluster: Cluster, pod: Thing, events: list[KubernetesEvent]) -> list[Finding]:

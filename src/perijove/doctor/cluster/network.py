@@ -65,12 +65,34 @@ def balancers(cluster: Cluster) -> Iterator[Finding]:
             ports = ", ".join(
                 f"{text(port.get('port'))}:{text(port.get('nodePort'))}" for port in listed(one.spec, "ports")
             )
-            yield found(
-                rows.LOAD_BALANCER_PENDING, f"{one.said} waits for an address since {span(cluster.age(one.created))}",
-                one.said, Confidence.CERTAIN, seen(f"{one.said} status.loadBalancer", "empty (<pending>)"),
-                seen(f"{one.said} spec.ports", ports),
-                commands=("# install MetalLB; or without it:", hub(cluster, {"proxy.service.type": "NodePort"})),
-            )  # fmt: skip
+            yield _pending(cluster, one, ports)
+
+
+def _pending(cluster: Cluster, service: Thing, ports: str) -> Finding:
+    words = [one for one in cluster.events(service) if one.warning]
+    taken = [one for one in cluster.of("Service") if any(True for _ in listed(one.status, "loadBalancer", "ingress"))]
+    installed = any("metallb" in image for pod in cluster.pods for image in pods.images(pod))
+    commands, remedy = [], ""
+    if any("no available IPs" in one.message for one in words) or (installed and not words):
+        remedy = "Give MetalLB a pool that has a free address and that this Service may use."
+        commands.append("kubectl get ipaddresspools.metallb.io -A -o yaml")
+        held = [one for one in cluster.things if one.kind == "IPAddressPool"]
+        commands += [f"kubectl -n {one.namespace} edit ipaddresspool {one.name}   # add addresses" for one in held]
+    elif words:
+        remedy = "Put right what its events say."
+    else:
+        commands.append("# install MetalLB; or without it:")
+        patch = change(service, {"spec": {"type": "NodePort"}}).command
+        of_chart = hub(cluster, {"proxy.service.type": "NodePort"})
+        commands.append(of_chart if service.name == "proxy-public" else patch)
+    held_by = ", ".join(one.said for one in taken if one.spec.get("type") == "LoadBalancer")
+    return found(
+        rows.LOAD_BALANCER_PENDING,
+        f"{service.said} waits for an address since {span(cluster.age(service.created))}",
+        service.said, Confidence.CERTAIN, *(seen(one.where, one.message) for one in words[:2]),
+        seen(f"{service.said} status.loadBalancer", "empty (<pending>)"), seen(f"{service.said} spec.ports", ports),
+        *([seen("Services that have one", held_by)] if held_by and words else []), commands=commands, remedy=remedy,
+    )  # fmt: skip
 
 
 def services(cluster: Cluster) -> Iterator[Finding]:
@@ -265,7 +287,7 @@ def _ignored(cluster: Cluster, ingress: Thing) -> tuple[str, str] | None:
 
 
 def manager(cluster: Cluster) -> Iterator[Finding]:
-    """cert-manager itself: its controller wherever it is, its webhook."""
+    """cert-manager itself: its controller wherever it is."""
     certificates = [one for one in cluster.of("Certificate") if one.group == "cert-manager.io"]
     them = [one for one in cluster.pods if pods.is_cert_manager(one) and not one.deleting]
     if them and not any(pods.ready(one) for one in them):
@@ -276,15 +298,6 @@ def manager(cluster: Cluster) -> Iterator[Finding]:
         )  # fmt: skip
     elif certificates and not them and cluster.within("kube-system", "Pod") and cluster.lacks("Pod"):
         yield _gone(cluster, certificates)
-    for event in (one for told in cluster.events_by_object.values() for one in told):
-        if 'failed calling webhook "webhook.cert-manager.io"' in event.message:
-            yield found(
-                cluster_tls_failures.CERT_MANAGER_WEBHOOK_BROKEN, "The API server cannot ask it", event.said,
-                Confidence.CERTAIN, seen(event.where, event.message), about=(MANAGER, event.said),
-                commands=("kubectl get pods -A -l app.kubernetes.io/name=webhook",
-                          "kubectl describe validatingwebhookconfigurations cert-manager-webhook"),
-            )  # fmt: skip
-            return
 
 
 def _gone(cluster: Cluster, certificates: Sequence[Thing]) -> Finding:

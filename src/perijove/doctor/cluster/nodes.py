@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.telling import found, names, seen, span
 from perijove.doctor.cluster.view import Cluster
-from perijove.domain import cluster_failures
 from perijove.domain import cluster_ground_failures as rows
-from perijove.domain.cluster import Thing, listed, mapping, text
+from perijove.domain.cluster import Thing, listed, text
 from perijove.domain.findings import Confidence, Finding
 
 LATELY = 3600.0
@@ -100,38 +98,4 @@ def _out_of_memory(cluster: Cluster, node: Thing) -> Iterator[Finding]:
         yield found(
             rows.NODE_DISK_PRESSURE, f"{node.said} cannot free disk space", node.said, Confidence.LIKELY,
             seen(disk[0].where, disk[0].message), commands=_space(node), foreseen=True,
-        )  # fmt: skip
-
-
-def quotas(cluster: Cluster) -> Iterator[Finding]:
-    """Quotas of namespaces that forbid pods."""
-    refused = [one for told in cluster.events_by_object.values() for one in told
-               if "exceeded quota" in one.message and cluster.now - one.last < LATELY]  # fmt: skip
-    said = [seen(one.where, one.message) for one in refused[:2]]
-    for log in cluster.all_logs:
-        line = next((one for one in log.lines if "exceeded quota" in one), None)
-        if line is not None:
-            said.append(seen(log.name, line))
-            break
-    root = None
-    for quota in cluster.of("ResourceQuota"):
-        hard, used = mapping(quota.status.get("hard")), mapping(quota.status.get("used"))
-        most, taken = pods.quantity(hard.get("pods")), pods.quantity(used.get("pods"))
-        there = [one for one in cluster.pods if one.namespace == quota.namespace]
-        if most and taken >= most and len(there) < most / 2 and cluster.lacks("Pod"):
-            root = found(
-                cluster_failures.RESOURCE_QUOTA_MISCOUNTED,
-                f"{quota.said} counts {text(used.get('pods'))} pods, and there are {len(there)}",
-                quota.said,
-                Confidence.CERTAIN,
-                seen(f"{quota.said} status", f"used pods {text(used.get('pods'))}, hard pods {text(hard.get('pods'))}"),
-                seen(f"pods of {quota.namespace}", str(len(there))),
-                commands=(f"kubectl -n {quota.namespace} delete resourcequota {quota.name}",),
-            )
-            yield root
-    if said:
-        yield found(
-            cluster_failures.RESOURCE_QUOTA_EXCEEDED, "The API refuses pods: a quota is exceeded", said[0].where,
-            Confidence.CERTAIN, *said, because=root.failure.kind if root else None,
-            commands=() if root else ("kubectl get resourcequota -A",),
         )  # fmt: skip

@@ -10,7 +10,8 @@ from perijove.domain import cluster_pods
 from perijove.domain.cluster import Thing, at, listed, text
 
 component = log_lines.component
-CORE = {"hub", "proxy", "binder", "autohttps", "user-scheduler", "dind", "podman", "image-builder"}
+USER_SCHEDULER = "user-scheduler"
+CORE = {"hub", "proxy", "binder", "autohttps", USER_SCHEDULER, "dind", "podman", "image-builder"}
 """Components without which nothing is launched, by the charts' label `component`."""
 STARTING = {"", "ContainerCreating", "PodInitializing"}
 PULLING, CANNOT_START = cluster_pods.PULLING, cluster_pods.CANNOT_START
@@ -64,6 +65,18 @@ def registry(image: str) -> str:
 
 def is_placeholder(pod: Thing) -> bool:
     return component(pod) == "user-placeholder"
+
+
+def scheduler(pod: Thing) -> str:
+    """Who shall place it."""
+    return text(pod.spec.get("schedulerName")) or "default-scheduler"
+
+
+def schedules(one: Thing, pod: Thing) -> bool:
+    """Whether it is of the scheduler that the other names: JupyterHub's chart calls its own RELEASE-user-scheduler."""
+    if scheduler(pod).endswith(USER_SCHEDULER):
+        return component(one) == USER_SCHEDULER and one.namespace == pod.namespace
+    return component(one) == "kube-scheduler" and scheduler(pod) == "default-scheduler"
 
 
 def ready(pod: Thing) -> bool:

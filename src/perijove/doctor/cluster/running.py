@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.database import old_schema
 from perijove.doctor.cluster.graph import CERT_MANAGER, NAME_SERVICE, NAMES
+from perijove.doctor.cluster.helm import hub
+from perijove.doctor.cluster.images import other_architecture
+from perijove.doctor.cluster.log_lines import ERROR
 from perijove.doctor.cluster.logs import hub_words
 from perijove.doctor.cluster.telling import found, seen, span, those
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
-from perijove.domain.cluster import Thing, listed, text
+from perijove.domain.cluster import Thing, at, listed, text
 from perijove.domain.cluster_ground_failures import CLUSTER_NAMES_DOWN
 from perijove.domain.cluster_tls_failures import CERT_MANAGER_DOWN
 from perijove.domain.failures import Evidence, Kind
@@ -23,15 +26,21 @@ SLOW_START = 300.0
 DAY = 86400.0
 MANY = 20
 STUCK = 600.0
+SAID = 200
+"""Characters of its last words that are told beside how it ended."""
 Loops = list[tuple[str, str, str]]
 """Containers that wait to be started again: name, reason, message."""
 COMMAND_FAILS = {126, 127}
 """POSIX sh: what was to be run cannot be, or is not there."""
+_FORMAT = re.compile(r"exec format error", re.IGNORECASE)
+"""ENOEXEC, by containerd and runc: as recorded of kubernetes/node-problem-detector#797."""
+_OWN_LIMIT = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
+"""kubernetes 1.33 pkg/kubelet/eviction/eviction_manager.go: pod, container and emptyDir."""
 _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
 
 
 def crashing(cluster: Cluster) -> Iterator[Finding]:
-    """Containers that end again and again, and why where it is known: once for all pods of one owner."""
+    """Containers that end again and again, and why where it is known: once for all pods of an owner, or an image."""
     alike: dict[tuple[object, ...], list[tuple[Thing, Loops, pods.Ended]]] = {}
     for pod in cluster.pods:
         if not pods.troubled(pod) or pods.phase(pod) not in {"Running", "Pending"}:
@@ -42,7 +51,7 @@ def crashing(cluster: Cluster) -> Iterator[Finding]:
         last = max(pods.ended(pod), key=lambda one: one.at, default=None)
         if last is None or (not loops and cluster.age(last.at) > SLOW_START * 2):
             continue
-        owner = pod.owners or ((pod.kind, pod.name),)
+        owner = pod.owners or tuple(("image", one) for one in pods.images(pod))
         alike.setdefault((pod.namespace, owner, last.container, last.code), []).append((pod, loops, last))
     for group in alike.values():
         _, loops, last = group[0]
@@ -63,19 +72,34 @@ def _crash(cluster: Cluster, them: list[Thing], loops: Loops, last: pods.Ended) 
     previous = f"kubectl -n {pod.namespace} logs {pod.name} -c {name} --previous"
     if last.reason in pods.CANNOT_START:
         return
+    other = next(_no_such_program(cluster, them, last), None)
+    if other is not None:
+        yield other_architecture(cluster, them, other, *evidence)
+        return
     root = _memory(pod, name, evidence) if last.reason == "OOMKilled" else None
     if root is None and pods.component(pod) == "hub":
         root = hub_words(cluster, pod) or old_schema(cluster, pod, last)
     if root is not None:
         yield root
-    else:
-        evidence += _last_words(cluster, pod)
+    words = _last_words(cluster, pod) if root is None else []
+    evidence += words
+    why = f", and last said: {words[0].saw[:SAID]}" if words else ""
     row, subject, more = _row(cluster, pod, last)
     yield found(
-        row, f"{name} of {those(them, 'ends', 'end')}{_lasted(last)} with status {last.code}", subject or pod.said,
+        row, f"{name} of {those(them, 'ends', 'end')}{_lasted(last)} with status {last.code}{why}",
+        subject or pod.said,
         Confidence.CERTAIN, *evidence, because=root.failure.kind if root else None, about=(*them, *more),
         commands=() if root else (previous,), surer_with="" if root else f"{previous} > logs/{name}-previous.log",
     )  # fmt: skip
+
+
+def _no_such_program(cluster: Cluster, them: list[Thing], last: pods.Ended) -> Iterator[Evidence]:
+    """That the kernel does not know the format of what was to be run."""
+    for log in cluster.all_logs:
+        if any(one in them for one in log.pods):
+            yield from (seen(log.name, line.strip()) for line in log.found(_FORMAT))
+    if _FORMAT.search(last.message):
+        yield seen(f"{them[0].said} lastState.terminated.message", last.message)
 
 
 def _lasted(last: pods.Ended) -> str:
@@ -87,7 +111,11 @@ def _lasted(last: pods.Ended) -> str:
 def _last_words(cluster: Cluster, pod: Thing) -> list[Evidence]:
     """How the logs of it end, of the container before it first."""
     mine = sorted((log for log in cluster.all_logs if pod in log.pods), key=lambda log: not log.before)
-    return [seen(log.name, " ⏎ ".join([line for line in log.lines if line.strip()][-3:])) for log in mine[:1]]
+    for log in mine[:1]:
+        lines = [line.strip() for line in log.lines if line.strip()]
+        errors = [line for line in lines if ERROR.search(line)]
+        return [seen(log.name, errors[-1] if errors else " ⏎ ".join(lines[-3:]))]
+    return []
 
 
 def _row(cluster: Cluster, pod: Thing, last: pods.Ended) -> tuple[Kind, str, tuple[str, ...]]:
@@ -119,6 +147,9 @@ def unstartable(cluster: Cluster) -> Iterator[Finding]:
         told += [(one.container, one.reason, one.message) for one in pods.ended(pod) if one.reason in pods.CANNOT_START]
         if told:
             name, why, words = told[0]
+            if _FORMAT.search(words):
+                yield other_architecture(cluster, [pod], seen(f"{pod.said} container {name}", f"{why}: {words}"))
+                continue
             yield found(
                 rows.CONTAINER_START_FAILED, f"{name} of {pod.said}: {why}", pod.said, Confidence.CERTAIN,
                 seen(f"{pod.said} container {name}", f"{why}: {words}"),
@@ -167,6 +198,10 @@ def unready(cluster: Cluster) -> Iterator[Finding]:
 def evicted(cluster: Cluster) -> Iterator[Finding]:
     """Pods that were thrown out lately, by the node that did it."""
     them = [one for one in cluster.pods if text(one.status.get("reason")) == "Evicted" and cluster.age(_end(one)) < DAY]
+    own = [one for one in them if _OWN_LIMIT.search(text(one.status.get("message")))]
+    them = [one for one in them if one not in own]
+    if own:
+        yield _beyond_limit(cluster, own)
     for node in sorted({text(one.spec.get("nodeName")) for one in them}):
         here = [one for one in them if text(one.spec.get("nodeName")) == node]
         yield found(
@@ -175,6 +210,20 @@ def evicted(cluster: Cluster) -> Iterator[Finding]:
             commands=("kubectl get pods -A --field-selector=status.phase=Failed",
                       f"kubectl -n {here[0].namespace} delete pods --field-selector=status.phase=Failed"),
         )  # fmt: skip
+
+
+def _beyond_limit(cluster: Cluster, them: list[Thing]) -> Finding:
+    limits = [
+        seen(f"{them[0].said} container {text(one.get('name'))} limit", text(value))
+        for one in listed(them[0].spec, "containers")
+        if (value := at(one, "resources", "limits", "ephemeral-storage")) is not None
+    ]
+    more = hub(cluster, {"singleuser.extraResource.limits": {"ephemeral-storage": "20Gi"}}, "for users' servers")
+    return found(
+        rows.POD_STORAGE_LIMIT, f"{those(them, 'wrote', 'wrote')} more than allowed", them[0].said, Confidence.CERTAIN,
+        seen(f"{them[0].said} status.message", text(them[0].status.get("message"))), *limits, about=them,
+        commands=(more if any(map(pods.is_user, them)) else f"kubectl -n {them[0].namespace} get limitranges -o yaml",),
+    )  # fmt: skip
 
 
 def _end(pod: Thing) -> float:

@@ -22,6 +22,8 @@ _CONTROL = "node-role.kubernetes.io/"
 _USUAL = (_CONTROL, "node.kubernetes.io/")
 PURPOSE = "hub.jupyter.org/node-purpose"
 """The label that JupyterHub's chart asks for with matchNodePurpose (jupyterhub/templates/_helpers.tpl)."""
+PATIENCE = 120.0
+"""Seconds within which a scheduler looks at a pod, however long its queue is."""
 SHARE = 0.8
 """Of what is free on an empty node, for servers; the rest is the system's."""
 
@@ -55,6 +57,27 @@ def unplaced(cluster: Cluster) -> Iterator[Finding]:
         words, where = pods.why_unplaced(alike[0], cluster)
         if words and "PersistentVolumeClaim" not in words and "persistentvolumeclaim" not in words:
             yield from _why(cluster, Waiting(tuple(alike), words, where))
+
+
+def unlooked(cluster: Cluster) -> Iterator[Finding]:
+    """Pods of which no scheduler has said anything: it writes a condition for each that it cannot place."""
+    groups: dict[tuple[str, str], list[Thing]] = {}
+    for pod in cluster.pods:
+        silent = pod.condition("PodScheduled") is None and not cluster.events(pod, "FailedScheduling", "Scheduled")
+        if pods.unplaced(pod) and silent and not pod.deleting and cluster.age(pod.created) > PATIENCE:
+            groups.setdefault((pod.namespace, pods.scheduler(pod)), []).append(pod)
+    for (namespace, name), them in groups.items():
+        there = [one for one in cluster.pods if pods.schedules(one, them[0])]
+        of_chart = name.endswith(pods.USER_SCHEDULER)
+        space, component = (namespace, pods.USER_SCHEDULER) if of_chart else ("kube-system", "kube-scheduler")
+        yield found(
+            rows.NO_SCHEDULER, f"{those(them, 'waits', 'wait')} for the scheduler {name}", them[0].said,
+            Confidence.CERTAIN if there or of_chart else Confidence.LIKELY,
+            seen(f"{them[0].said} spec.schedulerName", name),
+            seen(f"{them[0].said} status.conditions", "no PodScheduled, and no event of a scheduler"),
+            *(seen(f"{one.said} status", "Ready" if pods.ready(one) else "not ready") for one in there[:3]),
+            commands=(f"kubectl -n {space} get pods -l component={component}",), about=them,
+        )  # fmt: skip
 
 
 def _why(cluster: Cluster, one: Waiting) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from perijove.doctor.cluster.issuing import CURRENT, PATIENCE, unready
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_tls_failures as rows
-from perijove.domain.cluster import SeenCertificate, Thing, TlsProbe, day, items, listed, moment, text
+from perijove.domain.cluster import SeenCertificate, Thing, TlsProbe, day, items, listed, mapping, moment, text
 from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
 
@@ -46,6 +46,7 @@ def _of_secret(cluster: Cluster, ingress: Thing, where: str, names: list[str], i
     if secret is None:
         yield from _no_secret(cluster, ingress, where, names, issuing)
         return
+    yield from _keyless(cluster, ingress, where, secret)
     for one in secret.certificates:
         if one.problem:
             cause = f"{one.where}, which {ingress.said} serves, cannot be read: {one.problem}"
@@ -62,6 +63,32 @@ def _of_secret(cluster: Cluster, ingress: Thing, where: str, names: list[str], i
                 Confidence.CERTAIN, seen(one.where, f"names: {', '.join(one.names)}"),
                 seen(where, f"hosts: {', '.join(names)}"),
             )  # fmt: skip
+
+
+def _keyless(cluster: Cluster, ingress: Thing, where: str, secret: Thing) -> Iterator[Finding]:
+    """A Secret without the two keys that controllers read (Kubernetes' documentation, `TLS Secrets`)."""
+    keys = sorted(mapping(secret.raw.get("data")))
+    missing = [key for key in ("tls.crt", "tls.key") if key not in keys]
+    if not keys or not missing or _of_ingress(cluster, ingress, secret.name) is not None:
+        return
+    chains = [key for key in keys if "key" not in key and key.endswith((".pem", ".crt", ".cer"))]
+    private = [key for key in keys if "key" in key]
+    of = f"kubectl -n {secret.namespace}"
+    if len(chains) == len(private) == 1:
+        data = f'"tls.crt": .data["{chains[0]}"], "tls.key": .data["{private[0]}"]'
+        about = "metadata: {name: .metadata.name, namespace: .metadata.namespace}"
+        made = f"jq '{{apiVersion, kind, type: \"kubernetes.io/tls\", {about}, data: {{{data}}}}}'"
+        renamed = f"{of} get secret {secret.name} -o json | {made} | kubectl replace --force -f -"
+    else:
+        made = "--cert=fullchain.pem --key=privkey.pem --dry-run=client -o yaml | kubectl replace --force -f -"
+        renamed = f"{of} create secret tls {secret.name} {made}"
+    stands = f"{', '.join(keys)} (type {text(secret.raw.get('type'))})"
+    yield found(
+        rows.SECRET_BROKEN, f"{secret.said}, which {ingress.said} serves, has no {' and no '.join(missing)}",
+        secret.said, Confidence.CERTAIN, seen(f"{secret.said} keys", stands),
+        seen(where, "is that Secret: the controller serves its own certificate instead"), commands=(renamed,),
+        about=(secret, ingress),
+    )  # fmt: skip
 
 
 def _of_ingress(cluster: Cluster, ingress: Thing, name: str) -> Thing | None:

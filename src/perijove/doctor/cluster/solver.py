@@ -16,7 +16,7 @@ from perijove.doctor.cluster import pods
 from perijove.doctor.cluster.telling import found, seen, those
 from perijove.doctor.cluster.view import Cluster, selected
 from perijove.domain import cluster_tls_failures as rows
-from perijove.domain.cluster import Thing, at, items, listed, text
+from perijove.domain.cluster import Thing, at, items, listed, mapping, text
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
@@ -184,3 +184,45 @@ def secret_elsewhere(cluster: Cluster, issuer: Thing | None, words: Evidence) ->
         issuer.said, Confidence.CERTAIN if there or cluster.lacks("Secret") else Confidence.LIKELY, words,
         *(seen(one.said, "has that name") for one in there[:3]), commands=tuple(copies),
     )  # fmt: skip
+
+
+_CREDENTIALS = re.compile(
+    r"Invalid access token|Invalid request headers|Authentication error|Cloudflare token invalid|AccessDenied|"
+    r"InvalidClientTokenId|SignatureDoesNotMatch|not authorized to perform|AuthorizationFailed|invalid_client|"
+    r"StatusCode: 40[13]|\b40[13]:? (?:Unauthorized|Forbidden)|REFUSED|NOTAUTH|bad (?:time|sig)",
+    re.IGNORECASE,
+)
+"""Of Cloudflare (cert-manager#3013), Route 53 (#4061, #1929), Azure (#1903) and RFC 2136 servers."""
+
+
+def credentials_refused(cluster: Cluster, challenge: Thing, words: Sequence[Evidence]) -> Iterator[Finding]:
+    """Credentials of a DNS-01 solver that its provider does not take."""
+    if challenge.spec.get("type") != "DNS-01" or not any(_CREDENTIALS.search(one.saw) for one in words):
+        return
+    reference = mapping(challenge.spec.get("issuerRef"))
+    space = challenge.namespace
+    if reference.get("kind") == "ClusterIssuer":
+        space = next((one.namespace for one in cluster.pods if pods.is_cert_manager(one)), "cert-manager")
+    provider, named = _secrets(challenge)
+    secrets = [f"Secret {space}/{name}" for name, _ in named]
+    renewed = (
+        f"kubectl -n {space} create secret generic {name} --from-file={key}=/dev/stdin --dry-run=client -o yaml"
+        " | kubectl apply -f -   # paste what is new, end with Ctrl-D; cert-manager tries again by itself"
+        for name, key in named
+    )
+    by = f", by {' and '.join(secrets)}" if secrets else ""
+    yield found(
+        rows.DNS_CREDENTIALS_REFUSED,
+        f"{provider} refuses what cert-manager wants to write for {text(challenge.spec.get('dnsName'))}{by}",
+        challenge.said, Confidence.CERTAIN, *words,
+        *(seen(f"{challenge.said} spec.solver.dns01.{provider}", one) for one in secrets), commands=list(renewed),
+        about=(challenge, *secrets),
+    )  # fmt: skip
+
+
+def _secrets(challenge: Thing) -> tuple[str, list[tuple[str, str]]]:
+    """The provider of a solver, and which keys of which Secrets it reads."""
+    dns = mapping(at(challenge.spec, "solver", "dns01"))
+    provider = next((key for key in dns if key != "cnameStrategy"), "the DNS provider")
+    references = (one for key, one in mapping(dns.get(provider)).items() if key.endswith("SecretRef"))
+    return provider, [(text(one.get("name")), text(one.get("key"))) for one in map(mapping, references)]

@@ -12,6 +12,8 @@ from perijove.domain.findings import Change, Confidence, Finding
 
 MOST = 500
 """Characters of evidence that are told of one place."""
+AFTER = 150
+"""Of these, how many behind a pattern say more of it."""
 SHOWN = 3
 """Objects that are named where many have one fault."""
 
@@ -24,7 +26,7 @@ def seen(where: str, saw: str) -> Evidence:
 def around(pattern: str, saw: str) -> str:
     """A long text's beginning, and what stands where the pattern fits."""
     match = re.search(pattern, saw, re.IGNORECASE)
-    if len(saw) <= MOST or match is None or match.end() < MOST:
+    if len(saw) <= MOST or match is None or match.end() + AFTER < MOST:
         return saw
     begin = max(150, match.start() - 80)
     return f"{saw[:140]}… {saw[begin : begin + 330]}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from perijove.doctor.cluster import hub_api, known_lines, pods
+from perijove.doctor.cluster import hub_api, known_lines, pods, refusals
 from perijove.doctor.cluster.explaining import about
 from perijove.doctor.cluster.graph import Graph
-from perijove.doctor.cluster.log_lines import Log, when
+from perijove.doctor.cluster.log_lines import ERROR, Log, when
 from perijove.doctor.cluster.telling import found, seen, span
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain.cluster import Thing, day, text
@@ -25,11 +26,8 @@ LATELY = 1800.0
 MANY = 3
 """Alike lines, warnings or builds from which on it is no accident."""
 SHOWN = 5
-_ERROR = re.compile(
-    r"^\[[EC] |\b(?:ERROR|CRITICAL|FATAL)\b|\blevel=\"?(?:error|fatal|panic)|\"level\":\s*\"(?:error|fatal)|"
-    r"^[EF]\d{4} |\[(?:error|crit|alert|emerg)\]|^(?:panic|fatal error|fatal):"
-)
-"""As traitlets and tornado, Python's logging, logrus, zap, klog, nginx and Go itself mark their errors."""
+TRACEBACK = 100
+"""Lines that are read of one."""
 _NAMES = re.compile(r"(?<![\w.-])[\w.]++(?:-[\w.]++){2,}|0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
 
 
@@ -87,7 +85,8 @@ def _warnings(cluster: Cluster, known: set[str], quoted: Sequence[str]) -> Itera
             continue
         if kind == "Pod" and (not pods.troubled(thing) or cluster.age(thing.created) < PATIENCE):
             continue
-        fresh = [one for one in events if one.warning and cluster.now - one.last < LATELY]
+        warnings = (one for one in events if one.warning and cluster.now - one.last < LATELY)
+        fresh = [one for one in warnings if not known_lines.PASSING.search(one.message)]
         count = sum(one.count for one in fresh)
         if count >= MANY and not any(one.message in words for one in fresh for words in quoted):
             begun = min(one.first for one in fresh)
@@ -115,9 +114,10 @@ def _lines(cluster: Cluster, quoted: Sequence[str]) -> Iterator[Finding]:
     told = {_shape(words.partition(" ")[2]) for words in quoted}
     for log in cluster.all_logs:
         alike: dict[str, _Alike] = {}
-        for line in log.found(_ERROR):
+        for line, beneath in _entries(log):
             shape = _shape(line)
-            if not (known_lines.is_known(line) or hub_api.is_known(line) or any(shape in one for one in told)):
+            known = any(_is_known(one, log.of) for one in (line, *beneath))
+            if not (known or 0 < when(line) < cluster.now - DAY or any(shape in one for one in told)):
                 one = alike.setdefault(shape, _Alike(line, when(line)))
                 one.last, one.count = line, one.count + 1
         many = sorted((one for one in alike.values() if one.count >= MANY), key=lambda one: -one.count)
@@ -129,6 +129,18 @@ def _lines(cluster: Cluster, quoted: Sequence[str]) -> Iterator[Finding]:
                 Confidence.CERTAIN, *(one.told(log) for one in many[:SHOWN]), about=(log.name, *log.pods),
                 since=min(begun, default=0),
             )  # fmt: skip
+
+
+def _entries(log: Log) -> Iterator[tuple[str, list[str]]]:
+    """Errors, each with what is written beneath it, set in: a traceback ends with what it is about."""
+    for number, line in enumerate(log.lines):
+        if ERROR.search(line):
+            below = log.lines[number + 1 : number + 1 + TRACEBACK]
+            yield line, list(takewhile(lambda one: one.startswith((" ", "\t")), below))
+
+
+def _is_known(line: str, component: str) -> bool:
+    return known_lines.is_known(line, component) or hub_api.is_known(line) or refusals.is_known(line)
 
 
 def _shape(line: str) -> str:
