@@ -94,6 +94,7 @@ async def test_what_is_usual_is_left_out_where_it_does_not_fit_and_that_is_told(
     lines: list[str] = []
     key = (await built(real, requiring("six==1.17.0\n-c limits.txt"), checkout, lines.append)).key
     assert [line for line in lines if line.startswith("Left out, for it does not fit")]
+    assert not [line for line in lines if "No solution found" in line], "nothing that they ask for is at fault"
     assert not list((state.environments / key).glob("lib/python*/site-packages/ipywidgets"))
     key = (await built(real, requiring("six==1.17.0\nrequests<2.30"), checkout)).key
     (requests,) = (state.environments / key).glob("lib/python*/site-packages/requests-*.dist-info")
@@ -166,11 +167,12 @@ async def test_its_files_are_shared_with_the_cache_and_compiled(
 async def test_what_cannot_be_installed_is_told_as_its_kind_and_leaves_nothing(
     real: UvEnvironments, checkout: Checkout, state: State, text: str, kind: Kind, says: str
 ) -> None:
-    plan = requiring(text)
+    plan, lines = requiring(text), list[str]()
     with pytest.raises(Fail) as caught:
-        await built(real, plan, checkout)
+        await built(real, plan, checkout, lines.append)
     assert caught.value.failure.kind is kind
     assert says in f"{caught.value.failure.cause} {caught.value.failure.remedy}"
+    assert len([line for line in lines if "No solution found" in line]) <= 1, "said once"
     assert list(state.environments.iterdir()) == []
 
 

@@ -127,6 +127,7 @@ async def test_what_cannot_be_built_is_told_as_what_it_is(
     assert (failure.kind.code, [text for text in says if text not in whole]) == (code, []), whole
     assert failure.evidence
     assert_told(case, lines)
+    assert [line for line in (*whole.splitlines(), *lines) if str(world.state.root) in line] == [], "nobody's business"
 
 
 def conda_of(case: Path, request: pytest.FixtureRequest) -> CondaSettings | None:

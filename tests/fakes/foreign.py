@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 from perijove.domain.nouns import ForeignRun
@@ -23,7 +24,8 @@ class UnconfinedForeignCode:
     async def run(self, run: ForeignRun, into: Path, tell: Tell) -> Ran:
         self.runs.append(run)
         home = Path(tempfile.mkdtemp(prefix="perijove-foreign-"))
-        moved: Callable[[str], str] = lambda text: text.replace(HOME, str(home))  # noqa: E731
+        places = [(HOME, str(home)), *((str(one.target), str(one.source)) for one in run.mounts)]
+        moved: Callable[[str], str] = lambda text: reduce(lambda text, place: text.replace(*place), places, text)  # noqa: E731
         try:
             if run.home_from is not None:
                 shutil.copytree(run.home_from, home, symlinks=True, dirs_exist_ok=True)

@@ -17,7 +17,7 @@ from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
 from perijove.backends.environments.wanted import lines_for, normalized
-from perijove.backends.environments.wheels import Builder, Wheels
+from perijove.backends.environments.wheels import INSIDE, Builder, Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
 from perijove.domain.failures import Evidence, Fail, Failure
@@ -34,6 +34,7 @@ USUAL = (
 """What authors rely on without writing it, for every Binder has it; left out where it does not fit with their own."""
 UNFIT = frozenset((failures.CONFLICT, failures.NO_SUCH_PACKAGE, failures.INSTALL_FAILED, failures.BAD_FILE))
 """What it comes to where packages do not fit with one another, and when it may be these."""
+_COMPLAINS = re.compile(r"\s*×|error: ")
 MOST_SOURCES = 50
 """Sandboxes for one environment's sources."""
 ROUNDS = 8
@@ -174,7 +175,7 @@ class Installation:
             if some:
                 asked = self.work / f"named-{self._runs}.txt"
                 await asyncio.to_thread(_write, asked, some)
-                wheels = await self._build(["--no-deps", "-r", str(asked)], None, "named", asked)
+                wheels = await self._build(["--no-deps", "-r", _inside(asked)], None, "named", asked)
                 await self.uv.looked_into(wheels)
 
     async def _moved(self, unfit: Sequence[str]) -> bool:
@@ -197,10 +198,13 @@ class Installation:
         """Of uv, over what the repository asks for: what is usual goes where it is in the way."""
         if self.conda is not None:  # uv would change versions that conda has decided on
             self._usual = ()
-        complaint = await self._tried([*further, *self._usual])
+        said: list[str] = []
+        complaint = await self._tried([*further, *self._usual], self._until_it_complains(said))
         if complaint is None or not self._usual or complaint.meaning.failure.kind not in UNFIT:
+            for line in said:
+                self.tell(line)
             return complaint
-        complaint = await self._tried(further)
+        complaint = await self._tried(further, self.tell)
         if complaint is None:
             self.tell(
                 f"Left out, for it does not fit with what the repository asks for: {', '.join(map(_name, self._usual))}"
@@ -208,7 +212,18 @@ class Installation:
             self._usual = ()
         return complaint
 
-    async def _tried(self, further: Sequence[str]) -> Complaint | None:
+    def _until_it_complains(self, said: list[str]) -> Tell:
+        """Tells what uv says, but keeps its complaint in `said`: it may not be about what the repository asks for."""
+
+        def tell(line: str) -> None:
+            if said or _COMPLAINS.match(line):
+                said.append(line)
+            else:
+                self.tell(line)
+
+        return tell
+
+    async def _tried(self, further: Sequence[str], tell: Tell) -> Complaint | None:
         await self._empty()
         if await asyncio.to_thread(self._left_nothing, further):
             return None
@@ -217,7 +232,7 @@ class Installation:
         # Of conda's, which strangers may have made, uv is told; it runs ours.
         runs, asked = (self.interpreter, None) if self.conda is None else (self.inputs.interpreter, self.conda.asked)
         try:
-            await self.uv.install(self.environment, runs, options, self.tell, asked)
+            await self.uv.install(self.environment, runs, options, tell, asked)
         except Complaint as complaint:
             return complaint
         return None
@@ -278,7 +293,7 @@ class Installation:
         asked, limits = self.work / "asked.txt", self.work / "limits.txt"
         await asyncio.to_thread(_write, asked, [*self.wanted.elsewhere, *self.wanted.packages])
         await asyncio.to_thread(_write, limits, self.wanted.constraints)
-        words = ["-r", str(asked), *(("-c", str(limits)) if self.wanted.constraints else ())]
+        words = ["-r", _inside(asked), *(("-c", _inside(limits)) if self.wanted.constraints else ())]
         if any(" --hash" in line for line in self.wanted.packages):  # pip has none for sources, and wants all or none
             await self._build_sources()
         else:
@@ -298,12 +313,17 @@ class Installation:
             by = await self.wheels.builder(self.interpreter, self.standing, self.tell)
         by = replace(
             by,
-            runs=replace(by.runs, mounts=(*by.runs.mounts, *(Mount(path, path) for path in shown))),
+            runs=replace(by.runs, mounts=(*by.runs.mounts, *(Mount(path, Path(_inside(path))) for path in shown))),
             until=self.wanted.published_before,
             beside=self.conda is not None and folder == "all",
         )
         async with self.place():
             return await self.wheels.build(name, words, home, by, into, self.tell)
+
+
+def _inside(path: Path) -> str:
+    """Where a build's sandbox has a file."""
+    return str(INSIDE / path.name)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

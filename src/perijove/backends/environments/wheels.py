@@ -31,6 +31,8 @@ from perijove.domain.state import State
 from perijove.launching.start.sandbox import HOME
 
 RESULT = ".perijove-wheels"
+INSIDE = Path("/run/perijove")
+"""Where a build's sandbox is shown what is ours: what its programs say then names no path of this machine."""
 PYPI = "//pypi.org"
 """Where pip looks by itself."""
 BESIDE = Path(beside_.__file__).read_text()
@@ -124,8 +126,9 @@ class Wheels:
     async def builder(self, interpreter: Interpreter, standing: Standing, tell: Tell) -> Builder:
         """An environment of this interpreter's that holds pip alone. Raises Fail: `build.*`."""
         tools = await self._tools(interpreter, tell)
-        shown = (Mount(tools, tools), *await self._interpreters.shown(interpreter), *standing.mounts)
-        return Builder(Runs(tools / "bin" / "python", shown, standing.root), tools)
+        pip = INSIDE / "pip"
+        shown = (Mount(tools, pip), *await self._interpreters.shown(interpreter), *standing.mounts)
+        return Builder(Runs(pip / "bin" / "python", shown, standing.root), pip)
 
     async def _tools(self, interpreter: Interpreter, tell: Tell) -> Path:
         """An environment that holds pip alone, made once for each interpreter."""
