@@ -58,7 +58,8 @@ class ServiceSettings:
     http: tuple[str, ...] = ()
     """Addresses and ports for http. Empty: `127.0.0.1:8000`, or `0.0.0.0:80` and `[::]:80` when there are `hosts`."""
     https: tuple[str, ...] = ()
-    """Addresses and ports for https, or `off`. Empty: `127.0.0.1:8443`, or port 443 of everywhere with `hosts`."""
+    """Addresses and ports for https, or `off`. Empty: port 443 of everywhere with `hosts`; else `127.0.0.1:8443`, but
+    none where `http` is set without `behind`."""
     http3: bool = False
     """Whether browsers are offered HTTP/3 (QUIC), at the same ports by UDP; never behind a web server in front."""
     hosts: tuple[str, ...] = ()
