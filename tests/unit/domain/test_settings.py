@@ -86,6 +86,12 @@ def test_a_bad_value_is_refused_with_its_name_and_what_stood_there(name: str, ra
     assert failure.evidence[0].where == "perijove.toml"
 
 
+def test_a_size_that_is_refused_is_told_as_the_file_takes_it() -> None:
+    with pytest.raises(Fail) as caught:
+        merged([layer(build__keep_free=1024**3, launching__keep_disk="2G")])
+    assert caught.value.failure.evidence[0].saw == "1G"
+
+
 def test_sessions_do_not_share_a_host_with_the_service() -> None:
     with pytest.raises(Fail, match="share its origin"):
         merged([layer(service__hosts="b.example", service__session_hosts="s1.b.example,b.example")])
