@@ -15,6 +15,7 @@ from perijove.certifying.looking import Looking
 from perijove.certifying.overview import Overview
 from perijove.certifying.persistent import PersistentRecords
 from perijove.certifying.serving import Serving
+from perijove.certifying.wanted import wanted
 from perijove.certifying.way import CertificateWay
 from perijove.domain.certificate_ports import Apply, Authority, Probe, Secrets, Solver
 from perijove.domain.certificates import CertificateSpec, ChallengeType, HostName, Issuer, IssuerKind
@@ -106,7 +107,8 @@ def joined(
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
     local, answers = late(lambda: _local(state, clock)), HttpAnswers()
-    probe = late(lambda: _probe(settings))
+    certified = bool(wanted(settings()))  # imported while Caddy starts then, where all else would wait for it
+    probe = late(lambda: _probe(settings), needed=certified)
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,
@@ -117,7 +119,7 @@ def joined(
     looking = Looking(
         probe, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
-    secrets = late(lambda: _secrets(state, clock, settings))
+    secrets = late(lambda: _secrets(state, clock, settings), needed=certified)
     serving = Serving(secrets, probe, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run

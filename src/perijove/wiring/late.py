@@ -24,6 +24,6 @@ class _Late:
         return getattr(self._made, name)
 
 
-def late(make: Callable[[], Port]) -> Port:
-    """Whoever asks first waits for the import, and gets what `make` raises."""
-    return cast("Port", _Late(make))
+def late(make: Callable[[], Port], *, needed: bool = False) -> Port:
+    """Whoever asks first waits for the import, and gets what `make` raises; made at once where it is `needed`."""
+    return make() if needed else cast("Port", _Late(make))
