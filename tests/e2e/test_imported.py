@@ -36,6 +36,12 @@ UNUSED = {
         "perijove.spawner",
     ),
 }  # fmt: skip
+NAMES = [name for names in UNUSED.values() for name in names]
+OF_THE_SERVICE = (
+    "cryptography", "jinja2", "packaging", "prometheus_client", "psutil", "sqlite3", "starlette", "uvicorn", "yaml",
+    "perijove.launching", "perijove.web", "perijove.wiring",
+)  # fmt: skip
+COMMAND = 'import sys; from perijove.cli import main; print(*sys.modules, sep="\\n")'
 UP = """
 import os, signal, sys
 from pathlib import Path
@@ -67,6 +73,13 @@ def test_a_service_that_is_up_has_imported_nothing_that_it_does_not_use(use: str
     assert [name for name in UNUSED[use] if name in imported] == []
 
 
-@pytest.mark.parametrize("name", [name for names in UNUSED.values() for name in names])
+def test_a_command_has_imported_nothing_that_the_service_alone_uses() -> None:
+    done = subprocess.run([sys.executable, "-c", COMMAND], capture_output=True, text=True, timeout=60, check=True)
+    imported = frozenset(done.stdout.splitlines())
+    assert "perijove.cli.objects" in imported
+    assert [name for name in (*OF_THE_SERVICE, *NAMES) if name in imported] == []
+
+
+@pytest.mark.parametrize("name", [*OF_THE_SERVICE, *NAMES])
 def test_what_is_not_imported_is_there(name: str) -> None:
     assert find_spec(name)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from perijove.backends import statedir
-from perijove.backends.host_tokens import forget
 from perijove.backends.passwords import LONGEST, Entry, PasswordFile, stored
 from perijove.cli import printing, service
 from perijove.cli.grammar import examples, options
@@ -53,7 +52,7 @@ def add(
         if name in entries:
             remedy = f"Give another password with `perijove user password {name}`, or remove the person first."
             raise Fail(PEOPLE_NOT_CHANGED(f"{name} is in it already", Evidence("name", name), remedy=remedy))
-        forget(state_at(state).host_tokens, name)  # another may have had the name, whose end nobody told
+        _forget(state, name)  # another may have had the name, whose end nobody told
         entries[name] = entry
 
     entry = Entry(Person(name, frozenset(named), admin), stored(_password()))
@@ -73,7 +72,7 @@ def password(name: NameArgument, state: StateOption = None, config: ConfigOption
 def remove(name: NameArgument, state: StateOption = None, config: ConfigOption = None) -> None:
     """Remove a person; their browsers are logged out, and open no session any more."""
     _file(state, config).change(_of(name, lambda entry: None))
-    forget(state_at(state).host_tokens, name)
+    _forget(state, name)
     printing.out.print(f"{name} may log in no more")
 
 
@@ -107,6 +106,13 @@ def _password() -> str:
     if len(given) < LEAST or len(given.encode()) > LONGEST:
         raise typer.BadParameter(f"a password has {LEAST} characters at least, and {size(LONGEST)} at most")
     return given
+
+
+def _forget(state: StateOption, name: str) -> None:
+    """Have nobody hold this person's tokens for Git hosts."""
+    from perijove.backends.host_tokens import forget  # noqa: PLC0415  imported late: cryptography is no part of a start
+
+    forget(state_at(state).host_tokens, name)
 
 
 def _file(state: StateOption, config: ConfigOption) -> PasswordFile:
