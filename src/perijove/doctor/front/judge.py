@@ -299,16 +299,17 @@ def _asked_for(host: str) -> tuple[str, ...]:
 
 
 def included(facts: Facts, host: str) -> Iterator[Finding]:
-    """A server of that name in a file that no include takes, where none of those that are has it. Raises NotSeen."""
-    if named_server(facts.front.http, host) is not None:
+    """A server of that name in a file that no include takes, where nobody else hands the name on. Raises NotSeen."""
+    front = facts.front
+    where = facts.addresses or listeners.addresses(front, host)
+    handed = any(listeners.hands_on(front, host, address, facts.base) for address in where)
+    if handed or named_server(front.http, host) is not None:
         return
-    left = next((one for one in facts.front.configuration.left if host in one.saw.lower().split()), None)
+    left = next((one for one in front.configuration.left if host in one.saw.lower().split()), None)
     if left is None:
         raise NotSeen(f"no file here has a server of the name {host}")
     failure = rows.FILE_NOT_INCLUDED(f"no include takes the file that has the server of {host}", left)
-    yield Finding(
-        failure, left.where, surely(facts.front, Confidence.CERTAIN), commands=(f"nginx -T | grep -n {host}",)
-    )
+    yield Finding(failure, left.where, Confidence.LIKELY, commands=(f"nginx -T | grep -n {host}",))
 
 
 def sessions(facts: Facts, host: str) -> Iterable[Finding]:

@@ -96,6 +96,14 @@ def test_a_file_that_no_include_takes_is_told_where_its_name_has_no_server(tmp_p
     assert [(one.failure.kind, one.subject) for one in told] == [(FILE_NOT_INCLUDED, f"{tmp_path / name}:3")]
 
 
+def test_a_file_that_was_left_out_is_no_fault_where_its_name_is_handed_on(tmp_path: Path) -> None:
+    (tmp_path / "sites-available").mkdir()
+    (tmp_path / "sites-available/binder").write_text(SITE)
+    asked = facts(tmp_path, f"server {{ listen 80; listen 443; server_name _; {PASSED} }}")
+    (result,) = [one for one in examine(asked, checks(asked)).results if one.name == f"nginx.server/{HOST}"]
+    assert result.outcome is Outcome.WELL
+
+
 def test_a_file_that_is_linked_or_stands_beside_the_one_in_use_is_well(tmp_path: Path) -> None:
     for name in ("sites-available", "sites-enabled", "conf.d"):
         (tmp_path / name).mkdir()
