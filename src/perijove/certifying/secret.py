@@ -162,7 +162,7 @@ def check_believed(
         seen = Evidence(
             f"{where}, certificate {len(certificates)}", f"{_known_as(last)}, signed by {_text(last.issuer)}"
         )
-        cause = f"it leads to {common_name(last.issuer)}, whom browsers do not know: {str(error)[:200]}"
+        cause = f"browsers find no way from it to a root that they know: {str(error)[:200]}"
         remedy = "Serve a certificate of a CA that browsers know; where it is one of your own, lay its root into each."
         raise Fail(CERTIFICATE_UNTRUSTED(cause, seen, remedy=remedy)) from error
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from perijove.certifying import secret
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.front import acme_clients, judge, listeners
+from perijove.doctor.front.matching import http_server, named_server
+from perijove.doctor.front.servers import Front
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.site_failures import CERTIFICATE_UNTRUSTED
@@ -17,16 +19,22 @@ def believed(facts: judge.Facts, host: str) -> Iterator[Finding]:
     """What is wrong with its chain, told once for each file. Raises NotSeen."""
     front, port = facts.front, listeners.https_port(facts.front)
     where = facts.addresses or listeners.addresses(front, host)
-    found = [acme_clients.chain(front, host, (address, port)) for address in where]
-    shown = {one.args[0]: one for one in found if one is not None}
+    shown = {one.args[0]: one for address in where if (one := _shown(front, host, (address, port))) is not None}
     if not shown:
-        raise NotSeen(f"it shows no certificate of its own for {host}")
+        raise NotSeen(f"no server of the name {host} shows a certificate here")
     for one in shown.values():
         failure = _wrong(facts, one, host)
         if failure is not None:
             # An authority of one's own is believed where its root was laid into each browser.
             sure = Confidence.POSSIBLE if failure.kind is CERTIFICATE_UNTRUSTED else Confidence.CERTAIN
             yield Finding(failure, one.where, judge.surely(front, sure))
+
+
+def _shown(front: Front, host: str, at: tuple[str, int]) -> Directive | None:
+    """The chain's file; None where only another site's server would answer for the name."""
+    found = http_server(front, *at, host)
+    own = found is not None and named_server([found[0]], host) is not None
+    return acme_clients.chain(front, host, at) if own else None
 
 
 def _wrong(facts: judge.Facts, shown: Directive, host: str) -> Failure | None:

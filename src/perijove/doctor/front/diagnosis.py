@@ -32,7 +32,7 @@ def checks(facts: judge.Facts) -> tuple[Check[judge.Facts], ...]:
                 partial(judge.sessions, host=host), needs,
             ),
             Check(
-                f"nginx.server/{host}", f"Is a server of {host} among what is included?",
+                f"nginx.server/{host}", f"Does anybody who is included answer for {host}?",
                 partial(judge.included, host=host), needs,
             ),
             Check(

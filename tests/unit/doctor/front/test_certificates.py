@@ -64,7 +64,7 @@ def test_a_chain_that_browsers_follow_is_well_and_one_that_is_not_there_was_not_
         ("the leaf has ended", NOT_VALID_NOW, "it ended on"),
         ("no intermediate", CHAIN_BROKEN, "Issuing CA's certificate is not there"),
         ("another name", NAMES_MISSING, f"{HOST} is not among them"),
-        ("a root that phones do not have", CERTIFICATE_UNTRUSTED, "Loopback test root, whom browsers do not know"),
+        ("a root that phones do not have", CERTIFICATE_UNTRUSTED, "signed by CN=Loopback test root"),
     ],
 )
 def test_what_browsers_refuse_is_told_by_what_is_wrong(
@@ -80,6 +80,15 @@ def test_what_browsers_refuse_is_told_by_what_is_wrong(
     assert found.failure.kind is kind
     assert cites in f"{found.failure.cause} {found.failure.evidence}"
     assert found.confidence is (Confidence.POSSIBLE if kind is CERTIFICATE_UNTRUSTED else Confidence.CERTAIN)
+
+
+def test_another_site_s_certificate_is_not_held_against_a_name_of_plain_http(tmp_path: Path, ca: PrivateCa) -> None:
+    chain = ca.leaf("other.example").chain
+    other = f"server {{ listen 443 ssl; server_name other.example; ssl_certificate {chain}; {PASSED} }}"
+    asked = facts(tmp_path, f"server {{ listen 80; server_name {HOST}; {PASSED} }} {other}")
+    asked = replace(asked, roots=(ca.root,), chains={str(chain): files.read(str(chain))})
+    (result,) = [one for one in examine(asked, checks(asked)).results if one.name == f"nginx.certificate/{HOST}"]
+    assert result.outcome is Outcome.SKIPPED
 
 
 SITE = f"server {{\n  listen 80;\n  server_name www.{HOST} {HOST};\n}}\n"
