@@ -294,6 +294,18 @@ SITES: dict[str, str] = {
     f" limit_req zone=z% burst=50 nodelay; {APP} }}",
     "what a body is": f"server {{ {PLAIN} if ($content_type ~ json) {{ return 415; }} if ($content_length) {{"
     f" return 413; }} {APP} }}",
+    "a status of one's own": f"server {{ {PLAIN} location / {{ error_page 418 = @acme;"
+    " if ($uri ~ acme) { return 418; } return 404; } location @acme { proxy_pass http://@up; } }",
+    "a named location that is closed": f"server {{ {PLAIN} root /nowhere; location / {{ try_files $uri @app; }}"
+    " location @app { deny all; proxy_pass http://@up; } }",
+    "named locations one after the other": f"server {{ {PLAIN} root /nowhere; location / {{ try_files $uri @a; }}"
+    " location @a { try_files $uri.html @b; } location @b { return 200 b; } }",
+    "rewrites one after the other": f"server {{ {PLAIN} location / {{ rewrite ^/.well-known/(.*)$ /one/$1;"
+    " rewrite ^/one/(.*)$ /two/$1 last; return 403; } location /two/ { return 200 two; } }",
+    "a name's number in a redirect": "server { listen @; server_name ~^(www)\\.a\\.test$; location / {"
+    " return 301 https://$1.b.test; } } server { listen @; server_name a.test; return 404; }",
+    "a page of a location hides that of its server": f"server {{ {PLAIN} error_page 403 = @x; location / {{"
+    " error_page 404 /n; deny all; } location @x { return 200 x; } }",
     "an unknown visitor's country": f"geo $there% {{ default 1; }} server {{ {PLAIN}"
     " location / { proxy_pass http://@up; proxy_set_header Host $host; } }",
 }  # fmt: skip
