@@ -1,56 +1,36 @@
-"""What the service writes for its operators, by structlog: lines for people in a terminal, JSON for a journal.
-
-structlog is imported with the first line: with all that it brings it takes some 40 ms, for which a first certificate
-would wait.
-"""
+"""What the service writes for its operators: lines for people in a terminal, JSON for a journal."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+import traceback
 from contextlib import suppress
-from functools import cache
-from typing import Any, TextIO, cast
+from datetime import UTC, datetime
 
 
-class _StandardError:
-    """As it is, but that nothing ends by it: what cannot be written, as to a terminal that hung up, is lost."""
-
-    def write(self, text: str) -> int:
-        try:
-            return sys.stderr.write(text)
-        except OSError:
-            return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
-
-
-@cache
-def _structlog() -> Any:
-    import structlog  # noqa: PLC0415  imported late, as said above
-
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
-    )
-    return structlog.get_logger()
+def _written(level: str, event: str, values: dict[str, object], error: BaseException | None) -> None:
+    """Nothing ends by it: what cannot be written, as to a terminal that hung up, is lost."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    trace = "".join(traceback.format_exception(error)).rstrip() if error is not None else ""
+    with suppress(OSError):
+        if sys.stderr.isatty():
+            told = "".join(f" {name}={value!r}" for name, value in values.items())
+            line = f"{now} [{level}] {event}{told}" + (f"\n{trace}" if trace else "")
+        else:
+            values |= {"event": event, "level": level, "timestamp": now} | ({"exception": trace} if trace else {})
+            line = json.dumps(values, default=repr)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 class _Libraries(logging.Handler):
     """What libraries tell their own loggers, as lines of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell = getattr(log, record.levelname.lower(), log.warning)
-        tell(record.getMessage(), logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {}))
+        error = record.exc_info[1] if record.exc_info else None
+        _written(record.levelname.lower(), record.getMessage(), {"logger": record.name}, error)
 
 
 def take_libraries() -> None:
@@ -60,10 +40,20 @@ def take_libraries() -> None:
 
 
 class Log:
-    """structlog's logger: `log.warning("what happened", host=host)`."""
+    """Lines with values: `log.warning("what happened", host=host)`."""
 
-    def __getattr__(self, level: str) -> Any:
-        return getattr(_structlog(), level)
+    def info(self, event: str, **values: object) -> None:
+        _written("info", event, values, None)
+
+    def warning(self, event: str, **values: object) -> None:
+        _written("warning", event, values, None)
+
+    def error(self, event: str, **values: object) -> None:
+        _written("error", event, values, None)
+
+    def exception(self, event: str, **values: object) -> None:
+        """With the exception that is being handled."""
+        _written("error", event, values, sys.exc_info()[1])
 
 
 log = Log()

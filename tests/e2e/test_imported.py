@@ -27,6 +27,7 @@ UNUSED = {
     "images in a registry": ("perijove.backends.registry.client",),
     "conda packages": ("rattler",),
     "notebooks as pages": ("markdown_it",),
+    "a terminal": ("pygments", "rich.syntax", "rich.traceback"),
     "the doctor": (
         "crossplane", "perijove.backends.nginx", "perijove.backends.site", "perijove.doctor.cluster",
         "perijove.doctor.front", "perijove.doctor.own.explaining", "perijove.wiring.examining",

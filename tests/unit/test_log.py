@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 SAYS = """
 from perijove.cli import printing
@@ -29,3 +31,48 @@ def test_a_terminal_that_hung_up_ends_nothing(tmp_path: os.PathLike[str]) -> Non
         running.communicate(b"now\n", timeout=60)
     with open(told) as file:
         assert file.read() == "went on"
+
+
+TELLS = """
+import logging
+from perijove.log import log, take_libraries
+take_libraries()
+log.info("up", address="http://b\\u00fccher", of=b"bytes")
+try:
+    raise ValueError("no\\n\\x1b[31mnumber")
+except ValueError:
+    log.exception("a bug")
+    logging.getLogger("some.library").error("it says %s", "so", exc_info=True)
+logging.getLogger("some.library").info("nobody hears of it")
+"""
+
+
+def told() -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", TELLS], capture_output=True, text=True, check=True, timeout=60)
+
+
+def test_elsewhere_than_in_a_terminal_each_line_is_an_object() -> None:
+    up, bug, library = (json.loads(line) for line in told().stderr.splitlines())
+    assert up.pop("timestamp").endswith("Z")
+    assert up == {"event": "up", "level": "info", "address": "http://bücher", "of": "b'bytes'"}
+    assert (bug["event"], bug["level"]) == ("a bug", "error")
+    assert bug["exception"].startswith("Traceback")
+    assert bug["exception"].endswith("ValueError: no\n\x1b[31mnumber")
+    assert (library["event"], library["level"], library["logger"]) == ("it says so", "error", "some.library")
+    assert library["exception"] == bug["exception"]
+
+
+def test_in_a_terminal_people_read_it() -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", TELLS], stderr=theirs) as running, os.fdopen(ours, "rb") as terminal:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # its end
+            while part := terminal.read1():
+                said += part
+        assert running.wait(60) == 0
+    lines = said.decode().splitlines()
+    assert lines[0].partition(" ")[2] == "[info] up address='http://bücher' of=b'bytes'"
+    assert lines[1].partition(" ")[2] == "[error] a bug"
+    assert "ValueError: no" in lines
+    assert sum(line.partition(" ")[2].startswith("[") for line in lines) == 3

@@ -105,8 +105,7 @@ CATALOGUE: dict[str, Kind] = {}
 
 def row(code: str, title: str, owner: Owner, retry: Retry, remedy: str) -> Kind:
     """A new kind, entered in the catalogue."""
-    kind = Kind(code, title, owner, retry, remedy)
-    CATALOGUE[code] = kind
+    CATALOGUE[code] = kind = Kind(code, title, owner, retry, remedy)
     return kind
 
 
