@@ -377,15 +377,13 @@ told = json.load(open(f"{{jupyter_core.paths.jupyter_runtime_dir()}}/kernel-{}.j
 """
 
 
-@pytest.mark.parametrize(("folder", "forked"), [("shown", True), ("hiding", False)])
-async def test_a_kernel_that_is_slow_is_told_of_once_it_listens(kernels: Kernels, folder: str, forked: bool) -> None:
+async def test_a_forked_kernel_that_is_slow_is_told_of_once_it_listens(kernels: Kernels) -> None:
     await run(kernels, CONFIGURED.format("import time\ntime.sleep(1)"))
-    notebook = {"path": f"{folder}/slow.ipynb", "type": "notebook", "name": "", "kernel": {"name": "python3"}}
-    kernel = post(kernels.session, "api/sessions", **notebook).json()["kernel"]["id"]
+    kernel = kernels.session.kernel()
     async with talking(kernels.session, kernels.started) as talk:
         assert await talk.value(LISTENS.format(kernel)) == [0] * 5
     await run(kernels, CONFIGURED.format(""))
-    assert await is_forked(kernels, kernel) is forked
+    assert await is_forked(kernels, kernel)
 
 
 async def test_where_the_forker_is_gone_its_kernels_go_on_and_later_ones_are_started(kernels: Kernels) -> None:

@@ -130,13 +130,23 @@ def held(folder: Path) -> Iterator[httpx.Client]:
     runtime = {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     with served(folder, PERIJOVE_KERNEL_AHEAD="held", **found, **runtime) as (client, _):
         assert client.get("api/status").json()["kernels"] == 0
-        until(lambda: spares(folder))
+        until(lambda: any(listens(folder, kernel) for kernel in spares(folder)))
         yield client
 
 
 def spares(folder: Path) -> list[str]:
     """Kernels that run, or are about to."""
     return [path.stem.partition("-")[2] for path in (folder / "runtime").glob("kernel-*.json")]
+
+
+def listens(folder: Path, kernel: str) -> bool:
+    """Whether it is past its start."""
+    try:
+        told = json.loads((folder / "runtime" / f"kernel-{kernel}.json").read_text())
+    except ValueError:  # half written
+        return False
+    with socket.socket() as probe:
+        return probe.connect_ex((told["ip"], told["hb_port"])) == 0
 
 
 async def value(folder: Path, kernel: str, code: str) -> Any:
@@ -183,6 +193,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "where its description is another": {},
     "where a file of its folder would be imported": {},
     "where packages have changed": {},
+    "where its settings have changed": {},
 }
 
 
@@ -195,6 +206,8 @@ async def test_who_asks_for_another_kernel_gets_that_and_no_other_is_left(tmp_pa
             (tmp_path / "jupyter/kernels/python3/kernel.json").write_text(json.dumps(spec))
         if "imported" in asked:
             (tmp_path / "random.py").write_text("import os\n")
+        if "settings" in asked:
+            (tmp_path / "ipython_config.py").touch()
         if "packages" in asked:
             version = next((first_server() / "lib").glob("python3*")).name
             (tmp_path / ".local/lib" / version / "site-packages").mkdir(parents=True)

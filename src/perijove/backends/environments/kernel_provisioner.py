@@ -40,7 +40,7 @@ IMPORTED_WITHIN = 20.0
 """Seconds for which a kernel waits for the imports: they began before it, so that it would not start sooner itself."""
 FORKED_WITHIN = 5.0
 LISTENS_WITHIN = 3.0
-"""Seconds for which a kernel's sockets are waited for; it is told of then, whether they listen or not."""
+"""Seconds for which a forked kernel's sockets are waited for; it is told of then, whether they listen or not."""
 PR_SET_CHILD_SUBREAPER = 36
 BEFORE = "no page was opened before it"
 UNUSED = "none was wanted for a while"
@@ -283,7 +283,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-async def listens(connection: Mapping[str, Any], kernel: Forked | subprocess.Popen[bytes]) -> None:
+async def listens(connection: Mapping[str, Any], kernel: Forked) -> None:
     """Wait until a kernel listens on the last socket that it binds.
 
     Whoever connects before has connections that are tried again one by one, 100 ms apart (zmq_setsockopt(3),
@@ -324,12 +324,12 @@ class Provisioner(LocalProvisioner):  # type: ignore[misc]
             self.process = await forker.fork(cmd, environ, str(cwd), set(kwargs) - USUAL)
         except NotForked as why:
             forker.tell(str(why))
-            await super().launch_kernel(cmd, **kwargs)
+            connection = await super().launch_kernel(cmd, **kwargs)
             if why.again:
                 forker.begin_again()
-        else:
-            self.pid = self.pgid = self.process.pid
-            self.cwd = cwd
+            return connection
+        self.pid = self.pgid = self.process.pid
+        self.cwd = cwd
         await listens(self.connection_info, self.process)
         return self.connection_info
 

@@ -7,6 +7,7 @@ what they would get otherwise it ends, and theirs is made as ever.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perijove.backends.environments.kernel_provisioner import Forker
 
-RUNS_WITHIN = 5.0
-"""Seconds for a line of code in a kernel that does nothing else."""
+RUNS_WITHIN = 20.0
+"""Seconds for a line of code in a kernel that does nothing else: one that is made instead would not be sooner."""
 WARM = "get_ipython().display_formatter.format(1)"
 """What it runs first: the first line of all, and the first value that is shown, take IPython some milliseconds more."""
 NAME = "JPY_SESSION_NAME"
@@ -35,6 +36,7 @@ class SpareKernel:
         self._spec = self._described()
         self._environ = dict(os.environ)
         self._folder = kernels.cwd_for_path("")
+        self._settings = _settings(self._folder)
         self._start, self._list = kernels.start_kernel, kernels.list_kernels
         kernels.start_kernel, kernels.list_kernels = self.start_kernel, self.list_kernels
         self._begun = asyncio.create_task(self._begin(), name="spare kernel")
@@ -79,7 +81,7 @@ class SpareKernel:
         if kernel_id or others or kernel_name not in (None, self._name) or folder != self._folder:
             return False
         try:
-            if self._described() != self._spec:
+            if self._described() != self._spec or _settings(folder) != self._settings:
                 return False
             told = await self._forker.unchanged({**(env or os.environ), **self._spec["env"]}, folder)
             told = {name: value for name, value in told.items() if self._environ.get(name) != value}
@@ -107,6 +109,19 @@ class SpareKernel:
         said = session.deserialize(parts)["content"]
         if said["status"] != "ok":
             raise RuntimeError(str(said)[:500])
+
+
+def _settings(folder: str) -> dict[str, int]:
+    """What a kernel reads in its folder and its profile as it starts (`config_file_paths`, `_run_startup_files` of
+    IPython 9.15), and when each was written."""
+    profile = os.path.join(os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"), "profile_default")
+    found = {}
+    for place in (folder, profile, os.path.join(profile, "startup")):
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith("ipython") or (place.endswith("startup") and entry.name != "README"):
+                    found[entry.path] = entry.stat(follow_symlinks=False).st_mtime_ns
+    return found
 
 
 def _telling(variables: dict[str, str]) -> str:

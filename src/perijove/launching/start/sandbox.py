@@ -37,11 +37,10 @@ BINDER_VARIABLES = tuple(
 KERNEL_AHEAD = "PERIJOVE_KERNEL_AHEAD"
 """Tells a server when to import what kernels need: once a `page` of it is opened, or, while it is `held`, at once."""
 READ_AT_START = re.compile(
-    r"(jupyter|ipython).*config.*|labconfig|serverconfig|nbconfig|\.(jupyter|local|ipython|cache|config)", re.DOTALL
+    r"jupyter.*config.*|labconfig|serverconfig|nbconfig|\.(jupyter|local|ipython|cache|config)", re.DOTALL
 )
-"""Where a server or its kernel looks for settings in its home (`jupyter_core.paths.jupyter_config_path` and
-`config_file_paths` of jupyter_core 5.9, for the JUPYTER_CONFIG_PATH of sessions; `config_file_paths` of IPython 9.15),
-and hidden folders that they make there themselves."""
+"""Where a server looks for settings in its home (`jupyter_core.paths.jupyter_config_path` and `config_file_paths` of
+jupyter_core 5.9, for the JUPYTER_CONFIG_PATH of sessions), and hidden folders that it makes there itself."""
 
 
 def session_name(repo_name: str, suffix: str) -> SessionName:

@@ -100,10 +100,7 @@ def test_a_session_is_told_whether_to_import_ahead_of_a_kernel(ahead: bool) -> N
     ("name", "read"),
     [
         *((name, True) for name in ("jupyter_server_config.py", "jupyter_config.json", "jupyter_notebook_config.d")),
-        *(
-            (name, True)
-            for name in (".jupyter", ".local", ".ipython", "ipython_config.py", "labconfig", "serverconfig", ".config")
-        ),
+        *((name, True) for name in (".jupyter", ".local", ".ipython", "labconfig", "serverconfig", ".config")),
         *((name, False) for name in (".git", ".gitignore", ".binder", "jupyter.ipynb", "config", "postBuild", "a b")),
     ],
 )
