@@ -47,8 +47,10 @@ _PINNED = r"(?<![\w.-])(?P<{0}>[A-Za-z0-9][\w.-]{{0,100}}(?:\[[^\]]{{0,200}}\])?
 _UNFIT = re.compile(
     _PINNED.format("sources") + " has no usable wheels"
     "|" + _PINNED.format("wheels") + " has no wheels with a matching"
+    r"|Wheels are available for `(?P<elsewhere>[\w.-]{1,100})` \(v(?P<released>[\w.+!]{1,100})\) on the following plat"
     "|does not satisfy Python\\S{1,100} and " + _PINNED.format("requires") + " depends on Python"
 )
+_ASKED = re.compile(r"depends on (?P<asked>[A-Za-z0-9][\w.-]{0,100}(?:\[[^\]]{0,200}\])?[<>=!~][\w.,<>=!~*+]{1,200})")
 _MISSING = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]{0,100}) was not found in the (?:package registry|provided)")
 _DEAD = re.compile(
     r"[Jj]upyter(?: command `jupyter)?[- ](?P<command>(?:nb|server|bundler)extension)\b[^\n]{0,100}not found"
@@ -122,13 +124,21 @@ class Meaning:
     """Names that the index does not know."""
     unfit: tuple[str, ...] = ()
     """Packages with the versions of which none fits this Python: `numpy==1.19.5`."""
+    asked: tuple[str, ...] = ()
+    """What packages say that they need: `termcolor>=1.1.0,<1.2`."""
 
 
 def meant(words: tuple[str, ...]) -> Meaning:
     """Both at once, for a caller who must not read them itself."""
     missing = {found["name"] for found in _MISSING.finditer(_flat(words))}
-    unfit = {found[found.lastgroup or 0] for found in _UNFIT.finditer(_flat(words))}
-    return Meaning(failure(words), tuple(sorted(without_wheels(words))), tuple(sorted(missing)), tuple(sorted(unfit)))
+    unfit = {_versioned(found) for found in _UNFIT.finditer(_flat(words))}
+    asked = {found["asked"].rstrip(",.") for found in _ASKED.finditer(_flat(words))}
+    named = (tuple(sorted(each)) for each in (without_wheels(words), missing, unfit, asked))
+    return Meaning(failure(words), *named)
+
+
+def _versioned(found: re.Match[str]) -> str:
+    return f"{found['elsewhere']}=={found['released']}" if found["elsewhere"] else found[found.lastgroup or 0]
 
 
 def withheld(who: str, words: Sequence[str], unreached: Sequence[Unreached], index: str = "") -> Failure | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from perijove.backends.environments import kernel, mistaken, pythons_with
 from perijove.backends.environments.archives import Addressed
+from perijove.backends.environments.complaints import Meaning
 from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.server import site_packages
@@ -147,7 +148,8 @@ class Installation:
             complaint = await self._complaint(further)
             if complaint is None:
                 return
-            if await self._moved(complaint.meaning.unfit):
+            unfit = (*complaint.meaning.unfit, *self._bounded(complaint.meaning))
+            if await self._moved(unfit):
                 continue
             unbuilt = set(complaint.meaning.unbuilt) - self._named
             if not unbuilt and self.before and complaint.meaning.failure.kind in UNFIT:
@@ -156,19 +158,33 @@ class Installation:
                 continue
             if not unbuilt:
                 meaning = complaint.meaning
-                raise Fail(await self._explained(meaning.failure, meaning.missing, meaning.unfit)) from complaint
+                raise Fail(await self._explained(meaning.failure, meaning.missing, unfit)) from complaint
             self.tell(f"No wheel fits for {', '.join(sorted(unbuilt))}: building from sources in a sandbox")
             self._named |= unbuilt
             try:
-                await self._build_named(sorted(unbuilt))
+                await self._build_named(sorted(unbuilt), (*complaint.meaning.asked, *complaint.meaning.unfit))
             except Fail as fail:
-                raise Fail(await self._explained(fail.failure, unbuilt, complaint.meaning.unfit)) from fail
+                raise Fail(await self._explained(fail.failure, unbuilt, unfit)) from fail
         raise Fail(failures.INSTALL_FAILED("Too many packages ship no wheel", Evidence("uv", " ".join(self._named))))
 
-    async def _build_named(self, names: Sequence[str]) -> None:
-        """Packages of the index, each as it is asked for; pip holds sources to the hashes that a lock has of them."""
+    def _bounded(self, meaning: Meaning) -> Sequence[str]:
+        """What the repository's own lines say of packages without wheels where they end at a version: `numpy<1.20`."""
+        lines = (line for name in meaning.unbuilt for line in lines_for(self.wanted.packages, name))
+        asked = [re.split(r";| --", line, maxsplit=1)[0].strip() for line in lines]
+        return [one for one in asked if re.search(r"<|~=|\*", one)]
+
+    async def _build_named(self, names: Sequence[str], needed: Sequence[str]) -> None:
+        """Packages of the index, each as it is asked for; pip holds sources to the hashes that a lock has of them.
+
+        `needed`: which versions fit with other packages, where no line says it.
+        """
         lines = (*self.wanted.constraints, *self.before, *self.wanted.packages)
-        written = [line for name in names for line in lines_for(lines, name)]
+        decided = {_name(one): one for one in needed}
+        written = [
+            line if re.search("[<>=~]", line) else decided.get(_name(line), line)
+            for name in names
+            for line in lines_for(lines, name)
+        ]
         # With one hash pip wants a hash of everything.
         for hashed in (True, False):
             some = [line for line in written if (" --hash" in line) is hashed]

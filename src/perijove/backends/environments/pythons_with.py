@@ -26,22 +26,23 @@ async def other(uv: Uv, unfit: Sequence[str], inputs: BuildInputs, work: Path) -
 async def no_wheel(uv: Uv, unfit: str, seen: Failure, interpreter: Interpreter, work: Path) -> Failure:
     """`seen`, as what it is where a package was built for other Pythons or systems alone."""
     having = [v for v in KNOWN if await uv.has_wheels([unfit], v, interpreter, work)]
-    name, _, version = unfit.partition("==")
+    name = re.split(r"[\s\[<>=!~;]", unfit, maxsplit=1)[0]
+    said = unfit.replace("==", " ")
     if having:
-        cause = f"{name} {version} has no build for Python {interpreter.minor}; it has for {_range(having)}"
+        cause = f"{said} has no build for Python {interpreter.minor}; it has for {_range(having)}"
         remedy = f"Write `python-{having[-1]}` into runtime.txt, or ask for a newer {name}."
         return failures.NO_WHEEL(cause, *seen.evidence, remedy=remedy)
     if not any("no wheels with a matching" in evidence.saw for evidence in seen.evidence):
         return seen
-    cause = f"{name} {version} has no build for Linux"
+    cause = f"{said} has no build for Linux"
     tags = " ".join(evidence.saw for evidence in seen.evidence)
     match "macosx_" in tags, bool(re.search(r"\bwin(?:32|_\w+)", tags)):
-        case True, True:
-            marker, where = 'sys_platform != "linux"', "other systems install"
         case True, False:
             marker, where = 'sys_platform == "darwin"', "macOS installs"
-        case _:
+        case False, True:
             marker, where = 'sys_platform == "win32"', "Windows installs"
+        case _:  # uv names systems only where a build is for this Python
+            marker, where = 'sys_platform != "linux"', "other systems install"
     remedy = f"Remove it, or write `{unfit}; {marker}`, so that only {where} it."
     return failures.NO_WHEEL(cause, *seen.evidence, remedy=remedy)
 

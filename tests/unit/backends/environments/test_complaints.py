@@ -190,6 +190,12 @@ def test_what_pip_says_is_told_as_its_kind(words: list[str], kind: Kind) -> None
             ("scipy==1.7.3",),
             id="it says so itself",
         ),
+        pytest.param(
+            "you require a, we can conclude that your requirements are unsatisfiable. hint: Wheels are available for"
+            " `a` (v3.1) on the following platforms: `win32`, `win_amd64`",
+            ("a==3.1",),
+            id="other systems",
+        ),
         pytest.param("all versions of x have no usable wheels", (), id="none of any version"),
         pytest.param("you require six==1 and six==2", (), id="another trouble"),
     ],
@@ -345,3 +351,9 @@ def test_a_failure_of_another_kind_is_not_the_networks_and_what_was_not_reached_
         assert told.kind is kind
         assert says in told.cause
         assert ("egress proxy", DATA.said) in [(item.where, item.saw) for item in told.evidence]
+
+
+def test_what_a_package_needs_of_one_without_wheels_is_named() -> None:
+    words = ("Because t<=1.1.0 has no usable wheels and", "because x==1 depends on t>=1.1.0,<1.2, we can conclude that")
+    found = meant((UNSOLVED, *words))
+    assert (found.unbuilt, found.asked) == (("t",), ("t>=1.1.0,<1.2",))
