@@ -55,6 +55,7 @@ def test_a_session_begins_with_a_clean_tree_and_its_environment_is_its_own(servi
     assert session.execute(write, kernel) == "11"
     assert session.execute("import comm.mine; comm.mine.answer", kernel) == "42"
     assert "Uninstalled" in session.execute("!pip uninstall --yes packaging", kernel).replace("Successfully u", "U")
+    session.execute("!touch .bash_history; mkdir -p a/.ipynb_checkpoints; touch a/.ipynb_checkpoints/b", kernel)
     assert session.execute("!git status --short", kernel) == ""
     fresh = other.kernel()
     assert "ModuleNotFoundError" in other.execute("import comm.mine", fresh)

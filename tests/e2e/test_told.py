@@ -49,6 +49,8 @@ SERVERS = [
         "x = bytearray(2 * 1024**3)\nx[::4096] = b'x' * len(x[::4096])\n", "start.out-of-memory", [], id="memory"
     ),
     pytest.param(FILLS, "start.disk-full", [], id="disk"),
+    pytest.param("import nosuch_qzx\n", "start.server-crashed", ["No module named 'nosuch_qzx'"], id="no such import"),
+    pytest.param("c.ServerApp.x = (\n", "start.server-crashed", ["was never closed"], id="no Python"),
 ]
 
 
@@ -83,6 +85,18 @@ def test_a_server_that_does_not_come_up_is_told_with_its_cause(
     assert failure["remedy"]
     assert service.cli("get", "sessions") == ""
     until(lambda: not list(service.state.sessions.iterdir()))
+
+
+def test_a_configuration_of_an_extension_that_cannot_be_read_is_told(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "jupyter_notebook_config.py").write_text("import nosuch_qzx\n")
+    failure = service.launch(str(tmp_path), fails=True)[-1]["event"]["failure"]
+    assert "No module named 'nosuch_qzx'" in failure["cause"]
+
+
+def test_what_the_service_says_of_the_server_wins_over_its_configuration(service: Service, tmp_path: Path) -> None:
+    own = "c.IdentityProvider.token = 'mine'\nc.ServerApp.base_url = '/mine/'\nc.ServerApp.certfile = '/nowhere.pem'\n"
+    own += "c.ServerApp.port = 9999\nc.ServerApp.ip = '*'\n"
+    assert service.session(repository(tmp_path, own)).answers()
 
 
 def test_a_kernel_killed_for_memory_is_told_and_the_session_goes_on(service: Service, tmp_path: Path) -> None:

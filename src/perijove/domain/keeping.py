@@ -16,7 +16,10 @@ from perijove.domain.nouns import SessionName
 Parts = tuple[str, ...]
 """A path below the home, name by name."""
 
-OF_PROGRAMS = (".cache", ".config", ".ipython", ".jupyter", ".local", ".npm")
+OF_PROGRAMS = (
+    *(".bash_history", ".cache", ".conda", ".config", ".ipython", ".jupyter", ".lesshst", ".local", ".npm"),
+    *(".python_history", ".viminfo", ".wget-hsts"),
+)
 """What programs keep for themselves at the top of a home."""
 CACHES = ("__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules")
 """What programs make anew, wherever it lies."""

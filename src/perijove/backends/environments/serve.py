@@ -97,6 +97,26 @@ def adopt_socket() -> None:
     setattr(netutil, "bind_unix_socket", bind_unix_socket)  # noqa: B010 - the type checker knows no tornado
 
 
+def insist_on_settings() -> None:
+    """Have a configuration file that cannot be read end the start: what it says would be left out in silence."""
+    switch = "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR"
+    os.environ[switch] = "1"
+    application = importlib.import_module("jupyter_core.application").JupyterApp  # traitlets looks once
+    del os.environ[switch]  # kernels have settings of their own
+    known = application.load_config_file
+
+    def load_config_file(app: Any, *given: Any, **named: Any) -> None:
+        try:
+            known(app, *given, **named)
+        except (
+            Exception
+        ) as error:  # whatever a repository wrote there; extensions read files too, and are left out then
+            traceback.print_exc()
+            raise SystemExit(1) from error
+
+    setattr(application, "load_config_file", load_config_file)  # noqa: B010 - the type checker knows no jupyter_core
+
+
 def prefer_own_cookies() -> None:
     """Of two cookies of one name the first counts, whose path is the longest (RFC 6265, 5.4): it is the session's own.
 
@@ -291,6 +311,7 @@ def imported(wanted: str) -> Any:
     """The app's class, once its imports and what we do to them are done."""
     module, name = APPS[wanted]
     if "jupyter_server.serverapp" not in sys.modules:
+        insist_on_settings()
         adopt_socket()
         prefer_own_cookies()
         open_unknown_kernels()
@@ -317,6 +338,8 @@ def main() -> None:
     # JupyterLab 3 has no such setting, and does not start when it is told of it.
     if app.__name__ == "LabApp" and "extension_manager" in app.class_trait_names():
         sys.argv.append("--LabApp.extension_manager=readonly")
+    if token := os.environ.get("JUPYTER_TOKEN"):  # a configuration file's own would win over the variable
+        sys.argv.append(f"--IdentityProvider.token={token}")
     gc.enable()
     gc.freeze()
     run(app.launch_instance)

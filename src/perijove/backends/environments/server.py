@@ -67,6 +67,10 @@ OPTIONS = (
     # A label: the socket is inherited, and nothing is made there.
     "--ServerApp.sock=/tmp/perijove.sock",
     "--ServerApp.allow_root=True",
+    # What configurations of old say of a server that has an address of its own.
+    "--ServerApp.port=8888",
+    "--ServerApp.certfile=",
+    "--ServerApp.keyfile=",
 )
 SHARED = "--ServerApp.jpserver_extensions={'notebook_shim': False, 'jupyter_lsp': False}"
 """Extensions of ours that nobody needs: 50 ms of a start."""

@@ -14,7 +14,7 @@ from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, Ran, checked, git
 from perijove.backends.git.size import Allowance, size_of
 from perijove.domain.failures import BAD_TREE, REF_NOT_FOUND, Evidence, Fail
-from perijove.domain.keeping import OF_PROGRAMS
+from perijove.domain.keeping import CACHES, OF_PROGRAMS
 from perijove.domain.nouns import ResolvedRepo
 from perijove.domain.ports import Tell
 
@@ -73,7 +73,7 @@ async def _dated(tree: Path, commit: str) -> None:
 def _overlook(exclude: Path) -> None:
     """Have git not tell of what a session's programs keep in their home, which the tree is then."""
     exclude.parent.mkdir(exist_ok=True)
-    exclude.write_text("".join(f"/{name}/\n" for name in OF_PROGRAMS))
+    exclude.write_text("".join(f"{name}\n" for name in (*(f"/{name}" for name in OF_PROGRAMS), *CACHES)))
 
 
 async def _checked_out(tree: Path) -> None:
