@@ -42,9 +42,9 @@ HUB_URL_WRONG_PATH = row(
     "Let hub_url and hub_url_local end with the hub's own base URL.",
 )  # fmt: skip
 ADMISSION_REFUSED = row(
-    "cluster.admission-refused", "A policy of the cluster refuses pods",
+    "cluster.admission-refused", "The cluster's admission control refuses pods",
     Owner.OPERATOR, Retry.NEVER,
-    "Change what the policy names in the pods of users, or let it pass there.",
+    "Put right what its words name: the pods, or the rule that they meet.",
 )  # fmt: skip
 ACCOUNT_FORBIDDEN = row(
     "cluster.account-forbidden", "A service account of the charts may not do its work",
@@ -150,6 +150,11 @@ USER_POD_CANNOT_REACH_HUB = row(
     "cluster.user-pod-cannot-reach-hub", "Servers cannot reach the hub",
     Owner.OPERATOR, Retry.NEVER,
     "Look at network policies and name resolution of users' pods.",
+)  # fmt: skip
+SERVER_UNANSWERED = row(
+    "cluster.server-unanswered", "The hub gets no answer from servers that were started",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look whether network policies let the hub to the servers' port, and whether a server's log says that it listens.",
 )  # fmt: skip
 XSRF_REFUSED = row(
     "cluster.xsrf-refused", "The hub refuses forms for their XSRF cookie",

@@ -139,6 +139,11 @@ ACME_NAME_UNRESOLVED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Make its A record, and its AAAA record only where the site answers there.",
 )  # fmt: skip
+ACME_DNS01_UNSEEN = row(
+    "cluster.acme-dns01-unseen", "The DNS record of a challenge is not seen where the zone is served",
+    Owner.OPERATOR, Retry.NEVER,
+    "Look whether the record stands at the zone's own name servers, and whether its parent names the same ones.",
+)  # fmt: skip
 ACME_CAA = row(
     "cluster.acme-caa", "The zone's CAA records forbid this CA",
     Owner.OPERATOR, Retry.NEVER,

@@ -154,5 +154,24 @@ MORE = [
         ("Event AllocationFailed", "no available IPs", "empty (<pending>)"), ("install metallb", "proxy.service.type"),
         ("kubectl -n metallb-system edit ipaddresspool public",),
     ),
+    Case(
+        "quota-asks-for-limits", {"cluster.resource-quota-exceeded": LAUNCHES},
+        ("failed quota: tenant-42: must specify limits.cpu for: notebook", "ResourceQuota binderhub/tenant-42 status"),
+        ("is exceeded", "raise"), ("cpu:", "limit: 2G"),
+    ),
+    Case(
+        "service-account-missing", {"cluster.admission-refused": LAUNCHES},
+        ("error looking up service account binderhub/singleuser", "Unhandled error starting"), ("policy", "quota"),
+        ("kubectl -n binderhub create serviceaccount singleuser",),
+    ),
+    Case(
+        "servers-unanswered", {"cluster.server-unanswered": {}}, ("didn't respond in 30 seconds",), ("no rule",),
+        ("kubectl -n binderhub get networkpolicies",),
+    ),
+    Case(
+        "dns01-record-unseen", {"cluster.acme-dns01-unseen": LATE},
+        ('DNS record for "hub.binder.example" not yet propagated',), ("port 80", "has not been issued", "credentials"),
+        ("dig +trace TXT _acme-challenge.hub.binder.example",),
+    ),
     Case("healthy-and-noisy", {}),
 ]  # fmt: skip

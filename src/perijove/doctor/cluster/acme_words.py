@@ -99,6 +99,8 @@ def of_challenge(words: str, *, presented: bool = True) -> Meaning | None:
     low = words.lower()
     if "http-01 challenge propagation" in low or "http01 challenge propagation" in low:
         return _self_check(low)
+    if "dns-01 challenge propagation" in low:
+        return Meaning(rows.ACME_DNS01_UNSEEN, "cert-manager does not find the record that it had written")
     of_the_ca = _of_validation(low)
     if of_the_ca is not None or presented:
         return of_the_ca

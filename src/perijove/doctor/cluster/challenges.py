@@ -196,6 +196,8 @@ def _commands(meaning: acme_words.Meaning, host: str) -> tuple[str, ...]:
         )
     if meaning.kind in {rows.ACME_NAME_UNRESOLVED, rows.ACME_CHALLENGE_UNREACHABLE}:
         return (f"dig +short A {host}; dig +short AAAA {host}   # both must lead to the ingress, from everywhere",)
+    if meaning.kind is rows.ACME_DNS01_UNSEEN:
+        return (f"dig +trace TXT _acme-challenge.{host.removeprefix('*.')}",)
     if meaning.kind is rows.ACME_CAA:
         return (f"dig CAA {host}",)
     return ()

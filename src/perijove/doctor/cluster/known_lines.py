@@ -113,6 +113,11 @@ OTHERS = (
           "jupyterhub 6.1.1 singleuser/extension.py; jupyterhub 6.1.1 app.py, hub_connect_ip"),
     _line(rows.USER_POD_CANNOT_REACH_HUB, r"Failed to connect to my Hub at", "A server cannot reach the hub",
           "jupyterhub 6.1.1 singleuser/extension.py"),
+    _line(rows.SERVER_UNANSWERED, r"server never showed up at|Server at \S+ didn't respond in \d+ seconds",
+          "Servers that were started do not answer the hub in time",
+          "jupyterhub 6.1.1 user.py, User.spawn; jupyterhub 6.1.1 utils.py, wait_for_http_server",
+          "kubectl -n NAMESPACE get networkpolicies; kubectl -n NAMESPACE get pods -l component=singleuser-server",
+          of=("hub",)),
     _line(rows.XSRF_REFUSED, r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
           "A form's XSRF cookie is refused", "tornado 6.6.1 web.py, check_xsrf_cookie"),
 )  # fmt: skip

@@ -36,6 +36,9 @@ _SERVICE = re.compile(r"https://(?P<name>[\w-]+)\.(?P<space>[\w-]+)\.svc")
 _RIGHT = re.compile(r"cannot \w+ resource")
 STORE = re.compile(r"etcdserver: [a-z]")
 _SECURITY = re.compile(r'violates PodSecurity "(?P<level>\w+)')
+_FORBIDDEN = re.compile(r'is (?:forbidden|invalid): (.+?)(?:",|$)')
+_ACCOUNT = re.compile(r"error looking up service account ([\w.-]+)/([\w.-]+):")
+"""kubernetes 1.33 plugin/pkg/admission/serviceaccount/admission.go."""
 _BUILDERS = {"dind", "podman"}
 _WHY = (
     ("not found", "its Service does not exist"),
@@ -84,14 +87,14 @@ def _by(refusals: Iterator[Refusal], key: Callable[[Refusal], str]) -> Iterator[
 
 def _one(
     row: Kind, cause: str, subject: str, them: Sequence[Refusal], *more: Evidence,
-    about: Sequence[Thing | str] = (), commands: Sequence[str] = (), because: Kind | None = None,
+    about: Sequence[Thing | str] = (), commands: Sequence[str] = (), because: Kind | None = None, remedy: str = "",
 ) -> Finding:  # fmt: skip
     told = [evidence for one in them[:3] for evidence in one.evidence]
     everything = [*about, *(thing for one in them for thing in one.about)]
     begun = min((one.since for one in them if one.since), default=0)
     return found(
         row, cause, subject, Confidence.CERTAIN, *told, *more, commands=commands, about=everything, since=begun,
-        because=because,
+        because=because, remedy=remedy,
     )  # fmt: skip
 
 
@@ -113,10 +116,16 @@ def quotas(cluster: Cluster) -> Iterator[Finding]:
         )
         edit = f"kubectl -n {space} edit resourcequota {name}   # raise what is used up, or stop what uses it"
         root = miscounted.get(name)
+        told = (f"kubectl {' '.join(where)} describe resourcequota", *([edit] if there else []))
+        if lacks:
+            told = (
+                hub(cluster, {"singleuser.cpu.limit": 1, "singleuser.memory.limit": "2G"}, "what each server may use"),
+            )
         yield _one(
             rows.RESOURCE_QUOTA_EXCEEDED, cause, there[0].said if there else str(them[0].about[0]), them,
             *(seen(f"{one.said} status", _state(one)) for one in there), about=there,
-            commands=() if root else (f"kubectl {' '.join(where)} describe resourcequota", *([edit] if there else [])),
+            commands=() if root else told,
+            remedy="Have pods say what the quota counts." if lacks else "",
             because=root.failure.kind if root else None,
         )  # fmt: skip
 
@@ -229,10 +238,23 @@ def _policies(cluster: Cluster) -> Iterator[Finding]:
         told = [seen(f"{space.said} labels", f"{key}: {text(space.labels[key])}")] if (
             space is not None and key in space.labels) else []  # fmt: skip
         yield _one(
-            rows.ADMISSION_REFUSED, f"The API refused pods {one.count} times", str(one.about[0]), [one], *told,
-            commands=[*([label] if label else []), *([off] if privileged and level != "privileged" else [])],
+            rows.ADMISSION_REFUSED, f"The API refused pods {one.count} times{_reason(one)}", str(one.about[0]), [one],
+            *told, commands=[*_missing_account(one), *([label] if label else []),
+                             *([off] if privileged and level != "privileged" else [])],
         )  # fmt: skip
         return
+
+
+def _reason(one: Refusal) -> str:
+    match = _FORBIDDEN.search(one.words)
+    return f": {match[1][:200]}" if match is not None else ""
+
+
+def _missing_account(one: Refusal) -> Iterator[str]:
+    """The account that pods shall run as, which is not there."""
+    match = _ACCOUNT.search(one.words)
+    if match is not None:
+        yield f"kubectl -n {match[1]} create serviceaccount {match[2]}   # or name another in config.yaml"
 
 
 def _labelled(cluster: Cluster, namespace: str) -> tuple[str, str]:
