@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import kmock
-import kubernetes_validate
 from aiohttp import web
 
 from tests.fakes.cluster_api import VERSION, kubeconfig
+from tests.fakes.schemas import wrong_manifest
 from tests.fakes.session_cluster import status
 
 Json = dict[str, Any]
@@ -71,11 +71,8 @@ class WholeCluster(kmock.RawHandler):
         about = wanted["metadata"]
         if "namespace" in about and f"/api/v1/namespaces/{about['namespace']}" not in self.objects:
             return status(404, "NotFound", f'namespaces "{about["namespace"]}" not found')
-        try:
-            if not wanted["apiVersion"].startswith("gateway."):
-                kubernetes_validate.validate(wanted, SCHEMAS, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            return status(422, "Invalid", str(error.message))
+        if not wanted["apiVersion"].startswith("gateway.") and (wrong := wrong_manifest(wanted, SCHEMAS)):
+            return status(422, "Invalid", wrong)
         before = self.objects.get(path, {"metadata": {}})
         after = _laid(before, wanted)
         if after != before:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -22,6 +21,7 @@ from perijove.domain.settings import Settings
 from perijove.domain.settings_layers import Layer, merged
 from tests.fakes.confined import spec
 from tests.fakes.pod_security import RESTRICTED
+from tests.fakes.schemas import wrong_manifest
 
 Json = dict[str, Any]
 OPTIONS = Options(f"registry.example.org/perijove@sha256:{'a' * 64}")
@@ -55,7 +55,7 @@ def test_all_manifests_are_what_the_published_schemas_hold(version: str, nodes: 
     different = {json.dumps(one) for one in found if one["apiVersion"] not in KINDS}
     assert len(different) > 20
     for one in different:
-        assert kubernetes_validate.validate(json.loads(one), version, strict=True).startswith(version)
+        assert wrong_manifest(json.loads(one), version) == ""
 
 
 def test_what_is_printed_is_what_is_applied() -> None:

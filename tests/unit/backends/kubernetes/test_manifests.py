@@ -8,7 +8,6 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod, secret
@@ -18,6 +17,7 @@ from perijove.domain.nouns import Egress
 from perijove.domain.reach import why_not
 from tests.fakes.confined import spec
 from tests.fakes.pod_security import RESTRICTED
+from tests.fakes.schemas import wrong_manifest
 
 Json = dict[str, Any]
 WORK = Work(f"registry.example/env@sha256:{'a' * 64}", {"repository": "gh/owner/repo", "person": "ada"})
@@ -40,14 +40,13 @@ def inner(told: Json) -> Json:
 @pytest.mark.parametrize("terms", [PLAIN, FULL], ids=["plain", "full"])
 def test_all_manifests_are_what_the_published_schemas_hold(version: str, terms: Terms) -> None:
     for manifest in (pod(ONE, WORK, terms), secret(ONE, MADE, terms), policy(ONE, terms)):
-        assert kubernetes_validate.validate(json.loads(json.dumps(manifest)), version, strict=True).startswith(version)
+        assert wrong_manifest(manifest, version) == ""
 
 
 def test_a_manifest_with_a_field_that_does_not_exist_would_be_found() -> None:
     wrong = pod(ONE, WORK, PLAIN)
     wrong["spec"]["hostUser"] = False
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, "1.29", strict=True)
+    assert "hostUser" in wrong_manifest(wrong, "1.29")
 
 
 @pytest.mark.parametrize("rule", RESTRICTED)
