@@ -330,7 +330,9 @@ def test_evidence_is_bounded_whatever_is_answered() -> None:
     long = "x" * 100_000
     seen = failed(long, ill({"service": long, "ok": False, "message": long}))
     seen = at(seen, page=(replace(TO_HTTPS, server=long, location=long),))
-    for finding in diagnosed(seen).findings:
+    findings = diagnosed(seen).findings
+    assert findings
+    for finding in findings:
         texts = [finding.failure.cause, finding.subject, *(one.saw for one in finding.failure.evidence)]
         assert max(map(len, texts)) <= 1000
 
