@@ -191,18 +191,18 @@ SAID = (
 def test_a_log_without_end_takes_a_bounded_part_of_the_journal(
     journal: Journal, subject: str, make: Callable[[str], Event], end: Event, said: str
 ) -> None:
-    limit = 64 * 1024
+    limit = 32 * 1024
     small = Journal(journal.ledger, FakeClock(), lambda: JournalSettings(log_size=limit))
-    for number in range(1200):
+    for number in range(600):
         small.append(subject, make(f"{number} {said}"))
-        if number == 600:  # a restart does not begin anew
+        if number == 300:  # a restart does not begin anew
             small = Journal(journal.ledger, FakeClock(), lambda: JournalSettings(log_size=limit))
     small.append(subject, end)
 
     lines = lines_of(small, subject)
     assert sum(len(json.dumps(one, ensure_ascii=False).encode()) + ROW for one in lines) < 2.1 * limit
     assert lines[0].split()[0] == "0"
-    assert lines[-1].split()[0] == "1199"
+    assert lines[-1].split()[0] == "599"
     note = next(one for one in lines if "are left out here" in one)
     assert lines.index(CUT) < lines.index(note) < len(lines) - 1
     assert all(len(one) <= LINE and "\x1b" not in one for one in lines)

@@ -51,6 +51,7 @@ BY_WINDOW = {"d160h", "d47", "d90"}
 """Those whose CA says when it would like the renewal; the others go by the lifetime."""
 
 
+@pytest.mark.long
 async def test_through_a_year_each_host_has_a_valid_certificate_for_no_more_orders_than_needed(tmp_path: Path) -> None:
     world = CertificateWorld(tmp_path, *(f"{name}.example.org" for name in LIFETIMES))
     world.set(
