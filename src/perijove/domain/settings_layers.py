@@ -6,7 +6,8 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address, ip_network
 from operator import attrgetter
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -46,6 +47,7 @@ class Layer:
         return f"{self.source}:{self.lines[name]}" if name in self.lines else self.source
 
 
+@cache
 def names() -> Mapping[str, tuple[type, str, Any]]:
     """Every setting's dotted name, with its table's class, its field and the field's type."""
     found: dict[str, tuple[type, str, Any]] = {}
@@ -94,9 +96,9 @@ def merged(layers: Iterable[Layer]) -> tuple[Settings, Mapping[str, str]]:
                 raise Fail(BAD_SETTINGS(f"{name} {error}", Evidence(layer.place(name), _seen(raw)))) from error
             sources[name] = layer.place(name)
     tables = {}
-    for table in fields(Settings):
-        own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(table.name + ".")}
-        tables[table.name] = get_type_hints(Settings)[table.name](**own)
+    for table, table_class in get_type_hints(Settings).items():
+        own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(table + ".")}
+        tables[table] = table_class(**own)
     settings = Settings(**tables)
     _check(settings, sources)
     return settings, sources
