@@ -12,7 +12,10 @@ from urllib.parse import quote, unquote
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 4000
-_VIEWS = ("doc/tree", "lab/tree", "notebooks", "edit", "tree")
+_VIEWS = (
+    *("doc/tree", "lab/tree", "notebooks", "edit", "tree"),
+    *("nbclassic/notebooks", "nbclassic/edit", "nbclassic/tree", "retro/notebooks", "retro/tree"),
+)
 """Beginnings of a session's addresses before a path of the repository."""
 # What JavaScript's encodeURI leaves alone in a path; the incumbent's pages write paths with it.
 _PLAIN = ";,/:@&=+$-_.!~*'()"

@@ -85,6 +85,8 @@ def test_a_folder_and_a_file_open_in_their_views() -> None:
         ("tree/", ("", "")),
         ("lab", ("", "")),
         ("git-pull?repo=x&urlpath=tree/y", ("", "")),
+        ("nbclassic/notebooks/a/x.ipynb", ("nbclassic/notebooks", "a/x.ipynb")),
+        ("retro/notebooks/x.ipynb", ("retro/notebooks", "x.ipynb")),
     ],
 )
 def test_the_repository_s_file_that_a_path_opens(urlpath: str, found: tuple[str, str]) -> None:
