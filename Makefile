@@ -30,7 +30,7 @@ help:  ## Say what there is.
 run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; Ctrl-C stops everything.
 	@exec $(BIN)/perijove launch examples/hello $(if $(HTTP),--http $(HTTP)) $(if $(STATE),--state $(STATE))
 
-# What drives no other program runs first, on both processors; the rest waits for others most of the time, one by one.
+# What drives no service runs first, on both processors; the rest waits for others most of the time, one by one.
 QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
 # What takes longest: attacks that build, start and draw much; what kills at every step; what examines whole services;
 # a hundred repositories that are built or refused; what makes systems, and conda packages of real ones.
