@@ -118,6 +118,8 @@ def test_a_user_s_named_servers_are_sessions_of_their_own(hub: Hub, service: Ser
     until(lambda: len(sessions(service)) == len(before) + 2)
     assert servers["lab"].execute("open('mine').read()") == "'lab'"
     assert servers[""].answers()
+    hub.call("DELETE", "users/nora/servers/lab")  # the hub removes no user who has named servers that run
+    until(lambda: len(sessions(service)) == len(before) + 1)
 
 
 def test_what_the_hub_stops_is_over(hub: Hub, service: Service) -> None:
