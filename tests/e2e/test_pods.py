@@ -57,7 +57,7 @@ def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_
     lines = [one["event"]["line"] for one in told if one["event"]["is"] == "Logged"]
     assert any(line.startswith("Pushing ") for line in lines), lines
     session = service.session(repository)
-    assert not [line for line in service.cli("logs", session.name).splitlines() if "Pushing" in line]
+    assert not [line for line in service.cli("logs", "session", session.name).splitlines() if "Pushing" in line]
     kernel = session.kernel()
     ask = "import six, os; six.__version__, open('data.txt').read(), os.getuid()"
     assert session.execute(ask, kernel) == "('1.16.0', 'of the repository', 1000)"

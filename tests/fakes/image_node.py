@@ -12,7 +12,7 @@ import random
 import shutil
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +43,30 @@ class ImageNode:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pulled: dict[str, Path] = {}
+        self._one_pull = asyncio.Lock()
 
     @asynccontextmanager
     async def container(self, pod: Json) -> AsyncIterator[Container]:
         """What is run of a pod, and where it is reached then."""
         container = pod["spec"]["containers"][0]
         image = container["image"]
-        if image not in self._pulled:
-            self._pulled[image] = await fetched(image, self._folder / f"image-{len(self._pulled)}")
+        async with self._one_pull:
+            if image not in self._pulled:
+                self._pulled[image] = await fetched(image, self._folder / f"image-{len(self._pulled)}")
         own = self._folder / pod["metadata"]["name"]
         await asyncio.to_thread(shutil.copytree, self._pulled[image] / "home/jovyan", own, symlinks=True)
-        port = free_port()
-        words = [
-            f"{port}" if word == f"{container['ports'][0]['containerPort']}" else word for word in container["command"]
-        ]
+        port, reached = free_port(), [one["containerPort"] for one in container.get("ports", ())]
+        words = [f"{port}" if word in map(str, reached) else word for word in container["command"]]
         command = [
             *(str(bubblewrap(self._folder, copied=False)), "--bind", str(self._pulled[image]), "/"),
             *("--bind", str(own), "/home/jovyan", "--proc", "/proc", "--dev", "/dev"),
             *("--tmpfs", "/dev/shm", "--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000"),
-            *("--chdir", container["workingDir"], "--die-with-parent", *words),
+            *("--chdir", container.get("workingDir", "/"), "--die-with-parent", *words),
         ]
         address = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
-        async with await asyncio.start_server(_to(port), address, container["ports"][0]["containerPort"]):
+        async with AsyncExitStack() as stack:
+            for one in reached:
+                await stack.enter_async_context(await asyncio.start_server(_to(port), address, one))
             yield Container(command, address)
 
 
