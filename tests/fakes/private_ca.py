@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+CA_ISSUERS = AuthorityInformationAccessOID.CA_ISSUERS
 DAY = 86400.0
 NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -34,6 +35,8 @@ class PrivateCa:
         """`signer`: whose intermediate it is; `ends`: seconds from now."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.file = folder, folder / "root.pem"
+        self.offers = ""
+        """Where leaves say that its own certificate is (RFC 5280, 4.2.2.1); `` where they do not."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         by = signer or self
@@ -52,9 +55,12 @@ class PrivateCa:
         key = ec.generate_private_key(ec.SECP256R1())
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or NAMES)[0])])
+        builder = _builder(subject, self._name, key.public_key(), valid_from, valid_until)
+        if self.offers:
+            there = x509.AccessDescription(CA_ISSUERS, x509.UniformResourceIdentifier(self.offers))
+            builder = builder.add_extension(x509.AuthorityInformationAccess([there]), critical=False)
         certificate = (
-            _builder(subject, self._name, key.public_key(), valid_from, valid_until)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names or NAMES]), critical=False)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(authority, critical=False)

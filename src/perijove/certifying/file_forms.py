@@ -137,7 +137,7 @@ def _neither(text: bytes, path: str) -> None:
         raise _form("a keystore of Java's", path, command)
     if what := next((what for begins, what in _OTHERS if text.startswith(begins)), ""):
         raise _form(what, path, "", "Give what is in it, or was made with it, in PEM.")
-    if _BASE64.fullmatch(text) and base64.b64decode(b"".join(text.split()))[:1] == b"\x30":
+    if _BASE64.fullmatch(text) and base64.b64decode(b"".join(text.split())[:4])[:1] == b"\x30":
         raise _form("base64 without its lines BEGIN and END", path, f"openssl base64 -d -in {name} -out decoded.der")
 
 

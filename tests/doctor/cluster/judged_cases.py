@@ -126,7 +126,7 @@ MORE = [
         "dns01-token-invalid", {"cluster.dns-credentials-refused": {"cluster.challenge-not-presented": LATE}},
         ("Error: 9109: Invalid access token", "Event PresentError", "Secret cert-manager/cloudflare-api-token"),
         ("port 80", "has not been issued"),
-        ("kubectl -n cert-manager create secret generic cloudflare-api-token --from-file=api-token=/dev/stdin",),
+        ("kubectl -n cert-manager patch secret cloudflare-api-token --patch-file /dev/stdin",),
     ),
     Case(
         "caa-forbids", {"cluster.acme-caa": LATE}, ("CAA record for binder.example prevents issuance",),

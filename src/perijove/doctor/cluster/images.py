@@ -66,12 +66,12 @@ def _of_time(
         match = _TIMES.search(one.message)
         if match is None:
             continue
-        if (
-            abs(moment(match["now"].rstrip(":,.")) - one.last) > CLOCKS
-            and abs(moment(match["now"]) - one.first) > CLOCKS
-        ):
+        theirs = moment(match["now"].rstrip(":,."))
+        # An event that gathers others keeps the time at which it was made, while its words change.
+        latest = one.created if one.count == 1 else cluster.now
+        if not one.created - CLOCKS <= theirs <= latest + CLOCKS:
             node = text(pod.spec.get("nodeName"))
-            evidence.insert(0, seen(f"Node {node} clock, when the API's said {day(one.last)}", match["now"]))
+            evidence.insert(0, seen(f"Node {node} clock, when the API's said {day(one.created)}", match["now"]))
             return ground.NODE_CLOCK_WRONG
         return rows.REGISTRY_CERTIFICATE_EXPIRED if match["how"] == "after" else known
     return known

@@ -33,8 +33,11 @@ class Line:
         return not self.of or component in self.of
 
 
-def _line(kind: Kind, pattern: str, cause: str, source: str, *commands: str, of: tuple[str, ...] = ()) -> Line:
-    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, source, commands, of=of)
+def _line(
+    kind: Kind, pattern: str, cause: str, source: str, *commands: str,
+    of: tuple[str, ...] = (), sure: Confidence = Confidence.CERTAIN,
+) -> Line:  # fmt: skip
+    return Line(kind, re.compile(pattern, re.IGNORECASE), cause, source, commands, sure, of)
 
 
 BUILDS = ("build", "binderhub-build", "binder")
@@ -117,7 +120,7 @@ OTHERS = (
           "Servers that were started do not answer the hub in time",
           "jupyterhub 6.1.1 user.py, User.spawn; jupyterhub 6.1.1 utils.py, wait_for_http_server",
           "kubectl -n NAMESPACE get networkpolicies; kubectl -n NAMESPACE get pods -l component=singleuser-server",
-          of=("hub",)),
+          of=("hub",), sure=Confidence.POSSIBLE),  # a single one may be its repository's own
     _line(rows.XSRF_REFUSED, r"XSRF cookie does not match POST argument|'_xsrf' argument missing from POST",
           "A form's XSRF cookie is refused", "tornado 6.6.1 web.py, check_xsrf_cookie"),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from perijove.doctor.cluster.acme_words import refusal
 from perijove.doctor.cluster.graph import CERT_MANAGER, KUBERNETES_API
 from perijove.doctor.cluster.helm import hub
 from perijove.doctor.cluster.known_lines import REFUSED, UNSTARTED
-from perijove.doctor.cluster.log_lines import when
+from perijove.doctor.cluster.log_lines import Log, when
 from perijove.doctor.cluster.telling import around, found, seen
 from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
@@ -28,13 +28,19 @@ from perijove.domain.cluster_tls_failures import CERT_MANAGER_WEBHOOK_BROKEN
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
 
+DAY = 86400.0
+"""Seconds after which a line of a log is not of now."""
 LATELY = 3600.0
 """Seconds after which an event is not of now: they are kept for an hour."""
 QUOTA = re.compile(r'(?P<how>exceeded|failed) quota: (?P<name>[^\s,:]+)[,:](?P<what>[^"]*)')
 WEBHOOK = re.compile(r'failed calling webhook \\?"(?P<name>[\w.-]+)')
 _SERVICE = re.compile(r"https://(?P<name>[\w-]+)\.(?P<space>[\w-]+)\.svc")
 _RIGHT = re.compile(r"cannot \w+ resource")
-STORE = re.compile(r"etcdserver: [a-z]")
+STORE = re.compile(
+    r"(?<!\| )etcdserver: (?:request timed out|leader changed|no leader|mvcc: database space exceeded|"
+    r"too many requests|not capable|server stopped)"
+)
+"""With a bar before it, it is one of etcd's own ordinary lines."""
 _SECURITY = re.compile(r'violates PodSecurity "(?P<level>\w+)')
 _FORBIDDEN = re.compile(r'is (?:forbidden|invalid): (.+?)(?:",|$)')
 _ACCOUNT = re.compile(r"error looking up service account ([\w.-]+)/([\w.-]+):")
@@ -60,22 +66,38 @@ class Refusal:
     """`` where nothing says it."""
 
 
-def _refusals(cluster: Cluster, pattern: re.Pattern[str], *of: str) -> Iterator[Refusal]:
+def _refusals(
+    cluster: Cluster, pattern: re.Pattern[str], *of: str, unless: Sequence[re.Pattern[str]] = ()
+) -> Iterator[Refusal]:
     """In logs of some components and in events about objects that have pods made; without, wherever it stands."""
+
+    def fits(words: str) -> bool:
+        return pattern.search(words) is not None and not any(other.search(words) for other in unless)
+
     for log in cluster.all_logs:
-        lines = list(log.found(pattern)) if not of or log.of in of else []
+        lines = [one for one in _dated(log) if fits(one[1])] if not of or log.of in of else []
+        lines = [one for one in lines if not 0 < one[0] < cluster.now - DAY]
         if lines:
-            before = list(log.found(UNSTARTED)) if not when(lines[0]) else []
-            told = (seen(log.name, around(pattern.pattern, line.strip())) for line in (*before[-1:], lines[-1]))
-            since = when(lines[0]) or next(map(when, before), 0.0)
+            _, last, begun = lines[-1]
+            told = (seen(log.name, around(pattern.pattern, line.strip())) for line in (begun, last) if line)
             space = next((one.namespace for one in log.pods), "")
             about: tuple[Thing | str, ...] = (log.name, *log.pods)
-            yield Refusal(lines[-1].replace('\\"', '"'), tuple(told), about, since, len(lines), space)
+            yield Refusal(last.replace('\\"', '"'), tuple(told), about, lines[0][0], len(lines), space)
     for told_of in cluster.events_by_object.values():
         fresh = (one for one in told_of if cluster.now - one.last < LATELY and (not of or one.reason == "FailedCreate"))
-        one = next((one for one in fresh if pattern.search(one.message)), None)
+        one = next((one for one in fresh if fits(one.message)), None)
         if one is not None:
             yield Refusal(one.message, (seen(one.where, one.message),), (one.said,), one.first, one.count, one.about[1])
+
+
+def _dated(log: Log) -> Iterator[tuple[float, str, str]]:
+    """When each line was written; the line; and the one before it that says when, where it does not itself."""
+    begun = ""
+    for line in log.lines:
+        if UNSTARTED.search(line):
+            begun = line
+        at = when(line)
+        yield (at, line, "") if at else (when(begun), line, begun)
 
 
 def _by(refusals: Iterator[Refusal], key: Callable[[Refusal], str]) -> Iterator[tuple[str, list[Refusal]]]:
@@ -100,13 +122,15 @@ def _one(
 
 def quotas(cluster: Cluster) -> Iterator[Finding]:
     """Quotas of namespaces that forbid pods."""
-    miscounted = {}
+    miscounted: dict[str, Finding] = {}
     for quota in cluster.of("ResourceQuota"):
         for one in _miscounted(cluster, quota):
-            miscounted[quota.name] = one
+            miscounted[f"{quota.namespace}/{quota.name}"] = one
             yield one
-    for name, them in _by(_refusals(cluster, QUOTA), _quota_named):
-        there = [one for one in cluster.of("ResourceQuota") if one.name == name]
+    for place, them in _by(_refusals(cluster, QUOTA), _quota_named):
+        whose, _, name = place.rpartition("/")
+        alike = [one for one in cluster.of("ResourceQuota") if one.name == name]
+        there = [one for one in alike if one.namespace == whose] or alike
         space = next(iter([*(one.namespace for one in there), *(one.namespace for one in them)]), "")
         where = ["-n", space] if space else ["-A"]
         match = QUOTA.search(them[0].words)
@@ -115,7 +139,7 @@ def quotas(cluster: Cluster) -> Iterator[Finding]:
             f"asks of each what it does not say:{match['what']}" if lacks and match is not None else "is exceeded"
         )
         edit = f"kubectl -n {space} edit resourcequota {name}   # raise what is used up, or stop what uses it"
-        root = miscounted.get(name)
+        root = miscounted.get(f"{space}/{name}")
         told = (f"kubectl {' '.join(where)} describe resourcequota", *([edit] if there else []))
         if lacks:
             told = (
@@ -132,7 +156,7 @@ def quotas(cluster: Cluster) -> Iterator[Finding]:
 
 def _quota_named(one: Refusal) -> str:
     match = QUOTA.search(one.words)
-    return match["name"] if match is not None else ""
+    return f"{one.namespace}/{match['name'] if match is not None else ''}"
 
 
 def _state(quota: Thing) -> str:
@@ -223,9 +247,7 @@ def _rights(cluster: Cluster) -> Iterator[Finding]:
 
 def _policies(cluster: Cluster) -> Iterator[Finding]:
     """Pods that the API takes to be forbidden."""
-    for one in _refusals(cluster, REFUSED, "hub", "binder"):
-        if any(pattern.search(one.words) for pattern in (QUOTA, _RIGHT, WEBHOOK)):
-            continue
+    for one in _refusals(cluster, REFUSED, "hub", "binder", unless=(QUOTA, _RIGHT, WEBHOOK)):
         privileged = "privileged" in one.words.lower() or "NET_ADMIN" in one.words
         off = hub(
             cluster, {"singleuser.cloudMetadata.blockWithIptables": False},

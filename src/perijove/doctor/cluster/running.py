@@ -24,6 +24,8 @@ from perijove.domain.findings import Confidence, Finding
 SLOW_START = 300.0
 """Seconds that a part of the hub may take to become ready."""
 DAY = 86400.0
+LAST = 20
+"""Lines of a log among which an error is how it ended."""
 MANY = 20
 STUCK = 600.0
 SAID = 200
@@ -113,7 +115,9 @@ def _last_words(cluster: Cluster, pod: Thing) -> list[Evidence]:
     mine = sorted((log for log in cluster.all_logs if pod in log.pods), key=lambda log: not log.before)
     for log in mine[:1]:
         lines = [line.strip() for line in log.lines if line.strip()]
-        errors = [line for line in lines if ERROR.search(line)]
+        last = lines[-LAST:]
+        traced = max((number for number, line in enumerate(last) if line.startswith("Traceback (most")), default=-1)
+        errors = [line for line in last[traced + 1 :] if ERROR.search(line)]
         return [seen(log.name, errors[-1] if errors else " ⏎ ".join(lines[-3:]))]
     return []
 

@@ -189,7 +189,7 @@ def secret_elsewhere(cluster: Cluster, issuer: Thing | None, words: Evidence) ->
 _CREDENTIALS = re.compile(
     r"Invalid access token|Invalid request headers|Authentication error|Cloudflare token invalid|AccessDenied|"
     r"InvalidClientTokenId|SignatureDoesNotMatch|not authorized to perform|AuthorizationFailed|invalid_client|"
-    r"StatusCode: 40[13]|\b40[13]:? (?:Unauthorized|Forbidden)|REFUSED|NOTAUTH|bad (?:time|sig)",
+    r"StatusCode: 40[13]|\b40[13]:? (?:Unauthorized|Forbidden)|(?<!connection )REFUSED|NOTAUTH|bad (?:time|sig)",
     re.IGNORECASE,
 )
 """Of Cloudflare (cert-manager#3013), Route 53 (#4061, #1929), Azure (#1903) and RFC 2136 servers."""
@@ -206,8 +206,8 @@ def credentials_refused(cluster: Cluster, challenge: Thing, words: Sequence[Evid
     provider, named = _secrets(challenge)
     secrets = [f"Secret {space}/{name}" for name, _ in named]
     renewed = (
-        f"kubectl -n {space} create secret generic {name} --from-file={key}=/dev/stdin --dry-run=client -o yaml"
-        " | kubectl apply -f -   # paste what is new, end with Ctrl-D; cert-manager tries again by itself"
+        f'read -rsp \'what is new: \' NEW; printf \'{{"stringData":{{"{key}":"%s"}}}}\' "$NEW" | '
+        f"kubectl -n {space} patch secret {name} --patch-file /dev/stdin   # cert-manager tries again by itself"
         for name, key in named
     )
     by = f", by {' and '.join(secrets)}" if secrets else ""

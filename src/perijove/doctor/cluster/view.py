@@ -16,13 +16,17 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class KubernetesEvent:
-    """An event of Kubernetes. Times are Unix seconds."""
+    """An event of Kubernetes. Times are Unix seconds.
+
+    `created` is the API's; the others are by the clock of whoever tells of it (client-go 0.33, tools/record/event.go).
+    """
 
     about: Key
     reason: str
     message: str
     first: float
     last: float
+    created: float
     count: int
     warning: bool
     said: str
@@ -126,7 +130,9 @@ class Cluster:
     def events(self, thing: Thing, *reasons: str) -> list[KubernetesEvent]:
         """Events about an object since it was made, the newest first; of some reasons, or all."""
         told = self.events_by_object.get((thing.kind, thing.namespace, thing.name), [])
-        return [one for one in told if (not reasons or one.reason in reasons) and one.last >= thing.created - 60]
+        since = thing.created - 60
+        told = [one for one in told if not reasons or one.reason in reasons]
+        return [one for one in told if max(one.last, one.created) >= since]
 
     @property
     def pods(self) -> list[Thing]:
@@ -162,6 +168,7 @@ def _kubernetes_event(event: Thing) -> KubernetesEvent:
         text(raw.get("message") or raw.get("note")),
         moment(raw.get("firstTimestamp")) or event.created,
         last,
+        event.created or moment(raw.get("firstTimestamp")),
         count if isinstance(count, int) else 1,
         text(raw.get("type")) == "Warning",
         f"{key[0]} {key[1]}/{key[2]}" if key[1] else f"{key[0]} {key[2]}",

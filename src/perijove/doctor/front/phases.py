@@ -305,7 +305,7 @@ class _Run:
         self.paged, self.cycles = True, self.cycles + 1
         if self.cycles > MOST:
             return Responds(500, page)
-        before = len(self.steps)
+        before, files, assumed = len(self.steps), self.files, self.assumed
         self.steps.append(step(page))
         there = self._fallback(page, page.args[-1])
         code = next((one[1:] for one in page.args[:-1] if one.startswith("=")), None)
@@ -315,6 +315,7 @@ class _Run:
             and not (isinstance(there, Responds) and there.status > 299)
         ):
             del self.steps[before:]
+            self.files, self.assumed = files, assumed
             return outcome  # another page, and the same status
         return _with_status(there, code or "")
 

@@ -19,6 +19,7 @@ from perijove.domain.web_servers import Directive
 _NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 DEEPEST = 8
 STRANGER = "198.18.0.1"
+_PUBLIC = tuple(map(ip_address, ("9.9.9.9", "129.6.15.28", "193.0.6.139")))
 """An address of none of the networks that people name (RFC 2544)."""
 USER_AGENT = "Mozilla/5.0 (compatible; Let's Encrypt validation server; +https://www.letsencrypt.org)"
 """As the CA that most ask sends it, and it begins as browsers' do."""
@@ -143,11 +144,15 @@ def _matched(row: Directive, source: str) -> re.Match[str] | None:
 
 
 def stranger_in(network: str) -> bool:
-    """Whether a network, as allow, deny and geo name them, is all the world's, or a stranger's."""
+    """Whether a network, as allow, deny and geo name them, is all the world's.
+
+    One that holds a stranger's address alone is a list's of addresses that nobody has, or of somebody's in particular.
+    """
     try:
-        return ip_address(STRANGER) in ip_network(network, strict=False)
+        there = ip_network(network, strict=False)
     except ValueError:
         return False
+    return all(one in there for one in _PUBLIC)
 
 
 def _network(rows: list[Directive]) -> str:

@@ -165,6 +165,8 @@ def memory(own: Own) -> Iterator[Finding]:
 def seats(own: Own) -> Iterator[Finding]:
     """What is kept for classes, by the rule that admission keeps it by."""
     settings, there = own.settings, own.ground.memory
+    if settings.engine.kind is EngineKind.KUBERNETES:
+        return
     most = max(0, there - settings.launching.keep_memory) // max(1, settings.session.memory_reserved)
     for one in settings.launching.classes:
         if there and one.seats > most:

@@ -97,7 +97,8 @@ def data_plane(own: Own) -> Iterator[Finding]:
         ports = service.ports
         because = ports.kind.code if isinstance(ports, Failure) else ""
         pid = service.caddy
-        commands = (f"kill -9 {pid}   # the service starts it again; sessions stay",) if pid else ()
+        again = "the service starts it again; sessions stay" if service.holder.pid else "then start the service"
+        commands = (f"kill -9 {pid}   # {again}",) if pid else ()
         yield Finding(failure, "Caddy", Confidence.CERTAIN, because, commands)
 
 

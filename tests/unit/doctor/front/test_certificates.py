@@ -63,6 +63,7 @@ def test_a_chain_that_browsers_follow_is_well_and_one_that_is_not_there_was_not_
         ("the intermediate has ended", NOT_VALID_NOW, "certificate 2 (CN=Issuing CA)"),
         ("the leaf has ended", NOT_VALID_NOW, "it ended on"),
         ("no intermediate", CHAIN_BROKEN, "Issuing CA's certificate is not there"),
+        ("no intermediate of an authority of one's own", CHAIN_BROKEN, "Issuing CA's certificate is not there"),
         ("another name", NAMES_MISSING, f"{HOST} is not among them"),
         ("a root that phones do not have", CERTIFICATE_UNTRUSTED, "signed by CN=Loopback test root"),
     ],
@@ -72,14 +73,37 @@ def test_what_browsers_refuse_is_told_by_what_is_wrong(
 ) -> None:
     ends = -DAY if case == "the intermediate has ended" else 30 * DAY
     between = PrivateCa(tmp_path / "between", "Issuing CA", ca, ends)
+    private = case == "no intermediate of an authority of one's own"
+    between.offers = "" if private else "http://ca.example/issuing.der"
     until = -DAY if case == "the leaf has ended" else 20 * DAY
     leaf = between.leaf("other.example" if case == "another name" else HOST, valid_from=-30 * DAY, valid_until=until)
-    if case == "no intermediate":
+    if case.startswith("no intermediate"):
         leaf.chain.write_bytes(leaf.chain.read_bytes().removesuffix(between.file.read_bytes()))
     (found,), _ = shown(tmp_path, leaf.chain, ca, known=case != "a root that phones do not have")
     assert found.failure.kind is kind
     assert cites in f"{found.failure.cause} {found.failure.evidence}"
-    assert found.confidence is (Confidence.POSSIBLE if kind is CERTIFICATE_UNTRUSTED else Confidence.CERTAIN)
+    unsure = private or kind is CERTIFICATE_UNTRUSTED
+    assert found.confidence is (Confidence.POSSIBLE if unsure else Confidence.CERTAIN)
+
+
+def test_what_was_found_is_told_beside_a_file_that_could_not_be_read(tmp_path: Path, ca: PrivateCa) -> None:
+    ended = ca.leaf(HOST, valid_from=-30 * DAY, valid_until=-DAY).chain
+    servers = "".join(
+        f"server {{ listen {address}:443 ssl; server_name {HOST}; ssl_certificate {chain}; {PASSED} }}"
+        for address, chain in (("192.0.2.1", ended), ("192.0.2.2", "nowhere.pem"))
+    )
+    asked = replace(facts(tmp_path, servers), roots=(ca.root,), chains={str(ended): files.read(str(ended))})
+    (result,) = [one for one in examine(asked, checks(asked)).results if one.name == f"nginx.certificate/{HOST}"]
+    assert [one.failure.kind for one in result.findings] == [NOT_VALID_NOW]
+
+
+def test_a_name_that_no_certificate_can_be_compared_with_is_said_to_be_unseen(tmp_path: Path, ca: PrivateCa) -> None:
+    chain = ca.leaf("*.example").chain
+    name = "my_host.example"
+    asked = facts(tmp_path, f"server {{ listen 443 ssl; server_name {name}; ssl_certificate {chain}; {PASSED} }}")
+    asked = replace(asked, hosts=(name,), roots=(ca.root,), chains={str(chain): files.read(str(chain))})
+    (result,) = [one for one in examine(asked, checks(asked)).results if one.name == f"nginx.certificate/{name}"]
+    assert (result.outcome, result.findings) == (Outcome.SKIPPED, ())
 
 
 def test_another_site_s_certificate_is_not_held_against_a_name_of_plain_http(tmp_path: Path, ca: PrivateCa) -> None:
