@@ -362,7 +362,7 @@ async def test_a_lost_pad_ends_its_sessions_and_is_replaced(
     assert traces(state) == []
     await pad.start(spec("one", repo))
     assert (await pad.status("one", "/", "", 5)).kernels == 2
-    assert [failure and failure.kind for failure in told] == [None, PAD_DOWN, None], "operators are told"
+    assert [failure and failure.kind for failure in told] == [None, PAD_DOWN, None], told
     supervised.cancel()
     await asyncio.wait([supervised])
 
@@ -387,7 +387,7 @@ async def test_a_process_killed_for_memory_is_told_and_the_server_lives(
     assert await do(state, "one", hog) == -9
     troubled = await follower.troubled("one", 2)
     assert troubled.failure.kind.code == "session.kernel-out-of-memory"
-    assert any("104857600" in item.saw for item in troubled.failure.evidence)
+    assert any("100 MB" in item.saw for item in troubled.failure.evidence)
     assert (await pad.status("one", "/", "", 5)).kernels == 2
     assert follower.ends("one") == []
 
@@ -411,7 +411,7 @@ async def test_a_full_disk_is_told(pad: Pad, state: State, repo: Path, follower:
     wrote = await fill(state, "a", 7)
     assert "No space left" in str(wrote) if (await pad.isolation()).disk == "quota" else wrote == 1
     troubled = await follower.troubled("one", code="session.disk-full")
-    assert "67108864 allowed" in troubled.failure.evidence[0].saw
+    assert "64 MB allowed" in troubled.failure.evidence[0].saw
     assert (await pad.running())[0].disk > 60 * MIB
 
 

@@ -73,8 +73,7 @@ class Pad(Servers):
         self.fills = False
         self.is_child = False
         """Whether a stop ends it and its sessions: no service manager started it."""
-        self._sessions: set[SessionName] = set()
-        self._number = 0
+        self._sessions, self._number = set[SessionName](), 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._tells: dict[int, Tell] = {}
         self._readers: weakref.WeakSet[Happenings] = weakref.WeakSet()
@@ -82,6 +81,7 @@ class Pad(Servers):
         """What no reader has heard yet, with the pad's number for it; 0 for what the client itself saw."""
         self._connecting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._answered: subprocess.Popen[bytes] | None = None
 
     async def _reached(self, session: SessionName, limit: int) -> Connection:
         """Its socket, in whose backlog a request waits until the server answers."""
@@ -110,12 +110,14 @@ class Pad(Servers):
             if self._belongs_to_another():
                 await self._wait_for_its_return()
                 return
-            if self._process is None or self._process.poll() is not None:
+            if not self.spawned:
                 self._spawn()
             try:
                 async with asyncio.timeout(START_LIMIT):
                     while not await self._connect():
-                        if self._process is not None and self._process.poll() not in {None, ALREADY_UP}:
+                        if self._process is self._answered and not self.spawned:
+                            self._spawn()  # its connection broke before it could be reaped
+                        elif self._process is not None and self._process.poll() not in {None, ALREADY_UP}:
                             raise self._down("the pad ended as soon as it started")
                         await asyncio.sleep(0.02)
             except TimeoutError as error:
@@ -171,7 +173,7 @@ class Pad(Servers):
             return False
         self._writer, self.is_child, self._does = writer, hello["child"], tuple(hello.get("does", ()))
         self.fills = FILLS in self._does
-        was, self._pad = self._pad, hello["hello"]
+        was, self._pad, self._answered = self._pad, hello["hello"], self._process
         before, self._sessions = self._sessions, set(hello["sessions"])
         if was and was != self._pad:
             self._unread = [(0, event) for _, event in self._unread]  # the new pad has numbers of its own
