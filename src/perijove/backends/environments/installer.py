@@ -7,6 +7,7 @@ folders are links to those of the shared cache, so that what it has under way is
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ TOLD = 10_000
 """Lines of uv's output that are told."""
 LOOKS = 0.1
 """Seconds between two looks at what has been written; a look takes at most half of the time."""
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 _BUCKET = re.compile(r"[a-z]+(-[a-z]+)*-v\d+")
 """A folder of uv's cache, by its kind and version."""
 
@@ -92,6 +95,7 @@ async def _ran(run: Run, root: Path, room: Room, tell: Tell) -> Ended:
         stderr=asyncio.subprocess.STDOUT,
         env=run.environ | {"UV_CACHE_DIR": str(root)},
         cwd=run.cwd,
+        preexec_fn=ends_with_its_parent,
     )
     words: list[str] = []
     watching = asyncio.create_task(_watched(process.pid, root, room), name="what uv writes")
@@ -111,6 +115,14 @@ async def _ran(run: Run, root: Path, room: Room, tell: Tell) -> Ended:
     if status < 0:
         raise _killed(-status, words, room)
     return Ended(status, tuple(words))
+
+
+def ends_with_its_parent() -> None:
+    """In a process that is about to become another program: whoever started it may be killed, and nobody else ends it.
+
+    It would go on writing to what is being removed (prctl(2), PR_SET_PDEATHSIG).
+    """
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def _heard(process: asyncio.subprocess.Process, words: list[str], tell: Tell) -> None:

@@ -1,6 +1,8 @@
 import asyncio
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perijove.backends.environments.installer import Ended, Room, Run, lines, ran
@@ -91,3 +93,22 @@ async def test_more_than_the_disk_has_left_is_the_operators_and_more_than_may_be
             await ran(run, Room(10**6, 1000, short), tell=print)
     assert caught.value.failure.kind is kind
     assert [path.name for path in tmp_path.iterdir()] == ["shared"]
+
+
+async def test_it_does_not_outlive_whoever_runs_it(tmp_path: Path) -> None:
+    """Killed, that one takes nothing along; what goes on would write to what is being removed."""
+    code = (
+        "import asyncio, pathlib; from perijove.backends.environments.installer import Room, Run, ran; "
+        f"place = pathlib.Path({str(tmp_path)!r}); "
+        "run = Run(('/bin/sh', '-c', 'echo $$; exec sleep 600'), {'PATH': '/usr/bin:/bin'}, place, place / 'shared'); "
+        "run.cache.mkdir(); "
+        "asyncio.run(ran(run, Room(10**9, 1000), tell=lambda line: print(line, flush=True)))"
+    )
+    whoever = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert whoever.stdout is not None
+    async with asyncio.timeout(20):
+        started = psutil.Process(int(await whoever.stdout.readline()))
+        whoever.kill()
+        await whoever.wait()
+        while started.is_running() and started.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)

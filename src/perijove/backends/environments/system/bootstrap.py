@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perijove.backends.environments import complaints
-from perijove.backends.environments.installer import lines
+from perijove.backends.environments.installer import ends_with_its_parent, lines
 from perijove.domain.confinement import Beyond, Limit
 from perijove.domain.failures import BUILD_DISK, Evidence, Fail, Failure
 from perijove.domain.ports import Tell
@@ -88,6 +88,7 @@ async def made(release: Release, work: Path, *, tell: Tell) -> str:
         stderr=asyncio.subprocess.STDOUT,
         env=environ | release.environ,
         cwd=work,
+        preexec_fn=ends_with_its_parent,
     )
     assert process.stdout is not None
     said: list[str] = []
