@@ -84,8 +84,8 @@ def quantity(number: float, unit: str) -> str:
     """As it is written, by the largest unit of which it is a whole number: `2G`, `30m`, `90`."""
     for letter, scale in sorted(UNITS[unit].items(), key=lambda one: -one[1]):
         if letter and number >= scale and number % scale == 0:
-            return f"{number // scale:g}{letter}"
-    return f"{number:g}" if isinstance(number, float) and number.is_integer() else str(number)
+            return f"{int(number // scale)}{letter}"
+    return str(int(number) if number == int(number) else number)
 
 
 def _scalar(hint: type, raw: Any) -> Any:

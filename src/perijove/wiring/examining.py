@@ -28,7 +28,7 @@ from perijove.domain import wire
 from perijove.domain.auth_failures import PEOPLE_UNREADABLE
 from perijove.domain.auth_settings import AuthMethod
 from perijove.domain.engine_settings import EngineKind
-from perijove.domain.failures import DATA_PLANE_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
+from perijove.domain.failures import DATA_PLANE_DOWN, PAD_DOWN, STATE_UNUSABLE, Evidence, Fail, Failure
 from perijove.domain.ground import (
     CertificateSeen,
     Damage,
@@ -253,11 +253,12 @@ async def _sandboxes(state: State, settings: Settings) -> tuple[Isolation | Unse
             return why, why
         cause = f"process {pad.pid} is {pad.doing or 'there'}, and the service has waited {LIMIT:g} s for its answer"
         return why, PAD_SILENT(cause, Evidence(str(state.pad_lock), f"held by process {pad.pid}"), asked)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ValueError) as error:
         why = Unseen(f"the service did not tell: {str(error)[:200]}")
         return why, why
     if told["pad"]:
-        failure: Failure = wire.decode(Failure, told["failure"])
+        # A service of before says it in words alone.
+        failure: Failure = wire.decode(Failure, told["failure"]) if "failure" in told else PAD_DOWN(str(told["pad"]))
         return Unseen(failure.message), failure
     isolation: Isolation = wire.decode(Isolation, told["isolation"])
     return isolation, None

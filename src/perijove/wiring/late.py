@@ -6,7 +6,7 @@ In: what makes it. Out: what stands for it, as the port that it implements.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from typing import TypeVar, cast
 
 Port = TypeVar("Port")
@@ -14,14 +14,10 @@ Port = TypeVar("Port")
 
 class _Late:
     def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-
-    @cached_property
-    def _made(self) -> object:
-        return self._make()
+        self._make = cache(make)
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._made, name)
+        return getattr(self._make(), name)
 
 
 def late(make: Callable[[], Port], *, needed: bool = False) -> Port:

@@ -74,6 +74,8 @@ async def _ready(operator: httpx.AsyncClient, number: int) -> str:
             operator.stream("GET", f"/launches/{number}/events?follow=1", timeout=LAUNCHES) as events,
         ):
             async for line in events.aiter_lines():
+                if not line:  # it goes on
+                    continue
                 told = json.loads(line)
                 last = f"{told['event']['is']}, and no end"
                 if told["event"]["is"] == "Failed":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 
+from perijove.domain.parsing import parsed, quantity
 from perijove.domain.sizes import size
 
 
@@ -23,3 +26,9 @@ from perijove.domain.sizes import size
 )
 def test_a_size_has_three_digits_and_is_never_more_than_there_is(number: float, told: str) -> None:
     assert size(number) == told
+
+
+@pytest.mark.parametrize("number", [0, 90, 1024, 2_000_000_000, 4_000_000_000, 10**10, 2**40 + 1, 3 * 2**30])
+def test_a_quantity_is_written_as_it_is_read(number: int) -> None:
+    assert parsed(Annotated[int, "size"], quantity(number, "size")) == number
+    assert parsed(Annotated[float, "seconds"], quantity(float(number), "seconds")) == number

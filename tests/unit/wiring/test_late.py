@@ -41,6 +41,14 @@ def test_whoever_asks_gets_what_making_it_raises_and_the_next_one_tries_again() 
     assert part.upper() == "MADE"
 
 
+def test_an_attribute_that_making_it_misses_is_told_as_that() -> None:
+    def make() -> SimpleNamespace:
+        return SimpleNamespace(value=SimpleNamespace().gone)
+
+    with pytest.raises(AttributeError, match="gone"):
+        late(make).value  # noqa: B018
+
+
 def test_what_a_part_does_not_have_late_has_neither() -> None:
     with pytest.raises(AttributeError):
         late(lambda: "text").missing  # type: ignore[attr-defined]  # noqa: B018

@@ -170,7 +170,7 @@ class Installation:
     def _bounded(self, meaning: Meaning) -> Sequence[str]:
         """What the repository's own lines say of packages without wheels where they end at a version: `numpy<1.20`."""
         lines = (line for name in meaning.unbuilt for line in lines_for(self.wanted.packages, name))
-        asked = [re.split(r";| --", line, maxsplit=1)[0].strip() for line in lines]
+        asked = [_asked(line) for line in lines]
         return [one for one in asked if re.search(r"<|~=|\*", one)]
 
     async def _build_named(self, names: Sequence[str], needed: Sequence[str]) -> None:
@@ -181,7 +181,7 @@ class Installation:
         lines = (*self.wanted.constraints, *self.before, *self.wanted.packages)
         decided = {_name(one): one for one in needed}
         written = [
-            line if re.search("[<>=~]", line) else decided.get(_name(line), line)
+            line if re.search("[<>=~]", _asked(line)) or " --hash" in line else decided.get(_name(line), line)
             for name in names
             for line in lines_for(lines, name)
         ]
@@ -346,6 +346,11 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     """For a sandbox, which has other rights."""
     path.write_text("\n".join(lines))
     path.chmod(0o644)
+
+
+def _asked(line: str) -> str:
+    """Of a requirement what comes before its marker and its options."""
+    return re.split(r";| --", line, maxsplit=1)[0].strip()
 
 
 def _name(line: str) -> str:

@@ -80,6 +80,11 @@ class Forker:
         return not self.runs and self._why in (BEFORE, UNUSED)
 
     @property
+    def process(self) -> int | None:
+        """Which one it is now."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def runs(self) -> bool:
         return self._socket is not None
 

@@ -39,6 +39,7 @@ class SpareKernel:
         self._settings = _settings(self._folder)
         self._start, self._list = kernels.start_kernel, kernels.list_kernels
         kernels.start_kernel, kernels.list_kernels = self.start_kernel, self.list_kernels
+        self._forked_by = forker.process
         self._begun = asyncio.create_task(self._begin(), name="spare kernel")
 
     def _described(self) -> dict[str, Any]:
@@ -78,6 +79,8 @@ class SpareKernel:
     ) -> bool:
         """Whether it is what is asked for, once it is told what it could not know."""
         folder = os.getcwd() if path is None else self._kernels.cwd_for_path(path)
+        if self._forker.process != self._forked_by:  # packages may have changed between the two
+            return False
         if kernel_id or others or kernel_name not in (None, self._name) or folder != self._folder:
             return False
         try:

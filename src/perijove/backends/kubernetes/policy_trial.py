@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 from perijove.backends.kubernetes import manifests
 from perijove.backends.kubernetes.api import Cluster, Gone
@@ -63,7 +64,8 @@ async def reached(cluster: Cluster, spec: SandboxSpec, image: str, terms: Terms)
         raise Fail(unreachable(f"pods/{name}", f"it has not ended within {LIMIT:.0f} s")) from error
     finally:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        await cluster.ask("DELETE", f"pods/{name}", options)
+        with suppress(Fail):  # its deadline ends it then, and what it has told is not lost
+            await cluster.ask("DELETE", f"pods/{name}", options)
 
 
 async def _told(cluster: Cluster, name: str, terms: Terms) -> str:
@@ -80,4 +82,4 @@ def _reached(pod: Thing) -> str:
     last = next((one for one in ended(pod) if one.container == SERVER), None)
     if last is None or last.code not in (0, REACHED):
         raise Fail(unreachable(pod.said, f"it ended otherwise: {last.message[:200] if last else phase(pod)}"))
-    return last.message.strip()[:200] if last.code else ""
+    return (last.message.strip()[:200] or "what it did not say") if last.code else ""

@@ -14,7 +14,9 @@ from perijove.domain.cluster_failures import ADMISSION_REFUSED, API_UNREACHABLE,
 from perijove.domain.cluster_session_failures import API_BUSY, API_FORBIDDEN, POD_REFUSED, WEBHOOK_DOWN
 from perijove.domain.failures import Evidence, Failure
 
-OK, CREATED, UNAUTHORIZED, MISSING, CONFLICT, GONE, BUSY, BROKEN = 200, 201, 401, 404, 409, 410, 429, 500
+OK, CREATED, UNAUTHORIZED, FORBIDDEN, MISSING, CONFLICT, GONE, BUSY, BROKEN = (
+    200, 201, 401, 403, 404, 409, 410, 429, 500,
+)  # fmt: skip
 LATER = 5.0
 """Seconds, where it says that it is busy and not until when."""
 LONGEST = 300.0

@@ -21,7 +21,7 @@ from perijove.backends.kubernetes import manifests, policies, policy_trial, stan
 from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
-from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, MISSING, OK, refused, unreachable
+from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, FORBIDDEN, MISSING, OK, refused, unreachable
 from perijove.backends.kubernetes.starting import Start
 from perijove.domain.activity import Activity, ServerStatus
 from perijove.domain.cluster import Thing, mapping, text
@@ -150,11 +150,12 @@ class KubernetesSessions(Servers):
         """What an uninstallation removes, and sessions with it; None where nobody installed it."""
         name = manifests.closing(self._terms)
         answer = await self._cluster.ask("GET", f"networkpolicies/{name}", base="/apis/networking.k8s.io")
-        if answer.status != OK:
+        if answer.status in (MISSING, FORBIDDEN):  # the role of an installation of before may not look
             return None
-        return Owner(
-            "networking.k8s.io/v1", "NetworkPolicy", name, text(mapping(answer.body.get("metadata")).get("uid"))
-        )
+        if answer.status != OK:
+            raise Fail(refused(answer))
+        uid = text(mapping(answer.body.get("metadata")).get("uid"))
+        return Owner("networking.k8s.io/v1", "NetworkPolicy", name, uid)
 
     async def _policed(self, spec: SandboxSpec) -> None:
         """What it may reach is said before it is there, each time: somebody may have removed or changed it."""
@@ -192,8 +193,9 @@ class KubernetesSessions(Servers):
                 async for line in lines:
                     if pod.uid in self._told:  # its end was, with its last words
                         return
-                    heard.append(line[: standing.LINE])
-                    self._put([SessionLogged(session, heard[-1])])
+                    for part in filter(str.strip, line.splitlines()):
+                        heard.append(part[: standing.LINE])
+                        self._put([SessionLogged(session, heard[-1])])
         except (Fail, Gone) as error:
             log.warning("a session's log is not told while it starts", session=session, message=str(error))
 
@@ -270,13 +272,13 @@ class KubernetesSessions(Servers):
         self._lead_to(name, pod, gone=gone)
         reason = self._stopping.pop(name, None) if gone else self._stopping.get(name)
         if reason is not None:
+            self._heard.pop(name, None)
             if gone:
                 self._over(pod, [_stopped(name, reason)])
             return
         over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
         if over is not None:
             over = replace(over, lines=standing.untold(over.lines, [*self._heard.pop(name, ())]))
-        if over is not None:
             failed = name in self._starting and (over.failure is not None or pod.deleting)
             self._over(pod, [] if failed else _events(name, over))
 

@@ -142,7 +142,7 @@ class _Reader:
     def left(self) -> Iterator[Evidence]:
         """Names of servers in files that stand where people keep such files, and that nothing included."""
         read = {os.path.realpath(path) for path in self.texts}
-        files = (path for folder in FOLDERS for path in sorted((self.home / folder).glob("*")) if path.is_file())
+        files = (path for folder in FOLDERS for path in sorted((self.home / folder).glob("*")) if os.path.isfile(path))
         for path in islice((one for one in files if os.path.realpath(one) not in read), MOST_FILES):
             try:
                 lines = self.text(path).splitlines()

@@ -6,7 +6,8 @@ All of a file are told in one failure, as what they are, with the line to write 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from perijove.domain import failures
@@ -24,8 +25,32 @@ class _Kind:
     looks: re.Pattern[str]
     one: str
     many: str
-    instead: Callable[[re.Match[str]], str]
+    instead: Callable[[re.Match[str]], str | Sequence[str]]
     remedy: str
+
+
+_AT_LEAST = ("=", "==", "===", "~=", ">=")
+_VALUED = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "--prefix", "--root"}
+"""Options of `pip install` whose value is no package (pip 25)."""
+_LINES = {"-r", "--requirement", "-c", "--constraint", "-e", "--editable"}
+"""Those that a requirements file has as well."""
+
+
+def _installed(words: str) -> list[str]:
+    """The lines of a file that installs what `pip install` does with these words."""
+    try:
+        rest = shlex.split(words, comments=True)
+    except ValueError:
+        rest = words.split()
+    lines = []
+    while rest:
+        word = rest.pop(0)
+        if word in _VALUED or word in _LINES:
+            value = rest.pop(0) if rest else ""
+            lines += [f"{word} {value}"] if word in _LINES and value else []
+        elif not word.startswith("-"):
+            lines.append(word)
+    return lines
 
 
 _KINDS = (
@@ -37,7 +62,7 @@ _KINDS = (
         "Write the file anew there with `pip list --format=freeze > requirements.txt`, or write instead: {instead}.",
     ),
     _Kind(
-        re.compile(_NAME + r"=(?P<version>[^=<>~!\s]++)(?:=\S++)?\s*+$"),
+        re.compile(r"(?!python\b)" + _NAME + r"=(?P<version>[^=<>~!\s]++)(?:=\S++)?\s*+$"),
         "is in conda's spelling",
         "are in conda's spelling",
         lambda found: f"{found['name']}=={found['version']}",
@@ -58,17 +83,19 @@ _KINDS = (
         "Write the file anew with `pip list --format=freeze > requirements.txt`, or write instead: {instead}.",
     ),
     _Kind(
-        re.compile(r"(?P<name>python)\s*+[=<>~!]=?=?\s*+(?P<version>\d++(?:\.\d++)?+)", re.IGNORECASE),
+        re.compile(r"(?P<name>python)\s*+(?P<how>[=<>~!]=?=?)\s*+(?P<version>\d++(?:\.\d++)?+)", re.IGNORECASE),
         "asks for Python itself, which pip does not install",
         "ask for Python itself, which pip does not install",
-        lambda found: f"python-{found['version']}",
+        lambda found: f"python-{found['version'] if found['how'] in _AT_LEAST else '3.x'}",
         "Delete it, and write {instead} into a file named runtime.txt.",
     ),
     _Kind(
-        re.compile(r"[!%]?(?:python3? -m )?pip3? install (?:-\S++ )*+" + _NAME, re.IGNORECASE),
+        re.compile(
+            r"[!%]?(?:python3? -m )?pip3? install(?=\s(?P<words>.+))\s++(?:-\S++\s++)*+(?P<name>\S+)", re.IGNORECASE
+        ),
         "is a command",
         "are commands",
-        lambda found: found["name"],
+        lambda found: _installed(found["words"]),
         "Write instead what it installs, one package a line: {instead}.",
     ),
     _Kind(
@@ -109,11 +136,17 @@ def refuse(path: str, lines: Iterable[tuple[int, str]]) -> None:
         more = ["more"] if len(found) > SHOWN else []
         causes.append(f"line{'s' if len(found) > 1 else ''} {listed([*numbers, *more])} ({_names(found)}) ")
         causes[-1] += kind.many if len(found) > 1 else kind.one
-        instead = ", ".join(f"`{kind.instead(match)}`" for _, _, match in found[:SHOWN])
-        remedies.append(kind.remedy.format(instead=instead + (", …" if more else "")))
+        lines_instead = [line for _, _, match in found[:SHOWN] for line in _lines(kind.instead(match))]
+        instead = ", ".join(f"`{line}`" for line in lines_instead[:SHOWN])
+        told = kind.remedy.format(instead=instead + (", …" if more else ""))
+        remedies.append(told if instead else "Delete it.")
         evidence += [Evidence(f"{path}:{number}", text[:300]) for number, text, _ in found[:SHOWN]]
     if causes:
         raise Fail(failures.BAD_FILE(f"{path}, {'; '.join(causes)}", *evidence, remedy=" ".join(remedies)))
+
+
+def _lines(instead: str | Sequence[str]) -> Sequence[str]:
+    return [instead] if isinstance(instead, str) else instead
 
 
 def _names(found: list[tuple[int, str, re.Match[str]]]) -> str:

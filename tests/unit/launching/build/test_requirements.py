@@ -126,6 +126,17 @@ def test_a_release_of_hundreds_of_files_is_read_with_all_their_hashes() -> None:
             id="commands of a notebook",
         ),
         pytest.param(
+            "pip install --index-url https://x.example numpy 'pandas>=2' -r more.txt  # all\n",
+            "line 1 (",
+            "one package a line: `numpy`, `pandas>=2`, `-r more.txt`.",
+            id="a command with options and several packages",
+        ),
+        pytest.param("pip install --upgrade\n", "line 1 (", "Delete it.", id="a command that installs nothing"),
+        pytest.param(
+            "python<3.9\n", "asks for Python itself", "write `python-3.x` into", id="a Python that is excluded"
+        ),
+        pytest.param("python=3.8\n", "line 1 (python) asks for Python", "Delete it, and write", id="Python for conda"),
+        pytest.param(
             "import numpy as np\nfrom scipy.stats import norm\nimport os.path\n",
             "lines 1, 2 and 3 (numpy, scipy, os) are Python code",
             "one a line: `numpy`, `scipy`, `os`.",

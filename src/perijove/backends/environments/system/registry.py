@@ -56,12 +56,12 @@ async def fetched(image: Image, into: Path, room: Room, *, tell: Tell) -> tuple[
         registry = Registry(client, f"{scheme}://{host}/v2/{image.name}", image)
         try:
             layers = await registry.layers()
-            paths = []
+            paths, whole = [], room
             for number, (digest, size) in enumerate(layers):
                 tell(f"Fetching layer {number + 1} of {len(layers)}, {sizes.size(size)}")
                 room = Room(room.size - size, room.files, room.short)
                 if room.size < 0:
-                    raise room.outgrown(Evidence(digest, sizes.size(size)))
+                    raise whole.outgrown(Evidence(digest, sizes.size(size)))
                 paths.append(await registry.blob(digest, size, into / f"layer-{number}"))
         except httpx.HTTPError as error:
             raise registry.unreachable(str(error) or type(error).__name__) from error
