@@ -93,6 +93,8 @@ async def test_an_uninstallation_leaves_volume_certificates_and_what_is_not_ours
     for name, label in (("perijove-one", of_session), ("another", {})):
         about = {"name": name, "labels": label}
         world.double.hold(f"/api/v1/namespaces/perijove/pods/{name}", {"kind": "Pod", "metadata": about})
+    ahead = {"kind": "DaemonSet", "metadata": {"name": "perijove-prepull", "labels": of_session}}
+    world.double.hold("/apis/apps/v1/namespaces/perijove/daemonsets/perijove-prepull", ahead)
     tls = {"kind": "Secret", "metadata": {"name": "perijove-tls"}}
     world.double.hold("/api/v1/namespaces/perijove-system/secrets/perijove-tls", tls)
     await world.uninstall()

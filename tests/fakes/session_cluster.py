@@ -32,7 +32,7 @@ Json = dict[str, Any]
 NAMESPACE = "sessions"
 Fault = Callable[[str], web.StreamResponse | None]
 """An answer in place of what `GET pods` would have; None to let it be."""
-KINDS = {"pods": "Pod", "secrets": "Secret", "events": "Event", "networkpolicies": "NetworkPolicy"}
+GROUPS = {"pods": "", "secrets": "", "events": "", "networkpolicies": "networking.k8s.io", "daemonsets": "apps"}
 
 
 def status(code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -157,8 +157,8 @@ class SessionCluster(kmock.RawHandler):
     # the API
 
     async def _handle(self, request: kmock.Request) -> web.StreamResponse:
-        plural = request.resource.plural if request.resource else None
-        if plural not in KINDS or request.namespace != NAMESPACE:
+        plural, group = (request.resource.plural, request.resource.group) if request.resource else (None, None)
+        if plural is None or GROUPS.get(plural) != group or request.namespace != NAMESPACE:
             return web.json_response(VERSION) if "version" in request.url.path else status(404, "NotFound", "no such")
         path = "/".join(part for part in (plural, request.name, request.subresource) if part)
         watched = request.params.get("watch") == "1"
@@ -211,9 +211,12 @@ class SessionCluster(kmock.RawHandler):
     def _patch(self, plural: str, request: kmock.Request) -> web.Response:
         assert request.name is not None
         thing = json.loads(request.body)
-        there = (plural, request.name) in self.things
+        if (before := self.things.get((plural, request.name))) is None:
+            self._make(plural, thing)
+            return web.json_response(thing, status=201)
+        thing["metadata"] |= {"uid": before["metadata"]["uid"]}
         self.things[plural, request.name] = thing
-        return web.json_response(thing, status=200 if there else 201)
+        return web.json_response(thing)
 
     def _delete(self, plural: str, request: kmock.Request) -> web.Response:
         assert request.name is not None
@@ -224,7 +227,10 @@ class SessionCluster(kmock.RawHandler):
         wanted = options.get("preconditions", {}).get("uid")
         if wanted and wanted != thing["metadata"]["uid"]:
             return status(409, "Conflict", f"the UID in the precondition ({wanted}) does not match")
-        self._mark(thing, plural)
+        if plural == "pods":
+            self._mark(thing)
+        else:
+            self.remove(plural, request.name)
         return web.json_response(thing)
 
     def _mark(self, thing: Json, plural: str = "pods") -> None:

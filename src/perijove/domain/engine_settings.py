@@ -43,8 +43,13 @@ class EngineSettings:
     """Processors that a session is sure of; it may use what its class allows."""
     placeholders: int = 0
     """Pods that do nothing and give way to sessions, so that an autoscaler adds a node before people wait."""
+    prepull: int = 0
+    """How many images each node pulls before a session waits for them there: those that sessions were started with most
+    within the last hour, twice or more. At most 20."""
 
 
+MOST_PULLED = 20
+"""Images at once: a node pulls them one after another, and its disk has to hold them all."""
 POD_DEFAULTS: Mapping[str, Any] = MappingProxyType({"platform.root": "base", "session.keep": "0", "launching.ready": 0})
 """Of other tables, where sessions are pods: their image has a whole system, nothing outlives them, and one that is held
 ready takes all its memory from the cluster's."""
@@ -56,6 +61,8 @@ def faults(
     """What cannot be followed together: a setting's name, words after it, and what stands there."""
     if engine.kind is not EngineKind.KUBERNETES:
         return
+    if engine.prepull > MOST_PULLED:
+        yield "engine.prepull", f"must be at most {MOST_PULLED}", str(engine.prepull)
     why = "with engine.kind = kubernetes"
     if root != "base":
         yield "platform.root", f"must be base {why}: a pod's image has its own system", root

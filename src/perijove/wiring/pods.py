@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from perijove.backends.caddy.upstreams import UpstreamFolder
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import Terms, Work
+from perijove.backends.kubernetes.prepulling import Prepull
 from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.backends.pad.client import Pad
 from perijove.backends.registry.addresses import repository
@@ -27,6 +28,7 @@ class ClusterEngine:
 
     cluster: Cluster
     sessions: KubernetesSessions
+    prepull: Prepull
     upstreams: UpstreamFolder
     told: str
     """Where sessions run, in words."""
@@ -44,7 +46,9 @@ def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
     async def described(spec: SandboxSpec, tell: Tell) -> Work:
         variables = dict(spec.environ)
         about = {"repository": "BINDER_REPO_URL", "request": "BINDER_PERSISTENT_REQUEST"}
-        return Work(await images.published(spec, tell), {name: variables.get(one, "") for name, one in about.items()})
+        image = await images.published(spec, tell)
+        prepull.asked(image)
+        return Work(image, {name: variables.get(one, "") for name, one in about.items()})
 
     cluster, upstreams = Cluster(engine.namespace), UpstreamFolder(state.upstreams)
     terms = Terms(
@@ -58,4 +62,6 @@ def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
         deadline=max(DEADLINE, 2 * settings.session.max_age),
     )
     sessions = KubernetesSessions(cluster, terms, described, pad.room, upstreams.lead)
-    return ClusterEngine(cluster, sessions, upstreams, f"Sessions run as pods in the namespace {engine.namespace}")
+    prepull = Prepull(cluster, terms, engine.prepull, sessions.owner)
+    told = f"Sessions run as pods in the namespace {engine.namespace}"
+    return ClusterEngine(cluster, sessions, prepull, upstreams, told)

@@ -207,6 +207,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     if launching.engine:
         tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
         tasks.add(launching.engine.sessions.try_policies(), "trial of network policies")
+        tasks.add(launching.engine.prepull.run(), "images in demand, pulled ahead")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()

@@ -277,3 +277,10 @@ def test_what_pods_cannot_do_is_refused_with_both_settings_named(name: str, raw:
     assert failure.cause.startswith(name)
     assert "engine.kind = kubernetes" in failure.cause
     assert failure.evidence[0].where == "perijove.toml"
+
+
+def test_so_many_images_as_no_node_holds_are_not_pulled_ahead() -> None:
+    assert merged([Layer("perijove.toml", CLUSTER | {"engine.prepull": 20})])[0].engine.prepull == 20
+    with pytest.raises(Fail) as caught:
+        merged([Layer("perijove.toml", CLUSTER | {"engine.prepull": 21})])
+    assert caught.value.failure.cause == "engine.prepull must be at most 20"

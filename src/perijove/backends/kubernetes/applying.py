@@ -66,10 +66,11 @@ async def uninstall(cluster: Cluster, settings: Settings, options: Options, *, p
             yield _named(manifest), Done.REMOVED
     engine = settings.engine
     chosen = {"labelSelector": ",".join(f"{key}={value}" for key, value in _sessions(settings).items())}
-    for base, plural in (("/api", "pods"), ("/apis/networking.k8s.io", "networkpolicies")):
+    groups = {"pods": "/api", "networkpolicies": "/apis/networking.k8s.io", "daemonsets": "/apis/apps"}
+    for plural, base in groups.items():
         answer = await cluster.ask("DELETE", f"namespaces/{engine.namespace}/{plural}", base=base, params=chosen)
         _accepted(answer, f"{plural} of sessions", OK, MISSING)
-    yield f"pods and networkpolicies of sessions in {engine.namespace}", Done.REMOVED
+    yield f"pods, networkpolicies and daemonsets of sessions in {engine.namespace}", Done.REMOVED
     for name in secrets(engine.instance) if purge else ():
         about = {"name": name, "namespace": options.namespace}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": about}

@@ -37,8 +37,13 @@ RULES = (
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "get", "patch"]},
+    {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["create", "delete", "get", "patch"]},
 )
 """All that our account needs, in the namespace of sessions: the rules of a Role."""
+CONFINED: Json = {
+    "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]},
+}  # fmt: skip
+"""The `securityContext` of their containers."""
 LISTEN = """
 import os, socket, sys
 port, both = int(sys.argv[1]), socket.has_dualstack_ipv6()
@@ -136,12 +141,8 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
     whole: Json = {
         "apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, terms, labels, terms.owner),
         "spec": {
-            "automountServiceAccountToken": False, "enableServiceLinks": False, "restartPolicy": "Never",
+            **placed(terms), "restartPolicy": "Never",
             "activeDeadlineSeconds": int(terms.deadline), "terminationGracePeriodSeconds": terms.grace,
-            "securityContext": {
-                "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
             "containers": [_container(spec, work.image, name, terms)],
             "volumes": [
                 {"name": "tmp", "emptyDir": {"sizeLimit": f"{spec.limits.tmp}"}},
@@ -150,15 +151,27 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
         },
     }  # fmt: skip
     whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()}
-    if not terms.host_users:
-        whole["spec"]["hostUsers"] = False
     if terms.priority_class:
         whole["spec"]["priorityClassName"] = terms.priority_class
-    if terms.runtime_class:
-        whole["spec"]["runtimeClassName"] = terms.runtime_class
-    if terms.pull_secrets:
-        whole["spec"]["imagePullSecrets"] = [{"name": one} for one in terms.pull_secrets]
     return whole
+
+
+def placed(terms: Terms) -> Json:
+    """Of a pod's spec: as whom it runs, on which nodes, and how they get its images."""
+    told: Json = {
+        "automountServiceAccountToken": False, "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }  # fmt: skip
+    if not terms.host_users:
+        told["hostUsers"] = False
+    if terms.runtime_class:
+        told["runtimeClassName"] = terms.runtime_class
+    if terms.pull_secrets:
+        told["imagePullSecrets"] = [{"name": one} for one in terms.pull_secrets]
+    return told
 
 
 def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
@@ -172,10 +185,7 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
         "envFrom": [{"secretRef": {"name": name}}],
         "ports": [{"name": "http", "containerPort": terms.port}],
         "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
-        "securityContext": {
-            "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONFINED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
     }  # fmt: skip

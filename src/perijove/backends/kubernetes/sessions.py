@@ -116,7 +116,7 @@ class KubernetesSessions(Servers):
         name = spec.session
         pod_name(name, self._terms)
         work = await self._describe(spec, lambda line: self._put([_said(name, line)]))
-        made = manifests.pod(spec, work, replace(self._terms, owner=await self._owner()))
+        made = manifests.pod(spec, work, replace(self._terms, owner=await self.owner()))
         await self._policed(spec)
         if self._first.empty():
             self._first.put_nowait((spec, work.image))
@@ -146,7 +146,7 @@ class KubernetesSessions(Servers):
             raise Fail(refused(answer))
         return text(mapping(answer.body.get("metadata")).get("uid"))
 
-    async def _owner(self) -> Owner | None:
+    async def owner(self) -> Owner | None:
         """What an uninstallation removes, and sessions with it; None where nobody installed it."""
         name = manifests.closing(self._terms)
         answer = await self._cluster.ask("GET", f"networkpolicies/{name}", base="/apis/networking.k8s.io")

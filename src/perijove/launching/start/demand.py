@@ -53,6 +53,13 @@ def ready_wanted(
     return {key: count for key, count in wanted.items() if count}
 
 
+def most_asked(launches: Mapping[str, Sequence[float]], now: float, most: int) -> list[str]:
+    """What is asked for often, at most `most`: those of most launches first, of equals the first by name."""
+    counts = {name: _lately([now - at for at in times]) for name, times in launches.items()}
+    often = [name for name, count in counts.items() if count >= OFTEN]
+    return sorted(often, key=lambda name: (-counts[name], name))[:most]
+
+
 def _lately(ages: Sequence[float]) -> int:
     return sum(age <= REMEMBERED for age in ages)
 

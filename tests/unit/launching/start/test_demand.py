@@ -10,7 +10,7 @@ import pytest
 
 from perijove.domain.nouns import Room
 from perijove.domain.settings import LaunchingSettings, SessionSettings
-from perijove.launching.start.demand import AHEAD, REMEMBERED, SIZE, affordable, ahead, ready_wanted
+from perijove.launching.start.demand import AHEAD, REMEMBERED, SIZE, affordable, ahead, most_asked, ready_wanted
 
 MB, GB = 1024**2, 1024**3
 ROOM = Room(8 * GB, 100 * GB, 1_000_000, 2)
@@ -41,6 +41,23 @@ def test_what_is_held_follows_what_was_asked_for(
     launches: dict[str, list[float]], most: int, wanted: dict[str, int]
 ) -> None:
     assert ready_wanted(launches, NOW, most) == wanted
+
+
+@pytest.mark.parametrize(
+    ("launches", "most", "wanted"),
+    [
+        pytest.param({}, 4, [], id="nobody came"),
+        pytest.param({"a": [NOW]}, 4, [], id="once is not often"),
+        pytest.param({"a": [NOW - REMEMBERED - 1, NOW]}, 4, [], id="the first is too long ago"),
+        pytest.param({"a": [NOW] * 2, "b": [NOW - 1800] * 3}, 4, ["b", "a"], id="who came more often comes first"),
+        pytest.param({"a": [NOW] * 2, "b": [NOW - 1800] * 3}, 1, ["b"], id="no more than may be"),
+        pytest.param({"b": [NOW] * 2, "a": [NOW - 9] * 2}, 1, ["a"], id="of equals the first by name"),
+        pytest.param({"a": [NOW - 9] * 2, "b": [NOW] * 2}, 1, ["a"], id="in any order"),
+        pytest.param({"a": [NOW] * 2}, 0, [], id="none"),
+    ],
+)  # fmt: skip
+def test_what_was_asked_for_most(launches: dict[str, list[float]], most: int, wanted: list[str]) -> None:
+    assert most_asked(launches, NOW, most) == wanted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""Which images does each node pull before a session waits for them there? In: those that sessions start with. Acts.
+
+A DaemonSet has one container after another do nothing, each with one of those images. It is as it should be or it is
+changed; whether it is, its own annotation says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from perijove.backends.kubernetes.api import APPLY, Cluster
+from perijove.backends.kubernetes.manifests import (
+    ABOUT,
+    COMPONENT,
+    CONFINED,
+    MANAGER,
+    Json,
+    Owner,
+    Terms,
+    metadata,
+    placed,
+    selector,
+)
+from perijove.backends.kubernetes.refusals import CREATED, MISSING, OK, Answer, refused
+from perijove.domain.cluster import JSON, NOTHING, at, listed, text
+from perijove.domain.cluster_failures import CHANGE_REFUSED
+from perijove.domain.cluster_session_failures import API_FORBIDDEN, POD_REFUSED
+from perijove.domain.failures import Fail, Failure
+from perijove.launching.start.demand import REMEMBERED, most_asked
+from perijove.log import log
+
+LOOK_EVERY = 60.0
+"""Seconds."""
+KNOWN, TIMES = 100, 1000
+"""Images that are remembered, and of each the last starts."""
+APPS = "/apis/apps"
+PULL = "pull-"
+"""Begins the names of containers."""
+MADE_OF = f"{ABOUT}made-of"
+"""Annotation: a hash of what we asked for. What stands has the API's defaults too, and what webhooks changed."""
+SIZE = {
+    "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
+    "limits": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
+}
+"""The limit of memory leaves room for gVisor, which counts in it."""
+
+
+def daemon_set_spec(images: Sequence[str], terms: Terms) -> Json:
+    """Has each node that sessions may get pull them, one after another."""
+    labels = {**selector(terms), COMPONENT: "prepull"}
+    pulls = [_container(f"{PULL}{number}", image, "true") for number, image in enumerate(images)]
+    pod = {
+        **placed(terms), "terminationGracePeriodSeconds": 0, "initContainers": pulls,
+        "containers": [_container("rest", images[0], "sleep", "infinity")],
+    }  # fmt: skip
+    return {
+        "selector": {"matchLabels": labels},
+        # Else a node that is lost, or cannot pull, would hold up all others.
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+
+
+def _container(name: str, image: str, *command: str) -> Json:
+    return {
+        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": ["/usr/bin/env", *command],
+        "resources": SIZE, "securityContext": CONFINED,
+    }  # fmt: skip
+
+
+class Prepull:
+    """Keeps the DaemonSet."""
+
+    def __init__(
+        self, cluster: Cluster, terms: Terms, most: int, owner: Callable[[], Awaitable[Owner | None]],
+        now: Callable[[], float] = time.monotonic, look_every: float = LOOK_EVERY,
+    ) -> None:  # fmt: skip
+        """`most`: images, 0 for none. `owner`: whom it goes away with, as sessions do."""
+        self._cluster = cluster
+        self._terms = terms
+        self._most = most
+        self._owner = owner
+        self._now = now
+        self._look_every = look_every
+        self._began = now()
+        self._asked: dict[str, deque[float]] = {}
+        self._trouble = ""
+        """The code of what was told last, until all is well."""
+        self._name = f"{terms.instance}-prepull"
+
+    def asked(self, image: str) -> None:
+        """A session starts with it."""
+        times = self._asked.pop(image, None) or deque[float](maxlen=TIMES)
+        times.append(self._now())
+        self._asked[image] = times
+        if len(self._asked) > KNOWN:
+            del self._asked[next(iter(self._asked))]
+
+    async def run(self) -> None:
+        """Keep it as it should be, for ever; where it never should be, until it is gone."""
+        while True:
+            pause = self._look_every
+            try:
+                await self.look()
+                self._trouble = ""
+                if not self._most:
+                    return
+            except Fail as error:
+                if not self._most and error.failure.kind is API_FORBIDDEN:  # a Role without it is enough then
+                    return
+                self._tell(error.failure)
+                pause = max(pause, error.failure.after)
+            await asyncio.sleep(pause)
+
+    def _tell(self, failure: Failure) -> None:
+        """Once, until all is well or it is another one."""
+        code, seen = failure.kind.code, [f"{one.where}: {one.saw}" for one in failure.evidence]
+        if code != self._trouble:
+            log.warning("images are not pulled ahead", code=code, message=failure.message, evidence=seen)
+        self._trouble = code
+
+    async def look(self) -> None:
+        """Make it as it should be. Raises Fail: `cluster.*`."""
+        answer = await self._cluster.ask("GET", f"daemonsets/{self._name}", base=APPS)
+        if answer.status not in (OK, MISSING):
+            raise Fail(_refused(answer))
+        stands = answer.body if answer.status == OK else NOTHING
+        if images := self._wanted(stands):
+            spec = daemon_set_spec(images, self._terms)
+            made_of = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+            if at(stands, "metadata", "annotations", MADE_OF) != made_of:
+                await self._apply(spec, made_of)
+        elif stands:
+            options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+            answer = await self._cluster.ask("DELETE", f"daemonsets/{self._name}", options, base=APPS)
+            if answer.status not in (OK, MISSING):
+                raise Fail(_refused(answer))
+
+    def _wanted(self, stands: JSON) -> list[str]:
+        """By name. Whoever has just begun has heard of few launches: what an earlier one wanted stays meanwhile."""
+        now = self._now()
+        chosen = most_asked(self._asked, now, self._most)
+        if now - self._began < REMEMBERED:
+            chosen += [image for image in _images(stands) if image not in chosen]
+        return sorted(chosen[: self._most])
+
+    async def _apply(self, spec: Json, made_of: str) -> None:
+        about = metadata(self._name, self._terms, {}, await self._owner())
+        about["annotations"] = {MADE_OF: made_of}
+        whole = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": about, "spec": spec}
+        params = {"fieldManager": MANAGER, "force": "true"}
+        path = f"daemonsets/{self._name}"
+        answer = await self._cluster.ask("PATCH", path, whole, base=APPS, params=params, content=APPLY)
+        if answer.status not in (OK, CREATED):
+            raise Fail(_refused(answer))
+
+
+def _images(stands: JSON) -> Iterator[str]:
+    """Those that it pulls; webhooks may have it run others too."""
+    for one in listed(stands, "spec", "template", "spec", "initContainers"):
+        if text(one.get("name")).startswith(PULL):
+            yield text(one.get("image"))
+
+
+def _refused(answer: Answer) -> Failure:
+    failure = refused(answer)
+    if failure.kind is POD_REFUSED:  # which tells of sessions
+        remedy = "Read the API server's words below; sessions start without it."
+        failure = CHANGE_REFUSED(f"it refuses {answer.asked}", answer.evidence, remedy=remedy)
+    return failure
