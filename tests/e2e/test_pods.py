@@ -37,6 +37,7 @@ def service(module_state: State, cluster: Running, registry: DockerRegistry) -> 
     service.config.write_text(
         f"[platform]\npackages = {json.dumps(BASE.packages)}\n"
         f"[engine]\nkind = 'kubernetes'\nnamespace = '{NAMESPACE}'\nregistry = '{registry.address}/perijove'\n"
+        "prepull = 1\n"
     )
     yield service.up()
     service.stop()
@@ -69,3 +70,4 @@ def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_
     service.cli("stop", session.name)
     until(lambda: len(cluster.cluster.pods) == 1)
     assert session.get("api/status").status_code == 424, "as a hub says of a server that is over"
+    until(lambda: [one for one in cluster.cluster.things if one[0] == "daemonsets"], 90)  # two have asked for its image

@@ -80,7 +80,7 @@ def _read(root: Path, path: str, largest: int = LARGEST) -> tuple[str, str]:
             said = _CODING.search(b"\n".join(content.split(b"\n", 2)[:2]))
             encoding = codecs.lookup(said[1].decode()).name if said else "utf-8"
         text = str(content.removeprefix(mark), encoding)
-        if "\0" in text:
+        if 3 * text.count("\0") > len(text):
             raise _bad(path, "it holds zero bytes, as UTF-16 does; without its mark nothing tells: save it as UTF-8")
         return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
     except (FileNotFoundError, NotADirectoryError) as error:
