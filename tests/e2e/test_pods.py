@@ -62,6 +62,7 @@ def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_
     kernel = session.kernel()
     ask = "import six, os; six.__version__, open('data.txt').read(), os.getuid()"
     assert session.execute(ask, kernel) == "('1.16.0', 'of the repository', 1000)"
+    until(lambda: [one for one in cluster.cluster.things if one[0] == "daemonsets"], 90)  # two have asked for its image
     service.kill()
     assert session.execute("1 + 1", kernel) == "2", "Caddy finds the way by itself"
     service.up()
@@ -70,4 +71,3 @@ def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_
     service.cli("stop", session.name)
     until(lambda: len(cluster.cluster.pods) == 1)
     assert session.get("api/status").status_code == 424, "as a hub says of a server that is over"
-    until(lambda: [one for one in cluster.cluster.things if one[0] == "daemonsets"], 90)  # two have asked for its image
