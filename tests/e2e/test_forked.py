@@ -325,6 +325,8 @@ async def test_kills_at_any_moment_lose_no_start(pad: Pad, state: State, repo: P
         killer.cancel()
         await asyncio.wait([killer])
     assert len(ways) == 24
+    last = await begun(pad, forked)
+    await pad.stop(last, EndReason.STOPPED)  # by which all is taken that a killed fork server has left
     assert await _nothing_is_left(pad, state)
 
 

@@ -174,12 +174,13 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def reap_strays() -> None:
-    """Take note of the ends of sandboxes' processes that came to us, and that nobody asks for.
+    """Take note of the ends of processes that came to us, and that nobody asks for.
 
-    Until then the first process of their sandbox cannot end (pid_namespaces(7)).
+    Of a sandbox's: until then its first process cannot end (pid_namespaces(7)). Of those that a dead fork server left
+    outside: what we start ourselves leads a session of its own, or is in ours.
     """
     depth = len(_status(os.getpid())["NSpid"].split())
     for pid in set(processes.children(os.getpid())) - _waited_for:
         with contextlib.suppress(OSError, KeyError):
-            if len(_status(pid)["NSpid"].split()) > depth:
+            if len(_status(pid)["NSpid"].split()) > depth or os.getsid(pid) not in (pid, os.getsid(0)):
                 os.waitpid(pid, os.WNOHANG)
