@@ -136,8 +136,8 @@ def _model(name: str) -> dict[str, object]:
 
 def _pushed(bench: Bench, folder: Path, runs: int, patience: float) -> tuple[list[float], list[float]]:
     """Seconds of two environments that our service built, each run to a repository that has nothing."""
-    wishes = {"first": SCIENCE, "second": (*SCIENCE, "six")}
-    made = [_built(bench, folder / name, packages) for name, packages in wishes.items()]
+    asked = {"first": SCIENCE, "second": (*SCIENCE, "six")}
+    made = [_built(bench, folder / name, packages) for name, packages in asked.items()]
     first, second = list[float](), list[float]()
     with running_registry(folder / "registry") as registry:
         for run in range(runs):
