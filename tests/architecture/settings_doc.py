@@ -35,6 +35,10 @@ test holds it to what the program does.
 """
 EXAMPLES: Mapping[str, tuple[str, str]] = {
     "engine.pull_secrets": ('["registry"]', "registry"),
+    "engine.registry": ('"registry.example.org/perijove"', "registry.example.org/perijove"),
+    "engine.registry_credentials": ('"/etc/perijove/registry.json"', "/etc/perijove/registry.json"),
+    "engine.priority_class": ('"sessions"', "sessions"),
+    "engine.runtime_class": ('"gvisor"', "gvisor"),
     "conda.mirrors": (
         '{ "conda-forge" = "https://mirror.example.org/conda-forge" }',
         "conda-forge=https://mirror.example.org/conda-forge",
@@ -150,6 +154,7 @@ def example(name: str, hint: Any, default: Any) -> tuple[str, str]:
     if isinstance(default, StrEnum):
         other = list(type(default))[-1 if default is not list(type(default))[-1] else 0]
         return f'"{other}"', str(other)
+    assert not isinstance(default, str) or default, f"{name}: a text wants a text for its example"
     told = shown(hint, default * 2 if default else 4)
     return told, told.strip('"')
 

@@ -151,6 +151,13 @@ def test_two_that_are_exchanged_are_told_so(made: Path) -> None:
     assert raised.value.failure.remedy == "Name key.pem as the chain and chain.pem as the key."
 
 
+@pytest.mark.parametrize("text", ["MyCert\n", "MyCertificate\n", "MIIB\nMIIBI\n"])
+def test_what_only_begins_as_base64_does_is_told_as_a_file_s_form(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.pem").write_text(text)
+    for read in (file_forms.certificates, file_forms.private_key):
+        assert told(read, tmp_path / "c.pem").kind is FILE_FORM
+
+
 def test_base64_without_its_lines_is_named_and_the_command_decodes_it(made: Path, tmp_path: Path) -> None:
     failure = told(file_forms.certificates, made / "bare.pem")
     assert "base64 without its lines BEGIN and END" in failure.cause

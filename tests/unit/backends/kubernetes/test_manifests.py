@@ -24,7 +24,7 @@ WORK = Work(f"registry.example/env@sha256:{'a' * 64}", {"repository": "gh/owner/
 PLAIN = Terms("sessions")
 FULL = Terms(
     "sessions", owner=Owner("apps/v1", "Deployment", "perijove", "1b4e28ba"), runtime_class="gvisor", host_users=False,
-    pull_secrets=("registry",), deadline=3600.0,
+    priority_class="classes", pull_secrets=("registry",), deadline=3600.0,
 )  # fmt: skip
 ONE = spec("one", Path("/checkout"), egress=Egress.PUBLIC, allowed=("10.1.0.0/16:5432", "[fd00::1]:80"))
 MADE = {"metadata": {"uid": "5d2f"}}
@@ -61,6 +61,7 @@ def test_a_pod_says_whose_it_is_and_has_no_account_no_secret_and_an_end() -> Non
     assert one["metadata"]["ownerReferences"][0]["name"] == "perijove"
     assert one["spec"]["automountServiceAccountToken"] is False
     assert (one["spec"]["hostUsers"], one["spec"]["runtimeClassName"]) == (False, "gvisor")
+    assert one["spec"]["priorityClassName"] == "classes"
     assert (one["spec"]["activeDeadlineSeconds"], one["spec"]["restartPolicy"]) == (3600, "Never")
     assert "the-session-secret" not in json.dumps(one)
     assert secret(ONE, MADE, FULL)["metadata"]["ownerReferences"][0] == {

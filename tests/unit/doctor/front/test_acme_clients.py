@@ -90,6 +90,16 @@ def test_a_webroot_that_nginx_serves_is_well(tmp_path: Path) -> None:
     assert found(site(tmp_path, REDIRECT, chain)) == [], "the redirect leads to files of the same folder"
 
 
+def test_an_error_page_s_folder_is_not_taken_for_the_one_that_is_served(tmp_path: Path) -> None:
+    page = "error_page 404 /404.html; location = /404.html { root /usr/share/nginx/html; }"
+    assert found(site(tmp_path, f"root /srv/acme; {page}", live(tmp_path, WEBROOT))) == []
+
+
+@pytest.mark.parametrize("listed", ["deny 198.18.0.0/15;", "deny 10.0.0.0/8; deny 198.18.0.0/15;"])
+def test_networks_that_nobody_comes_from_block_nobody(tmp_path: Path, listed: str) -> None:
+    assert found(site(tmp_path, f"{listed} root /srv/acme;", live(tmp_path, WEBROOT))) == []
+
+
 @pytest.mark.parametrize("plain", ["return 404;", REDIRECT, FILES])
 def test_a_webroot_that_nginx_does_not_serve_is_told_with_the_lines_that_serve_it(tmp_path: Path, plain: str) -> None:
     facts = site(tmp_path, plain, live(tmp_path, WEBROOT))

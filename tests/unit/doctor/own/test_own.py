@@ -148,6 +148,13 @@ def seated(seats: int) -> Own:
     return replace(with_ground(memory=16 << 30), settings=replace(WELL.settings, launching=launching))
 
 
+def test_a_cluster_s_seats_are_not_held_against_this_machine_s_memory() -> None:
+    many = seated(200)
+    assert [one.code for one in diagnosed(many).findings] == ["platform.seats-without-memory"]
+    in_cluster = replace(many.settings, engine=EngineSettings(EngineKind.KUBERNETES))
+    assert diagnosed(replace(many, settings=in_cluster)).findings == ()
+
+
 def reaching(*hosts: Reached) -> Own:
     return with_ground(reached=hosts, resolvers=("192.0.2.53",))
 
