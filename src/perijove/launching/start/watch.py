@@ -50,5 +50,5 @@ class Watch:
         self.lines.append(line)
         self.reached |= line.endswith(judging.REACHED)
         self.heard += 1
-        if not self.answered:
+        if not (self.answered or self.ready):  # held, it has nobody who would hear it
             self.unheard.append(Logged(Phase.LAUNCHING, line))
