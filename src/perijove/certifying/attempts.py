@@ -6,15 +6,7 @@ from collections.abc import Sequence
 
 from perijove.certifying.formatting import HOUR
 from perijove.certifying.progress import Progress, progress
-from perijove.domain.certificate_events import (
-    Certified,
-    ChallengeSeen,
-    Imported,
-    NameRefused,
-    OrderBegun,
-    Revoked,
-    Served,
-)
+from perijove.domain import certificate_events as e
 from perijove.domain.certificates import HostName, OrderName
 from perijove.domain.events import Entry, Failed
 from perijove.domain.failures import Failure
@@ -94,7 +86,7 @@ class Attempts:
             if not isinstance(last.event, Failed):
                 break
             row.insert(0, (last.at, last.event.failure))
-        imported = [entry.at for entry in self.of_host(host) if isinstance(entry.event, Imported)]
+        imported = [entry.at for entry in self.of_host(host) if isinstance(entry.event, e.Imported)]
         return [one for one in row if not imported or one[0] > imported[-1]]
 
     def refused(self, host: HostName, now: float) -> dict[HostName, list[Entry]]:
@@ -118,21 +110,21 @@ class Attempts:
 
     def revoked(self, host: HostName) -> Entry | None:
         """The revocation of the certificate that the host has; None where it got another one since, or none was."""
-        told = [entry for entry in self.of_host(host) if isinstance(entry.event, (Revoked, Imported))]
-        if not told or not isinstance(told[-1].event, Revoked):
+        told = [entry for entry in self.of_host(host) if isinstance(entry.event, (e.Revoked, e.Imported))]
+        if not told or not isinstance(told[-1].event, e.Revoked):
             return None
         ended = next((end for name in self.names(host) if (end := self._end(name)) and _good(end)), None)
         return told[-1] if ended is None or ended.seq < told[-1].seq else None
 
     def seen_trusted(self, host: HostName) -> bool:
         """Whether the last handshake with what is served showed a certificate that browsers trust."""
-        served = [entry for entry in self.of_host(host) if isinstance(entry.event, Served)]
+        served = [entry for entry in self.of_host(host) if isinstance(entry.event, e.Served)]
         for name in self.names(host):
-            if found := [entry for entry in self.entries(name) if isinstance(entry.event, Served)]:
+            if found := [entry for entry in self.entries(name) if isinstance(entry.event, e.Served)]:
                 served.append(found[-1])
                 break
         last = max(served, key=lambda entry: entry.seq, default=None)
-        return last is not None and isinstance(last.event, Served) and last.event.trusted
+        return last is not None and isinstance(last.event, e.Served) and last.event.trusted
 
     def _end(self, order: OrderName) -> Entry | None:
         entries = self.entries(order)
@@ -141,14 +133,14 @@ class Attempts:
 
 def _refused(host: HostName, entries: Sequence[Entry]) -> list[tuple[HostName, Entry]]:
     """An attempt's; of several names each says its own."""
-    if any(isinstance(entry.event, OrderBegun) and entry.event.names for entry in entries):
-        return [(entry.event.host, entry) for entry in entries if isinstance(entry.event, NameRefused)]
+    if any(isinstance(entry.event, e.OrderBegun) and entry.event.names for entry in entries):
+        return [(entry.event.host, entry) for entry in entries if isinstance(entry.event, e.NameRefused)]
     seen: dict[str, Entry] = {}
     for entry in entries:
-        if isinstance(entry.event, ChallengeSeen) and entry.event.status == "invalid":
+        if isinstance(entry.event, e.ChallengeSeen) and entry.event.status == "invalid":
             seen[entry.event.url] = entry
     return [(host, entry) for entry in seen.values()]
 
 
 def _good(end: Entry) -> bool:
-    return isinstance(end.event, Certified)
+    return isinstance(end.event, e.Certified)

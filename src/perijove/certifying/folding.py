@@ -17,22 +17,7 @@ from perijove.certifying.records import (
     SecretRecord,
 )
 from perijove.certifying.renewal import RenewalDecision, lacking
-from perijove.domain.certificate_events import (
-    Certified,
-    ChallengeAnswered,
-    ChallengePresented,
-    ChallengeSeen,
-    Foreseen,
-    HookRan,
-    Issued,
-    IssuerChosen,
-    Looked,
-    NameRefused,
-    OrderBegun,
-    OrderPlaced,
-    OrderSeen,
-    Waiting,
-)
+from perijove.domain import certificate_events as e
 from perijove.domain.certificate_failures import CERT_REVOKED
 from perijove.domain.certificates import CertificateSpec, Issuer, IssuerKind, Secret
 from perijove.domain.events import Entry, Failed
@@ -55,15 +40,15 @@ def order_record(name: str, entries: Sequence[Entry]) -> OrderRecord:
 
 def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
     match entry.event:
-        case OrderBegun(_, host, reason, message, names):
+        case e.OrderBegun(_, host, reason, message, names):
             return replace(record, host=host, cause=reason, message=message, created_at=entry.at, names=names)
-        case Looked() | NameRefused():
+        case e.Looked() | e.NameRefused():
             return _seen_of_name(record, entry.event)
-        case IssuerChosen(issuer, directory, because):
+        case e.IssuerChosen(issuer, directory, because):
             return replace(
                 record, issuer=issuer, directory=directory, reason=because, step="ordering", failure=record.seen
             )
-        case OrderPlaced(_, directory, url, rehearsal):
+        case e.OrderPlaced(_, directory, url, rehearsal):
             return replace(
                 record,
                 url=url,
@@ -73,31 +58,31 @@ def _order_after(record: OrderRecord, entry: Entry) -> OrderRecord:
                 step="ordering",
                 failure=record.seen,
             )
-        case OrderSeen(status, problem):
+        case e.OrderSeen(status, problem):
             return replace(record, state=status.value, reason=problem.detail if problem else "")
-        case Waiting(what, failure):
+        case e.Waiting(what, failure):
             return replace(record, reason=what, failure=failure)
-        case Issued(revision, issuer):
+        case e.Issued(revision, issuer):
             return replace(record, revision=revision, issuer=issuer, state="valid", step="serving", reason="")
-        case HookRan(command, failure) if failure is not None:
+        case e.HookRan(command, failure) if failure is not None:
             return replace(record, reason=f"{command}: {failure.message}")
-        case Certified():
+        case e.Certified():
             return replace(record, step="certified", failure=None, ended_at=entry.at)
         case Failed(failure):
             state = record.state if record.state in ("invalid", "valid") else "errored"
             return replace(
                 record, step="failed", state=state, reason=failure.message, failure=failure, ended_at=entry.at
             )
-        case ChallengePresented() | ChallengeAnswered() | ChallengeSeen():
+        case e.ChallengePresented() | e.ChallengeAnswered() | e.ChallengeSeen():
             return replace(record, challenges=_challenges_after(record, entry))
     return record
 
 
-def _seen_of_name(record: OrderRecord, event: Looked | NameRefused) -> OrderRecord:
+def _seen_of_name(record: OrderRecord, event: e.Looked | e.NameRefused) -> OrderRecord:
     """With what is wrong with a name, of several the first that is not well."""
     failing = {**dict(record.failing), event.host: event.failure}
     told = tuple((host, failure) for host, failure in failing.items() if failure is not None)
-    if isinstance(event, NameRefused):
+    if isinstance(event, e.NameRefused):
         return replace(record, failing=told)
     failure = told[0][1] if told else None
     reason = failure.message if failure else ""
@@ -108,15 +93,15 @@ def _challenges_after(record: OrderRecord, entry: Entry) -> tuple[ChallengeRecor
     """The attempt's challenges, once this has happened to one of them."""
     event, found = entry.event, {one.url: one for one in record.challenges}
     match event:
-        case ChallengePresented(kind, url, token, host):
+        case e.ChallengePresented(kind, url, token, host):
             known = found.get(url) or ChallengeRecord(
                 f"{record.name}-{len(found) + 1}", record.name, host or record.host, kind.value,
                 "pending", False, False, "", url, token, entry.at, 0,
             )  # fmt: skip
             found[url] = replace(known, presented=True, presented_at=entry.at, reason="the answer stands")
-        case ChallengeAnswered(url) if url in found:
+        case e.ChallengeAnswered(url) if url in found:
             found[url] = replace(found[url], processing=True, reason="the CA was told to look")
-        case ChallengeSeen(url, status, problem) if url in found:
+        case e.ChallengeSeen(url, status, problem) if url in found:
             reason = problem.detail or problem.type if problem else ""
             open_still = status in OPEN
             found[url] = replace(found[url], state=status, processing=open_still, presented=open_still, reason=reason)
@@ -137,14 +122,14 @@ def issuer_record(issuer: Issuer, hosts: Iterable[str], orders: Iterable[Sequenc
     for entries in orders:
         chosen = ""
         for entry in entries:
-            if isinstance(entry.event, IssuerChosen):
+            if isinstance(entry.event, e.IssuerChosen):
                 chosen = entry.event.issuer
             if chosen != issuer.name:
                 continue
             created = min(created or entry.at, entry.at)
             if entry.at < last_at:
                 continue
-            if isinstance(entry.event, (OrderPlaced, Issued)):
+            if isinstance(entry.event, (e.OrderPlaced, e.Issued)):
                 last_at, failure, signed = entry.at, None, True
             elif isinstance(entry.event, Failed) and entry.event.failure.kind.code in FALLS_OVER:
                 last_at, failure, signed = entry.at, entry.event.failure, False
@@ -205,10 +190,10 @@ def _failure(standing: Standing) -> tuple[Failure | None, float, bool]:
         return CERT_REVOKED(f"on {moment(revoked.at)}", Evidence(revoked.subject, serial)), revoked.at, False
     if (last := standing.last) is not None and last.failure is not None:
         return last.failure, standing.failing_since or last.created_at, False
-    told = [entry for entry in standing.before if isinstance(entry.event, Foreseen)]
+    told = [entry for entry in standing.before if isinstance(entry.event, e.Foreseen)]
     if told and (last is None or told[-1].at >= last.ended_at):
         event = told[-1].event
-        if isinstance(event, Foreseen) and event.failure is not None:
+        if isinstance(event, e.Foreseen) and event.failure is not None:
             return event.failure, told[-1].at, True
     return None, 0, False
 

@@ -32,25 +32,9 @@ from perijove.certifying.order import (
 )
 from perijove.certifying.progress import Placed
 from perijove.certifying.reload_lock import ReloadLock
-from perijove.domain.certificate_events import (
-    CertificateEvent,
-    ChallengeAnswered,
-    ChallengePresented,
-    ChallengeSeen,
-    Issued,
-    NameRefused,
-    OrderPlaced,
-    OrderSeen,
-    Waiting,
-)
-from perijove.domain.certificate_failures import (
-    ACME_RATE_LIMITED,
-    ACME_UNAVAILABLE,
-    ACME_UNREACHABLE,
-    CA_SLOW,
-    ORDER_INVALID,
-    VALIDATION_FAILED,
-)
+from perijove.domain import certificate_events as e
+from perijove.domain import certificate_failures as rows
+from perijove.domain.certificate_events import CertificateEvent
 from perijove.domain.certificate_ports import Authority, Secrets
 from perijove.domain.certificates import (
     AuthorizationView,
@@ -67,9 +51,9 @@ from perijove.domain.failures import INTERRUPTED, Fail, Failure
 from perijove.domain.ports import Clock
 from perijove.durable import Runs
 
-PASSING = frozenset({ACME_UNREACHABLE.code, ACME_UNAVAILABLE.code, ACME_RATE_LIMITED.code})
+PASSING = frozenset({rows.ACME_UNREACHABLE.code, rows.ACME_UNAVAILABLE.code, rows.ACME_RATE_LIMITED.code})
 """Failures of a look at an order in hand that are worth another look."""
-MAY_BE_OURS = frozenset({VALIDATION_FAILED.code, ORDER_INVALID.code, CA_SLOW.code})
+MAY_BE_OURS = frozenset({rows.VALIDATION_FAILED.code, rows.ORDER_INVALID.code, rows.CA_SLOW.code})
 """Ends of an order in hand that a stop of the service can bring about."""
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
@@ -136,7 +120,7 @@ class Ordering:
         if ask.placed is None:
             order = await self._authority.new_order(ask.names, ask.issuer.profile, ask.replaces)
             names = ask.names if several else ()
-            yield OrderPlaced(ask.issuer.name, ask.directory, order.url, ask.rehearsal, order.expires, names)
+            yield e.OrderPlaced(ask.issuer.name, ask.directory, order.url, ask.rehearsal, order.expires, names)
         else:
             order = await self._authority.order(ask.placed.order.url)
         status = (ask.placed and ask.placed.status) or OrderStatus.PENDING
@@ -144,7 +128,7 @@ class Ordering:
         known = Known(ask.spec.host, order, now, self._clock.now(), answered=answered)
         self._known = replace(known, rehearsal=ask.rehearsal, several=several)
         if order.status is not status:
-            yield OrderSeen(order.status, order.problem)
+            yield e.OrderSeen(order.status, order.problem)
         async with AsyncExitStack() as answers, self._turn:
             while True:
                 step = next_step(self._known, self._clock.now())
@@ -155,11 +139,11 @@ class Ordering:
                 if isinstance(step, GiveUp):
                     told = self._given_up(step.failure)
                     for host, failure in step.refused if told is step.failure else ():
-                        yield NameRefused(host, failure)
+                        yield e.NameRefused(host, failure)
                     raise Fail(told)
                 for event in await self._taken(step, answers):
                     yield event
-                    if isinstance(event, Issued):
+                    if isinstance(event, e.Issued):
                         return
                 if self._not_shown is not None:
                     raise self._not_shown
@@ -185,7 +169,7 @@ class Ordering:
                 await asyncio.gather(_each(self._authority.answer, challenges), self._requested())
                 answered = self._known.answered.union(challenges)
                 self._known = replace(self._known, answered=answered, since=self._clock.now(), looks=0)
-                return [ChallengeAnswered(challenge) for challenge in challenges]
+                return [e.ChallengeAnswered(challenge) for challenge in challenges]
             case Finalize():
                 return self._seen(await self._authority.finalize(self._known.order, await self._requested()))
             case Download(url):
@@ -223,7 +207,7 @@ class Ordering:
         if error.failure.kind.code not in PASSING or now + pause - since > MISSED:
             raise error
         self._known = replace(self._known, seen_at=now + pause)
-        return Waiting("the CA cannot be asked about the order for a moment", error.failure, now + pause)
+        return e.Waiting("the CA cannot be asked about the order for a moment", error.failure, now + pause)
 
     def _seen(self, order: OrderView | None, *views: AuthorizationView) -> list[CertificateEvent]:
         """Take in what the CA says; what of it is new."""
@@ -235,22 +219,22 @@ class Ordering:
             earlier = before.authorizations.get(view.url)
             known = {one.url: one.status for one in earlier.challenges} if earlier else {}
             told += [
-                ChallengeSeen(challenge.url, challenge.status, challenge.problem)
+                e.ChallengeSeen(challenge.url, challenge.status, challenge.problem)
                 for challenge in view.challenges
                 if challenge.status != known.get(challenge.url, "pending")
             ]
         if self._known.order.status is not before.order.status:
-            told.append(OrderSeen(self._known.order.status, self._known.order.problem))
+            told.append(e.OrderSeen(self._known.order.status, self._known.order.problem))
         return told
 
-    def _waiting(self, until: float) -> Waiting | None:
+    def _waiting(self, until: float) -> e.Waiting | None:
         """What to tell of a state that lasts, now and then."""
         now = self._clock.now()
         times = worth_telling(now - self._known.since)
         if times <= self._told:
             return None
         self._told = times
-        return Waiting(state_in_words(self._known, now), slowness(self._known, now), max(until, now))
+        return e.Waiting(state_in_words(self._known, now), slowness(self._known, now), max(until, now))
 
     async def _presented(self, view: AuthorizationView, answers: AsyncExitStack) -> CertificateEvent:
         """One name's answer is put up; where it cannot be, that is told by name before the order fails."""
@@ -262,7 +246,7 @@ class Ordering:
             if not spec.also or not fail.failure.kind.code.startswith("cert."):
                 raise
             self._not_shown = Fail(replace(fail.failure, cause=f"{host}: {fail.failure.cause}"))
-            return NameRefused(host, fail.failure)
+            return e.NameRefused(host, fail.failure)
 
     async def _put_up(self, view: AuthorizationView, host: HostName, answers: AsyncExitStack) -> CertificateEvent:
         spec, before = self._ask.spec, self._ask.placed.presented if self._ask.placed else frozenset()
@@ -279,7 +263,7 @@ class Ordering:
         answer = ChallengeAnswer(host, kind, challenge.token, authorization, self._ask.directory, record)
         await answers.enter_async_context(standing(self._solvers[kind], answer))
         self._known = replace(self._known, presented={**self._known.presented, view.url: challenge.url})
-        return ChallengePresented(kind, challenge.url, challenge.token, host if spec.also else "")
+        return e.ChallengePresented(kind, challenge.url, challenge.token, host if spec.also else "")
 
     async def _downloaded(self, url: str) -> CertificateEvent:
         ask = self._ask
@@ -287,7 +271,7 @@ class Ordering:
         secret = await self._disk(
             lambda: self._secrets.stage(ask.attempt, ask.spec.host, chain, ask.issuer, ask.directory, ask.names)
         )
-        return Issued(secret.revision, ask.issuer.name, secret.serial, secret.not_before, secret.not_after)
+        return e.Issued(secret.revision, ask.issuer.name, secret.serial, secret.not_before, secret.not_after)
 
 
 async def _each(ask: Callable[[_Asked], Awaitable[_Told]], of: Sequence[_Asked]) -> list[_Told]:

@@ -8,19 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from perijove.domain.certificate_events import (
-    ChallengeAnswered,
-    ChallengePresented,
-    HookRan,
-    Issued,
-    IssuerChosen,
-    Looked,
-    NameRefused,
-    OrderBegun,
-    OrderPlaced,
-    OrderSeen,
-    Served,
-)
+from perijove.domain import certificate_events as e
 from perijove.domain.certificates import ChallengeType, HostName, OrderStatus
 from perijove.domain.events import Event
 
@@ -32,7 +20,7 @@ REHEARSED = (OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
 class Placed:
     """The order in hand at a CA."""
 
-    order: OrderPlaced
+    order: e.OrderPlaced
     status: OrderStatus | None = None
     """As it was told last."""
     presented: frozenset[str] = frozenset()
@@ -61,7 +49,7 @@ class Progress:
 
     reason: str = ""
     """Why it began."""
-    looked: Mapping[HostName, Looked] = field(default_factory=dict)
+    looked: Mapping[HostName, e.Looked] = field(default_factory=dict)
     """The last look at each name, by its `host`."""
     issuer: str = ""
     """Who is asked; `` before anybody is."""
@@ -71,7 +59,7 @@ class Progress:
     """For all orders so far."""
     rehearsed: bool = False
     """Whether that issuer's rehearsal went well."""
-    issued: Issued | None = None
+    issued: e.Issued | None = None
     served: bool = False
     hooks: frozenset[str] = field(default_factory=frozenset)
     """Commands that ran."""
@@ -80,19 +68,19 @@ class Progress:
 def after(progress: Progress, event: Event) -> Progress:
     """Once this has happened too."""
     match event:
-        case OrderBegun(reason=reason):
+        case e.OrderBegun(reason=reason):
             return replace(progress, reason=reason)
-        case Looked():
+        case e.Looked():
             return replace(progress, looked={**progress.looked, event.host: event})
-        case IssuerChosen(issuer):
+        case e.IssuerChosen(issuer):
             return replace(progress, issuer=issuer, placed=None, rehearsed=False)
-        case OrderPlaced():
+        case e.OrderPlaced():
             return replace(progress, placed=Placed(event))
-        case Issued():
+        case e.Issued():
             return replace(progress, issued=event)
-        case Served():
+        case e.Served():
             return replace(progress, served=True)
-        case HookRan(command):
+        case e.HookRan(command):
             return replace(progress, hooks=progress.hooks | {command})
     return _after(progress, progress.placed, event) if progress.placed else progress
 
@@ -100,15 +88,15 @@ def after(progress: Progress, event: Event) -> Progress:
 def _after(progress: Progress, placed: Placed, event: Event) -> Progress:
     """Once this has happened to the order in hand."""
     match event:
-        case ChallengePresented(kind, url, token, host):
+        case e.ChallengePresented(kind, url, token, host):
             answer = Presented(placed.order.issuer, placed.order.directory, kind, token, host)
             placed = replace(placed, presented=placed.presented | {url})
             return replace(progress, placed=placed, presented=progress.presented | {answer})
-        case ChallengeAnswered(url):
+        case e.ChallengeAnswered(url):
             return replace(progress, placed=replace(placed, answered=placed.answered | {url}))
-        case NameRefused(host):
+        case e.NameRefused(host):
             return replace(progress, placed=replace(placed, refused=placed.refused | {host}))
-        case OrderSeen(status):
+        case e.OrderSeen(status):
             if placed.order.rehearsal and status in REHEARSED:
                 return replace(progress, placed=None, rehearsed=True)
             return replace(progress, placed=replace(placed, status=status))

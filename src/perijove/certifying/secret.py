@@ -23,13 +23,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, N
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from perijove.certifying.formatting import moment
-from perijove.domain.certificate_failures import (
-    CHAIN_BROKEN,
-    FILE_UNREADABLE,
-    KEY_MISMATCH,
-    NAMES_MISSING,
-    NOT_VALID_NOW,
-)
+from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import HostName, Secret, covers
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.site_failures import CERTIFICATE_UNTRUSTED
@@ -84,7 +78,7 @@ def read_chain(chain: bytes, where: str) -> tuple[x509.Certificate, ...]:
         certificates = tuple(x509.load_pem_x509_certificates(chain))
         subjects = [_known_as(one) for one in certificates]
     except ValueError as error:
-        raise Fail(FILE_UNREADABLE("it holds no certificates in PEM", _beginning(where, chain, error))) from error
+        raise Fail(rows.FILE_UNREADABLE("it holds no certificates in PEM", _beginning(where, chain, error))) from error
     for number, (one, signer) in enumerate(pairwise(certificates), start=1):
         try:
             one.verify_directly_issued_by(signer)
@@ -95,7 +89,7 @@ def read_chain(chain: bytes, where: str) -> tuple[x509.Certificate, ...]:
             )
             how = str(error) or "the signature is not that key's"
             cause = f"certificate {number + 1} did not sign certificate {number}: {how[:200].rstrip('.')}"
-            raise Fail(CHAIN_BROKEN(cause, *seen)) from error
+            raise Fail(rows.CHAIN_BROKEN(cause, *seen)) from error
     return certificates
 
 
@@ -105,7 +99,9 @@ def read_key(key: bytes, where: str) -> PrivateKeyTypes:
         return serialization.load_pem_private_key(key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         how = str(error).partition("\n")[0][:200]
-        raise Fail(FILE_UNREADABLE("it holds no private key in PEM that can be read", Evidence(where, how))) from error
+        raise Fail(
+            rows.FILE_UNREADABLE("it holds no private key in PEM that can be read", Evidence(where, how))
+        ) from error
 
 
 def check_key(leaf: x509.Certificate, key: bytes, where: str) -> None:
@@ -113,7 +109,7 @@ def check_key(leaf: x509.Certificate, key: bytes, where: str) -> None:
     ours, theirs = public_digest(read_key(key, where).public_key()), public_digest(leaf.public_key())  # type: ignore[arg-type]
     if ours != theirs:
         seen = Evidence(where, f"SHA-256 of its public key is {ours}, of the certificate's {theirs}")
-        raise Fail(KEY_MISMATCH(f"it belongs to another one than that of {_known_as(leaf)}", seen))
+        raise Fail(rows.KEY_MISMATCH(f"it belongs to another one than that of {_known_as(leaf)}", seen))
 
 
 def check_names(leaf: x509.Certificate, hosts: tuple[HostName, ...], where: str) -> None:
@@ -122,7 +118,7 @@ def check_names(leaf: x509.Certificate, hosts: tuple[HostName, ...], where: str)
     if missing := [host for host in hosts if not covers(held, host)]:
         seen = Evidence(where, "its names: " + (", ".join(held)[:500] or "none"))
         others = f", nor are {len(missing) - 1} others that it should be for" if len(missing) > 1 else ""
-        raise Fail(NAMES_MISSING(f"{missing[0]} is not among them{others}", seen))
+        raise Fail(rows.NAMES_MISSING(f"{missing[0]} is not among them{others}", seen))
 
 
 def check_whole(certificates: tuple[x509.Certificate, ...], known: Iterable[x509.Certificate], where: str) -> None:
@@ -136,7 +132,7 @@ def check_whole(certificates: tuple[x509.Certificate, ...], known: Iterable[x509
     signer = common_name(alone.issuer)
     cause = f"{signer} signed it, and {signer}'s certificate is not there"
     remedy = f"Append it: `cat leaf.pem {INTERMEDIATE} > chain.pem`. {_offered(alone)}"
-    raise Fail(CHAIN_BROKEN(cause, Evidence(where, f"one certificate: {_known_as(alone)}"), remedy=remedy.strip()))
+    raise Fail(rows.CHAIN_BROKEN(cause, Evidence(where, f"one certificate: {_known_as(alone)}"), remedy=remedy.strip()))
 
 
 def check_believed(
@@ -196,7 +192,7 @@ def check_time(leaf: x509.Certificate, now: float, where: str) -> None:
         where, f"valid from {moment(begins)} to {moment(ends)}, and this machine's clock says {moment(now)}"
     )
     cause = f"it ended on {moment(ends)}" if now >= ends else f"it begins on {moment(begins)}"
-    raise Fail(NOT_VALID_NOW(cause, seen))
+    raise Fail(rows.NOT_VALID_NOW(cause, seen))
 
 
 def verified(chain: bytes, key: bytes, hosts: tuple[HostName, ...], now: float) -> tuple[x509.Certificate, ...]:

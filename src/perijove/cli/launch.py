@@ -16,23 +16,9 @@ from rich.text import Text
 
 from perijove.cli import printing
 from perijove.cli.client import Client
+from perijove.domain import events as e
 from perijove.domain import wire
-from perijove.domain.events import (
-    BuildStarted,
-    Built,
-    Event,
-    Failed,
-    Fetched,
-    Logged,
-    Noted,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Resolved,
-    Retrying,
-    SessionStarted,
-)
+from perijove.domain.events import Event
 from perijove.domain.failures import ALREADY_UP, BAD_LINK, BUG, Evidence, Fail
 from perijove.domain.launch_options import LaunchOptions
 
@@ -86,16 +72,16 @@ def run(client: Client, asked_for: dict[str, str], options: LaunchOptions, *, as
     with told:
         for entry in client.events(f"/launches/{begun['number']}/events", follow=True):
             event = wire.decode_event(entry["event"])
-            if isinstance(event, Noted):
+            if isinstance(event, e.Noted):
                 begun["urlpath"] = event.urlpath or begun["urlpath"]
-            url = _at_place(entry.pop("url"), begun["urlpath"]) if isinstance(event, Ready) else ""
+            url = _at_place(entry.pop("url"), begun["urlpath"]) if isinstance(event, e.Ready) else ""
             told.tell(entry, event, url)
-            if isinstance(event, Ready):
+            if isinstance(event, e.Ready):
                 if browser:
                     webbrowser.open(url)
                 return True
-            if isinstance(event, (Prepared, Failed)):
-                return isinstance(event, Prepared)
+            if isinstance(event, (e.Prepared, e.Failed)):
+                return isinstance(event, e.Prepared)
     raise Fail(BUG("the launch's events ended without Ready, Prepared or Failed"))
 
 
@@ -128,11 +114,11 @@ class _Terminal:
             self._moving.stop()
 
     def tell(self, entry: dict[str, Any], event: Event, url: str) -> None:
-        if isinstance(event, Logged) and self._moving:
+        if isinstance(event, e.Logged) and self._moving:
             self._log.append(event.line)
             self._moving.update(Text(event.line[: printing.out.width - 4], "dim"))
             return
-        if isinstance(event, Failed) and self._moving:
+        if isinstance(event, e.Failed) and self._moving:
             for line in self._log:
                 printing.out.print(Text(f"    {line}", "dim"))
         printing.out.print(_line(event, url, self._number))
@@ -148,33 +134,33 @@ def _line(event: Event, url: str, number: int) -> RenderableType:  # noqa: C901 
     """One event, for people."""
     done = ("✓ ", "green")
     match event:
-        case Requested(address):
+        case e.Requested(address):
             return Text.assemble(
                 ("Launch ", "bold"),
                 (str(number), "bold"),
                 f"  {address.url} {f'at {address.ref}' if address.ref else 'as it stands'}",
             )
-        case Resolved(repo):
+        case e.Resolved(repo):
             return Text.assemble(done, "commit ", repo.commit[:10])
-        case Fetched():
+        case e.Fetched():
             return Text.assemble(done, "files fetched")
-        case Logged(_, line) | Noted(line):
+        case e.Logged(_, line) | e.Noted(line):
             return Text(f"    {line}", "dim")
-        case BuildStarted(_, shared):
+        case e.BuildStarted(_, shared):
             return Text("… joining a build under way" if shared else "… building the environment")
-        case Built(key, found, seconds):
+        case e.Built(key, found, seconds):
             words = "found" if found else f"built in {seconds:.1f} s"
             return Text.assemble(done, f"environment {key[:10]} {words}")
-        case Queued(position, why, about=about):
+        case e.Queued(position, why, about=about):
             return Text(f"… waiting for room, number {position} in the queue{about}: {why}", "yellow")
-        case SessionStarted(session):
+        case e.SessionStarted(session):
             return Text.assemble(done, f"sandbox of {session} started")
-        case Retrying(failure, delay):
+        case e.Retrying(failure, delay):
             return Text(f"… {failure.message} Trying again in {delay:.0f} s.", "yellow")
-        case Ready():
+        case e.Ready():
             return Text.assemble(done, ("ready: ", "bold"), (url, f"link {url} underline"))
-        case Prepared():
+        case e.Prepared():
             return Text.assemble(done, ("built", "bold"), ": the next launch finds it")
-        case Failed(failure):
+        case e.Failed(failure):
             return printing.failure(failure)
     return Text("")

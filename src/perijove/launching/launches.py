@@ -10,22 +10,8 @@ from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from perijove.domain.events import (
-    BuildStarted,
-    Built,
-    Entry,
-    Failed,
-    Fetched,
-    Noted,
-    Phase,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Resolved,
-    Retrying,
-    SessionStarted,
-)
+from perijove.domain import events as e
+from perijove.domain.events import Entry
 from perijove.domain.failures import INTERRUPTED, NO_LONGER_KEPT, NO_SUCH_OBJECT, Evidence, Fail, Failure
 from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
 from perijove.domain.nouns import RepoAddress, ResolvedRepo, SessionName
@@ -64,11 +50,11 @@ class Launch:
     visitor: str = ""
     """As in `Requested`; likewise the next."""
     person: str = ""
-    stages: tuple[tuple[Phase, float], ...] = ()
+    stages: tuple[tuple[e.Phase, float], ...] = ()
     """Those it has come to, each with when it began; the last is the one it is at, or ended at."""
     builds: bool = False
     """Whether its environment had to be made."""
-    queued: Queued | None = None
+    queued: e.Queued | None = None
     """Its place in the line, where it waits or waited."""
     notes: tuple[str, ...] = ()
     """What the repository's author should know of it."""
@@ -81,37 +67,37 @@ class Launch:
         return self.urlpath if self.urlpath and named == view_and_file(self.options.urlpath) else urlpath
 
     @property
-    def stage(self) -> Phase:
+    def stage(self) -> e.Phase:
         """The one it is at, or ended at."""
-        return self.stages[-1][0] if self.stages else Phase.FETCHING
+        return self.stages[-1][0] if self.stages else e.Phase.FETCHING
 
 
 def after(launch: Launch, entry: Entry) -> Launch:
     """The launch once this has happened. Pure."""
     match entry.event:
-        case Resolved(repo):
+        case e.Resolved(repo):
             return replace(launch, repo=repo, state="fetching")
-        case Retrying():
-            stages = launch.stages if launch.stage is Phase.FETCHING else ((Phase.FETCHING, entry.at),)
+        case e.Retrying():
+            stages = launch.stages if launch.stage is e.Phase.FETCHING else ((e.Phase.FETCHING, entry.at),)
             return replace(launch, stages=stages, notes=(), urlpath="")
-        case Fetched():
-            return replace(launch, state="building", stages=(*launch.stages, (Phase.BUILDING, entry.at)))
-        case Noted(line, urlpath):
+        case e.Fetched():
+            return replace(launch, state="building", stages=(*launch.stages, (e.Phase.BUILDING, entry.at)))
+        case e.Noted(line, urlpath):
             return replace(launch, notes=(*launch.notes, line), urlpath=urlpath or launch.urlpath)
-        case BuildStarted():
+        case e.BuildStarted():
             return replace(launch, state="building", builds=True)
-        case Built(environment):
-            stages = (*launch.stages, (Phase.LAUNCHING, entry.at))
+        case e.Built(environment):
+            stages = (*launch.stages, (e.Phase.LAUNCHING, entry.at))
             return replace(launch, environment=environment, state="building", stages=stages)
-        case Queued():
+        case e.Queued():
             return replace(launch, state="waiting", queued=entry.event)
-        case SessionStarted(session):
+        case e.SessionStarted(session):
             return replace(launch, session=session, state="launching")
-        case Ready(session):
+        case e.Ready(session):
             return replace(launch, session=session, state="ready", ended_at=entry.at)
-        case Prepared():
+        case e.Prepared():
             return replace(launch, state="built", ended_at=entry.at)
-        case Failed(failure):
+        case e.Failed(failure):
             return replace(launch, failure=failure, state="failed", ended_at=entry.at)
     return launch
 
@@ -141,7 +127,7 @@ class Launches:
         if self.closed:
             raise Fail(self.closed)
         number = self._journal.ledger.next_number()
-        self._journal.append(subject(number), Requested(address, client, options, public_half(key), person))
+        self._journal.append(subject(number), e.Requested(address, client, options, public_half(key), person))
         task = self._group.create_task(
             self._run(number, address, Visitor(client, key, person), options), name=f"launch {number}"
         )
@@ -164,12 +150,12 @@ class Launches:
             async with aclosing(self._way.launch(number, address, visitor, options)) as events:
                 async for event in events:
                     self._journal.append(subject(number), event)
-                    if options.title and isinstance(event, Ready):
+                    if options.title and isinstance(event, e.Ready):
                         entitle(self._journal, event.session, options.title)
         except asyncio.CancelledError:
             given_up = number in self._cancelled
             failure = CANCELLED("whoever began it asked for that") if given_up else self._interrupted(number)
-            self._journal.append(subject(number), Failed(failure))
+            self._journal.append(subject(number), e.Failed(failure))
             raise
         except Fail as error:
             # Only the journal itself fails here; it tells its followers, and the service outlives a full disk.
@@ -178,13 +164,13 @@ class Launches:
     def get(self, number: int) -> Launch | None:
         """What a launch has come to; None where there is no such number."""
         entries = self._journal.ledger.steps(subject(number))
-        if not entries or not isinstance(entries[0].event, Requested):
+        if not entries or not isinstance(entries[0].event, e.Requested):
             return None
         first = entries[0].event
         at = entries[0].at
         launch = Launch(
             number, first.address, first.client, "resolving", at, options=first.wish, visitor=first.visitor,
-            person=first.person, stages=((Phase.FETCHING, at),),
+            person=first.person, stages=((e.Phase.FETCHING, at),),
         )  # fmt: skip
         for entry in entries[1:]:
             launch = after(launch, entry)
@@ -196,7 +182,7 @@ class Launches:
         Raises Fail: `resolve.*`, `platform.*`.
         """
         path = named_notebook(launch.urlpath or launch.options.urlpath)
-        if not path or launch.repo is None or launch.ended_at or launch.stage is Phase.FETCHING:
+        if not path or launch.repo is None or launch.ended_at or launch.stage is e.Phase.FETCHING:
             return None
         return await self._way.preview(launch.repo, path)
 
@@ -229,14 +215,14 @@ class Launches:
         """The public half of the key of whoever began it; `` where they brought none."""
         return request.visitor if (request := self._request(number)) else ""
 
-    def _request(self, number: int) -> Requested | None:
+    def _request(self, number: int) -> e.Requested | None:
         first = self._journal.read(subject(number), 0, 1)
-        return first[0].event if first and isinstance(first[0].event, Requested) else None
+        return first[0].event if first and isinstance(first[0].event, e.Requested) else None
 
     def whose(self, number: int) -> str:
         """The person whose launch it is; `` where nobody logged in for it."""
         first = self._journal.read(subject(number), 0, 1)
-        return first[0].event.person if first and isinstance(first[0].event, Requested) else ""
+        return first[0].event.person if first and isinstance(first[0].event, e.Requested) else ""
 
     @property
     def in_progress(self) -> int:
@@ -259,7 +245,7 @@ class Launches:
         for name in self._journal.ledger.unfinished("launch/"):
             number = int(name.partition("/")[2])
             launch = self.get(number)
-            self._journal.append(name, Failed(self._interrupted(number)))
+            self._journal.append(name, e.Failed(self._interrupted(number)))
             if launch is not None and launch.repo is not None and launch.state in ("fetching", "building"):
                 self._group.create_task(
                     self._way.prepare(launch.repo, again=launch.options.again),

@@ -11,19 +11,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from perijove.domain.events import (
-    BuildStarted,
-    Built,
-    Entry,
-    Failed,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Retrying,
-    SessionEnded,
-    SessionTroubled,
-)
+from perijove.domain import events as e
+from perijove.domain.events import Entry
 from perijove.domain.failures import Failure
 from perijove.web.room_metrics import RoomMetrics
 
@@ -66,24 +55,24 @@ class Metrics:
     def told(self, entry: Entry) -> None:
         """Count one entry of the journal; each is given once, as it is written."""
         match entry.event:
-            case Requested(address=address):
+            case e.Requested(address=address):
                 self._begun[entry.subject] = (entry.at, address.provider, 0)
-            case Queued():
+            case e.Queued():
                 self._in_queue.add(entry.subject)
-            case BuildStarted():
+            case e.BuildStarted():
                 self._in_build.add(entry.subject)
-            case Built(found=found, seconds=seconds):
+            case e.Built(found=found, seconds=seconds):
                 self._built(entry.subject, seconds, found=found)
-            case Retrying(failure=failure):
+            case e.Retrying(failure=failure):
                 self._retry(entry.subject, failure)
-            case Ready() | Prepared():
+            case e.Ready() | e.Prepared():
                 self._ended(entry, "success")
-            case Failed(failure=failure):
+            case e.Failed(failure=failure):
                 self._failures.labels(failure.kind.code, failure.kind.owner.value).inc()
                 self._ended(entry, "failure")
-            case SessionTroubled(failure=failure):
+            case e.SessionTroubled(failure=failure):
                 self._troubles.labels(failure.kind.code).inc()
-            case SessionEnded(reason=reason):
+            case e.SessionEnded(reason=reason):
                 self._ends.labels(reason.value).inc()
             case _:
                 pass

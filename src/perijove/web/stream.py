@@ -10,32 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
+from perijove.domain import events as e
 from perijove.domain.bounded_log import Colours
 from perijove.domain.certificate_events import CertificateEvent
-from perijove.domain.events import (
-    Announced,
-    BuildStarted,
-    Built,
-    Entry,
-    Event,
-    Failed,
-    Fetched,
-    Logged,
-    Noted,
-    Phase,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Resolved,
-    Retrying,
-    SessionEnded,
-    SessionLogged,
-    SessionOpened,
-    SessionStarted,
-    SessionTitled,
-    SessionTroubled,
-)
+from perijove.domain.events import Entry, Event
 from perijove.domain.failures import Failure, Retry
 from perijove.domain.launch_options import NO_OPTIONS, LaunchOptions
 from perijove.domain.nouns import EnvironmentKey, RepoAddress, ResolvedRepo, SessionName, ref_url
@@ -48,7 +26,7 @@ Message = dict[str, Any]
 KEEPALIVE = b":keepalive\n\n"
 FOLLOWED = "Another launch is building this already; following it"
 BUILDS = "Building the environment"
-FETCHING, BUILDING, LAUNCHING = (phase.value for phase in Phase)
+FETCHING, BUILDING, LAUNCHING = (phase.value for phase in e.Phase)
 PREPARED = "Done! The environment stands; nothing is launched"
 REFUSED_ID = "0.refused"
 """The event id of a refusal that began no launch, so that an EventSource that comes back is told to stop."""
@@ -83,11 +61,11 @@ class Known:
 def learn(known: Known, event: Event) -> Known:
     """What is known after this event."""
     match event:
-        case Requested(address=address, wish=options):
+        case e.Requested(address=address, wish=options):
             return replace(known, address=address, options=options)
-        case Resolved(repo=repo):
+        case e.Resolved(repo=repo):
             return replace(known, address=repo.address, repo=repo)
-        case Built(environment=environment):
+        case e.Built(environment=environment):
             return replace(known, environment=environment)
         case _:
             return known
@@ -115,41 +93,41 @@ def encoded(data: Message, number: str) -> bytes:
 
 def message(event: Event, known: Known, reader: Reader) -> Message:  # noqa: C901, PLR0912  one case an event
     """What stands behind `data:` for this event of a launch or a session."""
-    assert not isinstance(event, CertificateEvent | Announced), "which have subjects of their own"
+    assert not isinstance(event, CertificateEvent | e.Announced), "which have subjects of their own"
     match event:
-        case Requested(address=address):
+        case e.Requested(address=address):
             return _requested(f"Launch {reader.number}: {address.provider}/{address.spec}", reader.number)
-        case Resolved(repo=repo):
+        case e.Resolved(repo=repo):
             return _resolved(repo)
-        case Queued(why=why):
+        case e.Queued(why=why):
             return _waiting(event, f": {why}")
-        case Fetched(commit=commit):
+        case e.Fetched(commit=commit):
             return _says("fetching", f"The files of {commit[:12]} are here", stage=BUILDING, now=NOW["building"])
-        case Logged(phase=phase, line=line, colours=colours):
+        case e.Logged(phase=phase, line=line, colours=colours):
             return _says(phase.value, line, **_coloured(colours))
-        case Noted(line=line, urlpath=urlpath):
+        case e.Noted(line=line, urlpath=urlpath):
             return _says("building", line, note=line, **({"urlpath": urlpath} if urlpath else {}))
-        case BuildStarted():
+        case e.BuildStarted():
             return _building(event)
-        case Built():
+        case e.Built():
             return _built(event, known)
-        case SessionStarted():
+        case e.SessionStarted():
             return _says("launching", "Launching server...", now=NOW["launching"])
-        case Retrying():
+        case e.Retrying():
             return _retrying(event)
-        case Ready():
+        case e.Ready():
             return ready(event, known, reader)
-        case Prepared(environment=environment):
+        case e.Prepared(environment=environment):
             return _says("ready", PREPARED, imageName=environment, launch=reader.number)
-        case Failed(failure=failure):
+        case e.Failed(failure=failure):
             return {**failed(failure), "launch": reader.number}
-        case SessionOpened() | SessionTitled():
+        case e.SessionOpened() | e.SessionTitled():
             return _says("session", _named(event))
-        case SessionLogged(line=line, colours=colours):
+        case e.SessionLogged(line=line, colours=colours):
             return _says("session", line, **_coloured(colours))
-        case SessionTroubled(failure=failure):
+        case e.SessionTroubled(failure=failure):
             return _says("session", failure.message, failure=failure_told(failure))
-        case SessionEnded(detail=detail, reason=reason):
+        case e.SessionEnded(detail=detail, reason=reason):
             return _says("session", f"The session is over: {detail}", reason=reason.value)
         case _:
             assert_never(event)
@@ -159,8 +137,10 @@ def _coloured(colours: Colours) -> Message:
     return {"colours": colours} if colours else {}
 
 
-def _named(event: SessionOpened | SessionTitled) -> str:
-    return f"Session {event.session.name} opened" if isinstance(event, SessionOpened) else f"It is called {event.title}"
+def _named(event: e.SessionOpened | e.SessionTitled) -> str:
+    return (
+        f"Session {event.session.name} opened" if isinstance(event, e.SessionOpened) else f"It is called {event.title}"
+    )
 
 
 def _requested(text: str, number: int) -> Message:
@@ -173,23 +153,23 @@ def _resolved(repo: ResolvedRepo) -> Message:
     return _says("fetching", text, now=NOW["fetching"])
 
 
-def _built(event: Built, known: Known) -> Message:
+def _built(event: e.Built, known: Known) -> Message:
     how = "Found the environment built" if event.found else f"Built the environment in {event.seconds:.1f} s"
     text = f"{how}{'' if known.options.build_only else ', launching...'}"
     return _says("built", text, imageName=event.environment, stage=LAUNCHING, now=NOW["launching"])
 
 
-def _waiting(event: Queued, why: str) -> Message:
+def _waiting(event: e.Queued, why: str) -> Message:
     words = f"Waiting for room, number {event.position} in the queue{event.about}{why}"
     return _says("waiting", words, position=event.position, seconds=event.seconds, now=words)
 
 
-def _building(event: BuildStarted) -> Message:
+def _building(event: e.BuildStarted) -> Message:
     text, now = (FOLLOWED, FOLLOWED) if event.shared else ("Resolving and building the environment", BUILDS)
     return _says("building", text, builds=True, now=now)
 
 
-def _retrying(event: Retrying) -> Message:
+def _retrying(event: e.Retrying) -> Message:
     failure = event.failure
     text, now = f"{failure.message} Trying again in {event.delay:g} s.", f"{failure.kind.title}. It is tried again."
     return _says("waiting", text, retrying=failure_told(failure), stage=FETCHING, now=now)
@@ -198,28 +178,28 @@ def _retrying(event: Retrying) -> Message:
 def outline(event: Event, number: int) -> Message:
     """How far a launch is, for those who may not read its log: no line, no name, no address; empty for most events."""
     match event:
-        case Requested():
+        case e.Requested():
             return _requested(f"Launch {number}", number)
-        case Resolved():
+        case e.Resolved():
             return _says("fetching", "The commit is known", now=NOW["fetching"])
-        case Fetched():
+        case e.Fetched():
             return _says("building", "The environment is being made", stage=BUILDING, now=NOW["building"])
-        case BuildStarted():
+        case e.BuildStarted():
             return _says("building", "The environment is being made", builds=True, now=BUILDS)
-        case Built():
+        case e.Built():
             return _says("built", "The environment stands", stage=LAUNCHING, now=NOW["launching"])
-        case Queued():
+        case e.Queued():
             return _waiting(event, "")
-        case SessionStarted():
+        case e.SessionStarted():
             return _says("launching", "Launching server...", now=NOW["launching"])
-        case Retrying(failure=failure):
+        case e.Retrying(failure=failure):
             text = f"{failure.kind.title}. It is tried again."
             return _says("waiting", text, stage=FETCHING, now=text)
-        case Ready():
+        case e.Ready():
             return _says("ready", "The server runs", launch=number)
-        case Prepared():
+        case e.Prepared():
             return _says("ready", "The environment stands", launch=number)
-        case Failed(failure=failure):
+        case e.Failed(failure=failure):
             return {**failed(outlined(failure)), "launch": number}
         case _:
             return {}
@@ -230,7 +210,7 @@ def outlined(failure: Failure) -> Failure:
     return failure.kind("its cause and its log are told to whoever began the launch", after=failure.after)
 
 
-def ready(event: Ready, known: Known, reader: Reader) -> Message:
+def ready(event: e.Ready, known: Known, reader: Reader) -> Message:
     """The end everybody hopes for. Only whoever holds the launch is told where it runs and by which token."""
     told: Message = {"launch": reader.number, "image": known.environment, "binder_launch_host": reader.home}
     if known.address is not None:

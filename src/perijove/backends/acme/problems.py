@@ -10,19 +10,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from perijove.backends.acme.views import moment, plain
-from perijove.domain.certificate_failures import (
-    ACME_ACCOUNT_REFUSED,
-    ACME_EAB_REQUIRED,
-    ACME_ERROR,
-    ACME_NOT_ACME,
-    ACME_RATE_LIMITED,
-    ACME_TERMS_CHANGED,
-    ACME_UNAVAILABLE,
-    CAA_FORBIDS,
-    NAME_REJECTED,
-    ORDER_LOST,
-    PROFILE_UNKNOWN,
-)
+from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import Problem
 from perijove.domain.failures import Evidence, Failure, Kind
 
@@ -34,17 +22,17 @@ RATE_PAUSE, DOWN_PAUSE, LONGEST_PAUSE = 3600.0, 60.0, 7 * 86400.0
 """Seconds: of a limit that does not say how long, of a CA that is down and does not say, and the longest believed."""
 
 _BY_TYPE = (
-    ("caa", CAA_FORBIDS),
-    ("rejectedIdentifier", NAME_REJECTED),
-    ("unsupportedIdentifier", NAME_REJECTED),
-    ("invalidProfile", PROFILE_UNKNOWN),
-    ("externalAccountRequired", ACME_EAB_REQUIRED),
-    ("userActionRequired", ACME_TERMS_CHANGED),
-    ("invalidContact", ACME_ACCOUNT_REFUSED),
-    ("unsupportedContact", ACME_ACCOUNT_REFUSED),
-    ("invalidEmail", ACME_ACCOUNT_REFUSED),
-    ("badPublicKey", ACME_ACCOUNT_REFUSED),
-    ("accountDoesNotExist", ACME_ACCOUNT_REFUSED),
+    ("caa", rows.CAA_FORBIDS),
+    ("rejectedIdentifier", rows.NAME_REJECTED),
+    ("unsupportedIdentifier", rows.NAME_REJECTED),
+    ("invalidProfile", rows.PROFILE_UNKNOWN),
+    ("externalAccountRequired", rows.ACME_EAB_REQUIRED),
+    ("userActionRequired", rows.ACME_TERMS_CHANGED),
+    ("invalidContact", rows.ACME_ACCOUNT_REFUSED),
+    ("unsupportedContact", rows.ACME_ACCOUNT_REFUSED),
+    ("invalidEmail", rows.ACME_ACCOUNT_REFUSED),
+    ("badPublicKey", rows.ACME_ACCOUNT_REFUSED),
+    ("accountDoesNotExist", rows.ACME_ACCOUNT_REFUSED),
 )
 _AFTER = re.compile(r"retry after (\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)? ?(?:Z|UTC|\+0000)", re.IGNORECASE)
 
@@ -94,13 +82,13 @@ def failure(refusal: Refusal) -> Failure:
     kind = _kind(refusal)
     cause = plain(" ".join(problem.detail.split()), CAUSE).rstrip(". ")
     cause = cause or f"it answered {problem.status or 'a problem'} {problem.type.removeprefix('about:blank')}".strip()
-    if kind is ACME_RATE_LIMITED:
+    if kind is rows.ACME_RATE_LIMITED:
         return kind(cause, seen, after=_pause(refusal, RATE_PAUSE))
-    if kind is ACME_UNAVAILABLE:
+    if kind is rows.ACME_UNAVAILABLE:
         return kind(cause, seen, after=_pause(refusal, DOWN_PAUSE))
-    if kind is PROFILE_UNKNOWN:
+    if kind is rows.PROFILE_UNKNOWN:
         return kind(cause, _offered(refusal.profiles), seen)
-    if kind is ACME_TERMS_CHANGED:
+    if kind is rows.ACME_TERMS_CHANGED:
         instance = problem.document.get("instance")
         address = instance if isinstance(instance, str) and instance.startswith("http") else refusal.terms
         return kind(cause, Evidence("the address to open", address or "it names none"), seen)
@@ -109,12 +97,12 @@ def failure(refusal: Refusal) -> Failure:
 
 def unknown_profile(profile: str, profiles: tuple[str, ...], url: str) -> Failure:
     """For one that the directory does not offer, found before the CA was asked."""
-    return PROFILE_UNKNOWN(f'"{profile}" is not among those of {url}', _offered(profiles))
+    return rows.PROFILE_UNKNOWN(f'"{profile}" is not among those of {url}', _offered(profiles))
 
 
 def missing(resource: str, url: str) -> Failure:
     """For a directory that lacks what RFC 8555, 7.1.1 wants there."""
-    return ACME_NOT_ACME(f"its directory has no {resource}", Evidence(url, f"no {resource}"))
+    return rows.ACME_NOT_ACME(f"its directory has no {resource}", Evidence(url, f"no {resource}"))
 
 
 def evidence(refusal: Refusal) -> Evidence:
@@ -146,32 +134,32 @@ def _kind(refusal: Refusal) -> Kind:
     problem, asked = refusal.problem, refusal.asked
     said = types(problem)
     if problem.status == 511:  # RFC 6585, 6: a portal wants a login
-        return ACME_NOT_ACME
+        return rows.ACME_NOT_ACME
     if problem.status >= 500 or said[0] == "serverInternal":
-        return ACME_UNAVAILABLE
+        return rows.ACME_UNAVAILABLE
     if problem.status == 429 or "rateLimited" in said:
-        return ACME_RATE_LIMITED
+        return rows.ACME_RATE_LIMITED
     known = dict(_BY_TYPE)
     if found := next((known[one] for one in said if one in known), None):
         return found
     if asked is Asked.ORDER and problem.status in {404, 410} and (problem.document or not problem.detail):
-        return ORDER_LOST
+        return rows.ORDER_LOST
     if asked is Asked.DIRECTORY or not problem.document:
-        return ACME_NOT_ACME
+        return rows.ACME_NOT_ACME
     if asked is Asked.BOUND_ACCOUNT and said[0] in {"unauthorized", "malformed"}:
-        return ACME_EAB_REQUIRED
+        return rows.ACME_EAB_REQUIRED
     if said[0] == "unauthorized":
         return _unauthorized(refusal)
     if asked in {Asked.ACCOUNT, Asked.BOUND_ACCOUNT} and said[0] == "badSignatureAlgorithm":
-        return ACME_ACCOUNT_REFUSED
-    return ACME_ERROR
+        return rows.ACME_ACCOUNT_REFUSED
+    return rows.ACME_ERROR
 
 
 def _unauthorized(refusal: Refusal) -> Kind:
     """CAs say so of accounts that were closed, and of orders that another account of ours placed."""
     if refusal.asked in {Asked.ACCOUNT, Asked.BOUND_ACCOUNT, Asked.NEW_ORDER}:
-        return ACME_ACCOUNT_REFUSED
-    return ACME_ACCOUNT_REFUSED if "account" in refusal.problem.detail.lower() else ACME_ERROR
+        return rows.ACME_ACCOUNT_REFUSED
+    return rows.ACME_ACCOUNT_REFUSED if "account" in refusal.problem.detail.lower() else rows.ACME_ERROR
 
 
 def _pause(refusal: Refusal, otherwise: float) -> float:

@@ -21,13 +21,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from perijove.backends.acme.views import plain
-from perijove.domain.certificate_failures import (
-    ACME_NOT_ACME,
-    ACME_UNREACHABLE,
-    ACME_UNTRUSTED,
-    CLOCK_WRONG,
-    FILE_UNREADABLE,
-)
+from perijove.domain import certificate_failures as rows
 from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.proxies import ProxyRefused
 
@@ -50,7 +44,7 @@ def roots(ca_file: str) -> ssl.SSLContext:
         context.load_verify_locations(ca_file or certifi.where())
     except (OSError, ValueError) as error:  # ssl.SSLError, where it is no PEM, is an OSError
         seen = Evidence(ca_file, f"{type(error).__name__}: {error}")
-        raise Fail(FILE_UNREADABLE("the issuer's `ca_file` holds no roots that can be read", seen)) from error
+        raise Fail(rows.FILE_UNREADABLE("the issuer's `ca_file` holds no roots that can be read", seen)) from error
     if not ca_file:
         system = ssl.get_default_verify_paths()
         file, folder = Path(system.openssl_cafile), Path(system.openssl_capath)
@@ -109,36 +103,36 @@ def unreachable(error: BaseException, url: str) -> Failure:
     for one in causes:
         match one:
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return ACME_UNREACHABLE(f"{host} ends the connection before TLS stands", seen)
+                return rows.ACME_UNREACHABLE(f"{host} ends the connection before TLS stands", seen)
             case ssl.SSLError():
-                return ACME_NOT_ACME(f"{host} does not speak TLS that we understand", seen)
+                return rows.ACME_NOT_ACME(f"{host} does not speak TLS that we understand", seen)
             case gaierror():
-                return ACME_UNREACHABLE(f"the name of {host} does not resolve", seen)
+                return rows.ACME_UNREACHABLE(f"the name of {host} does not resolve", seen)
             case ConnectionRefusedError():
-                return ACME_UNREACHABLE(f"{host} refuses the connection", seen)
+                return rows.ACME_UNREACHABLE(f"{host} refuses the connection", seen)
             case TimeoutError():
-                return ACME_UNREACHABLE(f"{host} does not answer in time", seen)
+                return rows.ACME_UNREACHABLE(f"{host} does not answer in time", seen)
             case ProxyRefused():
-                return ACME_UNREACHABLE(f"the proxy does not let us through to {host}", seen)
-    return ACME_UNREACHABLE(f"the connection to {host} fails", seen)
+                return rows.ACME_UNREACHABLE(f"the proxy does not let us through to {host}", seen)
+    return rows.ACME_UNREACHABLE(f"the connection to {host} fails", seen)
 
 
 def untrusted(error: ssl.SSLCertVerificationError, url: str, der: bytes, date: float) -> Failure:
     """Why its certificate is refused. `der` is what it showed, `date` its Date; empty and 0 where neither was seen."""
     words = Evidence(url, plain(error.verify_message or str(error), WORDS))
     if not der:
-        return ACME_UNTRUSTED(words.saw, words)
+        return rows.ACME_UNTRUSTED(words.saw, words)
     shown = x509.load_der_x509_certificate(der)
     start, end = shown.not_valid_before_utc.timestamp(), shown.not_valid_after_utc.timestamp()
     certificate = Evidence("its certificate", _told(shown))
     now = time.time()
     if error.verify_code not in {NOT_YET_VALID, EXPIRED}:
-        return ACME_UNTRUSTED(f"{words.saw}; it is signed by {_common_name(shown.issuer)}", words, certificate)
+        return rows.ACME_UNTRUSTED(f"{words.saw}; it is signed by {_common_name(shown.issuer)}", words, certificate)
     clocks = Evidence("clocks", f"ours {_written(now)}, the CA's {_written(date) if date else 'not told'}")
     if date and start <= date <= end and not start <= now <= end and abs(date - now) > CLOCK_TOLERANCE:
         ahead = "ahead of" if now > date else "behind"
-        return CLOCK_WRONG(f"it is {_span(abs(now - date))} {ahead} the CA's", clocks, certificate, words)
-    return ACME_UNTRUSTED(words.saw, words, certificate, clocks)
+        return rows.CLOCK_WRONG(f"it is {_span(abs(now - date))} {ahead} the CA's", clocks, certificate, words)
+    return rows.ACME_UNTRUSTED(words.saw, words, certificate, clocks)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,26 +12,22 @@ from pathlib import Path
 
 from perijove.backends.git.gate import Gate, Route
 from perijove.backends.git.program import Call, checked, git
-from perijove.domain.failures import (
-    BAD_LINK,
-    BAD_TREE,
-    FETCH_FAILED,
-    FORBIDDEN_ADDRESS,
-    HOST_UNREACHABLE,
-    REF_NOT_FOUND,
-    REPO_FORBIDDEN,
-    REPO_NOT_FOUND,
-    SUBMODULE_FAILED,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.domain import failures as rows
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.ports import Tell
 from perijove.launching.resolve.giturl import checked_url, host_of, shown, submodule_url
 
 _MOST = 100
 _DEEPEST = 5
-_THEIRS = (BAD_LINK, BAD_TREE, FORBIDDEN_ADDRESS, REPO_NOT_FOUND, REPO_FORBIDDEN, REF_NOT_FOUND, FETCH_FAILED)
+_THEIRS = (
+    rows.BAD_LINK,
+    rows.BAD_TREE,
+    rows.FORBIDDEN_ADDRESS,
+    rows.REPO_NOT_FOUND,
+    rows.REPO_FORBIDDEN,
+    rows.REF_NOT_FOUND,
+    rows.FETCH_FAILED,
+)
 """What the repository's author can put right; the rest (no network, no disk, no time) is told as it is."""
 
 Fill = Callable[[Route, str, str, Path], Awaitable[None]]
@@ -59,7 +55,9 @@ async def filled(gate: Gate, url: str, tree: Path, fill: Fill, tell: Tell) -> No
         count += 1
         if count > _MOST or one.depth > _DEEPEST:
             limits = f"at most {_MOST} submodules, {_DEEPEST} levels deep"
-            raise Fail(SUBMODULE_FAILED("it has too many", Evidence("limit", limits), remedy="Use fewer submodules."))
+            raise Fail(
+                rows.SUBMODULE_FAILED("it has too many", Evidence("limit", limits), remedy="Use fewer submodules.")
+            )
         tell(f"Fetching submodule {shown(one.path)} from {shown(one.url)}")
         place = one.tree / one.path
         try:
@@ -76,7 +74,7 @@ def checked_place(tree: Path, path: str) -> None:
     """Refuse a path that leaves the tree by a link, and make room for the submodule."""
     place = tree / path
     if os.path.normpath(path) != path or os.path.realpath(place) != os.path.join(os.path.realpath(tree), path):
-        raise Fail(BAD_LINK("its path leaves the repository", Evidence(".gitmodules", shown(path))))
+        raise Fail(rows.BAD_LINK("its path leaves the repository", Evidence(".gitmodules", shown(path))))
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
         place.rmdir()
@@ -89,9 +87,9 @@ def _told(one: _Submodule, url: str, failure: Failure) -> Fail:
         *failure.evidence,
     )
     cause = f"{shown(one.path)}: {failure.cause}"
-    misspelled = failure.kind is HOST_UNREACHABLE and "has no address" in failure.cause
+    misspelled = failure.kind is rows.HOST_UNREACHABLE and "has no address" in failure.cause
     if failure.kind in _THEIRS or (misspelled and host_of(checked_url(one.url)) != host_of(url)):
-        return Fail(SUBMODULE_FAILED(cause, *evidence))
+        return Fail(rows.SUBMODULE_FAILED(cause, *evidence))
     return Fail(failure.kind(f"submodule {cause}", *evidence, remedy=failure.remedy, after=failure.after))
 
 

@@ -8,20 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from perijove.domain.failures import (
-    BAD_TREE,
-    DISK_FULL,
-    FETCH_FAILED,
-    FORBIDDEN_ADDRESS,
-    HOST_UNREACHABLE,
-    KILLED,
-    REPO_FORBIDDEN,
-    REPO_NOT_FOUND,
-    TOO_LARGE,
-    Evidence,
-    Failure,
-    Kind,
-)
+from perijove.domain import failures as rows
+from perijove.domain.failures import Evidence, Failure, Kind
 
 _PRIVATE = (
     "Check the spelling, and that the repository is public; a private one needs the operator, who names it in "
@@ -32,54 +20,54 @@ _TLS = "The operator should look at this machine's clock and CA certificates; th
 _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
     (
         r"(?m)^(?!remote: ).*(No space left on device|Disk quota exceeded)",
-        DISK_FULL,
+        rows.DISK_FULL,
         "the disk filled up while git was fetching",
         "",
     ),
     (
         r"invalid path '|too-short tree|malformed mode|empty filename in tree|not a tree object|[Cc]orrupt tree"
         r"|File name too long|exceeded maximum allowed tree depth",
-        BAD_TREE,
+        rows.BAD_TREE,
         "git refuses a path or a folder of it",
         "",
     ),
     (
         r"(?m)^(?!remote: ).*([Oo]ut of memory|malloc failed|Cannot allocate memory|unable to create thread"
         r"|cannot create async thread|[Rr]esource temporarily unavailable)",
-        TOO_LARGE,
+        rows.TOO_LARGE,
         "git needs more memory for it than repositories.memory allows",
         "",
     ),
     (
         r"(?m)^(?!remote: ).*(File too large|died of signal 25)",
-        TOO_LARGE,
+        rows.TOO_LARGE,
         "a file of it is larger than repositories.max_size allows",
         "",
     ),
     (
         r"(?m)^(?!remote: ).*died of signal 24",
-        TOO_LARGE,
+        rows.TOO_LARGE,
         "git needs more processor time for it than repositories.fetch_timeout allows",
         "",
     ),
-    (r"(?m)^(?!remote: ).*died of signal (4|6|7|8|11)\b", BAD_TREE, "git itself crashes on it", ""),
-    (r"(?m)^(?!remote: ).*died of signal (9|15)\b", KILLED, "git was ended while it fetched", ""),
+    (r"(?m)^(?!remote: ).*died of signal (4|6|7|8|11)\b", rows.BAD_TREE, "git itself crashes on it", ""),
+    (r"(?m)^(?!remote: ).*died of signal (9|15)\b", rows.KILLED, "git was ended while it fetched", ""),
     (
         r"could not read (Username|Password)|terminal prompts disabled",
-        REPO_NOT_FOUND,
+        rows.REPO_NOT_FOUND,
         "the host asks for a password, as it does for repositories that are private or do not exist",
         _PRIVATE,
     ),
     (
         r"Authentication failed|HTTP Basic: Access denied|Permission denied \(|returned error: 401"
         r"|Host key verification failed|No user exists for uid",
-        REPO_FORBIDDEN,
+        rows.REPO_FORBIDDEN,
         "the host did not accept our credentials, or was given none",
         "",
     ),
     (
         r"returned error: 403|access denied|insufficient permission|not authorized",
-        REPO_FORBIDDEN,
+        rows.REPO_FORBIDDEN,
         "the host denied access",
         "",
     ),
@@ -87,38 +75,38 @@ _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
         r"repository '[^']*' not found|returned error: (404|410)|[Rr]epository not found|not export"
         r"|does not appear to be a git repository|[Rr]epository .*does not exist|info/refs not valid"
         r"|project you were looking for could not be found",
-        REPO_NOT_FOUND,
+        rows.REPO_NOT_FOUND,
         "the host has no repository there",
         _PRIVATE,
     ),
     (
         r"SSL|TLS|certificate|gnutls",
-        HOST_UNREACHABLE,
+        rows.HOST_UNREACHABLE,
         "no trusted connection could be made with the host",
         _TLS,
     ),
     (
         r"Could not resolve|Name or service not known|Temporary failure in name resolution",
-        HOST_UNREACHABLE,
+        rows.HOST_UNREACHABLE,
         "the host's name has no address",
         "Check the spelling of the host; the operator should look at this machine's name resolution.",
     ),
     (
         r"Connection (refused|timed out|reset)|Failed to connect|Couldn't connect|unable to connect|No route to host"
         r"|Network is unreachable|timed out|returned error: (429|5\d\d)|SOCKS",
-        HOST_UNREACHABLE,
+        rows.HOST_UNREACHABLE,
         "no connection with the host could be made, or it was too busy to answer",
         "",
     ),
     (
         r"transport '[^']*' not allowed|protocol '[^']*' not supported",
-        FORBIDDEN_ADDRESS,
+        rows.FORBIDDEN_ADDRESS,
         "git may not use this protocol",
         "",
     ),
     (
         r"returned error: 30\d|unable to update url base from redirection",
-        FETCH_FAILED,
+        rows.FETCH_FAILED,
         "the host sends us on to another address, which is not followed through the operator's proxy",
         "Use the repository's present address.",
     ),
@@ -130,7 +118,7 @@ _REFUSED_COMMIT = re.compile(
 )
 
 
-def meant(said: Sequence[str], otherwise: str = "git could not fetch it", kind: Kind = FETCH_FAILED) -> Failure:
+def meant(said: Sequence[str], otherwise: str = "git could not fetch it", kind: Kind = rows.FETCH_FAILED) -> Failure:
     """The failure that git's last words tell of; where they tell nothing known, `kind` with the cause `otherwise`."""
     text = "\n".join(said)
     seen = tuple(Evidence("git", line) for line in said[-5:]) or (Evidence("git", "(it said nothing)"),)

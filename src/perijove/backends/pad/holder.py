@@ -24,19 +24,10 @@ from perijove.backends.pad.gate import Gate
 from perijove.backends.pad.keeping import ENDING, Keeping, Note
 from perijove.backends.pad.watch import Watch
 from perijove.backends.pad.wire import Order
+from perijove.domain import failures as rows
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
-from perijove.domain.failures import (
-    BUILD_DISK,
-    BUILD_MEMORY,
-    BUILD_TOO_LARGE,
-    BUILD_TOO_SLOW,
-    SANDBOX_FAILED,
-    SESSION_DISK,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, Room, RunningSandbox
@@ -91,7 +82,7 @@ class Holder:
         """Raises Fail: `start.*`, `platform.*`."""
         await self.footing()
         if order.name in self._tasks:
-            raise Fail(SANDBOX_FAILED("a session of this name runs already", Evidence("session", order.name)))
+            raise Fail(rows.SANDBOX_FAILED("a session of this name runs already", Evidence("session", order.name)))
         box = self._box(order)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks[order.name] = asyncio.create_task(self._tend(box, started), name=f"session {order.name}")
@@ -149,7 +140,7 @@ class Holder:
         """Raises Fail: `start.sandbox-failed`, `start.disk-full`."""
         box = self._boxes.get(name)
         if box is None:
-            raise Fail(SANDBOX_FAILED("it is over before its home was filled", Evidence("session", name)))
+            raise Fail(rows.SANDBOX_FAILED("it is over before its home was filled", Evidence("session", name)))
         await filling.fill(box, home_from, self._footing.master)
 
     async def keep(self, name: str, terms: KeepTerms) -> None:
@@ -276,7 +267,7 @@ class Holder:
             except TimeoutError as error:
                 where = Evidence(" ".join(order.command)[:500], f"still ran after {timeout:.0f} s")
                 withheld = (Evidence("egress proxy", one.said) for one in self._gate.unreached(box))
-                raise Fail(BUILD_TOO_SLOW("a package's own build did not end", where, *withheld)) from error
+                raise Fail(rows.BUILD_TOO_SLOW("a package's own build did not end", where, *withheld)) from error
             unreached = self._gate.unreached(box)
             _judge(box, watch, code, troubles)
             box.kill()
@@ -350,7 +341,7 @@ async def _written(box: Box) -> None:
         await box.quota.written()
     except OSError as error:
         where = Evidence(str(box.quota.folder), str(error))
-        raise Fail(BUILD_DISK("the disk of the state directory had no room for it", where)) from error
+        raise Fail(rows.BUILD_DISK("the disk of the state directory had no room for it", where)) from error
 
 
 def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
@@ -358,13 +349,13 @@ def _judge(box: Box, watch: Watch, code: int, troubles: list[Failure]) -> None:
     memory = [failure for failure in troubles if failure.kind.code == "session.kernel-out-of-memory"]
     if code != 0 and (memory or watch.unseen_kills() or (watch.doom and watch.doom[0] is EndReason.MEMORY)):
         evidence = memory[0].evidence if memory else (Evidence("build.memory", size(limits.memory)),)
-        raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", *evidence))
+        raise Fail(rows.BUILD_MEMORY(f"it reached its {size(limits.memory)}", *evidence))
     if code != 0 and watch.short:
-        raise Fail(BUILD_DISK("the disk of the state directory had no room for what it writes", watch.short))
-    disk = [failure for failure in troubles if failure.kind is SESSION_DISK]
+        raise Fail(rows.BUILD_DISK("the disk of the state directory had no room for what it writes", watch.short))
+    disk = [failure for failure in troubles if failure.kind is rows.SESSION_DISK]
     if (watch.doom and watch.doom[0] is EndReason.DISK) or (code != 0 and disk):
         evidence = disk[0].evidence if disk else (Evidence("build.disk", size(limits.disk)),)
-        raise Fail(BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", *evidence))
+        raise Fail(rows.BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", *evidence))
 
 
 def _available() -> int:

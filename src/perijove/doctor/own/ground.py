@@ -9,18 +9,12 @@ from collections.abc import Iterator, Sequence
 from perijove.certifying.formatting import moment, span
 from perijove.certifying.verdict.judging import clock_wrong
 from perijove.doctor.engine import NotSeen
+from perijove.domain import failures as rows
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.certificates import is_address
 from perijove.domain.cluster_session_failures import POLICY_UNENFORCED
 from perijove.domain.engine_settings import EngineKind
-from perijove.domain.failures import (
-    DISK_FULL,
-    HOST_UNREACHABLE,
-    INDEX_UNREACHABLE,
-    WAITED_TOO_LONG,
-    Evidence,
-    Failure,
-)
+from perijove.domain.failures import Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import PACKAGE_INDEX, FreeThen, Own, Reached, Unseen
 from perijove.domain.isolation import Isolation
@@ -85,7 +79,7 @@ def disk(own: Own) -> Iterator[Finding]:
         cause = f"only {room.inodes:,} inodes are free, and a session needs thousands"
     if cause:
         commands = ("perijove clean", f"du -xhd2 {own.ground.root} | sort -h | tail")
-        yield Finding(DISK_FULL(cause, where), str(own.ground.root), Confidence.CERTAIN, commands=commands)
+        yield Finding(rows.DISK_FULL(cause, where), str(own.ground.root), Confidence.CERTAIN, commands=commands)
 
 
 def filling(own: Own) -> Iterator[Finding]:
@@ -106,7 +100,7 @@ def filling(own: Own) -> Iterator[Finding]:
         now = Evidence(f"statvfs {own.ground.root}", saw)
         commands = ("perijove clean", f"du -xhd2 {own.ground.root} | sort -h | tail")
         yield Finding(
-            DISK_FULL(cause, then, now, remedy="Find what grows, or give it a larger disk, before that day."),
+            rows.DISK_FULL(cause, then, now, remedy="Find what grows, or give it a larger disk, before that day."),
             str(own.ground.root), Confidence.LIKELY, commands=commands, foreseen=True,
         )  # fmt: skip
 
@@ -158,7 +152,7 @@ def memory(own: Own) -> Iterator[Finding]:
         needed = Evidence("launching.keep_memory + session.memory_reserved", size(need))
         remedy = "Stop sessions that nobody needs, or whatever else uses the memory; or lower those settings."
         commands = ("perijove get sessions", "ps -eo pid,rss,comm --sort=-rss | head")
-        failure = WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, needed, remedy=remedy)
+        failure = rows.WAITED_TOO_LONG(f"a launch would wait now: {short}", seen, needed, remedy=remedy)
         yield Finding(failure, "This machine", Confidence.CERTAIN, commands=commands, foreseen=True)
 
 
@@ -259,7 +253,7 @@ def reach(own: Own) -> Iterator[Finding]:
         if theirs and reached:  # visitors named it: it may be gone for everybody, and nothing is wrong here
             seen.append(Evidence(reached, "is reached"))
             sure, remedy = Confidence.POSSIBLE, CHOSEN_BY_VISITORS
-        kind = HOST_UNREACHABLE if theirs else INDEX_UNREACHABLE
+        kind = rows.HOST_UNREACHABLE if theirs else rows.INDEX_UNREACHABLE
         failure = kind(f"{one.address} is not reached{way}: {one.words}", *seen, remedy=remedy)
         because = unnamed.code if unnamed is not None and one.unresolved else ""
         yield Finding(failure, one.address, sure, because)

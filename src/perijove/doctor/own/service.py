@@ -6,21 +6,12 @@ import shlex
 from collections.abc import Iterator
 
 from perijove.doctor.engine import NotSeen
+from perijove.domain import service_failures as rows
 from perijove.domain.failures import NOT_UP, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.ground import Own, Service, Unseen
 from perijove.domain.listening import http_listeners, session_hosts
-from perijove.domain.service_failures import (
-    JOURNAL_DAMAGED,
-    JOURNAL_HELD,
-    NOT_ANSWERING,
-    ORIGIN_SHARED,
-    PAD_SILENT,
-    SECRET_CHANGED,
-    SETTINGS_UNLIKE,
-    aside,
-    put_aside,
-)
+from perijove.domain.service_failures import aside, put_aside
 
 SERVICE = "The service"
 FIRST_START = 600.0
@@ -45,7 +36,7 @@ def runs(own: Own) -> Iterator[Finding]:
     if pid:
         lock = Evidence(str(root / "run/up.lock"), f"held by process {pid}")
         cause = f"process {pid} is {service.holder.doing or 'there'}, and the operator's socket says nothing"
-        failure = NOT_ANSWERING(cause, lock, *service.admin.evidence)
+        failure = rows.NOT_ANSWERING(cause, lock, *service.admin.evidence)
         commands: tuple[str, ...] = (f"kill {pid}", f"perijove up --state {shlex.quote(str(root))}")
         if service.holder.stopped:
             commands = (f"kill -CONT {pid}",)  # stopped, it does not hear SIGTERM; nothing is lost
@@ -70,7 +61,7 @@ def settings(own: Own) -> Iterator[Finding]:
     if unlike:
         cause = f"{len(unlike)} settings of the file are not those of the running service"
         told = [Evidence(*one.split(": ", 1)) for one in unlike[:5]]
-        yield Finding(SETTINGS_UNLIKE(cause, *told), SERVICE, Confidence.CERTAIN, foreseen=True)
+        yield Finding(rows.SETTINGS_UNLIKE(cause, *told), SERVICE, Confidence.CERTAIN, foreseen=True)
 
 
 def answers(own: Own) -> Iterator[Finding]:
@@ -107,9 +98,9 @@ def pad(own: Own) -> Iterator[Finding]:
     failure = seen(own.service.pad)
     if failure is not None:
         process = own.service.pad_process
-        stopped = failure.kind is PAD_SILENT and process.stopped
+        stopped = failure.kind is rows.PAD_SILENT and process.stopped
         commands = (f"kill -CONT {process.pid}",) if stopped else (f"tail {own.ground.root / 'log/pad.log'}",)
-        sure = Confidence.LIKELY if failure.kind is PAD_SILENT and not stopped else Confidence.CERTAIN
+        sure = Confidence.LIKELY if failure.kind is rows.PAD_SILENT and not stopped else Confidence.CERTAIN
         yield Finding(failure, "The pad", sure, commands=commands)
 
 
@@ -122,7 +113,7 @@ def secret(own: Own) -> Iterator[Finding]:
         path = own.ground.root / "control/secret"
         cause = "the next restart makes other tokens: no link to a running session will open it any more"
         where = Evidence(str(path), "its solver's marker is not the one in the running service's answers")
-        yield Finding(SECRET_CHANGED(cause, where), str(path), Confidence.CERTAIN, foreseen=True)
+        yield Finding(rows.SECRET_CHANGED(cause, where), str(path), Confidence.CERTAIN, foreseen=True)
 
 
 def journal(own: Own) -> Iterator[Finding]:
@@ -132,7 +123,7 @@ def journal(own: Own) -> Iterator[Finding]:
         raise NotSeen(told.why)
     if told.held and told.held != own.service.holder.pid:
         cause = f"process {told.held} keeps the service from writing it"
-        failure = JOURNAL_HELD(cause, Evidence(f"/proc/locks of {told.path}", f"written by process {told.held}"))
+        failure = rows.JOURNAL_HELD(cause, Evidence(f"/proc/locks of {told.path}", f"written by process {told.held}"))
         kill = (f"ps -fp {told.held}", f"kill {told.held}")
         yield Finding(failure, str(told.path), Confidence.CERTAIN, commands=kill)
         return
@@ -142,7 +133,7 @@ def journal(own: Own) -> Iterator[Finding]:
         cause = f"{told.damage[0].where} cannot be read{more}"
         path = shlex.quote(str(told.path))
         if any(one.where == str(told.path) for one in told.damage):
-            failure = JOURNAL_DAMAGED(cause, *what, remedy=put_aside(told.path))
+            failure = rows.JOURNAL_DAMAGED(cause, *what, remedy=put_aside(told.path))
             yield Finding(failure, str(told.path), Confidence.CERTAIN, commands=(aside(told.path),))
             return
         commands = [f"cp -a {path} {path}.before"]
@@ -150,7 +141,7 @@ def journal(own: Own) -> Iterator[Finding]:
             if one.where.startswith("events, seq "):
                 seq = one.where.split()[2]
                 commands.append(f'sqlite3 {path} "delete from events where seq = {seq}"')  # noqa: S608 - text to read
-        yield Finding(JOURNAL_DAMAGED(cause, *what), str(told.path), Confidence.CERTAIN, commands=tuple(commands))
+        yield Finding(rows.JOURNAL_DAMAGED(cause, *what), str(told.path), Confidence.CERTAIN, commands=tuple(commands))
 
 
 def login(own: Own) -> Iterator[Finding]:
@@ -167,5 +158,7 @@ def origins(own: Own) -> Iterator[Finding]:
         return
     name = (service.hosts or http_listeners(service))[0]
     cause = "a page of one repository can read and use its visitor's other sessions here"
-    failure = ORIGIN_SHARED(cause, Evidence("service.session_hosts", f"not set: all sessions lie below {name}/user/"))
+    failure = rows.ORIGIN_SHARED(
+        cause, Evidence("service.session_hosts", f"not set: all sessions lie below {name}/user/")
+    )
     yield Finding(failure, SERVICE, Confidence.CERTAIN, foreseen=True)

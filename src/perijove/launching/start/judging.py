@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from perijove.domain import server_failures as rows
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import (
@@ -23,18 +24,6 @@ from perijove.domain.failures import (
 )
 from perijove.domain.nouns import EndReason
 from perijove.domain.request_failures import DRAINING
-from perijove.domain.server_failures import (
-    SERVER_CRASHED,
-    SERVER_HANGS,
-    SERVER_KILLED,
-    SERVER_STARVED,
-    SERVER_STOPPED,
-    SERVER_TOO_SLOW,
-    SESSION_KILLED,
-    START_FAILED,
-    START_MEMORY,
-    START_NO_EXEC,
-)
 from perijove.domain.settings import SessionSettings
 
 IDLE_CPU = 0.02
@@ -90,19 +79,19 @@ class Pace:
         cause = f"in {self.own + self.held:.0f} seconds it {used if self.activity.seen else 'did not answer'}"
         if self.idle >= settings.stall_timeout:
             said = f" after “{last[:200]}”" if (last := last_line(lines)) else ""
-            return SERVER_HANGS(f"for {self.idle:.0f} seconds it used no processor and said nothing{said}", *seen)
+            return rows.SERVER_HANGS(f"for {self.idle:.0f} seconds it used no processor and said nothing{said}", *seen)
         if self.own >= settings.start_timeout:
-            return SERVER_TOO_SLOW(cause, *seen)
+            return rows.SERVER_TOO_SLOW(cause, *seen)
         if self.own + self.held >= PATIENCE * settings.start_timeout:
-            return SERVER_STARVED(cause, *seen, after=AGAIN_AFTER)
+            return rows.SERVER_STARVED(cause, *seen, after=AGAIN_AFTER)
         return None
 
 
 def not_reached(start: str, failure: Failure) -> Failure:
     """Why a server is not waited for that the repository's `start` has not run by then."""
-    if failure.kind is SERVER_STARVED:
+    if failure.kind is rows.SERVER_STARVED:
         return failure
-    return START_NO_EXEC(f"{start} still runs: {failure.cause}", *failure.evidence)
+    return rows.START_NO_EXEC(f"{start} still runs: {failure.cause}", *failure.evidence)
 
 
 def never_answered(end: SessionEnded, lines: Sequence[str], start: str = "") -> Failure:
@@ -117,9 +106,9 @@ def never_answered(end: SessionEnded, lines: Sequence[str], start: str = "") -> 
         case EndReason.SERVICE_STOPPED:
             return DRAINING(end.detail, *words)
         case EndReason.STOPPED | EndReason.IDLE | EndReason.OLD | EndReason.FAILED_START:
-            return SERVER_STOPPED(end.detail, *words)
+            return rows.SERVER_STOPPED(end.detail, *words)
         case EndReason.MEMORY:
-            return START_MEMORY(end.detail, *words)
+            return rows.START_MEMORY(end.detail, *words)
         case EndReason.DISK:
             return START_DISK(end.detail, *words)
         case EndReason.EXITED | EndReason.SHUT_DOWN:
@@ -133,11 +122,11 @@ def _exited(end: SessionEnded, lines: Sequence[str], start: str) -> Failure:
     if full:
         return START_DISK(full[-1][:300], *words)
     if end.exit_code in FROM_OUTSIDE:
-        return SERVER_KILLED(end.detail, *words)
+        return rows.SERVER_KILLED(end.detail, *words)
     if start and end.exit_code == 0:
-        return START_NO_EXEC(f"{start} came to its end, and did not run the server", *words)
+        return rows.START_NO_EXEC(f"{start} came to its end, and did not run the server", *words)
     cause = f"{end.detail}: {last[:300]}" if last else end.detail
-    return START_FAILED(f"{start}: {cause}", *words) if start else SERVER_CRASHED(cause, *words)
+    return rows.START_FAILED(f"{start}: {cause}", *words) if start else rows.SERVER_CRASHED(cause, *words)
 
 
 def wished(end: SessionEnded) -> SessionEnded:
@@ -153,7 +142,7 @@ def death(end: SessionEnded, lines: Sequence[str]) -> Failure | None:
     if end.reason is EndReason.MEMORY:
         return SESSION_MEMORY(end.detail, *words)
     if end.reason is EndReason.EXITED and end.exit_code in FROM_OUTSIDE:
-        return SESSION_KILLED(end.detail, *words)
+        return rows.SESSION_KILLED(end.detail, *words)
     if end.reason is EndReason.EXITED and end.exit_code != 0:
         return SESSION_CRASHED(end.detail, *words)
     return None

@@ -12,19 +12,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from perijove.domain import events as e
 from perijove.domain.activity import Trouble
-from perijove.domain.events import (
-    LaunchEvent,
-    Queued,
-    Ready,
-    SessionEnded,
-    SessionHappening,
-    SessionLogged,
-    SessionOpened,
-    SessionProgressed,
-    SessionStarted,
-    SessionTroubled,
-)
 from perijove.domain.failures import QUEUE_FULL, Evidence, Fail, Failure
 from perijove.domain.keys import Keys
 from perijove.domain.nouns import (
@@ -123,7 +112,9 @@ class SessionKeeper:
 
     # start → answers
 
-    async def started(self, session: Session, spec: SandboxSpec, start: str = "") -> AsyncGenerator[LaunchEvent, None]:
+    async def started(
+        self, session: Session, spec: SandboxSpec, start: str = ""
+    ) -> AsyncGenerator[e.LaunchEvent, None]:
         """Start it and wait for its first answer, telling its log. Raises Fail: `start.*`; it is gone then.
 
         `start` is the repository's script that has to run the server, or ``.
@@ -140,7 +131,7 @@ class SessionKeeper:
         watch = Watch(session, start, held=True)
         async with aclosing(self._answering(watch, spec)) as events:
             async for event in events:
-                if isinstance(event, Queued):
+                if isinstance(event, e.Queued):
                     raise Fail(QUEUE_FULL("nobody waits for it", Evidence("the cluster", event.why)))
         watch.ready = True
 
@@ -153,20 +144,20 @@ class SessionKeeper:
         if watch is None:
             return None
         watch.session = replace(watch.session, launch=number, repo=repo, started_at=self._clock.now())
-        self._journal.append(subject(name), SessionOpened(watch.session))
+        self._journal.append(subject(name), e.SessionOpened(watch.session))
         for line in watch.lines:
-            self._write(SessionLogged(name, line))
+            self._write(e.SessionLogged(name, line))
         watch.unheard.clear()
         watch.idling = Idling(self._clock.now())
         watch.held, watch.ready, watch.answered = False, False, True
         return watch.session
 
-    async def _answering(self, watch: Watch, spec: SandboxSpec) -> AsyncGenerator[LaunchEvent, None]:
+    async def _answering(self, watch: Watch, spec: SandboxSpec) -> AsyncGenerator[e.LaunchEvent, None]:
         session = watch.session
         self._watches[session.name] = watch
         try:
             if not watch.held:
-                self._journal.append(subject(session.name), SessionOpened(session))
+                self._journal.append(subject(session.name), e.SessionOpened(session))
             starting = asyncio.create_task(self.sandboxes.start(spec), name=f"start of {session.name}")
             try:
                 async with aclosing(self._lines_until(watch, starting)) as lines:
@@ -177,7 +168,7 @@ class SessionKeeper:
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
             if not watch.started:
-                yield SessionStarted(session.name)
+                yield e.SessionStarted(session.name)
             async with aclosing(self._until_it_answers(watch)) as events:
                 async for event in events:
                     yield event
@@ -185,7 +176,7 @@ class SessionKeeper:
             await self.abandon(session.name)
             raise
 
-    async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[LaunchEvent, None]:
+    async def _until_it_answers(self, watch: Watch) -> AsyncGenerator[e.LaunchEvent, None]:
         # Longer than it is looked at: the looks know why it is not waited for any more.
         name, limit = watch.session.name, 2 * judging.PATIENCE * self._settings().session.start_timeout
         asking = self.sandboxes.status(name, watch.session.path, self._keys.session_token(name), limit)
@@ -205,7 +196,7 @@ class SessionKeeper:
             looking.cancel()
             await asyncio.wait({answer, looking})
 
-    async def _lines_until(self, watch: Watch, *done: asyncio.Task[Any]) -> AsyncGenerator[LaunchEvent, None]:
+    async def _lines_until(self, watch: Watch, *done: asyncio.Task[Any]) -> AsyncGenerator[e.LaunchEvent, None]:
         """What it says until one of these is done, or it is over."""
         for task in done:
             task.add_done_callback(lambda _: watch.bell.set())
@@ -248,7 +239,7 @@ class SessionKeeper:
         ending.add_done_callback(told)  # which may be long after we waited for it
         await asyncio.wait({ending}, timeout=10)
         if name in self._watches:
-            self._ended(SessionEnded(name, EndReason.FAILED_START, "it did not start", None))
+            self._ended(e.SessionEnded(name, EndReason.FAILED_START, "it did not start", None))
 
     # what happens to it
 
@@ -257,26 +248,26 @@ class SessionKeeper:
         async for event in self.sandboxes.happenings():
             self._hear(event)
 
-    def _hear(self, event: SessionHappening) -> None:
-        if isinstance(event, SessionOpened) or (watch := self._watches.get(event.session)) is None:
+    def _hear(self, event: e.SessionHappening) -> None:
+        if isinstance(event, e.SessionOpened) or (watch := self._watches.get(event.session)) is None:
             return
-        if isinstance(event, SessionEnded):
+        if isinstance(event, e.SessionEnded):
             self._ended(event)
-        elif isinstance(event, SessionProgressed):
-            watch.started |= isinstance(event.told, SessionStarted)
+        elif isinstance(event, e.SessionProgressed):
+            watch.started |= isinstance(event.told, e.SessionStarted)
             watch.unheard.append(event.told)
         else:
             if not watch.held:
                 self._write(event)
-            if isinstance(event, SessionTroubled):
+            if isinstance(event, e.SessionTroubled):
                 watch.troubles.append(Trouble(self._clock.now(), event.failure))
                 if not watch.untold:
                     watch.untold = True
                     self._troubled.put_nowait(event.session)
-            watch.say(event.line if isinstance(event, SessionLogged) else event.failure.message)
+            watch.say(event.line if isinstance(event, e.SessionLogged) else event.failure.message)
         watch.bell.set()
 
-    def _ended(self, event: SessionEnded) -> None:
+    def _ended(self, event: e.SessionEnded) -> None:
         watch = self._watches.pop(event.session, None)
         if watch is None:
             return
@@ -286,11 +277,11 @@ class SessionKeeper:
             self.over()
             return
         if watch.answered and (failure := judging.death(event, watch.lines)):
-            self._write(SessionTroubled(event.session, failure))
+            self._write(e.SessionTroubled(event.session, failure))
         self._write(event)
         self.over()
 
-    def _write(self, event: SessionLogged | SessionTroubled | SessionEnded) -> None:
+    def _write(self, event: e.SessionLogged | e.SessionTroubled | e.SessionEnded) -> None:
         """What happened is kept where it can be; sessions go on over a full disk."""
         try:
             self._journal.append(subject(event.session), event)
@@ -300,7 +291,7 @@ class SessionKeeper:
 
     def trouble(self, name: SessionName, failure: Failure) -> None:
         """Something went wrong with it that its sandbox does not see: its pages are told."""
-        self._hear(SessionTroubled(name, failure))
+        self._hear(e.SessionTroubled(name, failure))
 
     # stop
 
@@ -361,7 +352,7 @@ class SessionKeeper:
     def told_stopped(self) -> None:
         """The service stops and all sessions with it."""
         for name in list(self._watches):
-            self._ended(SessionEnded(name, EndReason.SERVICE_STOPPED, "the service was stopped", None))
+            self._ended(e.SessionEnded(name, EndReason.SERVICE_STOPPED, "the service was stopped", None))
 
     # after a restart
 
@@ -378,7 +369,7 @@ class SessionKeeper:
         for name, session in known.items():
             if name not in running:
                 detail = "it was gone when the service came back"
-                self._ended(SessionEnded(name, EndReason.PAD_LOST, detail, None))
+                self._ended(e.SessionEnded(name, EndReason.PAD_LOST, detail, None))
             elif not self._was_ready(session):
                 await self.stop(name, EndReason.FAILED_START)
         for name in running.keys() - known.keys():
@@ -387,12 +378,12 @@ class SessionKeeper:
     def _unfinished(self) -> Iterator[Session]:
         for name in self._journal.ledger.unfinished("session/"):
             opened = self._journal.read(name, 0, 1)
-            if opened and isinstance(opened[0].event, SessionOpened):
+            if opened and isinstance(opened[0].event, e.SessionOpened):
                 yield opened[0].event.session
 
     def _was_ready(self, session: Session) -> bool:
         """Whether its launch had told anybody of it."""
         return any(
-            isinstance(entry.event, Ready) and entry.event.session == session.name
+            isinstance(entry.event, e.Ready) and entry.event.session == session.name
             for entry in self._journal.ledger.steps(f"launch/{session.launch}")
         )
