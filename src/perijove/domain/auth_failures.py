@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
 LOGIN_NEEDED = row(
     "start.login-needed", "Log in first",
@@ -34,9 +34,8 @@ NOT_YOURS = row(
     Owner.VISITOR, Retry.NEVER,
     "Launch the repository yourself: its link is for everybody who may launch it.",
 )  # fmt: skip
-NOT_FOR_YOU = row(
+NOT_FOR_YOU = operator_row(
     "start.not-for-you", "You may not launch this here",
-    Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: auth.allowed, auth.repositories and `who` of classes decide.",
 )  # fmt: skip
 LOGIN_STALE = row(
@@ -44,38 +43,31 @@ LOGIN_STALE = row(
     Owner.VISITOR, Retry.NEVER,
     "Begin again at the front page, in one browser that keeps cookies.",
 )  # fmt: skip
-LOGIN_REFUSED = row(
+LOGIN_REFUSED = operator_row(
     "start.login-refused", "The provider did not log you in",
-    Owner.OPERATOR, Retry.NEVER,
     "Try again; if it lasts, compare auth.oidc_* with what the provider knows of this service.",
 )  # fmt: skip
-PROVIDER_SILENT = row(
+PROVIDER_SILENT = operator_row(
     "start.provider-silent", "Whoever logs people in does not answer",
-    Owner.OPERATOR, Retry.NEVER,
     "Try again in a minute; if it lasts, look at auth.oidc_issuer, and at this machine's DNS, proxy and firewall.",
 )  # fmt: skip
-PROVIDER_WRONG = row(
+PROVIDER_WRONG = operator_row(
     "start.provider-wrong", "Whoever logs people in answers wrongly",
-    Owner.OPERATOR, Retry.NEVER,
     "Correct auth.oidc_issuer, and compare this machine's clock with the provider's.",
 )  # fmt: skip
-NAME_UNUSABLE = row(
+NAME_UNUSABLE = operator_row(
     "start.name-unusable", "You were logged in by a name that cannot be used here",
-    Owner.OPERATOR, Retry.NEVER,
     "Have whoever logs people in give one name of letters, digits and . _ @ + = | -, at most 128.",
 )  # fmt: skip
-FRONT_SILENT = row(
+FRONT_SILENT = operator_row(
     "start.front-silent", "The web server in front does not say who you are",
-    Owner.OPERATOR, Retry.NEVER,
     "Have it log people in, and name them in the header of auth.header at every request.",
 )  # fmt: skip
-PEOPLE_UNREADABLE = row(
+PEOPLE_UNREADABLE = operator_row(
     "platform.people-unreadable", "The file of people cannot be used",
-    Owner.OPERATOR, Retry.NEVER,
     "Make it readable for the service's user, or restore it from the backup; `perijove user list` shows it.",
 )  # fmt: skip
-PEOPLE_NOT_CHANGED = row(
+PEOPLE_NOT_CHANGED = operator_row(
     "platform.people-not-changed", "The file of people is not changed",
-    Owner.OPERATOR, Retry.NEVER,
     "Look at `perijove user list`.",
 )  # fmt: skip

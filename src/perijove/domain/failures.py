@@ -109,6 +109,11 @@ def row(code: str, title: str, owner: Owner, retry: Retry, remedy: str) -> Kind:
     return kind
 
 
+def operator_row(code: str, title: str, remedy: str, retry: Retry = Retry.NEVER) -> Kind:
+    """A new kind that whoever runs the service puts right; trying again does not help until then, unless it says so."""
+    return row(code, title, Owner.OPERATOR, retry, remedy)
+
+
 # resolve: which commit is this?
 BAD_LINK = row(
     "resolve.bad-link", "This link names no repository", Owner.VISITOR, Retry.NEVER,
@@ -209,9 +214,8 @@ INDEX_UNREACHABLE = row(
     Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's network and uv's index settings.",
 )  # fmt: skip
-INDEX_UNDATED = row(
+INDEX_UNDATED = operator_row(
     "build.index-undated", "The package index does not tell since when it has its packages",
-    Owner.OPERATOR, Retry.NEVER,
     "Set build.exclude_newer = false, or use an index that tells upload times (PEP 700), as PyPI does.",
 )  # fmt: skip
 INSTALL_FAILED = row(
@@ -234,16 +238,14 @@ BUILD_TOO_LARGE = row(
     Owner.AUTHOR, Retry.NEVER,
     "Ask for smaller packages; the operator can raise build.environment_size, build.environment_files, build.disk.",
 )  # fmt: skip
-BUILD_DISK = row(
+BUILD_DISK = operator_row(
     "build.disk-full", "The disk filled up while building",
-    Owner.OPERATOR, Retry.AFTER,
-    "Free space: `perijove clean` removes environments nobody used lately.",
+    "Free space: `perijove clean` removes environments nobody used lately.", Retry.AFTER,
 )  # fmt: skip
 
 # start: may it run, and where?
-NOT_ALLOWED = row(
+NOT_ALLOWED = operator_row(
     "start.not-allowed", "This repository may not be launched here",
-    Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: launching.banned and launching.allowed decide.",
 )  # fmt: skip
 BAD_REQUEST = row(
@@ -251,24 +253,21 @@ BAD_REQUEST = row(
     Owner.VISITOR, Retry.NEVER,
     "Correct the client that sent it.",
 )  # fmt: skip
-QUEUE_FULL = row(
+QUEUE_FULL = operator_row(
     "start.queue-full", "There is no room and the queue is full",
-    Owner.OPERATOR, Retry.AFTER,
-    "Try again in a few minutes.",
+    "Try again in a few minutes.", Retry.AFTER,
 )  # fmt: skip
-WAITED_TOO_LONG = row(
+WAITED_TOO_LONG = operator_row(
     "start.no-room", "No room came free in time",
-    Owner.OPERATOR, Retry.AFTER,
     "Try again later; the operator can raise the quota, or stop idle sessions sooner with session.idle_timeout.",
+    Retry.AFTER,
 )  # fmt: skip
-START_DISK = row(
+START_DISK = operator_row(
     "start.disk-full", "The disk is full",
-    Owner.OPERATOR, Retry.NEVER,
     "Raise session.disk, or free space: `perijove clean` removes environments nobody used lately.",
 )  # fmt: skip
-SANDBOX_FAILED = row(
+SANDBOX_FAILED = operator_row(
     "start.sandbox-failed", "The sandbox could not be made",
-    Owner.OPERATOR, Retry.NEVER,
     "Read bubblewrap's words below.",
 )  # fmt: skip
 
@@ -300,76 +299,63 @@ SESSION_CRASHED = row(
 )  # fmt: skip
 
 # platform: the ground we stand on
-NAMESPACES_FORBIDDEN = row(
+NAMESPACES_FORBIDDEN = operator_row(
     "platform.namespaces-forbidden", "This machine forbids the namespaces that a sandbox needs",
-    Owner.OPERATOR, Retry.NEVER,
     "Allow unprivileged user namespaces for bubblewrap.",
 )  # fmt: skip
-SECCOMP_MISSING = row(
+SECCOMP_MISSING = operator_row(
     "platform.seccomp-missing", "libseccomp is not installed",
-    Owner.OPERATOR, Retry.NEVER,
     "Install it: `apt-get install libseccomp2` or `dnf install libseccomp`.",
 )  # fmt: skip
-TOOL_MISSING = row(
+TOOL_MISSING = operator_row(
     "platform.tool-missing", "A program that Perijove needs is missing",
-    Owner.OPERATOR, Retry.NEVER,
     "Install it.",
 )  # fmt: skip
-PORT_TAKEN = row(
+PORT_TAKEN = operator_row(
     "platform.port-taken", "The address is in use by another program",
-    Owner.OPERATOR, Retry.NEVER,
     "Stop that program, or choose another address with --http.",
 )  # fmt: skip
-PORT_FORBIDDEN = row(
+PORT_FORBIDDEN = operator_row(
     "platform.port-forbidden", "This address may not be listened on",
-    Owner.OPERATOR, Retry.NEVER,
     "Choose a port of 1024 or above with --http, or run as root.",
 )  # fmt: skip
-STATE_UNUSABLE = row(
+STATE_UNUSABLE = operator_row(
     "platform.state-unusable", "The state directory cannot be used",
-    Owner.OPERATOR, Retry.NEVER,
     "Choose another with --state, or repair its permissions.",
 )  # fmt: skip
-ALREADY_UP = row(
+ALREADY_UP = operator_row(
     "platform.already-up", "Perijove already runs on this state directory",
-    Owner.OPERATOR, Retry.NEVER,
     "Stop it first, or choose another state directory with --state.",
 )  # fmt: skip
-NOT_UP = row("platform.not-up", "Perijove does not run", Owner.OPERATOR, Retry.NEVER, "Start it with `perijove up`.")
-BAD_SETTINGS = row(
+NOT_UP = operator_row("platform.not-up", "Perijove does not run", "Start it with `perijove up`.")
+BAD_SETTINGS = operator_row(
     "platform.bad-settings", "The settings cannot be read",
-    Owner.OPERATOR, Retry.NEVER,
     "Correct the setting named.",
 )  # fmt: skip
-NOT_ISOLATED = row(
+NOT_ISOLATED = operator_row(
     "platform.not-isolated", "isolation = none is for a service on loopback only",
-    Owner.OPERATOR, Retry.NEVER,
     'Remove session.isolation = "none", or listen on 127.0.0.1.',
 )  # fmt: skip
-DISK_FULL = row(
+DISK_FULL = operator_row(
     "platform.disk-full", "The disk of the state directory is full",
-    Owner.OPERATOR, Retry.AFTER,
-    "Free space: `perijove clean` removes environments nobody used lately.",
+    "Free space: `perijove clean` removes environments nobody used lately.", Retry.AFTER,
 )  # fmt: skip
-DATA_PLANE_DOWN = row(
+DATA_PLANE_DOWN = operator_row(
     "platform.data-plane-down", "Caddy does not run",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Read its last words below.",
+    "Read its last words below.", Retry.BACKOFF,
 )  # fmt: skip
-PAD_DOWN = row(
+PAD_DOWN = operator_row(
     "platform.pad-down", "The pad, which holds the sandboxes, does not run",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "It is started again by itself; if it is not, read its last words below.",
+    "It is started again by itself; if it is not, read its last words below.", Retry.BACKOFF,
 )  # fmt: skip
-KILLED = row(
+KILLED = operator_row(
     "platform.killed", "The machine ended a process of the service",
-    Owner.OPERATOR, Retry.BACKOFF,
     "Most likely it ran out of memory: `dmesg` says so; give it more, or let fewer launches run at once.",
+    Retry.BACKOFF,
 )  # fmt: skip
-INTERRUPTED = row(
+INTERRUPTED = operator_row(
     "platform.interrupted", "The service stopped during this launch",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Launch again; what was built is kept.",
+    "Launch again; what was built is kept.", Retry.BACKOFF,
 )  # fmt: skip
 NO_SUCH_OBJECT = row(
     "platform.no-such-object", "There is no such thing here",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
-KEPT_UNREADABLE = row(
+KEPT_UNREADABLE = operator_row(
     "session.kept-unreadable", "What was kept of a session cannot be read",
-    Owner.OPERATOR, Retry.NEVER,
     "Look at the disk of the state directory: the files in control/kept were changed or cut off.",
 )  # fmt: skip
 NOTHING_KEPT = row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
 TOKEN_REFUSED = row(
     "resolve.token-refused", "The repository's host refused your token",
@@ -20,20 +20,17 @@ DEVICE_ENDED = row(
     Owner.VISITOR, Retry.NEVER,
     "Begin again on your page, /you, and type the new code there.",
 )  # fmt: skip
-DEVICE_UNUSABLE = row(
+DEVICE_UNUSABLE = operator_row(
     "start.device-unusable", "The Git host does not give tokens by a code",
-    Owner.OPERATOR, Retry.NEVER,
     "Paste a token instead. The operator compares auth.device with what the host knows of this service, in whose app "
     "there the device flow has to be switched on.",
 )  # fmt: skip
-HOME_SILENT = row(
+HOME_SILENT = operator_row(
     "home.silent", "The file system of people's homes does not answer",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Look at its server and at the network; `umount -f -l` and `mount` renew a mount that is stale.",
+    "Look at its server and at the network; `umount -f -l` and `mount` renew a mount that is stale.", Retry.BACKOFF,
 )  # fmt: skip
-HOME_UNUSABLE = row(
+HOME_UNUSABLE = operator_row(
     "home.unusable", "Your home cannot be used",
-    Owner.OPERATOR, Retry.NEVER,
     "Make home.path a folder of the service's user; where the service is root's, of a user who exists for that alone.",
 )  # fmt: skip
 HOME_FULL = row(
@@ -41,9 +38,8 @@ HOME_FULL = row(
     Owner.VISITOR, Retry.NEVER,
     "Remove what you do not need from ~/home, in this session or in another: one that makes it fuller is ended.",
 )  # fmt: skip
-HOME_NOT_MAPPED = row(
+HOME_NOT_MAPPED = operator_row(
     "home.not-mapped", "Homes on this file system cannot be given to sessions",
-    Owner.OPERATOR, Retry.NEVER,
     "Put them on ext4, XFS or Btrfs; or run the service without root, where sessions have its own user: NFS works so.",
 )  # fmt: skip
 HOME_COVERED = row(

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
 UNPACKABLE = row(
     "registry.unpackable", "What was built cannot be packed as an image",
     Owner.AUTHOR, Retry.NEVER,
     "Rename or remove what the evidence names; most often postBuild made it.",
 )  # fmt: skip
-CREDENTIALS_UNUSABLE = row(
+CREDENTIALS_UNUSABLE = operator_row(
     "registry.credentials-unusable", "The file of credentials for the registry cannot be used",
-    Owner.OPERATOR, Retry.NEVER,
     "Write it as `docker login` does without a helper, or as a Secret of the kind kubernetes.io/dockerconfigjson.",
 )  # fmt: skip
-OCI_UNAUTHORISED = row(
+OCI_UNAUTHORISED = operator_row(
     "registry.unauthorised", "The registry does not know who we are",
-    Owner.OPERATOR, Retry.NEVER,
     "Put a name and a password, or a token, for this registry into the file of credentials.",
 )  # fmt: skip
-OCI_DENIED = row(
+OCI_DENIED = operator_row(
     "registry.denied", "The registry does not let us push there",
-    Owner.OPERATOR, Retry.NEVER,
     "Give the account the right to push, make the repository if pushing does not, and see that it is not read-only.",
 )  # fmt: skip
-OCI_FULL = row(
+OCI_FULL = operator_row(
     "registry.full", "The registry takes no more",
-    Owner.OPERATOR, Retry.NEVER,
     "Remove old images from it, or raise the quota of the project or the account.",
 )  # fmt: skip
 OCI_BUSY = row(
@@ -34,15 +30,13 @@ OCI_BUSY = row(
     Owner.UPSTREAM, Retry.AFTER,
     "Wait; if it lasts, raise what the registry allows the account in a time.",
 )  # fmt: skip
-OCI_TLS = row(
+OCI_TLS = operator_row(
     "registry.tls", "There is no trusted connection to the registry",
-    Owner.OPERATOR, Retry.NEVER,
     "Name the authority that signed its certificate; one without TLS is written with http:// before its name.",
 )  # fmt: skip
-OCI_UNREACHABLE = row(
+OCI_UNREACHABLE = operator_row(
     "registry.unreachable", "The registry does not answer",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Look at the registry, and at this machine's DNS, proxy and firewall.",
+    "Look at the registry, and at this machine's DNS, proxy and firewall.", Retry.BACKOFF,
 )  # fmt: skip
 OCI_INTERRUPTED = row(
     "registry.interrupted", "The registry lost what was being pushed",
@@ -54,8 +48,7 @@ OCI_REFUSED = row(
     Owner.US, Retry.NEVER,
     "Read its words below, and report them with the registry's kind and version.",
 )  # fmt: skip
-NO_REGISTRY = row(
+NO_REGISTRY = operator_row(
     "registry.no-registry", "What answers there is no registry",
-    Owner.OPERATOR, Retry.NEVER,
     "Check the name and the port, and whether a web server before it passes all of /v2/ on.",
 )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Failure, Owner, Retry, row
+from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Failure, Owner, Retry, operator_row, row
 
-CLIENT_BANNED = row(
+CLIENT_BANNED = operator_row(
     "start.client-banned", "Your network may not launch here",
-    Owner.OPERATOR, Retry.NEVER,
     "Ask the operator: launching.banned_networks decides.",
 )  # fmt: skip
 RATE_LIMITED = row(
@@ -24,9 +23,8 @@ FOREIGN_PAGE = row(
     Owner.VISITOR, Retry.NEVER,
     "Open the launch's link in the browser; the operator allows other sites' pages by service.cors_allow_origin.",
 )  # fmt: skip
-PUSH_NOT_SIGNED = row(
+PUSH_NOT_SIGNED = operator_row(
     "start.push-not-signed", "Only signed pushes are taken here",
-    Owner.OPERATOR, Retry.NEVER,
     "Give the Git host's webhook the secret that stands in the file of launching.push_secret_file.",
 )  # fmt: skip
 TOO_MANY_READERS = row(
@@ -54,9 +52,8 @@ ADMIN_CLOSED = row(
     Owner.VISITOR, Retry.NEVER,
     "Run `perijove admin` on the server: it prints a link that opens this page once.",
 )  # fmt: skip
-ADMIN_SHARED = row(
+ADMIN_SHARED = operator_row(
     "start.admin-shared", "The operator's page is not served beside sessions",
-    Owner.OPERATOR, Retry.NEVER,
     "Give sessions hosts of their own with service.session_hosts, or use `perijove get` and `perijove stop`.",
 )  # fmt: skip
 WRONG_HOST = row(
@@ -64,14 +61,12 @@ WRONG_HOST = row(
     Owner.VISITOR, Retry.NEVER,
     "Use one of its own names; the operator lists them in service.hosts.",
 )  # fmt: skip
-DRAINING = row(
+DRAINING = operator_row(
     "platform.draining", "The service is about to stop",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Launch again in a minute.",
+    "Launch again in a minute.", Retry.BACKOFF,
 )  # fmt: skip
-DRAINED = row(
+DRAINED = operator_row(
     "platform.drained", "No new launches are taken now",
-    Owner.OPERATOR, Retry.NEVER,
     "Come back later; sessions that run go on.",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
 SERVER_CRASHED = row(
     "start.server-crashed", "The Jupyter server ended as soon as it started",
@@ -19,14 +19,13 @@ START_FAILED = row(
     Owner.AUTHOR, Retry.NEVER,
     'Read its last words below: what fails there must not keep the file from its last line, `exec "$@"`.',
 )  # fmt: skip
-SERVER_KILLED = row(
+SERVER_KILLED = operator_row(
     "start.server-killed", "The Jupyter server was killed as it started",
-    Owner.OPERATOR, Retry.BACKOFF,
     "Find who killed it: `dmesg` names what the kernel killed for memory; launching.keep_memory keeps more free.",
+    Retry.BACKOFF,
 )  # fmt: skip
-SERVER_STOPPED = row(
+SERVER_STOPPED = operator_row(
     "start.stopped", "The session was stopped as it started",
-    Owner.OPERATOR, Retry.NEVER,
     "Launch again.",
 )  # fmt: skip
 SERVER_HANGS = row(
@@ -34,19 +33,17 @@ SERVER_HANGS = row(
     Owner.AUTHOR, Retry.NEVER,
     "Read its last words below: it waits for something that does not come.",
 )  # fmt: skip
-SERVER_TOO_SLOW = row(
+SERVER_TOO_SLOW = operator_row(
     "start.too-slow", "The Jupyter server did not answer in time",
-    Owner.OPERATOR, Retry.NEVER,
     "It had the time to run: where it needs more, the operator can raise session.start_timeout.",
 )  # fmt: skip
-SERVER_STARVED = row(
+SERVER_STARVED = operator_row(
     "start.starved", "The machine is too busy to start a Jupyter server",
-    Owner.OPERATOR, Retry.AFTER,
     "Try again later; the operator finds with `top` what else uses the machine, or lowers launching.starting.",
+    Retry.AFTER,
 )  # fmt: skip
-START_MEMORY = row(
+START_MEMORY = operator_row(
     "start.out-of-memory", "The Jupyter server was killed for memory as it started",
-    Owner.OPERATOR, Retry.NEVER,
     "Ask the operator to raise session.memory.",
 )  # fmt: skip
 TOO_MANY_PROCESSES = row(
@@ -54,8 +51,7 @@ TOO_MANY_PROCESSES = row(
     Owner.VISITOR, Retry.NEVER,
     "Shut down kernels and terminals that nobody needs; the operator can raise session.processes.",
 )  # fmt: skip
-SESSION_KILLED = row(
+SESSION_KILLED = operator_row(
     "session.server-killed", "The session's Jupyter server was killed",
-    Owner.OPERATOR, Retry.NEVER,
     "Launch again. The operator finds who killed it: `dmesg` names what the kernel killed for memory.",
 )  # fmt: skip

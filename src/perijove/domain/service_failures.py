@@ -5,118 +5,97 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Retry, operator_row
 
-JOURNAL_DAMAGED = row(
+JOURNAL_DAMAGED = operator_row(
     "platform.journal-damaged", "The journal holds what cannot be read",
-    Owner.OPERATOR, Retry.NEVER,
     "Stop the service, keep a copy of the file, and take out what is named.",
 )  # fmt: skip
-JOURNAL_FOREIGN = row(
+JOURNAL_FOREIGN = operator_row(
     "platform.journal-foreign", "What stands in the journal's place is no journal",
-    Owner.OPERATOR, Retry.NEVER,
     "Put it elsewhere, and the last backup in its place.",
 )  # fmt: skip
-JOURNAL_NEWER = row(
+JOURNAL_NEWER = operator_row(
     "platform.journal-newer", "The journal was written by a newer Perijove",
-    Owner.OPERATOR, Retry.NEVER,
     "Start that version again, or restore the backup that was made before it.",
 )  # fmt: skip
-JOURNAL_HELD = row(
+JOURNAL_HELD = operator_row(
     "platform.journal-held", "Another program holds the journal",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "End it: `fuser -v` with the file's name says who it is.",
+    "End it: `fuser -v` with the file's name says who it is.", Retry.BACKOFF,
 )  # fmt: skip
-JOURNAL_UNREACHED = row(
+JOURNAL_UNREACHED = operator_row(
     "platform.journal-unreached", "The machine does not give the journal",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Look what the kernel says of the disk and of memory: `dmesg | tail`.",
+    "Look what the kernel says of the disk and of memory: `dmesg | tail`.", Retry.BACKOFF,
 )  # fmt: skip
-NAMES_UNRESOLVED = row(
+NAMES_UNRESOLVED = operator_row(
     "platform.names-unresolved", "This machine cannot resolve names",
-    Owner.OPERATOR, Retry.BACKOFF,
     "Have /etc/resolv.conf name a server that answers: `resolvectl status`, or `getent hosts pypi.org`, tells.",
+    Retry.BACKOFF,
 )  # fmt: skip
-SECRET_DAMAGED = row(
+SECRET_DAMAGED = operator_row(
     "platform.secret-damaged", "The secret is not one",
-    Owner.OPERATOR, Retry.NEVER,
     "Restore it from the backup; or remove it: a new one is made, and links to running sessions end.",
 )  # fmt: skip
-SECRET_CHANGED = row(
+SECRET_CHANGED = operator_row(
     "platform.secret-changed", "The secret on disk is not the one that the service uses",
-    Owner.OPERATOR, Retry.NEVER,
     "Put the old file back before the next restart, or restart when no session runs.",
 )  # fmt: skip
-FILE_TOO_OPEN = row(
+FILE_TOO_OPEN = operator_row(
     "platform.file-too-open", "A file of secrets can be read by others",
-    Owner.OPERATOR, Retry.NEVER,
     "Take the right to read it from everybody but its owner.",
 )  # fmt: skip
-MEMORY_NOT_HELD = row(
+MEMORY_NOT_HELD = operator_row(
     "platform.memory-not-held", "This service cannot hold memory exactly here: no control groups",
-    Owner.OPERATOR, Retry.NEVER,
     "Have the pad run where it may make control groups: by its unit with Delegate=yes, or as root.",
 )  # fmt: skip
-LAYERS_COPIED = row(
+LAYERS_COPIED = operator_row(
     "platform.layers-copied", "Environments are copied for each session: nothing can be laid over them here",
-    Owner.OPERATOR, Retry.NEVER,
     "Use Linux 5.11 or newer (5.19 where the pad is root) and bubblewrap 0.11, with the store on ext4, xfs or btrfs.",
 )  # fmt: skip
-SERVERS_STARTED = row(
+SERVERS_STARTED = operator_row(
     "platform.servers-started", "Jupyter servers are started, one by one: they cannot be forked here",
-    Owner.OPERATOR, Retry.NEVER,
     "Read why in the pad's log; session.forked = false says that it is to be so.",
 )  # fmt: skip
-NOT_ANSWERING = row(
+NOT_ANSWERING = operator_row(
     "platform.not-answering", "The service runs and does not answer",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Look at its log; restart it. Sessions and their work stay.",
+    "Look at its log; restart it. Sessions and their work stay.", Retry.BACKOFF,
 )  # fmt: skip
-PAD_SILENT = row(
+PAD_SILENT = operator_row(
     "platform.pad-silent", "The pad, which holds the sandboxes, runs and does not answer",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Look what its process does. Whoever ends it ends all sessions; the service starts another.",
+    "Look what its process does. Whoever ends it ends all sessions; the service starts another.", Retry.BACKOFF,
 )  # fmt: skip
-SETTINGS_UNLIKE = row(
+SETTINGS_UNLIKE = operator_row(
     "platform.settings-unlike", "The running service has other settings than the file that was named",
-    Owner.OPERATOR, Retry.NEVER,
     "Restart the service with that file (`perijove up --config FILE`), or name the file that it was started with.",
 )  # fmt: skip
-STORE_DAMAGED = row(
+STORE_DAMAGED = operator_row(
     "platform.store-damaged", "Something among the environments is none",
-    Owner.OPERATOR, Retry.NEVER,
     "Remove it: what is wanted again is built again.",
 )  # fmt: skip
-KERNEL_UNREACHED = row(
+KERNEL_UNREACHED = operator_row(
     "platform.kernel-unreached", "A launch does not get to a kernel",
-    Owner.OPERATOR, Retry.BACKOFF,
-    "Read what the launch and its session say, and the service's log.",
+    "Read what the launch and its session say, and the service's log.", Retry.BACKOFF,
 )  # fmt: skip
-ORIGIN_SHARED = row(
+ORIGIN_SHARED = operator_row(
     "platform.origin-shared", "Sessions share one origin in visitors' browsers",
-    Owner.OPERATOR, Retry.NEVER,
     "Give sessions hosts of their own: service.session_hosts, a wildcard or a list of names.",
 )  # fmt: skip
-BACKUP_UNREADABLE = row(
+BACKUP_UNREADABLE = operator_row(
     "platform.backup-unreadable", "This is no backup, or a damaged one",
-    Owner.OPERATOR, Retry.NEVER,
     "Take another backup, or fetch this one again; nothing was changed.",
 )  # fmt: skip
-STATE_OCCUPIED = row(
+STATE_OCCUPIED = operator_row(
     "platform.state-occupied", "A state directory is there already",
-    Owner.OPERATOR, Retry.NEVER,
     "Name another with --state; or add --replace: what stands there is moved aside, not removed.",
 )  # fmt: skip
-INSTALLATION_FAILED = row(
+INSTALLATION_FAILED = operator_row(
     "platform.installation-failed", "A step of the installation failed",
-    Owner.OPERATOR, Retry.NEVER,
     "Mend what the evidence says and run it again: what is done already stays, and nothing is done twice.",
 )  # fmt: skip
 
 
-SEATS_WITHOUT_MEMORY = row(
+SEATS_WITHOUT_MEMORY = operator_row(
     "platform.seats-without-memory", "A class has more seats than memory carries",
-    Owner.OPERATOR, Retry.NEVER,
     "Give it fewer seats, lower session.memory_reserved to what its sessions use, or give the machine more memory.",
 )  # fmt: skip
 

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import Owner, Retry, row
+from perijove.domain.failures import Owner, Retry, operator_row, row
 
-NO_ROOT = row(
+NO_ROOT = operator_row(
     "platform.no-root", "A sandbox cannot have a system of its own",
-    Owner.OPERATOR, Retry.NEVER,
     "Use Linux 5.11 or newer, as root 5.19, and isolation = sandbox; or set platform.root = host, without apt.txt.",
 )  # fmt: skip
-BASE_MISSING = row(
+BASE_MISSING = operator_row(
     "platform.base-missing", "There is nothing to make the base from",
-    Owner.OPERATOR, Retry.NEVER,
     "Install mmdebstrap (`apt-get install mmdebstrap`), or set platform.base; `perijove base prepare` tries it.",
 )  # fmt: skip
-BASE_UNREACHABLE = row(
+BASE_UNREACHABLE = operator_row(
     "platform.base-unreachable", "What the base is made from cannot be fetched",
-    Owner.OPERATOR, Retry.BACKOFF,
     "Look at this machine's network, at platform.base and platform.mirror; `perijove base prepare` tries it again.",
+    Retry.BACKOFF,
 )  # fmt: skip
-BASE_UNUSABLE = row(
+BASE_UNUSABLE = operator_row(
     "platform.base-unusable", "What platform.base names is no base",
-    Owner.OPERATOR, Retry.NEVER,
     "Name a Debian with apt, such as an image of it, and keep python3 among platform.packages.",
 )  # fmt: skip
-BASE_FAILED = row(
+BASE_FAILED = operator_row(
     "platform.base-failed", "The base cannot be completed",
-    Owner.OPERATOR, Retry.NEVER,
     "Read the lines below; platform.suite, platform.mirror and platform.packages say what goes into it.",
 )  # fmt: skip
-BASE_IN_USE = row(
+BASE_IN_USE = operator_row(
     "platform.base-in-use", "The base is in use",
-    Owner.OPERATOR, Retry.NEVER,
     "Remove the environments that stand on it first: `perijove clean` does, as far as disk is short.",
 )  # fmt: skip
-APT_UNAVAILABLE = row(
+APT_UNAVAILABLE = operator_row(
     "build.apt-unavailable", "Packages of the system cannot be had here",
-    Owner.OPERATOR, Retry.NEVER,
     "The operator can set platform.root = auto; or remove the file, if what it names is on conda-forge or PyPI.",
 )  # fmt: skip
 NO_SUCH_SYSTEM_PACKAGE = row(
