@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from perijove.domain.state import State
-from perijove.web.doctor_metrics import DoctorMetrics
+from perijove.web.metrics import DoctorMetrics
 from perijove.web.operator_desk import Examined
 from perijove.wiring.doctoring import OwnDoctor
 from tests.fakes.world import FakeClock

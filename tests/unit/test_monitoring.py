@@ -13,9 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from perijove.domain.failures import CATALOGUE
-from perijove.web.certificate_metrics import CertificateMetrics
-from perijove.web.doctor_metrics import DoctorMetrics
-from perijove.web.metrics import Metrics
+from perijove.web.metrics import CertificateMetrics, DoctorMetrics, Metrics
 from perijove.web.operator_desk import Examined
 from tests.architecture.commands import understood
 from tests.fakes.certificate_desk import records

@@ -24,9 +24,9 @@ from perijove.web import stream
 from perijove.web.assets import STATIC
 from perijove.web.following import follow
 from perijove.web.launch_keys import hold
+from perijove.web.metrics import Held
 from perijove.web.public import Public
 from perijove.web.requests import client, launch_options, raw_spec
-from perijove.web.room_metrics import Held
 
 HEALTH_LIMIT = 3.0
 """Seconds a part may take to say that it is well."""

@@ -24,9 +24,8 @@ from perijove.domain.ground import CertificateState
 from perijove.domain.request_failures import not_listed
 from perijove.journal import Journal
 from perijove.web import certificate_objects as shapes
-from perijove.web import launch_told
 from perijove.web.certificate_objects import Object
-from perijove.web.certificate_told import encoded, event, host_of, is_of_certificates
+from perijove.web.event_objects import encoded, event, host_of
 from perijove.web.line_streams import line_stream
 from perijove.web.watching import is_watched, watch
 
@@ -156,8 +155,7 @@ class CertificateAdmin:
                 name for kind in ("launch/", "session/", "operator/") for name in ledger.subjects(kind, LISTED)
             ]
         entries = sorted((entry for name in subjects for entry in ledger.steps(name)), key=lambda entry: entry.seq)
-        told = {True: event, False: launch_told.event}
-        return [told[is_of_certificates(entry.subject)](entry) for entry in entries[-LISTED:]]
+        return [event(entry) for entry in entries[-LISTED:]]
 
     async def order_events(self, request: Request) -> Response:
         """An attempt's events, a line each, as they are and in words; those to come as well with `follow=1`."""

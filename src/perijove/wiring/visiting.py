@@ -38,12 +38,11 @@ from perijove.log import log
 from perijove.retention import Retention
 from perijove.web.admin import Admin
 from perijove.web.certificate_admin import CertificateAdmin
-from perijove.web.certificate_metrics import CertificateMetrics
 from perijove.web.challenge import MARKER, NOBODYS
 from perijove.web.class_admin import ClassAdmin
-from perijove.web.doctor_metrics import DoctorMetrics
 from perijove.web.front import public_app
 from perijove.web.identity import People
+from perijove.web.metrics import CertificateMetrics, DoctorMetrics
 from perijove.web.operator_desk import Desk
 from perijove.web.operator_doors import OperatorDoors
 from perijove.web.public import Public

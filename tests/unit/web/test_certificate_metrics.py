@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from perijove.domain.certificate_events import Issued, IssuerChosen
 from perijove.domain.certificate_failures import PORT_REFUSED
 from perijove.domain.events import Entry, Event, Failed
-from perijove.web.certificate_metrics import CertificateMetrics
+from perijove.web.metrics import CertificateMetrics
 from tests.fakes.certificate_desk import DAY, REDIRECTED, SERVED, WAITING, Desk
 from tests.fakes.world import FakeClock
 

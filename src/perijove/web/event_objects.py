@@ -1,4 +1,4 @@
-"""How is an event of the certificate way told? In: an entry of the journal. Out: an Event as kubectl shows it. Pure.
+"""How is an event of the journal told to operators? In: an entry. Out: an Event as kubectl shows it. Pure.
 
 Type Normal or Warning, a reason in one word, a message in one sentence; the object it happened to.
 """
@@ -9,19 +9,17 @@ from typing import Any
 
 from perijove.certifying.formatting import listed, moment, span
 from perijove.domain import certificate_events as e
-from perijove.domain import wire
+from perijove.domain import events, wire
 from perijove.domain.certificates import Confidence, HostName, OrderStatus, Problem
-from perijove.domain.events import Entry, Event, Failed
+from perijove.domain.events import Entry, Event
+from perijove.domain.failures import Failure
+from perijove.domain.nouns import EndReason
 from perijove.web.certificate_objects import API_VERSION, Object, time
 
 Told = tuple[str, str, str]
 """Type, reason, message."""
 NORMAL, WARNING = "Normal", "Warning"
-
-
-def is_of_certificates(subject: str) -> bool:
-    """Whether a subject of the journal belongs to this way."""
-    return subject.startswith(("order/", "certificate/"))
+UNWELL = (EndReason.EXITED, EndReason.MEMORY, EndReason.DISK, EndReason.FAILED_START, EndReason.PAD_LOST)
 
 
 def host_of(subject: str) -> HostName:
@@ -33,13 +31,14 @@ def host_of(subject: str) -> HostName:
 def event(entry: Entry) -> Object:
     """An entry as an object of the kind Event."""
     kind, _, name = entry.subject.partition("/")
-    sort, reason, message = told(entry.event, entry.at)
+    of = {"certificate": host_of(entry.subject)} if kind in ("order", "certificate") else {}
+    sort, reason, message = told(entry.event, entry.at) if of else _of_launch(entry.event)
     return {
         "apiVersion": API_VERSION,
         "kind": "Event",
         "metadata": {"name": f"{name}.{entry.seq}", "creationTimestamp": time(entry.at)},
         "involvedObject": {"kind": kind.capitalize(), "name": name},
-        "certificate": host_of(entry.subject),
+        **of,
         "type": sort,
         "reason": reason,
         "message": message,
@@ -55,14 +54,14 @@ def encoded(what: Event) -> dict[str, Any]:
 
 
 def told(what: Event, at: float) -> Told:
-    """Type, reason and message of an event that happened at this time."""
+    """Type, reason and message of an event of a certificate that happened at this time."""
     match what:
         case e.OrderBegun(message=message):
             return NORMAL, "Issuing", message
         case e.Certified():
             return NORMAL, "Certified", "The certificate is served and kept"
-        case Failed(failure):
-            return WARNING, "Failed", f"{failure.message} [{failure.kind.code}]"
+        case events.Failed(failure):
+            return WARNING, "Failed", _failed(failure)
         case e.Waiting(words, failure, until):
             left = f"; next step in {span(until - at)}" if until > at else ""
             return (WARNING if failure else NORMAL), "Waiting", f"{words}{left}"
@@ -73,7 +72,7 @@ def told(what: Event, at: float) -> Told:
         case e.ChallengePresented() | e.ChallengeAnswered() | e.ChallengeSeen():
             return _challenge(what)
         case e.NameRefused(host, failure):
-            return WARNING, "NameRefused", f"{host} is left out for an hour: {failure.message} [{failure.kind.code}]"
+            return WARNING, "NameRefused", f"{host} is left out for an hour: {_failed(failure)}"
     return _secret(what)
 
 
@@ -126,7 +125,7 @@ def _secret(what: Event) -> Told:
             words = "trusted by browsers" if trusted else "not trusted by browsers as they come"
             return NORMAL, "Served", f"A handshake at {address} showed it, {words}"
         case e.HookRan(command, failure):
-            bad = f" failed: {failure.message} [{failure.kind.code}]" if failure else " ran"
+            bad = f" failed: {_failed(failure)}" if failure else " ran"
             return (WARNING if failure else NORMAL), "HookFailed" if failure else "HookRan", f"{command}{bad}"
         case e.Imported(origin=origin):
             return NORMAL, "Imported", f"A certificate was imported from {origin}"
@@ -135,6 +134,51 @@ def _secret(what: Event) -> Told:
     return NORMAL, type(what).__name__, ""
 
 
+def _failed(failure: Failure) -> str:
+    return f"{failure.message} [{failure.kind.code}]"
+
+
 def _words(problem: Problem | None) -> str:
     """A CA's own words."""
     return f": {problem.detail} ({problem.type.rpartition(':')[2]})" if problem else ""
+
+
+def _of_launch(what: Event) -> Told:
+    """Of an event of a launch, a session or the operator."""
+    reason = type(what).__name__
+    match what:
+        case events.Failed(failure) | events.SessionTroubled(_, failure):
+            return WARNING, reason, _failed(failure)
+        case events.Retrying(failure, delay):
+            return WARNING, reason, f"{_failed(failure)}; tried again in {delay:.0f} s"
+        case events.SessionEnded(_, why, detail):
+            return (WARNING if why in UNWELL else NORMAL), reason, f"Over ({why}): {detail}"
+        case events.Requested(address, client):
+            return NORMAL, reason, f"{address.path} asked for by {client}"
+        case events.Resolved(repo):
+            return NORMAL, reason, f"It is commit {repo.commit[:10]}"
+        case events.Announced(text):
+            return NORMAL, reason, f"All pages say: {text}" if text else "Pages say nothing more"
+        case events.Queued(position, why):
+            return NORMAL, reason, f"Waits for room, number {position} in the queue: {why}"
+    return NORMAL, reason, _step(what)
+
+
+def _step(what: Event) -> str:
+    """What was done."""
+    match what:
+        case events.Fetched(commit):
+            return f"The files of {commit[:10]} are here"
+        case events.Noted(line):
+            return line
+        case events.BuildStarted(environment):
+            return f"Environment {environment[:10]} is built"
+        case events.Built(environment, found, seconds):
+            return f"Environment {environment[:10]} {'found' if found else f'built in {seconds:.1f} s'}"
+        case events.Ready(session) | events.SessionStarted(session):
+            return f"Session {session}"
+        case events.SessionTitled(_, title):
+            return f"Called {title}"
+        case events.SessionOpened(session):
+            return f"{session.repo.address.path} by launch {session.launch}"
+    return ""

@@ -10,7 +10,7 @@ from perijove.domain import certificate_events as e
 from perijove.domain.certificate_failures import CA_SLOW, HOOK_FAILED, PORT_REFUSED
 from perijove.domain.certificates import ChallengeType, Confidence, OrderStatus, Problem
 from perijove.domain.events import Event, Failed
-from perijove.web.certificate_told import encoded, host_of, told
+from perijove.web.event_objects import encoded, host_of, told
 
 REFUSED = Problem("urn:ietf:params:acme:error:unauthorized", "Invalid response: 404", 403)
 PORT = PORT_REFUSED("192.0.2.1:80 refuses")
