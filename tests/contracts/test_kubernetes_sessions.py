@@ -26,7 +26,7 @@ from perijove.domain.nouns import Egress, EndReason, Room, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import ServiceSettings, SessionSettings, Settings
 from tests.fakes.cluster_api import kubeconfig
-from tests.fakes.confined import LIMITS, MIB, Follower, spec, until
+from tests.fakes.confined import LIMITS, MIB, SERVER, Follower, spec, until
 from tests.fakes.ports import free_port
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster, status, terminated
 
@@ -339,6 +339,24 @@ async def test_what_a_server_says_while_it_starts_is_told_and_of_its_last_words_
     assert follower.lines("says") == ["first", "last"]
     with pytest.raises(ConnectionError):
         await asking
+
+
+async def test_what_a_server_said_until_it_answered_is_not_told_again_at_its_end(
+    world: World, follower: Follower, tmp_path: Path
+) -> None:
+    over = tmp_path / "over"
+    ends = f"""
+def end():
+    while not os.path.exists({str(over)!r}): pass
+    print("last", flush=True)
+    os._exit(3)
+threading.Thread(target=end, daemon=True).start()
+"""
+    await world.sessions.start(spec("one", HOME, SERVER.replace("while True:", f"{ends}while True:", 1)))
+    await world.sessions.status("one", "/user/one/", "token", 20)
+    over.touch()
+    await follower.ended("one")
+    assert follower.lines("one") == ["the server is up", "last"]
 
 
 async def test_pulls_are_told_and_lines_of_pushing_are_no_words_of_a_server(world: World, follower: Follower) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 from perijove.asking import Connection, Servers
 from perijove.backends.kubernetes import manifests, policies, policy_trial, standing
 from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
+from perijove.backends.kubernetes.last_words import LastWords
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
 from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, FORBIDDEN, MISSING, OK, refused, unreachable
@@ -48,8 +49,6 @@ from perijove.log import log
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at a pod of which nothing is told."""
-LAST_WORDS = 200
-"""Lines by which it is known which of its last words were told: a pod's end has at most eighty of them."""
 RETRY_CONNECT = 0.05
 """Seconds between two tries to reach a server whose container runs."""
 Describe = Callable[[SandboxSpec, Tell], Awaitable[Work]]
@@ -83,8 +82,7 @@ class KubernetesSessions(Servers):
         """Pods whose end was told, or is its starter's to tell, by uid; of many the last ones."""
         self._first: asyncio.Queue[tuple[SandboxSpec, str]] = asyncio.Queue(1)
         self._open_policies = ""
-        self._heard: dict[SessionName, deque[str]] = {}
-        """The last lines of those that start, as far as they were told."""
+        self._words = LastWords()
         self._doomed: asyncio.Queue[Doomed] = asyncio.Queue()
         self._readers: weakref.WeakSet[Happenings] = weakref.WeakSet()
         self._unread: deque[tuple[Thing, list[SessionEvent]]] = deque(maxlen=UNREAD)
@@ -175,27 +173,24 @@ class KubernetesSessions(Servers):
         """As `Servers` has it; what it says meanwhile is told, afterwards its last words alone."""
         telling = asyncio.create_task(self._tell_log(session), name=f"log of {session}")
         try:
-            answer = await super().status(session, base_url, token, limit)
-            self._heard.pop(session, None)
+            return await super().status(session, base_url, token, limit)
         finally:
             telling.cancel()
             await asyncio.wait({telling})
-        return answer
 
     async def _tell_log(self, session: SessionName) -> None:
         while (pod := self._pods.now.get(session)) is not None and not standing.runs(pod) and standing.lives(pod):
             await self._pods.change(LOOK_EVERY)
         if pod is None or not standing.lives(pod):
             return
-        heard = self._heard[session] = deque[str](maxlen=LAST_WORDS)
+        self._words.begin(session)
         try:
             async with aclosing(self._cluster.log(pod.name, manifests.SERVER, self._terms.start_limit)) as lines:
                 async for line in lines:
                     if pod.uid in self._told:  # its end was, with its last words
                         return
                     for part in filter(str.strip, line.splitlines()):
-                        heard.append(part[: standing.LINE])
-                        self._put([SessionLogged(session, heard[-1])])
+                        self._put([SessionLogged(session, self._words.told(session, part[: standing.LINE]))])
         except (Fail, Gone) as error:
             log.warning("a session's log is not told while it starts", session=session, message=str(error))
 
@@ -272,13 +267,13 @@ class KubernetesSessions(Servers):
         self._lead_to(name, pod, gone=gone)
         reason = self._stopping.pop(name, None) if gone else self._stopping.get(name)
         if reason is not None:
-            self._heard.pop(name, None)
+            self._words.untold(name, ())
             if gone:
                 self._over(pod, [_stopped(name, reason)])
             return
         over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
         if over is not None:
-            over = replace(over, lines=standing.untold(over.lines, [*self._heard.pop(name, ())]))
+            over = replace(over, lines=self._words.untold(name, over.lines))
             failed = name in self._starting and (over.failure is not None or pod.deleting)
             self._over(pod, [] if failed else _events(name, over))
 

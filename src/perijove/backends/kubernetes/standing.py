@@ -64,15 +64,6 @@ def session(pod: Thing) -> str:
     return text(pod.labels.get(SESSION))
 
 
-def untold(lines: tuple[str, ...], told: Sequence[str]) -> tuple[str, ...]:
-    """Of the last lines of a log, the first of which may be cut, those after what was told of it from its beginning."""
-    for count in range(min(len(lines), len(told)), 0, -1):
-        last = told[-count:]
-        if last[0].endswith(lines[0]) and [*last[1:]] == [*lines[1:count]]:
-            return lines[count:]
-    return lines
-
-
 def runs(pod: Thing) -> bool:
     """Whether its server has been started, has not ended, and is not being ended."""
     state = [at(one, "state", "running") for one in listed(pod.status, "containerStatuses")]
