@@ -559,25 +559,23 @@ async def test_a_policy_that_somebody_removed_is_back_with_the_next_session(worl
 
 
 @pytest.mark.parametrize("enforces", [True, False])
-async def test_whether_the_cluster_enforces_policies_is_tried_with_the_first_session(
+async def test_whether_the_cluster_enforces_policies_is_tried_and_its_pod_is_no_session(
     world: World, enforces: bool
 ) -> None:
     world.cluster.enforces = enforces
-    trial = asyncio.create_task(world.sessions.try_policies())
-    await world.sessions.start(spec("tries", HOME, egress=Egress.PUBLIC))
-    await asyncio.wait_for(trial, 40)
+    await asyncio.wait_for(world.sessions.try_policies(IMAGE), 40)
     address, _, port = world.cluster.address.rpartition(":")
     assert (await world.sessions.isolation()).open_policies == ("" if enforces else f"{address} port {port}")
     assert ("networkpolicies", "perijove-sessions-none") in world.cluster.things
-    assert [one.session for one in await world.sessions.running()] == ["tries"]
-    await until(lambda: len(world.cluster.pods) == 1)
+    assert await world.sessions.running() == []
+    await until(lambda: not world.cluster.pods)
 
 
 async def test_it_asks_for_nothing_that_its_role_does_not_hold(world: World, tmp_path: Path) -> None:
     await test_a_pull_that_backs_off_is_told_by_its_events(world, follower := Follower(world.sessions))
     await test_what_a_server_says_while_it_starts_is_told_and_of_its_last_words_what_was_not(world, follower, tmp_path)
     await follower.close()
-    await test_whether_the_cluster_enforces_policies_is_tried_with_the_first_session(world, enforces=True)
+    await test_whether_the_cluster_enforces_policies_is_tried_and_its_pod_is_no_session(world, enforces=True)
     verbs = {"POST": "create", "GET": "list"}
     asked = [one.split() for one in world.cluster.asked]
     used = set()

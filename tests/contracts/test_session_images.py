@@ -91,6 +91,20 @@ async def test_what_the_registry_says_is_told_and_the_next_one_tries_again(
     assert "@sha256:" in await images.published(spec, print)
 
 
+async def test_a_system_alone_is_an_image_whose_layers_sessions_on_it_share(
+    before: Front, images: SessionImages, spec: SandboxSpec, tmp_path: Path
+) -> None:
+    (spec.root[0] / "etc/os-release").write_text("of the base")
+    image = await images.system(spec.root, print)
+    assert (await fetched(image, tmp_path / "fetched") / "etc/os-release").read_text() == "of the base"
+    before.asked.clear()
+    assert await images.system(spec.root, print) == image
+    assert [method for method, _ in before.asked] == ["HEAD"]
+    told: list[str] = []
+    await images.published(spec, told.append)
+    assert not [line for line in told if line.startswith("Pushing system")]
+
+
 @pytest.mark.parametrize("without", [{"root": ()}, {"home_from": None}], ids=["system", "home"])
 async def test_without_a_system_or_a_home_there_is_no_image(
     images: SessionImages, spec: SandboxSpec, without: dict[str, object]

@@ -54,9 +54,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_goes_when_it_is_stopped(
     service: Service, cluster: Running, repository: str
 ) -> None:
+    until(lambda: [one for one in cluster.cluster.asked if one.startswith("DELETE pods/perijove-policy-trial-")], 90)
     told = service.launch(repository)
     lines = [one["event"]["line"] for one in told if one["event"]["is"] == "Logged"]
     assert any(line.startswith("Pushing ") for line in lines), lines
+    assert not any(line.startswith("Pushing system") for line in lines), "they are there since policies were tried"
     session = service.session(repository)
     assert not [line for line in service.cli("logs", "session", session.name).splitlines() if "Pushing" in line]
     kernel = session.kernel()

@@ -54,7 +54,8 @@ class ImageNode:
             if image not in self._pulled:
                 self._pulled[image] = await fetched(image, self._folder / f"image-{len(self._pulled)}")
         own = self._folder / pod["metadata"]["name"]
-        await asyncio.to_thread(shutil.copytree, self._pulled[image] / "home/jovyan", own, symlinks=True)
+        (home := self._pulled[image] / "home/jovyan").mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.copytree, home, own, symlinks=True)
         port, reached = free_port(), [one["containerPort"] for one in container.get("ports", ())]
         words = [f"{port}" if word in map(str, reached) else word for word in container["command"]]
         command = [

@@ -142,7 +142,7 @@ class SessionCluster(kmock.RawHandler):
         self.scheduler.free(thing)
         self.tell("DELETED", plural, thing)
         for key, one in list(self.things.items()):
-            if any(owner["uid"] == thing["metadata"]["uid"] for owner in one["metadata"].get("ownerReferences", ())):
+            if any(owner["uid"] == thing["metadata"]["uid"] for owner in _owners(one)):
                 self.remove(*key)
 
     def forget(self) -> None:
@@ -184,6 +184,7 @@ class SessionCluster(kmock.RawHandler):
             one = self.things.get((plural, request.name))
             return web.json_response(one) if one else status(404, "NotFound", f'{plural} "{request.name}" not found')
         found = [one for (of, _), one in self.things.items() if of == plural]
+        found = [one for one in found if _selects(request.params.get("labelSelector", ""), one)]
         if uid := request.params.get("fieldSelector", "").removeprefix("involvedObject.uid="):
             found = [one for one in found if one["involvedObject"]["uid"] == uid]
         first, most = int(request.params.get("continue", 0)), int(request.params["limit"])
@@ -197,7 +198,12 @@ class SessionCluster(kmock.RawHandler):
         if (plural, name) in self.things:
             return status(409, "AlreadyExists", f'{plural} "{name}" already exists')
         self._make(plural, thing)
+        if any(owner["kind"] == "Pod" and not self._there(owner["uid"]) for owner in _owners(thing)):
+            self.remove(plural, name)  # as the garbage collector does a moment later
         return web.json_response(thing, status=201)
+
+    def _there(self, uid: str) -> bool:
+        return any(one["metadata"].get("uid") == uid for one in self.things.values())
 
     def _make(self, plural: str, thing: Json) -> None:
         thing["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": day(time.time())}
@@ -370,6 +376,17 @@ class SessionCluster(kmock.RawHandler):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, 9)
                 await process.wait()
+
+
+def _owners(thing: Json) -> list[Json]:
+    return list(thing["metadata"].get("ownerReferences", ()))
+
+
+def _selects(selector: str, thing: Json) -> bool:
+    """`label=value` and `label`, with commas between."""
+    labels = thing["metadata"].get("labels", {})
+    asked = [one.partition("=") for one in selector.split(",") if one]
+    return all(labels.get(name) == value if equals else name in labels for name, equals, value in asked)
 
 
 def _session(pod: Json) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from perijove.backends.caddy.upstreams import UpstreamFolder
+from perijove.backends.environments.system.bases import Base
+from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import Terms, Work
 from perijove.backends.kubernetes.prepulling import Prepull
@@ -12,14 +15,18 @@ from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.backends.pad.client import Pad
 from perijove.backends.registry.addresses import repository
 from perijove.backends.registry.session_images import SessionImages
+from perijove.domain import failures
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.nouns import SandboxSpec
-from perijove.domain.ports import Tell
+from perijove.domain.ports import Clock, Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
+from perijove.log import log
 
 DEADLINE = 7 * 86400.0
 """Seconds after which the cluster ends a session of which nobody says when it is too old."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks whether there is a base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +37,29 @@ class ClusterEngine:
     sessions: KubernetesSessions
     prepull: Prepull
     upstreams: UpstreamFolder
-    told: str
-    """Where sessions run, in words."""
+    images: SessionImages
+    terms: Terms
+
+    @property
+    def told(self) -> str:
+        """Where sessions run, in words."""
+        return f"Sessions run as pods in the namespace {self.terms.namespace}"
+
+    async def sweep(self) -> None:
+        """Remove what a control plane left that was killed, before any session starts."""
+        try:
+            await leftovers.sweep(self.cluster, self.terms)
+        except Fail as error:
+            _tell("what was left in the cluster is not removed", error)
+
+    async def try_policies(self, base: Callable[[], Base | None], clock: Clock) -> None:
+        """Find out whether they hold: once, with an image of the base alone, as soon as there is one."""
+        while (found := base()) is None:
+            await clock.sleep(LOOK_EVERY)
+        try:
+            await self.sessions.try_policies(await self.images.system(found.root, lambda _: None))
+        except (Fail, OSError) as error:  # a base may be removed meanwhile
+            _tell("it is not known whether network policies hold", error)
 
 
 def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
@@ -63,5 +91,10 @@ def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
     )
     sessions = KubernetesSessions(cluster, terms, described, pad.room, upstreams.lead)
     prepull = Prepull(cluster, terms, engine.prepull, sessions.owner)
-    told = f"Sessions run as pods in the namespace {engine.namespace}"
-    return ClusterEngine(cluster, sessions, prepull, upstreams, told)
+    return ClusterEngine(cluster, sessions, prepull, upstreams, images, terms)
+
+
+def _tell(what: str, error: Exception) -> None:
+    failure = failures.of(error)
+    seen = [f"{one.where}: {one.saw}" for one in failure.evidence]
+    log.warning(what, code=failure.kind.code, message=failure.message, evidence=seen)

@@ -205,13 +205,15 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
     if launching.engine:
         tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
-        tasks.add(launching.engine.sessions.try_policies(), "trial of network policies")
         tasks.add(launching.engine.prepull.run(), "images in demand, pulled ahead")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()
     if launching.engine:
         launching.engine.upstreams.keep(launching.sessions.names)
+        await launching.engine.sweep()
+        base = launching.environments.systems.bases.chosen
+        tasks.add(launching.engine.try_policies(base, given.clock), "trial of network policies")
     await launching.environments.prepare(tell)
     launching.repositories.sweep()
     launching.launches.recover()

@@ -19,7 +19,16 @@ import httpx
 import kr8s
 from kr8s.asyncio import Api
 
-from perijove.backends.kubernetes.refusals import GONE, OK, UNAUTHORIZED, Answer, refused, unreachable
+from perijove.backends.kubernetes.refusals import (
+    CONFLICT,
+    GONE,
+    MISSING,
+    OK,
+    UNAUTHORIZED,
+    Answer,
+    refused,
+    unreachable,
+)
 from perijove.domain.cluster import JSON, Thing, listed, mapping, text
 from perijove.domain.failures import Fail
 
@@ -120,6 +129,15 @@ class Cluster:
                 await api.auth.reauthenticate()
             if api._session is not None and api.auth.token:  # noqa: SLF001
                 api._session.headers["Authorization"] = f"Bearer {api.auth.token}"  # noqa: SLF001
+
+    async def delete(self, path: str, *, base: str = "/api", uid: str = "", grace: int = 0) -> bool:
+        """False where there is none, or another one than that of this uid. Raises Fail: `cluster.*`."""
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        options |= {"gracePeriodSeconds": grace} | ({"preconditions": {"uid": uid}} if uid else {})
+        answer = await self.ask("DELETE", path, options, base=base)
+        if answer.status >= 300 and answer.status not in (MISSING, CONFLICT):
+            raise Fail(refused(answer))
+        return answer.status < 300
 
     async def pods(self, selector: str) -> tuple[list[Thing], Version]:
         """All pods with these labels, and as of when. Raises Fail: `cluster.*`; Gone, where it took too long."""

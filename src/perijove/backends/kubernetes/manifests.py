@@ -22,6 +22,8 @@ Json = dict[str, Any]
 MANAGER = "perijove"
 INSTANCE, COMPONENT = "app.kubernetes.io/instance", "app.kubernetes.io/component"
 SESSION, EGRESS = "perijove/session", "perijove/egress"
+TRIAL = "perijove/trial"
+"""Label of a pod that is no session: what it tries."""
 HOME_OF = "perijove/control-plane"
 """Label of a namespace: of which Perijove the control plane lives there, beside its sessions' own namespace."""
 ABOUT = "perijove/"
@@ -36,7 +38,11 @@ RULES = (
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "get", "patch"]},
+    {
+        "apiGroups": ["networking.k8s.io"],
+        "resources": ["networkpolicies"],
+        "verbs": ["create", "delete", "get", "list", "patch"],
+    },
     {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["create", "delete", "get", "patch"]},
 )
 """All that our account needs, in the namespace of sessions: the rules of a Role."""
@@ -44,6 +50,11 @@ CONFINED: Json = {
     "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]},
 }  # fmt: skip
 """The `securityContext` of their containers."""
+SMALL: Json = {
+    "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
+    "limits": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
+}
+"""The limit of memory leaves room for gVisor, which counts in it."""
 LISTEN = """
 import os, socket, sys
 port, both = int(sys.argv[1]), socket.has_dualstack_ipv6()
@@ -122,6 +133,11 @@ def selector(terms: Terms) -> dict[str, str]:
     return {"app.kubernetes.io/managed-by": MANAGER, INSTANCE: terms.instance, COMPONENT: "session"}
 
 
+def selecting(terms: Terms, *more: str) -> str:
+    """The same as lists are asked for them, with what else their labels have to say."""
+    return ",".join((*(f"{key}={value}" for key, value in selector(terms).items()), *more))
+
+
 def metadata(name: str, terms: Terms, labels: Mapping[str, str], owner: Owner | None) -> Json:
     told: Json = {"name": name, "namespace": terms.namespace, "labels": {**selector(terms), **labels}}
     if owner is not None:
@@ -188,6 +204,14 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
         "securityContext": CONFINED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+    }  # fmt: skip
+
+
+def small_container(name: str, image: str, *command: str) -> Json:
+    """One of no session, that does next to nothing."""
+    return {
+        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": ["/usr/bin/env", *command],
+        "resources": SMALL, "securityContext": CONFINED,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Does the cluster's network plugin enforce NetworkPolicies? In: an image of a session. Out: what a pod reached.
+"""Does the cluster's network plugin enforce NetworkPolicies? In: an image that has a Python. Out: what a pod reached.
 
 A pod that may reach nothing tries the cluster's API, which answers every pod that no policy keeps from it. Plugins may
 take a moment to hold a new pod to its policy, so that it tries again before it says so.
@@ -12,13 +12,13 @@ from contextlib import suppress
 
 from perijove.backends.kubernetes import manifests
 from perijove.backends.kubernetes.api import Cluster, Gone
-from perijove.backends.kubernetes.manifests import EGRESS, SERVER, SESSION, Json, Terms
+from perijove.backends.kubernetes.manifests import EGRESS, SERVER, TRIAL, Json, Terms
 from perijove.backends.kubernetes.refusals import CREATED, OK, refused, unreachable
 from perijove.backends.kubernetes.standing import OVER
 from perijove.domain.cluster import Thing
 from perijove.domain.cluster_pods import ended, phase
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, SandboxSpec
+from perijove.domain.nouns import Egress, Limits, SandboxSpec
 
 LIMIT, LOOK_EVERY = 180.0, 1.0
 """Seconds that it may take in all, pull included, and between two looks at it."""
@@ -36,42 +36,45 @@ for last in range(10):
 print("%s port %d" % where)
 sys.exit(3)
 """
+CLOSED = SandboxSpec("", (), (), (), None, Limits(0, 0, 0, 0, 0), Egress.NONE)
+"""Stands for all that may reach nothing."""
 
 
-def pod(spec: SandboxSpec, image: str, terms: Terms) -> Json:
-    """As a session that may reach nothing, but of nobody."""
+def pod(image: str, terms: Terms, limit: float) -> Json:
+    """One to which the policy of such sessions applies, but of nobody."""
     name = f"{terms.instance}-policy-trial-{uuid.uuid4().hex[:8]}"
-    made = manifests.pod(spec, manifests.Work(image), terms)
-    made["metadata"] = manifests.metadata(name, terms, {EGRESS: Egress.NONE.value}, terms.owner)
-    made["spec"]["activeDeadlineSeconds"] = int(LIMIT)
-    container = made["spec"]["containers"][0]
-    container["command"] = ["/usr/bin/env", "python3", "-Ic", TRIES]
-    del container["envFrom"], container["ports"], container["workingDir"]
-    return made
+    container = manifests.small_container(SERVER, image, "python3", "-Ic", TRIES)
+    container |= {"workingDir": "/", "terminationMessagePolicy": "FallbackToLogsOnError"}
+    labels = {EGRESS: manifests.egress_key(CLOSED), TRIAL: "policies"}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": manifests.metadata(name, terms, labels, terms.owner),
+        "spec": {
+            **manifests.placed(terms), "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+            "activeDeadlineSeconds": max(1, int(limit)), "containers": [container],
+        },
+    }  # fmt: skip
 
 
-async def reached(cluster: Cluster, spec: SandboxSpec, image: str, terms: Terms) -> str:
+async def reached(cluster: Cluster, image: str, terms: Terms, limit: float = LIMIT) -> str:
     """What it reached though its policy, which stands, forbids all; `` for nothing. Raises Fail: `cluster.*`."""
-    made = pod(spec, image, terms)
+    made = pod(image, terms, limit)
     name = made["metadata"]["name"]
     try:
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(limit):
             answer = await cluster.ask("POST", "pods", made)
             if answer.status not in (OK, CREATED):
                 raise Fail(refused(answer))
             return await _told(cluster, name, terms)
     except (TimeoutError, Gone) as error:
-        raise Fail(unreachable(f"pods/{name}", f"it has not ended within {LIMIT:.0f} s")) from error
+        raise Fail(unreachable(f"pods/{name}", f"it has not ended within {limit:.0f} s")) from error
     finally:
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        with suppress(Fail):  # its deadline ends it then, and what it has told is not lost
-            await cluster.ask("DELETE", f"pods/{name}", options)
+        with suppress(Fail):  # its deadline ends it then, the next start removes it, and what it has told is not lost
+            await cluster.delete(f"pods/{name}")
 
 
 async def _told(cluster: Cluster, name: str, terms: Terms) -> str:
-    labels = [*(f"{key}={value}" for key, value in manifests.selector(terms).items()), f"!{SESSION}"]
     while True:
-        listed, _ = await cluster.pods(",".join(labels))
+        listed, _ = await cluster.pods(manifests.selecting(terms, TRIAL))
         mine = next((one for one in listed if one.name == name), None)
         if mine is not None and phase(mine) in OVER:
             return _reached(mine)

@@ -17,7 +17,6 @@ from perijove.backends.kubernetes.api import APPLY, Cluster
 from perijove.backends.kubernetes.manifests import (
     ABOUT,
     COMPONENT,
-    CONFINED,
     MANAGER,
     Json,
     Owner,
@@ -25,6 +24,7 @@ from perijove.backends.kubernetes.manifests import (
     metadata,
     placed,
     selector,
+    small_container,
 )
 from perijove.backends.kubernetes.refusals import CREATED, MISSING, OK, Answer, refused
 from perijove.domain.cluster import JSON, NOTHING, at, listed, text
@@ -43,20 +43,15 @@ PULL = "pull-"
 """Begins the names of containers."""
 MADE_OF = f"{ABOUT}made-of"
 """Annotation: a hash of what we asked for. What stands has the API's defaults too, and what webhooks changed."""
-SIZE = {
-    "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
-    "limits": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
-}
-"""The limit of memory leaves room for gVisor, which counts in it."""
 
 
 def daemon_set_spec(images: Sequence[str], terms: Terms) -> Json:
     """Has each node that sessions may get pull them, one after another."""
     labels = {**selector(terms), COMPONENT: "prepull"}
-    pulls = [_container(f"{PULL}{number}", image, "true") for number, image in enumerate(images)]
+    pulls = [small_container(f"{PULL}{number}", image, "true") for number, image in enumerate(images)]
     pod = {
         **placed(terms), "terminationGracePeriodSeconds": 0, "initContainers": pulls,
-        "containers": [_container("rest", images[0], "sleep", "infinity")],
+        "containers": [small_container("rest", images[0], "sleep", "infinity")],
     }  # fmt: skip
     return {
         "selector": {"matchLabels": labels},
@@ -64,13 +59,6 @@ def daemon_set_spec(images: Sequence[str], terms: Terms) -> Json:
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}},
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
-
-
-def _container(name: str, image: str, *command: str) -> Json:
-    return {
-        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": ["/usr/bin/env", *command],
-        "resources": SIZE, "securityContext": CONFINED,
-    }  # fmt: skip
 
 
 class Prepull:

@@ -41,7 +41,7 @@ from perijove.domain.events import (
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
-from perijove.domain.nouns import Egress, EndReason, Room, RunningSandbox, SandboxSpec, SessionName
+from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
 from perijove.happenings import IN_WORDS, UNREAD, Happenings
@@ -73,14 +73,12 @@ class KubernetesSessions(Servers):
         self._describe = describe
         self._room_here = room_here
         self._lead = lead
-        selector = ",".join(f"{key}={value}" for key, value in manifests.selector(terms).items())
-        self._selector = selector
-        self._pods = Pods(cluster, selector, self._changed)
+        self._selector = manifests.selecting(terms)
+        self._pods = Pods(cluster, self._selector, self._changed)
         self._starting: set[SessionName] = set()
         self._stopping: dict[SessionName, EndReason] = {}
         self._told: dict[str, None] = {}
         """Pods whose end was told, or is its starter's to tell, by uid; of many the last ones."""
-        self._first: asyncio.Queue[tuple[SandboxSpec, str]] = asyncio.Queue(1)
         self._open_policies = ""
         self._words = LastWords()
         self._doomed: asyncio.Queue[Doomed] = asyncio.Queue()
@@ -93,15 +91,11 @@ class KubernetesSessions(Servers):
             tasks.create_task(self._pods.follow(), name="watch on sessions' pods")
             tasks.create_task(self._remove(), name="removal of sessions' pods")
 
-    async def try_policies(self) -> None:
-        """Find out whether they hold: once, with the image of the first session."""
-        spec, image = await self._first.get()
-        closed = replace(spec, egress=Egress.NONE, egress_allowed=())
-        try:
-            await self._policed(closed)
-            self._open_policies = await policy_trial.reached(self._cluster, closed, image, self._terms)
-        except Fail as error:
-            log.warning("it is not known whether network policies hold", message=error.failure.message)
+    async def try_policies(self, image: str) -> None:
+        """Find out whether they hold, with an image that has a Python. Raises Fail: `cluster.*`."""
+        terms = replace(self._terms, owner=await self.owner())
+        await self._policed(policy_trial.CLOSED)
+        self._open_policies = await policy_trial.reached(self._cluster, image, terms)
         if self._open_policies:
             log.warning("network policies do not hold", reached=self._open_policies, code=POLICY_UNENFORCED.code)
 
@@ -116,8 +110,6 @@ class KubernetesSessions(Servers):
         work = await self._describe(spec, lambda line: self._put([_said(name, line)]))
         made = manifests.pod(spec, work, replace(self._terms, owner=await self.owner()))
         await self._policed(spec)
-        if self._first.empty():
-            self._first.put_nowait((spec, work.image))
         if name in self._starting or name in self._pods.now:
             raise _taken(name)
         self._starting.add(name)
@@ -223,16 +215,7 @@ class KubernetesSessions(Servers):
     async def _deleted(self, doomed: Doomed) -> bool:
         """Ask for its end; False where it is gone. Raises Fail: `cluster.*`."""
         name, uid = doomed
-        options: manifests.Json = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        options["gracePeriodSeconds"] = self._terms.grace
-        if uid:
-            options["preconditions"] = {"uid": uid}
-        answer = await self._cluster.ask("DELETE", f"pods/{name}", options)
-        if answer.status in (MISSING, CONFLICT):  # CONFLICT: another one of this name
-            return False
-        if answer.status >= 300:
-            raise Fail(refused(answer))
-        return True
+        return await self._cluster.delete(f"pods/{name}", uid=uid, grace=self._terms.grace)
 
     async def _remove(self) -> NoReturn:
         pause = 0.0

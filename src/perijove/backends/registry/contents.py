@@ -6,6 +6,7 @@ on, the environment by its distributions, what postBuild made of it, the reposit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from perijove.backends.registry.distributions import layers
@@ -23,7 +24,7 @@ PLACE = PurePosixPath("/opt/perijove/environment")
 
 def contents(environment: Environment, checkout: Path) -> list[Layer]:
     """One on this machine's own system has no system in its image. Raises Fail: `registry.unpackable`."""
-    found = [_whole(f"system {number}", path, Path("/"), ROOT) for number, path in enumerate(environment.root)]
+    found = system(environment.root)
     found += [_whole(f"server {mount.target}", mount.source, mount.target, SESSION) for mount in environment.mounts]
     (own,) = environment.overlays
     lowest, *over = own.layers
@@ -31,6 +32,11 @@ def contents(environment: Environment, checkout: Path) -> list[Layer]:
     found += layers(lowest, PLACE, entries(lowest), SESSION, links, max(1, MOST - len(found) - len(over) - 1))
     found += [_whole("postBuild", path, Path(PLACE), SESSION) for path in over]
     return [*found, _whole("repository", environment.home or checkout, Path(HOME), SESSION)]
+
+
+def system(root: Sequence[Path]) -> list[Layer]:
+    """The layers of a root file system's folders, the lowest first."""
+    return [_whole(f"system {number}", path, Path("/"), ROOT) for number, path in enumerate(root)]
 
 
 def _whole(name: str, source: Path, target: Path, owner: tuple[int, int]) -> Layer:

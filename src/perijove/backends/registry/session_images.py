@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -15,9 +16,9 @@ from perijove import durable
 from perijove.backends.registry import images
 from perijove.backends.registry.addresses import Repository
 from perijove.backends.registry.client import connected
-from perijove.backends.registry.contents import contents
+from perijove.backends.registry.contents import contents, system
 from perijove.backends.registry.credentials import login
-from perijove.backends.registry.packing import FORMAT
+from perijove.backends.registry.packing import FORMAT, Layer
 from perijove.backends.registry.publishing import Publishing
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Environment, SandboxSpec
@@ -44,6 +45,14 @@ class SessionImages:
         if image.home is None or not image.root:
             why = "it has no home" if image.root else "it stands on this machine's own system (platform.root)"
             raise Fail(UNPACKABLE(why, Evidence("session", spec.session)))
+        return await self._published(image, tag, lambda: contents(image, image.home or Path()), tell)
+
+    async def system(self, root: Sequence[Path], tell: Tell) -> str:
+        """A root file system alone, whose layers sessions on it share. Raises Fail: `registry.*`, `platform.*`."""
+        image = Environment("system", Path("/"), "", (), (), (), root=tuple(root))
+        return await self._published(image, _hash(FORMAT, image.root), lambda: system(image.root), tell)
+
+    async def _published(self, image: Environment, tag: str, contents: Callable[[], list[Layer]], tell: Tell) -> str:
         known = login(Path(self._credentials), self._repository.registry) if self._credentials else None
         lock = self._one_by_one.setdefault(tag, asyncio.Lock())
         if lock.locked():
@@ -52,7 +61,7 @@ class SessionImages:
             if digest := await registry.named(tag, images.MANIFEST):
                 return f"{self._repository.image}@{digest}"
             with durable.told(self._notes):
-                layers = await durable.in_thread(lambda: contents(image, image.home or Path()))
+                layers = await durable.in_thread(contents)
             done = await Publishing(registry, self._notes).publish(image, layers, tag, tell)
         tell(f"Published {done.image}: {done.moved} of {done.layers} layers pushed, {size(done.size)}")
         return done.image
@@ -69,5 +78,8 @@ def _image(spec: SandboxSpec) -> Environment:
 def _tag(spec: SandboxSpec) -> str:
     """All folders are named by their contents, but an operator's own: the commit stands for that."""
     commit = dict(spec.environ).get("BINDER_PERSISTENT_REQUEST", "")
-    made_of = (FORMAT, spec.root, spec.mounts, spec.overlays, spec.home_from, commit)
+    return _hash(FORMAT, spec.root, spec.mounts, spec.overlays, spec.home_from, commit)
+
+
+def _hash(*made_of: object) -> str:
     return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
