@@ -163,6 +163,6 @@ async def _published(address: str, name: str, notes: Path, made: list[Path]) -> 
             own = Environment(path.name, path, "", (), (), (), overlays=(Overlay((path,), path),))
             began = time.monotonic()
             layers = await asyncio.to_thread(contents, own, notes)
-            await Publishing(registry, notes).publish(own, layers, path.name[:40])
+            await Publishing(registry, notes).publish(layers, path.name[:40])
             took.append(time.monotonic() - began)
     return took

@@ -17,6 +17,7 @@ from perijove.backends.pad import quota
 from perijove.backends.pad.client import Pad
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import EndReason
+from perijove.domain.sizes import inodes
 from perijove.domain.state import State
 from tests.contracts.test_sessions_port import pad_process, traces
 from tests.fakes.confined import MIB, Follower, do, spec, until, with_less
@@ -208,7 +209,7 @@ async def test_a_disk_holds_what_it_is_for(limit: int, state: State) -> None:
         pytest.skip("no disks can be made here")
     free, files = map(int, words.split())
     assert limit <= free <= limit * 1.06 + 3 * MIB
-    assert files >= quota.inodes(limit) - 16
+    assert files >= inodes(limit) - 16
 
 
 async def measure(root: str, limit: str) -> None:

@@ -43,7 +43,7 @@ async def published(
 ) -> Published:
     async with connected(repository_at(registry_front.address, name), None) as registry:
         publishing = Publishing(registry, state.image_layers, **changed)
-        return await publishing.publish(made, contents(made, checkout), "latest")
+        return await publishing.publish(contents(made, checkout), "latest", how=made)
 
 
 @pytest.fixture

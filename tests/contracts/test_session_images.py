@@ -12,7 +12,7 @@ import pytest
 from perijove.backends.registry.addresses import repository
 from perijove.backends.registry.session_images import SessionImages
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress, Mount, Overlay, SandboxSpec
+from perijove.domain.nouns import Egress, ForeignRun, Mount, Overlay, SandboxSpec
 from perijove.domain.state import State
 from tests.fakes.confined import LIMITS
 from tests.fakes.docker_registry import Front, Wrong, front, needs_registry, running_registry
@@ -103,6 +103,22 @@ async def test_a_system_alone_is_an_image_whose_layers_sessions_on_it_share(
     told: list[str] = []
     await images.published(spec, told.append)
     assert not [line for line in told if line.startswith("Pushing system")]
+
+
+async def test_a_run_s_image_is_named_by_what_its_folders_hold_and_has_a_home_of_its_own(
+    before: Front, images: SessionImages, spec: SandboxSpec, tmp_path: Path
+) -> None:
+    second = Overlay((tmp_path / "checkout",), Path("/opt/second"))
+    run = ForeignRun("build-1", ("sh",), (), spec.mounts, None, "dist", LIMITS, Egress.NONE, (), 20,
+                     (*spec.overlays, second), root=spec.root)  # fmt: skip
+    image = await images.of_run(run, print)
+    assert await images.of_run(replace(run, name="build-2"), print) == image
+    assert sum("/manifests/build-" in path for method, path in before.asked if method == "PUT") == 1
+    root = await fetched(image, tmp_path / "fetched")
+    assert list((root / "home/jovyan").iterdir()) == []
+    assert (root / "opt/second/index.ipynb").read_text() == "{}"
+    (tmp_path / "checkout" / "index.ipynb").write_text("{...}")
+    assert await images.of_run(run, print) != image
 
 
 @pytest.mark.parametrize("without", [{"root": ()}, {"home_from": None}], ids=["system", "home"])

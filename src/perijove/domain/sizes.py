@@ -1,4 +1,4 @@
-"""Sizes as people read them: in logs, evidence and pages. Pure."""
+"""Sizes as people read them, in logs, evidence and pages, and how many files one has room for. Pure."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ def size(number: float) -> str:
             parts = 1 if number >= 100 * scale else 10 if number >= 10 * scale else 100
             return f"{number * parts // scale / parts:g} {unit}"
     return f"{number:.0f} bytes"
+
+
+BYTES_A_FILE, FEWEST_FILES = 8192, 16384
+
+
+def inodes(disk: int) -> int:
+    """How many files and folders a disk of so many bytes has room for: repositories and packages have small ones."""
+    return max(disk // BYTES_A_FILE, FEWEST_FILES)

@@ -54,4 +54,4 @@ async def published(
         how = Environment("perijove", PREFIX, python, ("perijove", "up"), (("PATH", PATH),), ())
         tell(f"Pushing {len(made)} layers to {to.image}")
         async with connected(to, login(credentials, to.registry) if credentials else None) as registry:
-            return await Publishing(registry, state.image_layers).publish(how, made, TAG)
+            return await Publishing(registry, state.image_layers).publish(made, TAG, how=how)

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from perijove.backends.pad import mounting
 from perijove.backends.pad.master import Master
-from perijove.backends.pad.quota import inodes
 from perijove.backends.pad.spawning import in_child
 from perijove.backends.pad.trees import NO_LINKS, Allowance, Copying
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import BUILD_DISK, BUILD_TOO_LARGE, Evidence, Fail
 from perijove.domain.nouns import Limits, Overlay
-from perijove.domain.sizes import size
+from perijove.domain.sizes import inodes, size
 from perijove.domain.system_failures import NO_ROOT
 
 ROOT = Path("/")

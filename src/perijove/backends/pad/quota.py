@@ -22,15 +22,13 @@ from pathlib import Path
 from perijove.backends.pad.mounting import MNT_DETACH, UMOUNT_NOFOLLOW, call
 from perijove.backends.pad.spawning import in_child, run_tool
 from perijove.domain.failures import START_DISK, Evidence, Fail
-from perijove.domain.sizes import size
+from perijove.domain.sizes import inodes, size
 
 TRIED = 4 * 1024 * 1024
 """Bytes of the disk that shows whether disks can be made here."""
 LITTLE = 4 * 1024 * 1024
 """Bytes left on a disk that counts as full, where a hundredth of it is less."""
 BLOCK, INODE = 4096, 256
-BYTES_A_FILE = 8192
-FEWEST_FILES = 16384
 FEATURES = "none,filetype,extents,dir_index,flex_bg,sparse_super,large_file,huge_file,uninit_bg,dir_nlink,extra_isize"
 """No journal: a home is not looked at again that was not written whole. Named in full, for each distribution has
 defaults of its own."""
@@ -221,11 +219,6 @@ async def find(folder: Path) -> Disks | None:
         print(f"the disks of sessions are watched, for none can be made for each: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return None
     return disks
-
-
-def inodes(limit: int) -> int:
-    """How many files and folders a disk of `limit` bytes has room for: repositories and packages have small ones."""
-    return max(limit // BYTES_A_FILE, FEWEST_FILES)
 
 
 def size_of_image(limit: int) -> int:

@@ -1,17 +1,18 @@
-"""What an image of an environment holds: the layers of all that its sandboxes are shown. Reads folders.
+"""What an image holds in place of a sandbox: the layers of all that this would be shown. Reads folders.
 
-In: an Environment, and the repository's files. Out: layers, the lowest first: the system, the server and what it runs
-on, the environment by its distributions, what postBuild made of it, the repository.
+In: an environment, a session or a run of foreign code, and the files of its home. Out: layers, the lowest first: the
+system, the server and what it runs on, the environment by its distributions, what postBuild made of it, the repository.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from perijove.backends.registry.distributions import layers
 from perijove.backends.registry.packing import Entry, Layer, entries
-from perijove.domain.nouns import Environment
+from perijove.domain.nouns import Mount, Overlay
 from perijove.launching.start.sandbox import HOME
 
 ROOT, SESSION = (0, 0), (1000, 1000)
@@ -22,16 +23,32 @@ PLACE = PurePosixPath("/opt/perijove/environment")
 """Where the environment lies, whatever its key is, so that others share its layers; its own path leads there."""
 
 
-def contents(environment: Environment, checkout: Path) -> list[Layer]:
-    """One on this machine's own system has no system in its image. Raises Fail: `registry.unpackable`."""
-    found = system(environment.root)
-    found += [_whole(f"server {mount.target}", mount.source, mount.target, SESSION) for mount in environment.mounts]
-    (own,) = environment.overlays
-    lowest, *over = own.layers
-    links = {str(own.target): str(PLACE)}
-    found += layers(lowest, PLACE, entries(lowest), SESSION, links, max(1, MOST - len(found) - len(over) - 1))
-    found += [_whole("postBuild", path, Path(PLACE), SESSION) for path in over]
-    return [*found, _whole("repository", environment.home or checkout, Path(HOME), SESSION)]
+class Shown(Protocol):
+    """What a sandbox is shown beside its home, each as `SandboxSpec` has it."""
+
+    @property
+    def root(self) -> tuple[Path, ...]: ...
+    @property
+    def mounts(self) -> tuple[Mount, ...]: ...
+    @property
+    def overlays(self) -> tuple[Overlay, ...]: ...
+
+
+def contents(shown: Shown, home: Path | None) -> list[Layer]:
+    """Without a home it has an empty one, without a root no system. Raises Fail: `registry.unpackable`."""
+    found = system(shown.root)
+    found += [_whole(f"server {mount.target}", mount.source, mount.target, SESSION) for mount in shown.mounts]
+    for number, one in enumerate(shown.overlays):
+        lowest, *over = one.layers
+        place = PLACE if number == 0 else PurePosixPath(one.target)
+        links = {str(one.target): str(PLACE)} if number == 0 else {}
+        most = MOST - len(found) - len(over) - len(shown.overlays) if number == 0 else 1
+        found += layers(lowest, place, entries(lowest), SESSION, links, max(1, most))
+        found += [_whole("postBuild", path, Path(place), SESSION) for path in over]
+    if home is not None:
+        return [*found, _whole("repository", home, Path(HOME), SESSION)]
+    empty = {"": Entry(shown.root[0].stat())} if shown.root else {}
+    return [*found, Layer("home", Path(), PurePosixPath(HOME), empty, SESSION)]
 
 
 def system(root: Sequence[Path]) -> list[Layer]:

@@ -20,12 +20,12 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
-def config(environment: Environment, layers: Sequence[tuple[str, Packed]], user: tuple[int, int]) -> bytes:
+def config(environment: Environment | None, layers: Sequence[tuple[str, Packed]], user: tuple[int, int]) -> bytes:
     """How it is started, and which layers it has, each with its name."""
     machine = platform.machine()
     started = {
-        "Cmd": list(environment.command),
-        "Env": [f"{name}={value}" for name, value in (*environment.environ, ("HOME", HOME))],
+        "Cmd": list(environment.command) if environment else [],
+        "Env": [f"{name}={value}" for name, value in (*(environment.environ if environment else ()), ("HOME", HOME))],
         "User": f"{user[0]}:{user[1]}",
         "WorkingDir": HOME,
     }

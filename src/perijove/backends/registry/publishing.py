@@ -64,9 +64,12 @@ class Publishing:
     """Notes that are kept, the latest used."""
 
     async def publish(
-        self, environment: Environment, layers: Sequence[Layer], tag: str, tell: Tell = lambda _: None
+        self, layers: Sequence[Layer], tag: str, tell: Tell = lambda _: None, how: Environment | None = None
     ) -> Published:
-        """Raises Fail: `registry.*`, `platform.disk-full`, `platform.state-unusable`."""
+        """`how` it is started, where its image says that.
+
+        Raises Fail: `registry.*`, `platform.disk-full`, `platform.state-unusable`.
+        """
         tell(f"Packing {len(layers)} layers for {self.registry.repository.image}")
         places = asyncio.Semaphore(AT_ONCE)
         try:
@@ -78,7 +81,7 @@ class Publishing:
             raise errors.exceptions[0] from None  # the others were cancelled for it
         done = [task.result() for task in tasks]
         named = [(layer.name, one.packed) for layer, one in zip(layers, done, strict=True)]
-        config = images.config(environment, named, SESSION)
+        config = images.config(how, named, SESSION)
         if not await self.registry.has(about := images.digest(config)):
             await self.registry.push(io.BytesIO(config), about, len(config))
         manifest = images.manifest(config, [packed for _, packed in named])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from perijove.backends.pad.quota import BLOCK, INODE, Disks, Look, _copy, inodes, size_of_image
+from perijove.backends.pad.quota import BLOCK, INODE, Disks, Look, _copy, size_of_image
+from perijove.domain.sizes import inodes
 
 MIB = 1024 * 1024
 
