@@ -14,7 +14,7 @@ from perijove.backends.kubernetes.exposing import secrets
 from perijove.backends.kubernetes.installing import Options
 from perijove.backends.kubernetes.manifests import MANAGER, Json, Terms, selector
 from perijove.backends.kubernetes.refusals import CREATED, MISSING, OK, Answer, refused
-from perijove.domain.cluster import mapping, text
+from perijove.domain.cluster import JSON, mapping
 from perijove.domain.cluster_failures import CHANGE_REFUSED
 from perijove.domain.cluster_session_failures import API_FORBIDDEN, POD_REFUSED
 from perijove.domain.failures import Fail
@@ -22,6 +22,7 @@ from perijove.domain.settings import Settings
 
 PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "PriorityClass": "priorityclasses"}
 ACCEPTED = 202
+KEPT_BY_API = {"resourceVersion", "managedFields"}
 KEPT = {"Namespace", "PersistentVolumeClaim"}
 """What an uninstallation leaves: a namespace may hold what is not ours."""
 
@@ -96,7 +97,7 @@ async def _apply(cluster: Cluster, manifest: Json) -> Done:
     _accepted(after, _named(manifest), OK, CREATED)
     if before.status == MISSING:
         return Done.MADE
-    return Done.SAME if _version(before) == _version(after) else Done.CHANGED
+    return Done.SAME if _content(before.body) == _content(after.body) else Done.CHANGED
 
 
 async def _remove(cluster: Cluster, manifest: Json) -> bool:
@@ -118,5 +119,7 @@ def _accepted(answer: Answer, named: str, *statuses: int) -> None:
     raise Fail(failure)
 
 
-def _version(answer: Answer) -> str:
-    return text(mapping(answer.body.get("metadata")).get("resourceVersion"))
+def _content(thing: JSON) -> JSON:
+    """Without what controllers write meanwhile, and what tells who wrote when: another version is not yet a change."""
+    about = {key: one for key, one in mapping(thing.get("metadata")).items() if key not in KEPT_BY_API}
+    return {**thing, "metadata": about, "status": None}

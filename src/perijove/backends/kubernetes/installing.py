@@ -309,7 +309,7 @@ def _placeholders(settings: Settings, options: Options, named: _Named) -> Iterat
     priority = f"{engine.namespace}-{name}"
     yield named(
         "scheduling.k8s.io/v1", "PriorityClass", priority, labels, value=PLACEHOLDER, preemptionPolicy="Never",
-        globalDefault=False, description="Gives way to sessions.",
+        description="Gives way to sessions.",
     )  # fmt: skip
     size = {
         "cpu": milli(min(engine.cpu_request, session.cpus)), "memory": f"{session.memory}",
