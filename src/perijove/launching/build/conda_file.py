@@ -53,7 +53,11 @@ def conda_steps(path: str, text: str) -> tuple[list[Step], list[str]]:
 
 def _loaded(path: str, text: str) -> tuple[dict[str, Any], dict[int, Sequence[int]]]:
     """What the file says, and at which lines the entries of pip's lists stand, by their lists' positions."""
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line, letter = text.count("\n", 0, error.position) + 1, chr(error.character)
+        raise _bad(path, f"line {line} holds {letter!r}, which YAML does not take", str(error)) from error
     try:
         node = loader.get_single_node()
         content = loader.construct_document(node) if node is not None else None

@@ -8,6 +8,7 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from perijove.domain import failures
 from perijove.domain.conda_settings import conda_platform
@@ -23,6 +24,9 @@ LARGEST_LOCK = 16 * LARGEST
 """Of one that names every package for every platform."""
 
 
+SAVE = "Save it as UTF-8 in your editor, and push."
+TOLD = 80
+"""Letters of a line that is no text."""
 MOST = 2000
 """Folders that are looked into for files which lie where they do not count."""
 DEEPEST = 2
@@ -74,22 +78,46 @@ def _read(root: Path, path: str, largest: int = LARGEST) -> tuple[str, str]:
             raise _bad(path, "it is not a file")
         if real.stat().st_size > largest:
             raise _bad(path, f"it is larger than {size(largest)}")
-        content = real.read_bytes()
-        mark, encoding = next((found for found in _MARKS if content.startswith(found[0])), (b"", ""))
-        if not encoding:
-            said = _CODING.search(b"\n".join(content.split(b"\n", 2)[:2]))
-            encoding = codecs.lookup(said[1].decode()).name if said else "utf-8"
-        text = str(content.removeprefix(mark), encoding)
-        if 3 * text.count("\0") > len(text):
-            raise _bad(path, "it holds zero bytes, as UTF-16 does; without its mark nothing tells: save it as UTF-8")
-        return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+        return _decoded(path, real.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _bad(path, "there is no such file") from error
     except UnicodeDecodeError as error:
-        raise _bad(path, f"it is not {encoding.upper()} text ({error.reason} at byte {error.start})") from error
+        raise _undecodable(path, error) from error
     # Loops of links, names too long or with a NUL; an encoding that is none, or none of texts.
     except (OSError, RuntimeError, ValueError, LookupError) as error:
         raise _bad(path, str(error)) from error
+
+
+def _decoded(path: str, content: bytes) -> tuple[str, str]:
+    mark, encoding = next((found for found in _MARKS if content.startswith(found[0])), (b"", ""))
+    if not mark and 3 * content.count(0) > len(content):
+        raise _bad(path, "it holds zero bytes, as UTF-16 does; without its mark nothing tells", SAVE)
+    if not encoding:
+        said = _CODING.search(b"\n".join(content.split(b"\n", 2)[:2]))
+        encoding = codecs.lookup(said[1].decode()).name if said else "utf-8"
+    text = str(content.removeprefix(mark), encoding)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _bad(path, f"line {line} holds a zero byte", "Write that line anew, save the file as UTF-8, and push.")
+    return text, encoding
+
+
+def _undecodable(path: str, error: UnicodeDecodeError) -> Fail:
+    """Where the encoding breaks, and what stands there for Windows, where most such files come from."""
+    content, at, end = error.object, error.start, b"\n"
+    line, before = content.count(end, 0, at) + 1, content.rfind(end, 0, at) + 1
+    why = f"it is not {error.encoding.upper()} text ({error.reason} at byte {at}, in line {line})"
+    try:
+        text = content.decode("cp1252")  # a letter a byte
+    except UnicodeDecodeError:
+        return _bad(path, why, SAVE)
+    if error.encoding != "utf-8" or not (letter := text[at]).isprintable():
+        return _bad(path, why, SAVE)
+    said = "".join(one for one in text[before:].split("\n", 1)[0][:TOLD] if one.isprintable())
+    why = f"{why}: in Windows-1252 that is “{letter}”, of “{said}”"
+    does = f"iconv -f windows-1252 -t utf-8 {quote(path)} > utf-8.txt && mv utf-8.txt {quote(path)}"
+    return _bad(path, why, f"{SAVE} Where that letter is right, this saves it so: `{does}`.")
 
 
 def _elsewhere(root: Path) -> Iterator[str]:
@@ -104,5 +132,5 @@ def _elsewhere(root: Path) -> Iterator[str]:
             return
 
 
-def _bad(path: str, why: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be read: {why}", Evidence(path, why)))
+def _bad(path: str, why: str, remedy: str = "") -> Fail:
+    return Fail(failures.BAD_FILE(f"{path} cannot be read: {why}", Evidence(path, why), remedy=remedy))

@@ -47,8 +47,9 @@ def test_folders_with_the_names_of_files_do_not_count(tmp_path: Path) -> None:
     [
         pytest.param(b"a" * (LARGEST + 1), "larger than", id="too large"),
         pytest.param(b"six\xff", "not UTF-8 text", id="not text"),
-        pytest.param("six".encode("utf-16-le"), "save it as UTF-8", id="UTF-16 without its mark"),
+        pytest.param("six".encode("utf-16-le"), "Save it as UTF-8", id="UTF-16 without its mark"),
         pytest.param(b"\xff\xfes", "not UTF-16-LE text", id="half of a text"),
+        pytest.param(b"six\nfoo\0bar\n", "line 2 holds a zero byte", id="a zero byte"),
         pytest.param(b"# coding: latin-9000\nsix", "latin-9000", id="no encoding"),
         pytest.param(b"# coding: zlib\nsix", "not a text encoding", id="an encoding of no text"),
     ],
@@ -57,6 +58,36 @@ def test_a_file_that_is_no_short_text_is_refused(tmp_path: Path, content: bytes,
     (tmp_path / "requirements.txt").write_bytes(content)
     with pytest.raises(Fail, match=says):
         read(tmp_path, "requirements.txt")
+
+
+DESCRIBING = ("requirements.txt", "environment.yml", "apt.txt", "runtime.txt", "pyproject.toml", ".python-version")
+
+
+@pytest.mark.parametrize("name", DESCRIBING)
+def test_where_a_file_of_windows_is_no_utf_8_is_told_with_the_letter_and_how_it_is_saved(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes("six\n# Größe – “quoted”\x07\n".encode("cp1252"))
+    with pytest.raises(Fail) as caught:
+        detected(tmp_path)
+    failure = caught.value.failure
+    assert "in line 2): in Windows-1252 that is “ö”, of “# Größe – “quoted””" in failure.cause
+    assert "as UTF-8" in failure.remedy
+    assert f"`iconv -f windows-1252 -t utf-8 {name} > utf-8.txt && mv utf-8.txt {name}`" in failure.remedy
+
+
+@pytest.mark.parametrize("content", [b"six\n\x81", b"# coding: ascii\n\xf6"], ids=["in no encoding", "as it says"])
+def test_what_is_no_windows_text_is_not_taken_for_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "requirements.txt").write_bytes(content)
+    with pytest.raises(Fail, match=r"in line 2\)$|in line 2\)\.") as caught:
+        read(tmp_path, "requirements.txt")
+    assert "Windows" not in caught.value.failure.cause
+
+
+def test_a_letter_that_yaml_does_not_take_is_told(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("name: x\ndependencies: [six\x07]\n")
+    with pytest.raises(Fail, match=r"environment\.yml cannot be used: line 2 holds '\\x07', which YAML does not take"):
+        detected(tmp_path)
 
 
 def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
