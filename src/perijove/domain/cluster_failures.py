@@ -172,9 +172,9 @@ SPAWN_LIMIT = row(
     "Find out what the starting servers wait for.",
 )  # fmt: skip
 GITHUB_RATE_LIMITED = row(
-    "cluster.github-rate-limited", "GitHub's limit for anonymous requests is reached",
+    "cluster.github-rate-limited", "GitHub answers BinderHub no more for a while",
     Owner.OPERATOR, Retry.AFTER,
-    "Set GitHubRepoProvider.access_token; it raises the limit from 60 to 5000 an hour.",
+    "Wait; where none is set, GitHubRepoProvider.access_token raises the limit from 60 to 5000 an hour.",
 )  # fmt: skip
 CA_BUNDLE_MISSING = row(
     "cluster.ca-bundle-missing", "BinderHub finds no CA certificates",

@@ -1,4 +1,4 @@
-"""The rows of the catalogue for sessions that are pods: what the API refuses, what a pod waits for. Pure."""
+"""The rows of the catalogue for sessions that are pods, and for what the API and Git hosts refuse. Pure."""
 
 from __future__ import annotations
 
@@ -38,4 +38,9 @@ POLICY_UNENFORCED = row(
     "cluster.policy-unenforced", "The cluster does not enforce NetworkPolicies",
     Owner.OPERATOR, Retry.NEVER,
     "Use a network plugin that enforces them, as Calico and Cilium do.",
+)  # fmt: skip
+GIT_TOKEN_REFUSED = row(
+    "cluster.git-token-refused", "A Git host refuses BinderHub's token",
+    Owner.OPERATOR, Retry.NEVER,
+    "Make a new token that may read the repositories, and give it to BinderHub; its log says nothing of this.",
 )  # fmt: skip

@@ -109,6 +109,11 @@ MORE = [
         ("Failed to get image manifest for", "HTTP 401: Unauthorized"), ("does not answer",), ("password: TOKEN",),
     ),
     Case(
+        "github-token-expired", {"cluster.git-token-refused": {}},
+        ("logs/build-page.txt", "Error resolving ref for gh:data-8/textbook/HEAD: HTTP 401: Unauthorized"),
+        ("the hub", "registry", "repository was not found"), ("access_token: TOKEN",),
+    ),
+    Case(
         "registry-certificate-expired", {"cluster.registry-certificate-expired": {}},
         ("is after 2026-03-07T05:48:45Z",), ("clock", "install the ca"),
     ),

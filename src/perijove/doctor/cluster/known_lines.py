@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from perijove.doctor.cluster.helm import binder
 from perijove.domain import cluster_failures as rows
-from perijove.domain.failures import Kind
+from perijove.domain.cluster_session_failures import GIT_TOKEN_REFUSED
+from perijove.domain.failures import HOST_UNREACHABLE, REPO_NOT_FOUND, Kind
 from perijove.domain.findings import Confidence
 
 
@@ -41,6 +42,9 @@ def _line(
 
 
 BUILDS = ("build", "binderhub-build", "binder")
+GITHUB_TOKEN = binder({"config.GitHubRepoProvider.access_token": "TOKEN"}, "a token of GitHub's; in a file of secrets")
+REF = "Error resolving ref for "
+"""BinderHub writes it to the launch's page alone, and nothing into its log (binderhub main builder.py)."""
 
 
 # Why a hub does not live. The first that fits is told.
@@ -78,7 +82,7 @@ OTHERS = (
           "binderhub main launcher.py, Launcher.launch; jupyterhub 6.1.1 scopes.py, needs_scope",
           "kubectl -n NAMESPACE rollout restart deployment/binder"),
     _line(rows.HUB_NAME_UNRESOLVED,
-          r"(?:Hub API|creating user|api_request|HTTP 599).*(?:Could not resolve host|"
+          rf"^(?!.*{REF}).*(?:Hub API|creating user|api_request|HTTP 599).*(?:Could not resolve host|"
           r"Name or service not known|Temporary failure in name resolution)", "The hub's name does not resolve",
           "binderhub main launcher.py, api_request; as recorded: curl and glibc",
           "kubectl -n kube-system get service kube-dns; kubectl -n kube-system get pods -l k8s-app=kube-dns"),
@@ -95,9 +99,24 @@ OTHERS = (
           "As many servers run as BinderHub's quota allows", "binderhub main quota.py, check_repo_quota"),
     _line(rows.SPAWN_LIMIT, r"Too many users trying to log in right now", "concurrent_spawn_limit is reached",
           "jupyterhub 6.1.1 handlers/base.py, spawn_single_user"),
-    _line(rows.GITHUB_RATE_LIMITED, r"GitHub rate limit(?: \(\d+\))? exceeded", "GitHub answers no more this hour",
-          "binderhub main repoproviders.py, github_api_request",
-          binder({"config.GitHubRepoProvider.access_token": "TOKEN"}, "a token of GitHub's; in a file of secrets")),
+    _line(rows.GITHUB_RATE_LIMITED, r"GitHub rate limit(?: \(60\))? exceeded", "GitHub answers no more this hour",
+          "binderhub main repoproviders.py, github_api_request", GITHUB_TOKEN),
+    _line(rows.GITHUB_RATE_LIMITED, rf"GitHub rate limit \((?!60\))\d+\) exceeded|{REF}(?:gh|gist):\S+ HTTP 429",
+          "GitHub answers no more for now: where a token is set, its account's requests are used up",
+          "binderhub main repoproviders.py, github_api_request; binderhub main builder.py, BuildHandler.get"),
+    _line(GIT_TOKEN_REFUSED, rf"{REF}(?:gh|gist):\S+ HTTP 401",
+          "GitHub answers 401: BinderHub's token has expired, was revoked, or is mistyped",
+          "binderhub main builder.py, BuildHandler.get", GITHUB_TOKEN),
+    _line(GIT_TOKEN_REFUSED, rf"{REF}gl:\S+ HTTP 40[13]",
+          "GitLab refuses BinderHub's token: it has expired, was revoked, or lacks read_api and read_repository",
+          "binderhub main builder.py, BuildHandler.get",
+          binder({"config.GitLabRepoProvider.private_token": "TOKEN"}, "a new token; in a file of secrets")),
+    _line(GIT_TOKEN_REFUSED, rf"{REF}(?:gh|gist):\S+ HTTP 403",
+          "GitHub answers 403: an organisation does not let the token in, or there were too many requests at once",
+          "binderhub main builder.py, BuildHandler.get", sure=Confidence.POSSIBLE),
+    _line(HOST_UNREACHABLE, rf"{REF}\S+ HTTP 5\d\d(?!: error setting)",
+          "BinderHub asks the repository's host for a commit, and gets none",
+          "binderhub main builder.py, BuildHandler.get; tornado 6.6.1 httpclient.py, HTTPClientError"),
     _line(rows.CA_BUNDLE_MISSING, r"error setting certificate verify locations", "libcurl does not find the CA bundle",
           "as recorded: curl"),
     _line(rows.REGISTRY_CHECK_FAILS, r"Failed to get image manifest for", "BinderHub gets no manifests of images",
@@ -125,6 +144,16 @@ OTHERS = (
           "A form's XSRF cookie is refused", "tornado 6.6.1 web.py, check_xsrf_cookie"),
 )  # fmt: skip
 
+VISITORS = (
+    _line(
+        REPO_NOT_FOUND,
+        r"Could not resolve ref for \w+:",
+        "The host knows no such repository or ref, or hides it from BinderHub's token",
+        "binderhub main builder.py, BuildHandler.get",
+        sure=Confidence.LIKELY,
+    ),
+)
+"""What a launch ends with by its link alone: of a cluster it says nothing."""
 INOTIFY = re.compile(
     r"failed to create fsnotify watcher: too many open files|inotify_init1?: too many open files|"
     r"inotify (?:instance|watch) limit reached",

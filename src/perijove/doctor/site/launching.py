@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perijove.doctor.cluster.hub_api import NO_USER
-from perijove.doctor.cluster.known_lines import OTHERS
+from perijove.doctor.cluster.known_lines import OTHERS, REF, VISITORS
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site.answering import launches_fail, told
@@ -55,14 +55,14 @@ def _failed(looked: SiteSeen, build: BuildSeen, last: dict[str, object]) -> Find
     where = seen(f"GET {build.answer.url}, event failed", said)
     if NO_USER.search(said):
         return launches_fail(looked)
-    for known in OTHERS:
+    for known in (*OTHERS, *VISITORS):
         if known.pattern.search(said):
             return found(known.kind, known.cause, looked.site.build, known.sure, where, commands=known.commands)
     stage = next((one for one in map(phase, reversed(build.frames)) if one not in {*ENDS, "", "unknown"}), "")
     reached = f", when it was at {stage}" if stage else ", before anything else was told"
     return found(
         LAUNCH_FAILED, f"{said[:300] or 'no reason was told'}{reached}", looked.site.build, Confidence.CERTAIN,
-        *_lines(build), remedy=AT.get(stage, NO_STAGE),
+        *_lines(build), remedy=AT.get(stage, "" if REF in said else NO_STAGE),
     )  # fmt: skip
 
 

@@ -13,7 +13,14 @@ from perijove.doctor.engine import Outcome, Told
 from perijove.doctor.site.diagnosis import diagnosed
 from perijove.doctor.site.in_front import program
 from perijove.domain import certificate_failures as cert
-from perijove.domain import cluster_failures, cluster_tls_failures, failures, front_failures, site_failures
+from perijove.domain import (
+    cluster_failures,
+    cluster_session_failures,
+    cluster_tls_failures,
+    failures,
+    front_failures,
+    site_failures,
+)
 from perijove.domain.certificates import SOLVER_HEADER, DnsSeen, Hop, SeenCertificate
 from perijove.domain.findings import Confidence
 from perijove.domain.site import CHALLENGE, AddressAsked, BuildSeen, Frame, Got, Site, SiteSeen, json_object
@@ -166,6 +173,10 @@ def test_a_healthy_binder_gives_nothing(seen: SiteSeen) -> None:
                      id="a launch that finds it full"),
         pytest.param(failed("GitHub rate limit exceeded. Try again in 5 minutes."),
                      [cluster_failures.GITHUB_RATE_LIMITED.code], id="a launch without GitHub"),
+        pytest.param(failed("Error resolving ref for gh:binder-examples/requirements/HEAD: HTTP 401: Unauthorized"),
+                     [cluster_session_failures.GIT_TOKEN_REFUSED.code], id="a launch with a token that has expired"),
+        pytest.param(failed("Could not resolve ref for gh:a/b/HEAD. Double check your URL."),
+                     [failures.REPO_NOT_FOUND.code], id="a launch of what is not there"),
         pytest.param(failed("Something else\n"), [site_failures.LAUNCH_FAILED.code], id="a launch, in other words"),
         pytest.param(failed("x", failure={"code": "build.conflict", "cause": "a needs b", "remedy": "Loosen."}),
                      [failures.CONFLICT.code], id="a launch that a Perijove explains"),
