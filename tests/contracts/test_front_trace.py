@@ -185,6 +185,20 @@ CASES: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
+def details() -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Further cases, as they stand in `front_details.txt`: each `map` gets a variable of its own."""
+    text = (Path(__file__).parent / "front_details.txt").read_text()
+    for number, case in enumerate(text.split("\n## ")[1:]):
+        head, _, body = case.partition("\n")
+        name, host, path = head.split(" | ")
+        mapped = "".join(line for line in body.splitlines() if line.startswith("map "))
+        block = f"{mapped} server {{ listen @; root /nowhere; {body.removeprefix(mapped)} }}"
+        yield name, (block.replace("$m", f"$mapped_{number}"), host, path.replace("CHALLENGE", CHALLENGED))
+
+
+CASES |= dict(details())
+
+
 @dataclass(frozen=True)
 class World:
     """One nginx with every case at an address of its own, and what it was told, as the doctor reads it."""
@@ -227,6 +241,24 @@ def test_the_trace_agrees_with_nginx(world: World, case: str) -> None:
     address = world.addresses[case]
     hop = trace(world.front, Request("http", address, world.port, host, path))[0]
     assert foretold(hop) == real(address, world.port, host, path)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("", "400"),
+        ("error_page 497 =301 https://$host:8443$request_uri;", "301 https://a.test:8443/x?y=1"),
+        ("error_page 497 = @tls; location @tls { return 302 https://help.test/; }", "302 https://help.test/"),
+    ],
+    ids=["nothing", "a redirect", "a named location"],
+)
+def test_http_that_is_spoken_to_a_port_of_tls_agrees_with_nginx(tmp_path: Path, page: str, expected: str) -> None:
+    port, (chain, key) = free_port(), self_signed(tmp_path, "a.test")
+    server = f"listen 127.0.0.1:{port} ssl; ssl_certificate {chain}; ssl_certificate_key {key}; return 200 tls;"
+    with running_nginx(tmp_path, f"server {{ {server} {page} }}"):
+        front = front_of(read(tmp_path / "nginx.conf"))
+        hop = trace(front, Request("http", "127.0.0.1", port, "a.test", "/x?y=1"))[0]
+        assert foretold(hop) == real("127.0.0.1", port, "a.test", "/x?y=1") == expected
 
 
 DUAL = {

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from perijove.doctor.front.requests import Files, Hop, NotListening, Outcome, Passes, Redirects, Responds
+from perijove.doctor.front.requests import Files, Hop, NotListening, Passes, Redirects, Responds
 from tests.e2e.service import until
 
 _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -162,16 +162,8 @@ def _stream() -> bool:
 
 
 def foretold(hop: Hop) -> str:
-    """The same of a hop: nginx makes whole addresses of redirects to a path."""
-    asked = hop.request
-    if isinstance(redirect := hop.outcome, Redirects) and redirect.location.startswith("/"):
-        return f"{redirect.status} {asked.scheme}://{asked.host}:{asked.port}{redirect.location}"
-    return _in_words(hop.outcome)
-
-
-def _in_words(outcome: Outcome) -> str:
     """What the doctor foretells of a request, in the words in which tests tell nginx's answer."""
-    match outcome:
+    match hop.outcome:
         case Redirects(status=status, location=location):
             return f"{status} {location}"
         case Responds(status=200, by=by):

@@ -37,7 +37,7 @@ from perijove.doctor.front.requests import (
 from perijove.doctor.front.servers import Front
 from perijove.doctor.front.trace import circles, trace
 from perijove.domain import front_failures as rows
-from perijove.domain.failures import Evidence
+from perijove.domain.failures import Evidence, Failure
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.web_servers import Renewal, Way
 
@@ -135,10 +135,18 @@ def blocked(facts: Facts, host: str, address: str) -> Iterator[Finding]:
         surer = "" if confidence is Confidence.CERTAIN else f"what port 443 shows for {host}, asked where nginx runs"
         yield Finding(failure, _decides(hops).where, confidence, commands=commands(), surer_with=surer)
     if rewritten is not None:
-        about = f"{host} is sent to {_name(rewritten.location.partition('://')[2].partition('/')[0])} by $server_name"
         because = failure.kind.code if failure is not None else ""
-        found = rows.REDIRECT_REWRITES_HOST(about, step(rewritten.by))
+        found = _renamed(rewritten, host)
         yield Finding(found, rewritten.by.where, sure, because, () if because else commands())
+
+
+def _renamed(by: Redirects, host: str) -> Failure:
+    """That the block's first name is put in place of the one that was asked for."""
+    written = "server_name" in by.by.words
+    there = _name(by.location.partition("://")[2].partition("/")[0])
+    cause = f"{host} is sent to {there} by {'$server_name' if written else 'server_name_in_redirect'}"
+    remedy = "" if written else "Take server_name_in_redirect out: it puts the block's first name in."
+    return rows.REDIRECT_REWRITES_HOST(cause, step(by.by), remedy=remedy)
 
 
 def _why_blocked(facts: Facts, hops: tuple[Hop, ...], host: str, address: str) -> tuple[str, Confidence]:

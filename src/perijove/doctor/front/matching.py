@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from urllib.parse import unquote
 
 from perijove.doctor.front.servers import Front, HttpServer, Listen, StreamServer
 from perijove.domain.web_servers import Directive
+
+PASSING = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
+"""What hands requests on beside `proxy_pass`."""
 
 
 def taking(listens: Iterable[Listen], address: str, port: int) -> tuple[Listen, ...]:
@@ -71,13 +75,18 @@ def stream_server(front: Front, address: str, port: int) -> StreamServer | None:
 def location(block: Directive, path: str) -> tuple[Directive, ...]:
     """The chain of locations from the outermost to the one that answers; () where none fits."""
     longest: Directive | None = None
+    short: Directive | None = None
     for one in block.all("location"):
         kind, pattern = parts(one)
         if kind == "=" and pattern == path:
             return (one,)
         if kind in ("", "^~") and path.startswith(pattern):
             longest = one if longest is None or len(pattern) > len(parts(longest)[1]) else longest
+        elif lacks_slash(one, path):
+            short = one
     inner: tuple[Directive, ...] = ()
+    if short is not None and (longest is None or parts(longest)[1] != path):
+        return (short,)
     if longest is not None:
         inner = location(longest, path)
         if inner and _ends(inner, path):
@@ -88,6 +97,11 @@ def location(block: Directive, path: str) -> tuple[Directive, ...]:
             if kind in ("~", "~*") and (found := regex(pattern, insensitive=kind == "~*")) and found.search(path):
                 return (one, *location(one, path))
     return (longest, *inner) if longest is not None else ()
+
+
+def lacks_slash(one: Directive, path: str) -> bool:
+    """Whether nginx redirects to the location's path, which has one more (1.22, `find_static_location`)."""
+    return parts(one) in (("", f"{path}/"), ("^~", f"{path}/")) and any(one.all("proxy_pass", *PASSING))
 
 
 def unreadable(block: Directive) -> Directive | None:
@@ -102,7 +116,7 @@ def unreadable(block: Directive) -> Directive | None:
 def _ends(chain: Sequence[Directive], path: str) -> bool:
     """Whether no regular expression further out is tried: a match of one within, and of `=`, is the last word."""
     kind, pattern = parts(chain[-1])
-    return kind in ("~", "~*") or (kind == "=" and pattern == path)
+    return kind in ("~", "~*") or (kind == "=" and pattern == path) or lacks_slash(chain[-1], path)
 
 
 def parts(one: Directive) -> tuple[str, str]:
@@ -114,6 +128,21 @@ def parts(one: Directive) -> tuple[str, str]:
         if word.startswith(kind):
             return kind, word[len(kind) :]
     return ("@", word) if word.startswith("@") else ("", word)
+
+
+def normal(path: str, *, merged: bool) -> str:
+    """`$uri` as nginx makes it of a path: without escapes, `.` and `..`, and with single slashes if `merged`."""
+    path = unquote(path)
+    if merged:
+        path = re.sub("//+", "/", path)
+    kept: list[str] = []
+    for part in path.split("/")[1:]:
+        if part == "..":
+            kept = kept[:-1]
+        elif part != ".":
+            kept.append(part)
+    ends = "/" if kept and kept[-1] and path.endswith(("/.", "/..")) else ""
+    return f"/{'/'.join(kept)}{ends}"
 
 
 _CLASSES = {"[:alpha:]": "a-zA-Z", "[:digit:]": "0-9", "[:alnum:]": "a-zA-Z0-9", "[:word:]": "\\w", "[:space:]": "\\s"}

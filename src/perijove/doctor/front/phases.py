@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perijove.doctor.front.matching import location, parts, regex, unreadable
+from perijove.doctor.front.matching import PASSING, lacks_slash, location, normal, parts, regex, unreadable
 from perijove.doctor.front.proxying import passed
-from perijove.doctor.front.requests import Files, Hop, Outcome, Redirects, Request, Responds, Unknown, step
+from perijove.doctor.front.requests import USUAL_PORTS, Files, Hop, Outcome, Redirects, Request, Responds, Unknown, step
 from perijove.doctor.front.servers import Front, HttpServer
 from perijove.doctor.front.variables import Variables, stranger_in
 from perijove.domain.failures import Evidence
@@ -23,13 +23,13 @@ ASSUMED = "cannot be told from here, taken as not so"
 CODES = ("return", "rewrite", "if", "set", "break")
 ANSWERS = ("proxy_pass", "try_files", "deny", "auth_basic", "error_page", "root", "alias")
 """What decides in a block who answers, beside its codes and handlers."""
-HANDLERS = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "stub_status", "echo")
+HANDLERS = (*PASSING, "stub_status", "echo")
 
 
-def answer(front: Front, server: HttpServer, request: Request) -> Hop:
-    """What comes of the request at this server."""
+def answer(front: Front, server: HttpServer, request: Request, *, plain: Directive | None = None) -> Hop:
+    """What comes of the request at this server; `plain`: the listener of TLS that http was spoken to."""
     run = _Run(front, server, request)
-    outcome = run.answered()
+    outcome = run.answered() if plain is None else run.spoken_plainly(plain)
     return Hop(request, tuple(run.steps), outcome, server.block, run.assumed, run.files)
 
 
@@ -38,7 +38,12 @@ class _Run:
 
     def __init__(self, front: Front, server: HttpServer, request: Request) -> None:
         self.server = server
-        self.variables = Variables(front, request, "http", server.names[0], request.path)
+        path, _, args = request.path.partition("?")
+        merged = not _flagged((server.http, server.block), "merge_slashes", "off")
+        path = normal(path, merged=merged)
+        self.variables = Variables(front, request, "http", server.names[0].removeprefix("."), path, path, args)
+        self.scopes = self._outer()
+        """The blocks whose settings count by now."""
         self.steps: list[Evidence] = []
         self.assumed = False
         self.broken = False
@@ -52,6 +57,8 @@ class _Run:
         """Whether it is nginx's own by now: what is `internal` is open to it."""
         self.paged = False
         """Whether an error_page was taken: without recursive_error_pages one is all."""
+        self.tried: Directive | None = None
+        """The `try_files` that it came by last."""
         self.sub = False
         """Whether auth_request asks: nobody is refused there."""
         for name in server.names:
@@ -60,9 +67,15 @@ class _Run:
 
     def answered(self) -> Outcome:
         """From the server's rewrites on."""
+        self.scopes = self._outer()
         outcome, ended, _ = self._codes(self.server.block)
         self.broken = self.moved and ended == "break"
-        return outcome or self._located()
+        return self._paged(outcome, self._outer()) if outcome else self._located()
+
+    def spoken_plainly(self, by: Directive) -> Outcome:
+        """Where http is spoken to a listener of TLS: nginx's own 497, which is 400 outside."""
+        outcome = self._paged(Responds(497, by), self._outer())
+        return replace(outcome, status=400) if outcome == Responds(497, by) else outcome
 
     def _located(self) -> Outcome:
         """Find the location and run it, until no rewrite sends it on."""
@@ -74,6 +87,11 @@ class _Run:
                 self.assumed = True
                 self.steps.append(step(unread, f"{unread.words}: {ASSUMED}"))
             self.moved = False
+            self.scopes = (*self._outer(), *chain)
+            if chain and lacks_slash(chain[-1], self.variables.path):
+                args = f"?{self.variables.args}" if self.variables.args else ""
+                self.steps.append(step(chain[-1]))
+                return self._redirect(chain[-1], 301, f"{self.variables.path}/{args}")
             if chain and not self.internal and (closed := chain[-1].last("internal")):
                 self.steps += [step(chain[-1]), step(closed)]
                 return self._paged(Responds(404, closed), (*self._outer(), *chain))
@@ -143,8 +161,18 @@ class _Run:
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", one)
         there += mark + (query if known is None else known)  # it leads there, whatever it says beside
-        named = "$server_name" in to.replace("${server_name}", "$server_name")
-        return Redirects(status, there, one, named)
+        return self._redirect(one, status, there, named="$server_name" in to.replace("${server_name}", "$server_name"))
+
+    def _redirect(self, by: Directive, status: int, there: str, *, named: bool = False) -> Redirects:
+        """Of a path nginx makes a whole address (1.22, `ngx_http_header_filter`)."""
+        asked = self.variables.request
+        if not there.startswith("/") or _flagged(self.scopes, "absolute_redirect", "off"):
+            return Redirects(status, there, by, named)
+        name = self.variables.server_name
+        own = _flagged(self.scopes, "server_name_in_redirect", "on") and bool(name)
+        usual = asked.port == USUAL_PORTS[asked.scheme] or _flagged(self.scopes, "port_in_redirect", "off")
+        host = name if own else asked.host
+        return Redirects(status, f"{asked.scheme}://{host}{'' if usual else f':{asked.port}'}{there}", by, own)
 
     def _rewritten(self, one: Directive) -> tuple[Outcome | None, str]:
         if len(one.args) < 2:
@@ -157,13 +185,19 @@ class _Run:
         self.steps.append(step(one))
         self.variables.capture(match)
         if to.startswith(("http://", "https://", "$scheme")) or flag in ("redirect", "permanent"):
-            # The "?" at its end says that the query is not to be added.
-            return self._redirected(one, 301 if flag == "permanent" else 302, to.removesuffix("?")), ""
-        there = self.variables.filled(to)
+            return self._redirected(one, 301 if flag == "permanent" else 302, self._with_args(to)), ""
+        there = self.variables.filled(self._with_args(to))
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", one), ""
-        self.variables.path, self.internal, self.moved = there.partition("?")[0], True, True
+        self.variables.path, _, self.variables.args = there.partition("?")
+        self.internal = self.moved = True
         return None, flag
+
+    def _with_args(self, to: str) -> str:
+        """A "?" at its end says that what was asked behind one is not to be added."""
+        if to.endswith("?") or not self.variables.args:
+            return to.removesuffix("?")
+        return f"{to}{'&' if '?' in to else '?'}$args"
 
     def _met(self, one: Directive) -> bool:
         """Whether an `if` holds. What nobody can say is taken not to hold; no file is there under a new name."""
@@ -203,6 +237,9 @@ class _Run:
         if lua := next((one for one in here.block or () if "_by_lua" in one.name), None):
             return Unknown("a program decides", lua)
         if (tried := here.last("try_files")) and tried.args:
+            if self.tried is tried:
+                return self._files(scopes, chain)  # what it falls back to itself is taken to be there
+            self.tried = tried
             self.steps.append(step(tried))
             if any("$uri" in one or "$request_uri" in one for one in tried.args[:-1]):
                 self._files(scopes, chain)
@@ -281,28 +318,31 @@ class _Run:
             named = next((one for one in self.server.block.all("location") if one.args[:1] == (to,)), None)
             if named is None:
                 return Responds(500, by)
+            self.scopes = (*self._outer(), named)
             outcome, _, inside = self._into((named,))
-            scopes = (*self._outer(), named, *inside)
+            scopes = (*self.scopes, *inside)
             return self._paged(outcome, scopes) if outcome else self._content(scopes, (named,))
         there = self.variables.filled(to)
         if there is None:
             return Unknown(f"what {to} is stands not in the configuration", by)
         if there.startswith(("http://", "https://")):
             return Redirects(302, there, by)
-        self.variables.path = there.partition("?")[0]
+        self.variables.path, _, self.variables.args = there.partition("?")
         return self.answered() if self.cycles < MOST else Responds(500, by)
 
     def _paged(self, outcome: Outcome, scopes: tuple[Directive, ...]) -> Outcome:
         """error_page sends what would be an error elsewhere."""
-        status = outcome.status if isinstance(outcome, Responds) else 404 if isinstance(outcome, Files) else 0
-        if status < 400:
+        status = 404 if isinstance(outcome, Files) else 0
+        if isinstance(outcome, (Responds, Redirects)):
+            status = outcome.status
+        if status < 300:
             return outcome
         level = next((one for one in reversed(scopes) if one.last("error_page")), None)
         pages = level.all("error_page") if level is not None else iter(())
         page = next((one for one in pages if str(status) in one.args[:-1]), None)
-        if page is None or (self.paged and not _flagged(scopes, "recursive_error_pages", "on")):
+        if page is None or self.paged:
             return outcome
-        self.paged, self.cycles = True, self.cycles + 1
+        self.paged, self.cycles = not _flagged(scopes, "recursive_error_pages", "on"), self.cycles + 1
         if self.cycles > MOST:
             return Responds(500, page)
         before, files, assumed = len(self.steps), self.files, self.assumed
@@ -323,7 +363,7 @@ class _Run:
 def _with_status(outcome: Outcome, code: str) -> Outcome:
     """The page's answer by the status that error_page gives it; `` for its own."""
     match outcome:
-        case Responds() if code.isdigit():
+        case Responds(status=status) if code.isdigit() and status < 300:
             return replace(outcome, status=int(code))
         case Redirects() if code in ("301", "303", "307", "308"):
             return replace(outcome, status=int(code))

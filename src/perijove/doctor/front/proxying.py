@@ -28,11 +28,15 @@ def passed(
     scheme, there, path = match[1], match[2], match[4]
     if variables.front.upstreams.get(f"{variables.context} {there}") == ():
         return Responds(502, by)  # all of its servers are marked as down
-    replaced = path if path is not None and not rewritten else None
-    if replaced is None:
-        replaced = variables.path
-    elif "$" not in by.args[0]:
-        replaced = path + variables.path[len(parts(chain[-1])[1]) :] if chain else path
+    args = f"?{variables.args}" if variables.args else ""
+    if path is None or rewritten:
+        # As it was asked, where nothing has changed it.
+        same = variables.path == variables.normal and variables.args == variables.request.path.partition("?")[2]
+        replaced = variables.request.path if same else variables.path + args
+    elif "$" in by.args[0]:
+        replaced = path
+    else:
+        replaced = (path + variables.path[len(parts(chain[-1])[1]) :] if chain else path) + args
     headers = _headers(scopes)
     variables.own["proxy_host"] = "localhost" if there.startswith("unix:") else there
     host = variables.filled(headers.get("host", "$proxy_host"))

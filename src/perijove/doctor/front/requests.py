@@ -16,6 +16,7 @@ SESSION = "/user/perijove-doctor/api/kernels/0/channels"
 """A session's websocket, as Jupyter names it."""
 
 
+USUAL_PORTS = {"http": 80, "https": 443}
 CLOSED = 444
 """nginx's own status for a connection that it closes without an answer."""
 
@@ -36,8 +37,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        usual = {"http": 80, "https": 443}[self.scheme]
-        port = "" if self.port == usual else f":{self.port}"
+        port = "" if self.port == USUAL_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
@@ -49,7 +49,7 @@ class Redirects:
     location: str
     by: Directive
     rewrites_host: bool = False
-    """Whether `$server_name` made the name in it."""
+    """Whether `$server_name` or `server_name_in_redirect` made the name in it."""
 
 
 @dataclass(frozen=True, slots=True)

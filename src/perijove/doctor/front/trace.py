@@ -11,6 +11,7 @@ from perijove.doctor.front.phases import answer
 from perijove.doctor.front.proxying import upstream
 from perijove.doctor.front.requests import (
     CLOSED,
+    USUAL_PORTS,
     Hop,
     NotListening,
     Outcome,
@@ -58,9 +59,10 @@ def _hop(front: Front, request: Request) -> Hop:
         closed = server.block.last("ssl_reject_handshake") or server.http.last("ssl_reject_handshake")
         if tls and closed is not None and closed.args == ("on",):
             told = Hop(request, (step(closed),), Responds(CLOSED, closed), server.block)
-        if tls != (request.scheme == "https"):
-            # nginx answers 400 to http on a port of TLS (497 within), and a handshake on a port of http fails.
-            told = replace(told, outcome=Unknown(f"{request.scheme} is spoken to a listener of the other", listen.by))
+        if tls and request.scheme == "http":
+            told = answer(front, server, request, plain=listen.by)
+        elif request.scheme == "https" and not tls:
+            told = replace(told, outcome=Unknown("TLS is spoken to a listener of plain http", listen.by))
         return replace(told, steps=(step(listen.by, _named(listen.by.words, server.names)), *told.steps))
     stream = stream_server(front, request.address, request.port)
     if stream is not None:
@@ -131,14 +133,15 @@ def _redirected(front: Front, asked: Request, location: str) -> Request | None:
         return replace(asked, path=location)
     parts = urlsplit(location)
     try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        port = parts.port or USUAL_PORTS.get(parts.scheme, 0)
     except ValueError:
         return None
     host = (parts.hostname or "").lower()
     ours = host == asked.host.lower() or named_server(front.http, host) is not None
     if not ours or parts.scheme not in ("http", "https"):
         return None
-    there = replace(asked, scheme=parts.scheme, port=port, host=host, path=parts.path or "/")
+    query = f"?{parts.query}" if parts.query else ""
+    there = replace(asked, scheme=parts.scheme, port=port, host=host, path=(parts.path or "/") + query)
     if taking(front.listens, asked.address, port):
         return there
     # The other port may be listened on at one address alone; where a name leads stands in DNS, not here.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from perijove.doctor.front.matching import regex
-from perijove.doctor.front.requests import Request
+from perijove.doctor.front.requests import USUAL_PORTS, Request
 from perijove.doctor.front.servers import Front
 from perijove.domain.web_servers import Directive
 
@@ -36,6 +36,10 @@ class Variables:
     server_name: str = ""
     path: str = ""
     """`$uri`, which rewrites change."""
+    normal: str = ""
+    """`$uri` before them."""
+    args: str = ""
+    """What is asked behind the `?`."""
     own: dict[str, str | None] = field(default_factory=dict)
     """What `set` and captures made; None where it is unknown."""
 
@@ -61,7 +65,9 @@ class Variables:
         known = self._known()
         if name in known:
             return known[name]
-        if name.startswith(("http_", "cookie_", "arg_")):
+        if name.startswith("arg_"):
+            return next((one[len(name) - 3 :] for one in self.args.split("&") if one.startswith(f"{name[4:]}=")), "")
+        if name.startswith(("http_", "cookie_")):
             return ""
         if name.startswith("ssl_") and self.context == "http" and self.request.scheme == "http":
             return ""
@@ -70,7 +76,7 @@ class Variables:
 
     def _known(self) -> Mapping[str, str]:
         asked = self.request
-        port = "" if asked.port == {"http": 80, "https": 443}[asked.scheme] else f":{asked.port}"
+        port = "" if asked.port == USUAL_PORTS[asked.scheme] else f":{asked.port}"
         host = asked.host.lower()
         return {
             "scheme": asked.scheme,
@@ -84,9 +90,9 @@ class Variables:
             "request_method": "GET",
             "uri": self.path,
             "document_uri": self.path,
-            "args": "",
-            "query_string": "",
-            "is_args": "",
+            "args": self.args,
+            "query_string": self.args,
+            "is_args": "?" if self.args else "",
             "server_name": self.server_name,
             "server_protocol": "HTTP/1.1",
             "ssl_client_verify": "NONE" if asked.scheme == "https" else "",

@@ -39,6 +39,14 @@ WELL = {
     "a stateless answer": (
         f'server {{ {NAMED} location ~ ^/\\.well-known/acme-challenge/(.+)$ {{ return 200 "$1.key"; }} }}', STREAM,
     ),
+    "passed on by a page of errors": (
+        f"server {{ {NAMED} error_page 404 = @app; return 404; location @app {{ proxy_pass http://192.0.2.1; "
+        f"{WEBSOCKET} }} }}", STREAM,
+    ),
+    "redirected with two slashes": (
+        f"server {{ {NAMED} {REDIRECT.replace('$request', '/$request')} }} server {{ listen {ADDRESS}:{TLS} ssl; "
+        "ssl_certificate x; ssl_certificate_key x; location ^~ /.well-known/acme-challenge/ { root /srv; } }", "",
+    ),
     "redirected to one who passes it on": (
         f"server {{ {NAMED} {REDIRECT} }} server {{ listen {ADDRESS}:{TLS} ssl; ssl_certificate x; ssl_certificate_key"
         f" x; location / {{ proxy_pass http://192.0.2.1; {WEBSOCKET} }} }}", "",
@@ -153,6 +161,12 @@ def test_what_is_broken_is_told_though_another_file_may_not_be_read(tmp_path: Pa
     assert codes(examine(seen, checks(seen))) == [rows.CONFIGURATION_BROKEN.code]
 
 
+def test_a_page_for_all_that_is_not_there_answers_and_does_not_fail(tmp_path: Path) -> None:
+    spa = "root /srv/app; location / { try_files $uri $uri/ /index.html; }"
+    [one] = looked(written(tmp_path, f"server {{ {NAMED} {spa} }}", STREAM)).findings
+    assert "answers from the files below /srv/app" in one.failure.cause
+
+
 def test_a_status_that_is_none_does_not_end_the_doctor(tmp_path: Path) -> None:
     """nginx refuses it; whoever asks why gets an answer."""
     http = f"server {{ {NAMED} error_page 404 =2x0 @x; location / {{ return 404; }}"
@@ -254,12 +268,21 @@ def test_a_redirect_to_a_port_that_is_handed_on_is_judged_by_what_is_shown_there
     assert [one.confidence for one in found.findings] == ([confidence] if confidence else [])
 
 
-def test_a_redirect_that_names_the_server_sends_other_names_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("inside", "remedy"),
+    [
+        ("return 301 https://$server_name:20443$request_uri;", "Write $host for $server_name"),
+        ("server_name_in_redirect on; return 301 /x;", "Take server_name_in_redirect out"),
+    ],
+    ids=["by its variable", "by a setting"],
+)
+def test_a_redirect_that_names_the_server_sends_other_names_elsewhere(tmp_path: Path, inside: str, remedy: str) -> None:
     names = NAMED.replace(HOST, f"first.example {HOST}")
-    main = written(tmp_path, f"server {{ {names} return 301 https://$server_name:20443$request_uri; }}", STREAM)
+    main = written(tmp_path, f"server {{ {names} {inside} }}", STREAM)
     found = looked(main)
     assert rows.REDIRECT_REWRITES_HOST.code in codes(found)
     assert any("first.example" in one.failure.cause for one in found.findings)
+    assert any(remedy in one.failure.remedy for one in found.findings)
     first = replace(facts(main), hosts=("first.example",))
     assert rows.REDIRECT_REWRITES_HOST.code not in codes(examine(first, checks(first)))
 
