@@ -6,8 +6,7 @@ Names are as Python reads a disk's: bytes that are no UTF-8 stand in them as sur
 from __future__ import annotations
 
 import heapq
-import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,13 +22,8 @@ OF_PROGRAMS = (
 """What programs keep for themselves at the top of a home."""
 CACHES = ("__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules")
 """What programs make anew, wherever it lies."""
-GIT = ".git"
 LEAST = 1024**2
 """Bytes that each session's work counts as, lest there be too many."""
-MOST_BESIDE = 100
-"""Names for a visitor's own beside a repository's; whoever takes more of them would have us look for ever."""
-LONGEST_NAME = 255
-"""Bytes of a file's name."""
 
 
 class LeftOut(StrEnum):
@@ -111,27 +105,6 @@ def chosen(changes: Sequence[Change], size: int, files: int) -> tuple[Sequence[C
             why = LeftOut.LARGE if size < 0 else LeftOut.MANY
             left_out[why] = left_out.get(why, 0) + 1
     return sorted(taken, key=lambda one: one.path), left_out
-
-
-def beside(name: str, taken: Callable[[str], bool]) -> str:
-    """A name for a visitor's own beside a repository's: `notebook.kept.ipynb`, `notebook.kept-2.ipynb`, …
-
-    Raises FileExistsError where very many are taken.
-    """
-    stem, ending = posixpath.splitext(name)
-    for number in range(1, MOST_BESIDE + 1):
-        mark = ".kept" if number == 1 else f".kept-{number}"
-        if len(_raw(ending)) + len(mark) > LONGEST_NAME // 2:
-            stem, ending = name, ""
-        room = LONGEST_NAME - len(_raw(ending)) - len(mark)
-        found = _raw(stem)[:room].decode("utf-8", "surrogateescape") + mark + ending
-        if not taken(found):
-            return found
-    raise FileExistsError(f"{MOST_BESIDE} files have its name")
-
-
-def _raw(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from perijove.domain.keeping import (
     LeftOut,
     Parts,
     archive_name,
-    beside,
     chosen,
     is_nobodys,
     shown,
     to_remove,
 )
+from perijove.giving import beside
 
 MIB = 1024**2
 NAMES = [

@@ -3,8 +3,8 @@
 
 Its text goes along in the pod's command, for any Python of 3.9 or newer: the standard library alone. In: words
 `key=value`, `--`, the command; a token in the environment, which the command does not get. Out: the command's status.
-Whoever has the token is handed files that are not as the image has them (`GET`: a tar), and may put some where nothing
-was changed (`PUT`: a tar). What it says may be a lie: it runs with the rights of the pod's own people.
+Whoever has the token is handed files that are not as the image has them (`GET`: a tar), and may give some back (`PUT`:
+a tar). What it says may be a lie: it runs with the rights of the pod's own people.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import stat
 import sys
 import time
 from collections import Counter
-from errno import EDQUOT, ENOSPC
 from heapq import nsmallest
+from types import ModuleType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from tarfile import TarFile, TarInfo
+    from tarfile import TarFile
     from typing import IO, Any
 
-TOKEN, SOCKET = "PERIJOVE_FILES_TOKEN", "PERIJOVE_SOCKET_FD"
-HEAD, HEAD_LIMIT, LIMIT = 8192, 5, 60
-"""Bytes of a request's head, seconds in which it is there, and those for all of it; one is answered at a time."""
+TOKEN, SOCKET, WAS = "PERIJOVE_FILES_TOKEN", "PERIJOVE_SOCKET_FD", "PERIJOVE.was"
+HEAD, HEAD_LIMIT = 8192, 5
+"""Bytes of a request's head, and seconds in which it is there; one request is answered at a time."""
 MOST, MOST_BYTES, DEEPEST = 200_000, 64 << 30, 100
 """Entries looked at or put, bytes that are put, folders in one another."""
 PIECE = 1 << 18
@@ -44,7 +44,7 @@ class Pod:
     `folder`: whose files. `made`: Unix seconds, the time of all files in the image; without it all count as changed.
     `top`, `names`: what is never handed out, at the folder's top and anywhere; `/` stands between them. `stay`: seconds
     after the command's end for somebody to fetch, if the token came before; with `waits` in any case, and requests are
-    answered only then.
+    answered only then. `limit`: seconds for a request. `giving`: the text of `perijove.giving`.
     """
 
     def __init__(self, words: list[str], token: str) -> None:
@@ -52,7 +52,8 @@ class Pod:
         self.port, self.files, self.folder = int(told.get("port", 0)), int(told["files"]), told["folder"]
         self.made = float(told["made"]) if "made" in told else None
         self.top, self.names = told.get("top", "").split("/"), told.get("names", "").split("/")
-        self.stay, self.waits = float(told.get("stay", 0)), "waits" in told
+        self.stay, self.waits, self.limit = float(told.get("stay", 0)), "waits" in told, int(told.get("limit", 60))
+        self.giving = told.get("giving", "")
         self.token, self.started = token, time.time()
         self.asked = self.fetched = self.ending = self.last = False
         self.status: int | None = None
@@ -157,35 +158,42 @@ class Request:
         if not self.pod.token or not compare_digest(given, right):
             self._say("401 Unauthorized")
             return REFUSED
-        signal.alarm(LIMIT)
+        signal.alarm(self.pod.limit)
         method, _, rest = first.decode("latin-1").partition(" ")
+        query = rest.partition(" ")[0].partition("?")[2].split("&")
+        told = {name: int(value) for name, _, value in (one.partition("=") for one in query) if value}
         if method == "GET":
-            query = rest.partition(" ")[0].partition("?")[2].split("&")
-            self._hand_out({name: int(value) for name, _, value in (one.partition("=") for one in query) if value})
+            self._hand_out(told)
             return FETCHED
         if method != "PUT":
             return REFUSED
-        self._take_in(_Body(came, min(int(fields.get(b"content-length", b"0")), MOST_BYTES)))
+        self._take_in(_Body(came, min(int(fields.get(b"content-length", b"0")), MOST_BYTES)), told)
         return ASKED
 
     def _say(self, status: str, body: bytes = b"") -> None:
         self.line.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body))
 
     def _hand_out(self, bounds: dict[str, int]) -> None:
-        """The smallest that fit within `size` bytes and `files`, in the order of their names."""
+        """The smallest that fit within `size` bytes and `files`, by their names; none where `known` is their tag."""
         import json
         import tarfile
 
         size, taken = bounds.get("size", MOST_BYTES), list[str]()
         folder = os.open(self.pod.folder, FOLDER)
-        for length, path in nsmallest(bounds.get("files", MOST), self._changed(folder, "", size)):
+        found = nsmallest(bounds.get("files", MOST), self._changed(folder, "", size))
+        for length, path, _ in found:
             self.left_out["MANY"] -= 1
             size -= length
             if size >= 0:
                 taken.append(path)
             else:
                 self.left_out["LARGE"] += 1
-        told = json.dumps({"left_out": +self.left_out, "status": self.pod.status})
+        tag = hash((*found, *self.left_out.items()))  # each child of this process has the same hashes
+        if tag == bounds.get("known"):
+            self._say("304 Not Modified")
+            return
+        left_out = {why: number for why, number in self.left_out.items() if number}
+        told = json.dumps({"files": len(taken), "left_out": left_out, "status": self.pod.status, "tag": tag})
         head = f"Transfer-Encoding: chunked\r\nPerijove-Files: {told}\r\nConnection: close\r\n\r\n"
         self.line.sendall(f"HTTP/1.1 200 OK\r\n{head}".encode())
         with tarfile.open(None, "w|", _Chunks(self.line), PIECE, format=tarfile.PAX_FORMAT, **_NAMES) as tar:  # type: ignore[call-overload]
@@ -193,7 +201,7 @@ class Request:
                 _add(tar, folder, path)
         self.line.sendall(b"0\r\n\r\n")  # it was all
 
-    def _changed(self, folder: int, at: str, size: int) -> Iterator[tuple[int, str]]:
+    def _changed(self, folder: int, at: str, size: int) -> Iterator[tuple[int, str, int]]:
         """Files that are not as the image has them, by their sizes; what is not handed out is counted."""
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -208,7 +216,7 @@ class Request:
                 except OSError:
                     self.left_out["CLOSED"] += 1
 
-    def _entry(self, folder: int, entry: os.DirEntry[str], at: str, size: int) -> Iterator[tuple[int, str]]:
+    def _entry(self, folder: int, entry: os.DirEntry[str], at: str, size: int) -> Iterator[tuple[int, str, int]]:
         path, facts = f"{at}{entry.name}", entry.stat(follow_symlinks=False)
         new = self._is_new(facts)
         if entry.name in self.pod.names or (not at and entry.name in self.pod.top):
@@ -226,7 +234,7 @@ class Request:
             self.left_out["LARGE"] += 1
         elif new:
             self.left_out["MANY"] += 1  # until it is taken
-            yield facts.st_size, path
+            yield facts.st_size, path, facts.st_ctime_ns
 
     def _is_new(self, facts: os.stat_result) -> bool:
         """Times in an image are all the same; what is moved or copied keeps them, and has another of its inode's.
@@ -235,56 +243,27 @@ class Request:
         """
         return facts.st_mtime != self.pod.made or facts.st_ctime >= self.pod.started
 
-    def _take_in(self, body: _Body) -> None:
-        """Files where the image's are untouched, or nothing is; how many is answered."""
+    def _take_in(self, body: _Body, bounds: dict[str, int]) -> None:
+        """Files that have a place; what became of them is answered."""
         import json
         import tarfile
 
-        folder, put = os.open(self.pod.folder, FOLDER), Counter(files=0, no_room=0, refused=0)
+        rules = ModuleType("giving")
+        exec(self.pod.giving, rules.__dict__)  # noqa: S102  it came with our own text
+        giving = rules.Giving(os.open(self.pod.folder, FOLDER), bounds.get("room", 0), bool(bounds.get("same_commit")))
         with tarfile.open(None, "r|", body, PIECE, **_NAMES) as tar:  # type: ignore[call-overload]
-            for number, info in enumerate(tar):
-                content = tar.extractfile(info) if info.isreg() and number < MOST else None
-                if content is not None:
-                    put[self._put(folder, info, content)] += 1
+            for info in tar:
+                path = tuple(info.name.split("/"))
+                if info.isreg() and not {"", ".", ".."} & {*path}:
+                    is_program, was = bool(info.mode & 0o100), info.pax_headers.get(WAS, "")
+                    content = tar.extractfile(info)
+                    giving.give(SimpleNamespace(
+                        path=path, size=info.size, was=was, executable=is_program, modified=info.mtime, content=content
+                    ))  # fmt: skip
         while body.read(PIECE):
             continue
-        self._say("200 OK", json.dumps(put).encode())
-
-    def _put(self, folder: int, info: TarInfo, content: IO[bytes]) -> str:
-        *above, name = info.name.split("/")
-        if {"", ".", ".."} & {*above, name} or len(above) > DEEPEST:
-            return "refused"
-        try:
-            with _Open(_folder(folder, above, made=True)) as into:
-                return self._put_into(into, name, info, content)
-        except OSError as error:
-            return "no_room" if error.errno in (ENOSPC, EDQUOT) else "refused"
-
-    def _put_into(self, folder: int, name: str, info: TarInfo, content: IO[bytes]) -> str:
-        aside = f".perijove-{os.urandom(8).hex()}"
-        how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        opened = os.open(aside, how, 0o755 if info.mode & 0o100 else 0o644, dir_fd=folder)
-        try:
-            with open(opened, "wb") as file:
-                while piece := content.read(PIECE):
-                    file.write(piece)
-            if not self._is_free(folder, name, aside):
-                return "refused"
-            os.utime(aside, (info.mtime, info.mtime), dir_fd=folder)
-            os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
-        finally:
-            if _facts(folder, aside):
-                os.unlink(aside, dir_fd=folder)
-        return "files"
-
-    def _is_free(self, folder: int, name: str, aside: str) -> bool:
-        """Whether nothing of this name was changed, or it is the same."""
-        facts = _facts(folder, name)
-        if facts is None or not stat.S_ISREG(facts.st_mode) or not self._is_new(facts):
-            return facts is None or stat.S_ISREG(facts.st_mode)
-        with _opened(folder, name) as there, _opened(folder, aside) as new:
-            same = all(piece == there.read(PIECE) for piece in iter(lambda: new.read(PIECE), b""))
-            return same and not there.read(1)
+        told = {name: getattr(giving, name) for name in ("files", "beside", "no_room", "refused")}
+        self._say("200 OK", json.dumps(told).encode())
 
 
 class _Chunks:
@@ -361,31 +340,20 @@ class _Padded:
         return self._file.read(size).ljust(size, b"\0")
 
 
-def _folder(folder: int, names: list[str], *, made: bool = False) -> int:
+def _folder(folder: int, names: list[str]) -> int:
     """One below an open folder, open, through folders alone. Raises OSError."""
     opened = os.dup(folder)
-    try:
-        for name in names:
-            if made and _facts(opened, name) is None:
-                os.mkdir(name, 0o755, dir_fd=opened)
+    for name in names:
+        try:
             further = os.open(name, FOLDER, dir_fd=opened)
+        finally:
             os.close(opened)
-            opened = further
-    except BaseException:
-        os.close(opened)
-        raise
+        opened = further
     return opened
 
 
 def _opened(folder: int, name: str) -> IO[bytes]:
     return open(os.open(name, NO_LINKS, dir_fd=folder), "rb")
-
-
-def _facts(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _listening(port: int) -> socket.socket:

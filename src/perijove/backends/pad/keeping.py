@@ -12,25 +12,19 @@ import contextlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from perijove import durable
-from perijove.backends.pad.changes import Changes
 from perijove.backends.pad.master import FOLDER, Master
 from perijove.backends.pad.spawning import in_child
-from perijove.backends.pad.trees import NO_LINKS, Rights
 from perijove.domain import wire
-from perijove.domain.keeping import Change, KeepTerms, KeptWork, LeftOut, Parts, chosen
+from perijove.domain.keeping import KeepTerms
 from perijove.domain.nouns import SessionName
 from perijove.domain.state import State
-
-if TYPE_CHECKING:
-    from perijove.kept_files import Writing
+from perijove.home_changes import Changes, Rights, decided, seal
 
 LIMIT = 90.0
 """Seconds that it may take for one session."""
@@ -154,14 +148,9 @@ def _keep(session: SessionName, home: Path, note: Note, aside: Path, master: Mas
         ours = os.open(home, FOLDER)
     changes = Changes(rights, master.rights, terms.size)
     changes.look(ours, _base(note.home_from, master))
-    taken, beyond = chosen(changes.found, terms.size, terms.files)
-    changes.left_out.update(beyond)
-    if not taken and not {LeftOut.LARGE, LeftOut.MANY} & changes.left_out.keys():
+    kept = decided(changes, session, terms)
+    if kept is None:
         return
-    work = KeptWork(
-        session, terms.visitor, terms.repository, terms.commit, time.time(),
-        sum(change.size for change in taken), len(taken), dict(changes.left_out), terms.given_back,
-    )  # fmt: skip
     from perijove import kept_files  # noqa: PLC0415  only where it is needed: it takes 60 ms, and memory for good
 
     opened = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -170,11 +159,7 @@ def _keep(session: SessionName, home: Path, note: Note, aside: Path, master: Mas
         if note.uid is not None:  # for good: nothing of root's is needed any more
             os.setresgid(note.uid, note.uid, note.uid)
             os.setresuid(note.uid, note.uid, note.uid)
-        with kept_files.written(file, work) as writing:
-            for change in taken:
-                _write(ours, change, writing)
-        file.flush()
-        os.fsync(file.fileno())
+        seal(ours, *kept, file, kept_files.written)
 
 
 def _base(home_from: Path | None, master: Master) -> int | None:
@@ -185,25 +170,3 @@ def _base(home_from: Path | None, master: Master) -> int | None:
         return master.folder(home_from)
     except FileNotFoundError:
         return None
-
-
-def _write(home: int, change: Change, writing: Writing) -> None:
-    with below(home, change.path) as opened:
-        facts = os.fstat(opened)
-        with os.fdopen(os.dup(opened), "rb") as file:
-            writing.add(change, file, executable=bool(facts.st_mode & 0o100), modified=facts.st_mtime)
-
-
-@contextlib.contextmanager
-def below(folder: int, path: Parts) -> Iterator[int]:
-    """Open what lies below an open folder, through folders alone."""
-    opened = os.dup(folder)
-    try:
-        for position, name in enumerate(path):
-            how = NO_LINKS | (os.O_DIRECTORY if position < len(path) - 1 else 0)
-            further = os.open(name, how, dir_fd=opened)
-            os.close(opened)
-            opened = further
-        yield opened
-    finally:
-        os.close(opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import json
 import os
@@ -22,11 +23,12 @@ from typing import Any
 import httpx
 import pytest
 
+from perijove import giving
 from perijove.backends.kubernetes import in_pod
 from tests.fakes.ports import free_port
 
 MADE = 315_532_800
-TEXT = Path(in_pod.__file__).read_text()
+TEXT, GIVING = (Path(str(one.__file__)).read_text() for one in (in_pod, giving))
 IDLE = "import time; print('up', flush=True); time.sleep(100)"
 
 
@@ -37,7 +39,9 @@ class Pod:
     home: Path
 
     def get(self, query: str = "", token: str = "secret") -> httpx.Response:
-        return httpx.get(f"{self.url}/{query}", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+        return httpx.get(
+            f"{self.url}/{query}", headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30
+        )
 
     def files(self, query: str = "") -> dict[str, bytes]:
         return unpacked(self.get(query).content)
@@ -46,7 +50,12 @@ class Pod:
         return json.loads(self.get(query).headers["Perijove-Files"])
 
     def put(self, tar: bytes) -> Any:
-        answer = httpx.put(self.url, content=tar, headers={"Authorization": "Bearer secret"}, trust_env=False)
+        answer = httpx.put(
+            f"{self.url}/?room=100&same_commit=1",
+            content=tar,
+            headers={"Authorization": "Bearer secret"},
+            trust_env=False,
+        )
         return answer.json()
 
 
@@ -64,7 +73,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
         for path in ("read.md", "data/table.csv"):
             (home / path).write_text("as it was")
             os.utime(home / path, (MADE, MADE))
-        told = [f"files={port}", f"folder={home}", f"made={MADE}", "top=.cache/.local", "names=__pycache__", *words]
+        told = [
+            f"giving={GIVING}",
+            f"files={port}",
+            f"folder={home}",
+            f"made={MADE}",
+            "top=.cache/.local",
+            "names=__pycache__",
+            *words,
+        ]
         command = [python, "-Ic", TEXT, *told, "--", "/usr/bin/python3", "-c", code]
         environ = {**os.environ, in_pod.TOKEN: "secret"}
         process = subprocess.Popen(
@@ -89,24 +106,26 @@ def unpacked(tar: bytes) -> dict[str, bytes]:
         return {one.name: (files.extractfile(one) or io.BytesIO()).read() for one in files}
 
 
-def packed(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
-    """A tar of files by their names, and of whatever else."""
+def packed(*members: tuple[str, bytes] | tuple[str, bytes, str] | tarfile.TarInfo) -> bytes:
+    """A tar of files by their names, with what they may replace, and of whatever else."""
     told = io.BytesIO()
     with tarfile.open(fileobj=told, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape") as tar:
         for one in members:
             info = tarfile.TarInfo(one[0]) if isinstance(one, tuple) else one
             content = one[1] if isinstance(one, tuple) else b""
+            info.pax_headers = {in_pod.WAS: one[2]} if isinstance(one, tuple) and len(one) == 3 else {}
             info.size, info.mtime = len(content), 1_000_000_000
             tar.addfile(info, io.BytesIO(content))
     return told.getvalue()
 
 
-def test_its_text_is_one_argument_for_any_python_from_3_9_on() -> None:
-    tree = ast.parse(TEXT, feature_version=(3, 9))
+@pytest.mark.parametrize("text", [TEXT, GIVING], ids=["in_pod", "giving"])
+def test_its_text_is_one_argument_for_any_python_from_3_9_on(text: str) -> None:
+    tree = ast.parse(text, feature_version=(3, 9))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert {str(name).partition(".")[0] for name in imported} <= sys.stdlib_module_names
-    assert len(TEXT.encode()) < 128 * 1024, "MAX_ARG_STRLEN"
+    assert len(text.encode()) < 128 * 1024, "MAX_ARG_STRLEN"
 
 
 def test_what_changed_is_handed_out_and_nothing_else(start: Start) -> None:
@@ -119,7 +138,8 @@ def test_what_changed_is_handed_out_and_nothing_else(start: Start) -> None:
     (pod.home / "data/table.csv").rename(pod.home / "data/moved.csv")
     (pod.home / os.fsdecode(b"caf\xe9")).write_text("name")
     assert pod.files() == {"read.md": b"mine", "data/moved.csv": b"as it was", os.fsdecode(b"caf\xe9"): b"name"}
-    assert pod.told() == {"left_out": {"CACHE": 2}, "status": None}
+    told = pod.told()
+    assert (told["files"], told["left_out"], told["status"]) == (3, {"CACHE": 2}, None)
 
 
 def test_no_link_is_followed_and_nothing_is_opened_that_is_no_file(start: Start) -> None:
@@ -153,7 +173,7 @@ def test_nobody_is_answered_without_the_token(start: Start, token: str) -> None:
     pod = start("stay=60")
     header = f"Bearer {token}".encode()
     for method in ("GET", "PUT"):
-        answer = httpx.request(method, pod.url, headers={b"Authorization": header}, trust_env=False)
+        answer = httpx.request(method, pod.url, headers={b"Authorization": header}, trust_env=False, timeout=30)
         assert (answer.status_code, answer.content) == (401, b"")
 
 
@@ -225,18 +245,20 @@ def test_it_stays_no_longer_than_it_is_told(start: Start) -> None:
     assert start("stay=0.2", "waits=", code="print('up', flush=True)").process.wait(20) == 0
 
 
-def test_what_is_put_lies_there(start: Start) -> None:
+def test_what_is_put_lies_there_and_over_nothing_that_was_changed(start: Start) -> None:
     pod = start()
-    assert pod.put(packed(("read.md", b"mine"), ("new/deep/a", b"a"), (os.fsdecode(b"caf\xe9"), b"b"))) == {
-        "files": 3, "no_room": 0, "refused": 0
-    }  # fmt: skip
-    assert [(pod.home / path).read_bytes() for path in ("read.md", "new/deep/a", os.fsdecode(b"caf\xe9"))] == [
-        b"mine", b"a", b"b"
-    ]  # fmt: skip
+    (pod.home / "data/table.csv").write_text("theirs")
+    was = hashlib.sha256(b"as it was").hexdigest()
+    odd = os.fsdecode(b"caf\xe9")
+    tar = packed(("read.md", b"mine", was), ("data/table.csv", b"mine", was), ("new/deep/a", b"a"), (odd, b"b"))
+    told = {"files": 4, "beside": [["data", "table.kept.csv"]], "no_room": 0, "refused": 0}
+    assert pod.put(tar) == told
+    assert [(pod.home / path).read_bytes() for path in ("read.md", "new/deep/a", odd)] == [b"mine", b"a", b"b"]
+    assert (pod.home / "data/table.csv").read_text() == "theirs"
     assert (pod.home / "read.md").stat().st_mtime == 1_000_000_000
-    assert pod.put(packed(("read.md", b"mine")))["files"] == 1, "it is the same"
-    assert pod.put(packed(("read.md", b"other"), ("new/deep/a", b"")))["refused"] == 2
-    assert (pod.home / "read.md").read_bytes() == b"mine"
+    assert pod.put(tar) == told, "nothing is there twice"
+    assert sorted(pod.files()) == [odd, "data/table.csv", "data/table.kept.csv", "new/deep/a", "read.md"]
+    assert pod.put(packed(("large", b"x" * 101)))["no_room"] == 1
     assert not [*pod.home.rglob(".perijove-*")]
 
 
@@ -248,12 +270,20 @@ def test_what_is_put_reaches_nothing_outside(start: Start, tmp_path: Path) -> No
     (pod.home / "file").symlink_to(outside / "file")
     link, device = tarfile.TarInfo("link"), tarfile.TarInfo("device")
     link.type, link.linkname, device.type = tarfile.SYMTYPE, "/etc/passwd", tarfile.CHRTYPE
-    names = ("../up", "/etc/x", "a/../../up", "out/x", "file", "", "a//b", ".", "read.md/x")
-    told = pod.put(packed(*((name, b"x") for name in names), link, device))
-    assert told == {"files": 0, "no_room": 0, "refused": len(names)}
+    names = ("../up", "/etc/x", "a/../../up", "", "a//b", ".")
+    assert pod.put(packed(*((name, b"x") for name in (*names, "out/x", "file")), link, device))["files"] == 2
     assert [*outside.iterdir()] == []
-    assert {path.name for path in pod.home.iterdir()} == {"read.md", "data", "out", "file"}
+    assert {path.name for path in pod.home.iterdir()} == {"read.md", "data", "out", "out.kept", "file", "file.kept"}
     assert {path.name for path in tmp_path.iterdir()} == {"home", "outside"}
+
+
+def test_what_is_known_is_not_handed_out_again(start: Start) -> None:
+    pod = start()
+    (pod.home / "read.md").write_text("mine")
+    tag = pod.told()["tag"]
+    assert (pod.get(f"?known={tag}").status_code, pod.told(f"?known={tag + 1}")["files"]) == (304, 1)
+    (pod.home / "read.md").write_text("more")
+    assert pod.files(f"?known={tag}") == {"read.md": b"more"}
 
 
 def test_one_that_is_slow_or_breaks_off_leaves_nothing_and_the_next_is_answered(start: Start) -> None:

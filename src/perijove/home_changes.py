@@ -1,29 +1,32 @@
-"""What changed in a home whose writers are gone, against the folder that it was copied from.
+"""What changed in a home whose writers are gone, against the folder that it was copied from, and what of it is kept.
 
-In: both folders, open, and whose rights each is read with. Out: the files that changed, and what of it is not kept. No
-link is followed, nothing is opened that is no file or folder, and of a file is read what decides. Synchronous.
+In: both folders, open, and whose rights each is read with. Out: the files that changed, sealed, and what of it is not
+kept. No link is followed, nothing is opened that is no file or folder, and of a file is read what decides. Synchronous.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
 
-from perijove.backends.pad.trees import NO_LINKS, Rights
-from perijove.domain.keeping import Change, LeftOut, Parts, is_nobodys
+from perijove.domain.keeping import Change, KeepTerms, KeptWork, LeftOut, Parts, chosen, is_nobodys
+from perijove.domain.nouns import SessionName
+from perijove.giving import MOST_COMPARED, NO_LINKS, digest
+
+if TYPE_CHECKING:
+    from perijove.kept_files import Writing
 
 DEEPEST = 100
 """Folders in one another; two are open for each."""
 MOST = 200_000
 """Entries looked at: what lies beyond is not kept."""
-MOST_COMPARED = 1024**3
-"""Bytes of files that were touched: more of them count as changed."""
-PIECE = 1024 * 1024
+Rights = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -139,15 +142,6 @@ class Changes:
             return digest(file, size)
 
 
-def digest(file: int, size: int) -> str:
-    """SHA-256 of an open file's first `size` bytes, hex."""
-    found, offset = hashlib.sha256(), 0
-    while offset < size and (piece := os.pread(file, min(PIECE, size - offset), offset)):
-        found.update(piece)
-        offset += len(piece)
-    return found.hexdigest()
-
-
 @contextmanager
 def _opened(folder: int, name: str, rights: Rights) -> Iterator[int]:
     with rights():
@@ -161,3 +155,49 @@ def _opened(folder: int, name: str, rights: Rights) -> Iterator[int]:
 def _same_moment(facts: os.stat_result, was: os.stat_result) -> bool:
     """Copies by tar have whole seconds."""
     return facts.st_mtime_ns in (was.st_mtime_ns, was.st_mtime_ns // 10**9 * 10**9)
+
+
+def decided(changes: Changes, session: SessionName, terms: KeepTerms) -> tuple[Sequence[Change], KeptWork] | None:
+    """Which of the changes are kept, and as what; None where nothing is to be said of any."""
+    taken, beyond = chosen(changes.found, terms.size, terms.files)
+    changes.left_out.update(beyond)
+    if not taken and not {LeftOut.LARGE, LeftOut.MANY} & changes.left_out.keys():
+        return None
+    return taken, KeptWork(
+        session, terms.visitor, terms.repository, terms.commit, time.time(),
+        sum(change.size for change in taken), len(taken), dict(changes.left_out), terms.given_back,
+    )  # fmt: skip
+
+
+def seal(
+    home: int, taken: Sequence[Change], work: KeptWork, file: BinaryIO,
+    written: Callable[[BinaryIO, KeptWork], AbstractContextManager[Writing]],
+) -> None:  # fmt: skip
+    """Write what was taken, for its visitor alone, to the disk, as `kept_files` has it. Raises OSError."""
+    with written(file, work) as writing:
+        for change in taken:
+            _write(home, change, writing)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _write(home: int, change: Change, writing: Writing) -> None:
+    with below(home, change.path) as opened:
+        facts = os.fstat(opened)
+        with os.fdopen(os.dup(opened), "rb") as file:
+            writing.add(change, file, executable=bool(facts.st_mode & 0o100), modified=facts.st_mtime)
+
+
+@contextmanager
+def below(folder: int, path: Parts) -> Iterator[int]:
+    """Open what lies below an open folder, through folders alone."""
+    opened = os.dup(folder)
+    try:
+        for position, name in enumerate(path):
+            how = NO_LINKS | (os.O_DIRECTORY if position < len(path) - 1 else 0)
+            further = os.open(name, how, dir_fd=opened)
+            os.close(opened)
+            opened = further
+        yield opened
+    finally:
+        os.close(opened)
