@@ -53,12 +53,18 @@ class Plane:
         """As at each start."""
         await self.keeper.recover()
         await leftovers.sweep(self.api, self.terms)
-        await Prepull(self.api, self.terms, 0, self.sessions.owner).run()
+        await self.prepull(0).run()
+
+    def prepull(self, most: int) -> Prepull:
+        async def publish(spec: SandboxSpec) -> str:
+            return IMAGE
+
+        return Prepull(self.api, self.terms, most, self.sessions.owner, publish)
 
     async def live(self) -> None:
         """All that makes anything in the cluster; of two sessions one is over at the end, and one is used."""
         await self.sessions.try_policies(IMAGE)
-        prepull = Prepull(self.api, self.terms, 1, self.sessions.owner)
+        prepull = self.prepull(1)
         prepull.asked(IMAGE)
         prepull.asked(IMAGE)
         await prepull.look()

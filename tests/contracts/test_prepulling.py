@@ -14,14 +14,17 @@ from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import RULES, Owner, Terms, Work
 from perijove.backends.kubernetes.prepulling import KNOWN, Prepull, daemon_set_spec
 from perijove.backends.kubernetes.sessions import KubernetesSessions
-from perijove.domain.failures import Fail
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Room, SandboxSpec
 from perijove.domain.ports import Tell
+from perijove.domain.registry_failures import OCI_UNREACHABLE
 from perijove.launching.start.demand import REMEMBERED
 from tests.fakes.confined import spec, until
 from tests.fakes.pod_security import RESTRICTED
 from tests.fakes.schemas import wrong_manifest
 from tests.fakes.session_cluster import NAMESPACE, Json, SessionCluster, running, session_cluster, status
+from tests.ways.conftest import World as Ways
+from tests.ways.test_classes import BEFORE, CLOSED, MORNING, OPEN, prepared
 
 pytestmark = pytest.mark.same_for_any_user
 
@@ -38,12 +41,20 @@ class World:
     cluster: SessionCluster
     api: Cluster
     now: float = 0.0
+    unpublished: Failure | None = None
+    """Why the registry takes nothing."""
 
     def prepull(self, most: int = 2, **more: Any) -> Prepull:
         async def owner() -> Owner:
             return Owner("networking.k8s.io/v1", "NetworkPolicy", "perijove-closed", "uid-of-it")
 
-        return Prepull(self.api, TERMS, most, owner, now=lambda: self.now, **more)
+        return Prepull(self.api, TERMS, most, owner, self.publish, now=lambda: self.now, **more)
+
+    async def publish(self, spec: SandboxSpec) -> str:
+        """`B` is what sessions of classes have."""
+        if self.unpublished:
+            raise Fail(self.unpublished)
+        return B
 
     @property
     def daemon_set(self) -> Json | None:
@@ -135,9 +146,9 @@ async def test_other_terms_change_it_and_it_goes_with_what_an_uninstallation_rem
     async def nobody() -> None:
         return None
 
-    await Prepull(world.api, TERMS, 2, nobody).look()
+    await Prepull(world.api, TERMS, 2, nobody, world.publish).look()
     assert world.written == [f"PATCH {NAME}"], "its owner alone is no change"
-    await Prepull(world.api, replace(TERMS, pull_secrets=()), 2, world.prepull()._owner).look()
+    await Prepull(world.api, replace(TERMS, pull_secrets=()), 2, world.prepull()._owner, world.publish).look()
     assert world.written == [f"PATCH {NAME}"] * 2
     world.cluster.remove("networkpolicies", "perijove-closed")
     assert world.daemon_set is None
@@ -151,6 +162,52 @@ async def test_containers_that_a_webhook_adds_are_nobody_s_demand(world: World) 
     world.daemon_set["spec"]["template"]["spec"]["initContainers"].append(added)
     await world.prepull().look()
     assert world.written == [f"PATCH {NAME}"]
+
+
+@pytest.fixture
+async def ways(tmp_path: Path) -> AsyncIterator[Ways]:
+    """A class that opens at 13:45 on Mondays and closes at 14:30."""
+    (tmp_path / "ways").mkdir()
+    ways = Ways(tmp_path / "ways")
+    ways.set(launching__classes=(MORNING,), launching__ready=0)
+    ways.clock.time = BEFORE
+    async with ways.up():
+        yield ways
+
+
+async def test_what_is_built_ahead_of_a_class_is_pulled_before_all_else_while_the_class_is_open(
+    world: World, ways: Ways
+) -> None:
+    prepull = world.prepull(1)
+    prepull.classes = ways.way.pool.for_classes
+    ask(prepull, A, A, A)
+    for now, pulled in ((BEFORE, A), (OPEN, B), (OPEN + 60, B), (CLOSED, A)):
+        ways.clock.time = now
+        await prepared(ways)
+        await prepull.look()
+        assert world.pulled == [pulled]
+    assert [launch.client for launch in ways.launches.list(9)] == ["class morning"], "nobody has launched it"
+
+
+async def test_a_class_whose_image_cannot_be_published_is_told_once_and_holds_up_no_other(
+    world: World, ways: Ways, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.unpublished = OCI_UNREACHABLE("it is away")
+    prepull = world.prepull(2, look_every=0.01)
+    prepull.classes = ways.way.pool.for_classes
+    ask(prepull, A, A)
+    ways.clock.time = OPEN
+    await prepared(ways)
+    looking = asyncio.create_task(prepull.run(), name="prepull")
+    try:
+        await until(lambda: world.cluster.asked.count(f"GET {NAME}") > 2)
+        assert world.pulled == [A]
+        assert capsys.readouterr().err.count("registry.unreachable") == 1
+        world.unpublished = None
+        await until(lambda: world.pulled == [A, B])
+    finally:
+        looking.cancel()
+        await asyncio.wait({looking})
 
 
 def test_of_many_images_the_last_ones_are_remembered(world: World) -> None:

@@ -44,8 +44,8 @@ class EngineSettings:
     placeholders: int = 0
     """Pods that do nothing and give way to sessions, so that an autoscaler adds a node before people wait."""
     prepull: int = 0
-    """How many images each node pulls before a session waits for them there: those that sessions were started with most
-    within the last hour, twice or more. At most 20."""
+    """How many images each node pulls before a session waits for them there: those of open classes, as soon as they are
+    built, and then those that sessions were started with most within the last hour, twice or more. At most 20."""
 
 
 MOST_PULLED = 20

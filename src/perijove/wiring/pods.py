@@ -90,7 +90,9 @@ def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
         deadline=max(DEADLINE, 2 * settings.session.max_age),
     )
     sessions = KubernetesSessions(cluster, terms, described, pad.room, upstreams.lead)
-    prepull = Prepull(cluster, terms, engine.prepull, sessions.owner)
+    prepull = Prepull(
+        cluster, terms, engine.prepull, sessions.owner, lambda spec: images.published(spec, lambda _: None)
+    )
     return ClusterEngine(cluster, sessions, prepull, upstreams, images, terms)
 
 

@@ -205,6 +205,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
     tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
     if launching.engine:
         tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
+        launching.engine.prepull.classes = launching.pool.for_classes
         tasks.add(launching.engine.prepull.run(), "images in demand, pulled ahead")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")

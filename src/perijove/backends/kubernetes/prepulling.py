@@ -1,4 +1,4 @@
-"""Which images does each node pull before a session waits for them there? In: those that sessions start with. Acts.
+"""Which images does each node pull before a session waits for them there? In: classes, sessions that start. Acts.
 
 A DaemonSet has one container after another do nothing, each with one of those images. It is as it should be or it is
 changed; whether it is, its own annotation says.
@@ -27,10 +27,12 @@ from perijove.backends.kubernetes.manifests import (
     small_container,
 )
 from perijove.backends.kubernetes.refusals import CREATED, MISSING, OK, Answer, refused
+from perijove.domain import failures
 from perijove.domain.cluster import JSON, NOTHING, at, listed, text
 from perijove.domain.cluster_failures import CHANGE_REFUSED
 from perijove.domain.cluster_session_failures import API_FORBIDDEN, POD_REFUSED
 from perijove.domain.failures import Fail, Failure
+from perijove.domain.nouns import SandboxSpec
 from perijove.launching.start.demand import REMEMBERED, most_asked
 from perijove.log import log
 
@@ -66,19 +68,26 @@ class Prepull:
 
     def __init__(
         self, cluster: Cluster, terms: Terms, most: int, owner: Callable[[], Awaitable[Owner | None]],
-        now: Callable[[], float] = time.monotonic, look_every: float = LOOK_EVERY,
+        publish: Callable[[SandboxSpec], Awaitable[str]], now: Callable[[], float] = time.monotonic,
+        look_every: float = LOOK_EVERY,
     ) -> None:  # fmt: skip
-        """`most`: images, 0 for none. `owner`: whom it goes away with, as sessions do."""
+        """`most`: images, 0 for none. `owner`: whom it goes away with, as sessions do.
+
+        `publish`: the image of such a session. Raises Fail: `registry.*`, `platform.*`.
+        """
+        self.classes: Callable[[], Awaitable[Sequence[SandboxSpec]]] = _none
+        """What people of classes that are open will start."""
         self._cluster = cluster
         self._terms = terms
         self._most = most
         self._owner = owner
+        self._publish = publish
         self._now = now
         self._look_every = look_every
         self._began = now()
         self._asked: dict[str, deque[float]] = {}
-        self._trouble = ""
-        """The code of what was told last, until all is well."""
+        self._met, self._told = set[str](), set[str]()
+        """Codes of what this look has met, and what the one before had."""
         self._name = f"{terms.instance}-prepull"
 
     def asked(self, image: str) -> None:
@@ -95,7 +104,6 @@ class Prepull:
             pause = self._look_every
             try:
                 await self.look()
-                self._trouble = ""
                 if not self._most:
                     return
             except Fail as error:
@@ -103,14 +111,15 @@ class Prepull:
                     return
                 self._tell(error.failure)
                 pause = max(pause, error.failure.after)
+            self._met, self._told = set(), self._met
             await asyncio.sleep(pause)
 
     def _tell(self, failure: Failure) -> None:
-        """Once, until all is well or it is another one."""
+        """Once, until it is well."""
         code, seen = failure.kind.code, [f"{one.where}: {one.saw}" for one in failure.evidence]
-        if code != self._trouble:
+        if code not in self._met | self._told:
             log.warning("images are not pulled ahead", code=code, message=failure.message, evidence=seen)
-        self._trouble = code
+        self._met.add(code)
 
     async def look(self) -> None:
         """Make it as it should be. Raises Fail: `cluster.*`."""
@@ -118,7 +127,7 @@ class Prepull:
         if answer.status not in (OK, MISSING):
             raise Fail(_refused(answer))
         stands = answer.body if answer.status == OK else NOTHING
-        if images := self._wanted(stands):
+        if images := self._wanted(await self._for_classes(), stands):
             spec = daemon_set_spec(images, self._terms)
             made_of = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
             if at(stands, "metadata", "annotations", MADE_OF) != made_of:
@@ -129,13 +138,22 @@ class Prepull:
             if answer.status not in (OK, MISSING):
                 raise Fail(_refused(answer))
 
-    def _wanted(self, stands: JSON) -> list[str]:
+    async def _for_classes(self) -> list[str]:
+        """Published where they are not; one that cannot be is told, and holds up no other."""
+        images = list[str]()
+        for spec in (await self.classes())[: self._most]:
+            try:
+                images.append(await self._publish(spec))
+            except (Fail, OSError) as error:
+                self._tell(failures.of(error))
+        return images
+
+    def _wanted(self, first: Sequence[str], stands: JSON) -> list[str]:
         """By name. Whoever has just begun has heard of few launches: what an earlier one wanted stays meanwhile."""
         now = self._now()
-        chosen = most_asked(self._asked, now, self._most)
-        if now - self._began < REMEMBERED:
-            chosen += [image for image in _images(stands) if image not in chosen]
-        return sorted(chosen[: self._most])
+        before = _images(stands) if now - self._began < REMEMBERED else ()
+        chosen = dict.fromkeys((*first, *most_asked(self._asked, now, self._most), *before))
+        return sorted([*chosen][: self._most])
 
     async def _apply(self, spec: Json, made_of: str) -> None:
         about = metadata(self._name, self._terms, {}, await self._owner())
@@ -146,6 +164,10 @@ class Prepull:
         answer = await self._cluster.ask("PATCH", path, whole, base=APPS, params=params, content=APPLY)
         if answer.status not in (OK, CREATED):
             raise Fail(_refused(answer))
+
+
+async def _none() -> Sequence[SandboxSpec]:
+    return ()
 
 
 def _images(stands: JSON) -> Iterator[str]:

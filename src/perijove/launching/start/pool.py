@@ -305,6 +305,16 @@ class Pool:
                     wanted[self._factory.template(asked.checkout, asked.environment)] = (asked, part)
         return wanted
 
+    async def for_classes(self) -> Sequence[SandboxSpec]:
+        """What a session would be of each link of classes that are open, as far as its environment stands."""
+        found, timetable = list[SandboxSpec](), self._queue.timetable
+        for one in [one for one in timetable.classes() if timetable.hours(one).open]:
+            for asked in filter(None, map(self._prepared.get, map(canonical_address, one.addresses))):
+                environment = await self._environments.find(asked.environment.key)
+                if environment is not None:
+                    found.append(self._factory.session(0, asked.checkout, environment)[1])
+        return found
+
     async def _started(self, template: SandboxSpec, asked: Asked) -> bool:
         if is_blank := template.home_from is None:
             session, spec = self._factory.blank(asked.checkout, asked.environment)
