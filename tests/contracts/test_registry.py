@@ -71,6 +71,7 @@ async def test_its_layers_come_in_order_and_make_a_tree(
     [
         ("tampered", "platform.base-unusable"),
         ("larger", "platform.base-unusable"),
+        ("negative", "platform.base-unusable"),
         ("other-machines", "platform.base-unusable"),
         ("odd-manifest", "platform.base-unusable"),
         ("closed", "platform.base-unreachable"),
@@ -83,6 +84,14 @@ async def test_a_registry_that_does_wrong_is_told(
     with served(Registry(layers, frozenset({fault}))) as there, pytest.raises(Fail) as caught:
         await pulled(confined, there.image, work)
     assert caught.value.failure.kind.code == code, caught.value.failure
+
+
+async def test_a_layer_of_a_negative_size_makes_no_room_for_others(
+    confined: ConfinedCalls, layers: list[bytes], work: Path
+) -> None:
+    with served(Registry(layers, frozenset({"negative"}))) as there, pytest.raises(Fail):
+        await pulled(confined, there.image, work, replace(ROOM, size=10))
+    assert not any("blobs" in path for path in there.asked)
 
 
 async def test_an_image_that_is_not_there_is_told(confined: ConfinedCalls, layers: list[bytes], work: Path) -> None:

@@ -37,6 +37,8 @@ class Registry:
         layers = [self._put("layer", gzip.compress(layer, 1)) for layer in self.layers]
         if "larger" in self.faults:
             layers = [{**layer, "size": 10} for layer in layers]
+        if "negative" in self.faults:
+            layers.insert(0, {**self._put("layer", b""), "size": -(1 << 60)})
         told = {"schemaVersion": 2, "mediaType": MANIFEST, "config": self._put("config", b"{}"), "layers": layers}
         ours = ARCHITECTURES.get(platform.machine(), platform.machine())
         manifests = [

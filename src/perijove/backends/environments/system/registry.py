@@ -83,7 +83,8 @@ class Registry:
         if "manifests" in told:
             told = await self._manifest(self._ours(told))
         found = [(layer.get("digest"), layer.get("size")) for layer in _objects(told, "layers")]
-        layers = [(d, s) for d, s in found if isinstance(d, str) and DIGEST.fullmatch(d) and isinstance(s, int)]
+        named = [(d, s) for d, s in found if isinstance(d, str) and DIGEST.fullmatch(d) and isinstance(s, int)]
+        layers = [(digest, size) for digest, size in named if size >= 0]  # less than nothing would make room for others
         if not layers or len(layers) != len(found) or len(layers) > MOST:
             raise _unusable("it lists no layers that can be fetched", str(found))
         return layers
