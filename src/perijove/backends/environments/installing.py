@@ -178,13 +178,7 @@ class Installation:
 
         `needed`: which versions fit with other packages, where no line says it.
         """
-        lines = (*self.wanted.constraints, *self.before, *self.wanted.packages)
-        decided = {_name(one): one for one in needed}
-        written = [
-            line if re.search("[<>=~]", _asked(line)) or " --hash" in line else decided.get(_name(line), line)
-            for name in names
-            for line in lines_for(lines, name)
-        ]
+        written = as_asked(names, (*self.wanted.constraints, *self.before, *self.wanted.packages), needed)
         # With one hash pip wants a hash of everything.
         for hashed in (True, False):
             some = [line for line in written if (" --hash" in line) is hashed]
@@ -346,6 +340,16 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     """For a sandbox, which has other rights."""
     path.write_text("\n".join(lines))
     path.chmod(0o644)
+
+
+def as_asked(names: Sequence[str], lines: Sequence[str], needed: Sequence[str]) -> list[str]:
+    """How pip is asked for these packages: by `needed`, what others want of them, where no line wants a version."""
+    decided = {_name(one): one for one in needed}
+    return [
+        line if re.search("[<>=~]", _asked(line)) or " --hash" in line else decided.get(_name(line), line)
+        for name in names
+        for line in lines_for(lines, name)
+    ]
 
 
 def _asked(line: str) -> str:
