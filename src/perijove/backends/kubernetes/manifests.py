@@ -50,6 +50,8 @@ CONFINED: Json = {
     "allowPrivilegeEscalation": False, "privileged": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]},
 }  # fmt: skip
 """The `securityContext` of their containers."""
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""Annotations by which autoscalers take no node from people who work there to save money."""
 SMALL: Json = {
     "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
     "limits": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
@@ -166,7 +168,7 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
             ],
         },
     }  # fmt: skip
-    whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()}
+    whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()} | STAYS
     if terms.priority_class:
         whole["spec"]["priorityClassName"] = terms.priority_class
     return whole

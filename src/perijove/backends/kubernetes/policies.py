@@ -34,10 +34,18 @@ PUBLIC = {
 }  # fmt: skip
 """Addresses of the internet, and which among them are not (IANA's special-purpose registries, RFC 6890; of IPv6 only
 global unicast, RFC 4291). What NAT64 translates (64:ff9b::/96) stays closed: it leads to private addresses too."""
-DNS = {
-    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
-    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-}
+DNS: tuple[Json, ...] = (
+    {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchExpressions": [
+            {"key": "k8s-app", "operator": "In", "values": ["kube-dns", "node-local-dns"]},
+        ]},
+    },
+    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+    {"ipBlock": {"cidr": "169.254.169.254/32"}},
+)  # fmt: skip
+"""Who answers for names: the cluster's DNS; and at addresses of the node itself, which are no pod's, NodeLocal DNSCache
+(kubernetes.io/docs/tasks/administer-cluster/nodelocaldns) and GKE's Cloud DNS, whose metadata have another port."""
 
 
 def policy(spec: SandboxSpec, terms: Terms) -> Json:
@@ -59,7 +67,7 @@ def policy(spec: SandboxSpec, terms: Terms) -> Json:
 
 def _egress(spec: SandboxSpec) -> Iterator[Json]:
     if spec.egress is Egress.PUBLIC:
-        yield {"to": [DNS], "ports": [{"port": 53, "protocol": "UDP"}, _port(53)]}
+        yield {"to": [*DNS], "ports": [{"port": 53, "protocol": "UDP"}, _port(53)]}
         blocks = [{"ipBlock": {"cidr": cidr, "except": [*without]}} for cidr, without in PUBLIC.items()]
         yield {"to": blocks, "ports": [_port(port) for port in WEB]}
     for one in spec.egress_allowed:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod, secret
+from perijove.backends.kubernetes.manifests import STAYS, Owner, Terms, Work, pod, secret
 from perijove.backends.kubernetes.policies import policy
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress
@@ -57,7 +57,8 @@ def test_a_session_is_a_pod_of_the_restricted_profile(rule: str) -> None:
 def test_a_pod_says_whose_it_is_and_has_no_account_no_secret_and_an_end() -> None:
     one = pod(ONE, WORK, FULL)
     assert one["metadata"]["labels"]["perijove/session"] == "one"
-    assert one["metadata"]["annotations"] == {"perijove/repository": "gh/owner/repo", "perijove/person": "ada"}
+    about = {"perijove/repository": "gh/owner/repo", "perijove/person": "ada"}
+    assert one["metadata"]["annotations"] == {**about, **STAYS}
     assert one["metadata"]["ownerReferences"][0]["name"] == "perijove"
     assert one["spec"]["automountServiceAccountToken"] is False
     assert (one["spec"]["hostUsers"], one["spec"]["runtimeClassName"]) == (False, "gvisor")
@@ -108,6 +109,14 @@ def test_what_is_not_public_is_not_reached_as_on_one_machine(address: str) -> No
     assert reached(address, 443, public) == (why_not(address) == "")
     assert not reached(address, 22, public)
     assert not reached(address, 443, policy(replace(ONE, egress=Egress.NONE, egress_allowed=()), PLAIN))
+
+
+@pytest.mark.parametrize("address", ["169.254.20.10", "169.254.169.254"], ids=["NodeLocal DNSCache", "Cloud DNS"])
+def test_names_are_answered_for_at_a_node_s_own_addresses_too_where_nothing_else_is_reached(address: str) -> None:
+    public = policy(replace(ONE, egress_allowed=()), PLAIN)
+    assert reached(address, 53, public)
+    assert not reached(address, 80, public)
+    assert not reached(address, 53, policy(replace(ONE, egress=Egress.NONE, egress_allowed=()), PLAIN))
 
 
 def test_what_nat64_translates_is_closed_since_it_may_be_private() -> None:
