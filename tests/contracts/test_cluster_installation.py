@@ -26,6 +26,12 @@ from tests.fakes.whole_cluster import WholeCluster, whole_cluster
 pytestmark = pytest.mark.same_for_any_user
 
 OPTIONS = Options(f"registry.example.org/perijove@sha256:{'a' * 64}")
+SETTINGS = """
+[service]
+hosts = ["binder.example.org"]
+[engine]
+registry = "registry.example.org/perijove"
+"""
 OWN = {"service.hosts": ["binder.example.org"], "engine.placeholders": 2}
 BEHIND = {**OWN, "engine.placeholders": 0, "service.behind": ["10.0.0.0/8"]}
 INGRESS = replace(OPTIONS, expose=Expose.INGRESS, issuer="letsencrypt")
@@ -125,7 +131,7 @@ async def test_the_commands_print_what_they_would_apply_apply_it_and_remove_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = tmp_path / "perijove.toml"
-    settings.write_text('[service]\nhosts = ["binder.example.org"]\n')
+    settings.write_text(SETTINGS)
     words = ("--config", f"{settings}", "--image", OPTIONS.image)
     async with whole_cluster(tmp_path) as (double, config):
         monkeypatch.setenv("KUBECONFIG", f"{config}")
@@ -139,6 +145,28 @@ async def test_the_commands_print_what_they_would_apply_apply_it_and_remove_it(
         gone = await run("uninstall", "kubernetes", *words[:2])
         assert gone.exit_code == 0, gone.output
         assert {one.partition(" ")[0] for one in double.kinds} == {"Namespace", "PersistentVolumeClaim"}
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ("[platform]\nroot = 'auto'\n", "platform.root"),
+        ("[home]\npath = '/home'\n", "home.path"),
+        ("[session]\negress_allowed = ['mirror.example.org:443']\n", "session.egress_allowed"),
+        ("instance = 'My_Binder'\n", "engine.instance"),
+        ("namespace = 'Sessions'\n", "engine.namespace"),
+        ("registry = 'registry.example.org'\n", "engine.registry"),
+    ],
+)
+async def test_what_would_keep_the_control_plane_from_starting_is_told_before_anything_is_made(
+    tmp_path: Path, added: str, told: str
+) -> None:
+    """Whether the settings say `engine.kind` or not."""
+    settings = tmp_path / "perijove.toml"
+    settings.write_text((SETTINGS.partition("registry")[0] if added.startswith("registry") else SETTINGS) + added)
+    done = await run("install", "kubernetes", "--config", f"{settings}", "--image", OPTIONS.image, "--dry-run")
+    assert isinstance(done.exception, Fail)
+    assert (done.output, told in done.exception.failure.cause) == ("", True)
 
 
 @pytest.mark.parametrize(

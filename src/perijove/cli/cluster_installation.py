@@ -63,10 +63,11 @@ def install(
     """Put Perijove into a cluster, with sessions as its pods: what `kubectl apply` would do. Safe to repeat."""
     from perijove.backends.kubernetes import installing  # noqa: PLC0415  imported late: few need it
     from perijove.backends.kubernetes.exposing import Expose  # noqa: PLC0415  imported late: few need it
+    from perijove.backends.registry.addresses import for_images  # noqa: PLC0415  imported late: few need it
 
     if expose not in [*Expose]:
         raise typer.BadParameter(f"it is one of {', '.join(Expose)}", param_hint="--expose")
-    settings, told = service.loader(config, {})()
+    settings, told = service.loader(config, {"engine.kind": "kubernetes"})()
     nodes = installing.Nodes.PRIVILEGED if privileged else installing.Nodes.USER_NAMESPACES
     wish = installing.Options(
         image, namespace, Expose(expose), class_name, issuer, files, pull_secret, storage, storage_class, nodes
@@ -75,6 +76,7 @@ def install(
         if name.startswith("--"):
             raise typer.BadParameter(f"it {why}", param_hint=name)
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(told.get(name, "default"), saw)))
+    for_images(settings.engine.registry)
     wanted = installing.manifests(settings, told, wish)
     if dry_run:
         typer.echo(installing.yaml_text(wanted), nl=False)

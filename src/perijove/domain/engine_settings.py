@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,6 +62,9 @@ def faults(
     """What cannot be followed together: a setting's name, words after it, and what stands there."""
     if engine.kind is not EngineKind.KUBERNETES:
         return
+    for name, value, most in (("instance", engine.instance, 20), ("namespace", engine.namespace, 63)):
+        if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", value) or len(value) > most:
+            yield f"engine.{name}", f"must be small letters, digits and hyphens, {most} at most", value
     if engine.prepull > MOST_PULLED:
         yield "engine.prepull", f"must be at most {MOST_PULLED}", str(engine.prepull)
     why = "with engine.kind = kubernetes"

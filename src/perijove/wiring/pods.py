@@ -13,10 +13,10 @@ from perijove.backends.kubernetes.manifests import Terms, Work
 from perijove.backends.kubernetes.prepulling import Prepull
 from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.backends.pad.client import Pad
-from perijove.backends.registry.addresses import repository
+from perijove.backends.registry.addresses import for_images
 from perijove.backends.registry.session_images import SessionImages
 from perijove.domain import failures
-from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
+from perijove.domain.failures import Fail
 from perijove.domain.nouns import SandboxSpec
 from perijove.domain.ports import Clock, Tell
 from perijove.domain.settings import Settings
@@ -65,11 +65,7 @@ class ClusterEngine:
 def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
     """Raises Fail: `platform.*`."""
     engine = settings.engine
-    to = repository(engine.registry)
-    if to is None:
-        cause = "engine.registry must name a repository with engine.kind = kubernetes: registry.example.org/perijove"
-        raise Fail(BAD_SETTINGS(cause, Evidence("engine.registry", engine.registry[:200])))
-    images = SessionImages(to, engine.registry_credentials, state.image_layers)
+    images = SessionImages(for_images(engine.registry), engine.registry_credentials, state.image_layers)
 
     async def described(spec: SandboxSpec, tell: Tell) -> Work:
         variables = dict(spec.environ)

@@ -43,6 +43,9 @@ MEMORY = 2 * 1024**3
 """Bytes that the control plane may take beside its builds."""
 PROFILE = "pod-security.kubernetes.io/enforce"
 _IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_FILE = re.compile(r"\.registry_credentials$|(?<!\.ca)(?<!\.password)_file$")
+"""Names of settings that are files of the operator's; authorities may be the image's, passwords lie with the state."""
 _INLINE = re.compile(r".*(?:token|secret|password|key)", re.IGNORECASE)
 """What providers of DNS call their secrets."""
 
@@ -147,6 +150,9 @@ def faults(settings: Settings, options: Options) -> Iterator[tuple[str, str, str
     if options.namespace == settings.engine.namespace:
         why = "must not be engine.namespace: the profile that sessions are held to lets the control plane build nothing"
         yield "--namespace", why, options.namespace
+    elif not _NAMESPACE.fullmatch(options.namespace):
+        yield "--namespace", "must be small letters, digits and hyphens, 63 at most", options.namespace
+    yield from _file_faults(settings, options)
     if options.expose is Expose.GATEWAY and not options.class_name:
         yield "--class", "must name a GatewayClass", ""
     if front and not (service.behind and service.hosts):
@@ -160,6 +166,26 @@ def faults(settings: Settings, options: Options) -> Iterator[tuple[str, str, str
         if _INLINE.fullmatch(one):
             why = f"must be a file below {FILES} (`{one}_file`): many may read a ConfigMap"
             yield f"certificates.dns_options.{one}", why, "a secret"
+
+
+def _file_faults(settings: Settings, options: Options) -> Iterator[tuple[str, str, str]]:
+    for name, path in _files("", wire.encode(settings)):
+        if not path.startswith((f"{FILES}/", f"{STATE}/")):
+            yield name, f"must lie below {FILES}, where what --files names is mounted", path
+        elif path.startswith(f"{FILES}/") and not options.files:
+            yield "--files", f"must name the Secret with the file of {name}, which is looked for at {path}", ""
+
+
+def _files(name: str, told: Any) -> Iterator[tuple[str, str]]:
+    """Settings that name a file of the operator's."""
+    if isinstance(told, dict):
+        for key, value in told.items():
+            yield from _files(f"{name}.{key}".lstrip("."), value)
+    elif isinstance(told, list):
+        for one in told:
+            yield from _files(name, one)
+    elif told and _FILE.search(name):
+        yield name, str(told)
 
 
 def _all(settings: Settings, told: Collection[str], options: Options) -> Iterator[Json]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail
 from perijove.domain.images import HOMES
 
 LONGEST = 255
@@ -49,6 +50,14 @@ def repository(named: str) -> Repository | None:
     registry = found["registry"].lower()
     scheme = found["scheme"] or ("http" if is_loopback(re.sub(r":\d+$", "", registry)) else "https")
     return Repository(registry, found["name"], scheme)
+
+
+def for_images(named: str) -> Repository:
+    """That of `engine.registry`. Raises Fail: `platform.bad-settings`."""
+    if (found := repository(named)) is None:
+        cause = "engine.registry must name a repository with engine.kind = kubernetes: registry.example.org/perijove"
+        raise Fail(BAD_SETTINGS(cause, Evidence("engine.registry", named[:200])))
+    return found
 
 
 def is_loopback(host: str) -> bool:

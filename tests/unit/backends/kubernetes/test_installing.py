@@ -171,9 +171,17 @@ def test_a_gateway_s_routes_name_listeners_that_it_has() -> None:
     assert rule["backendRefs"] == [{"name": "perijove", "port": 8000}]
 
 
+def with_files(options: Options) -> Options:
+    return replace(options, files="files")
+
+
 REFUSED: dict[str, tuple[Json, Callable[[Options], Options]]] = {
     "--image": (OWN, lambda one: replace(one, image="perijove:latest")),
     "--namespace": (OWN, lambda one: replace(one, namespace="perijove")),
+    "--namespace of capitals": (OWN, lambda one: replace(one, namespace="Perijove")),
+    "--files": ({**OWN, "engine.registry_credentials": "/etc/perijove/files/config.json"}, lambda one: one),
+    "engine.registry_credentials": ({**OWN, "engine.registry_credentials": "~/.docker/config.json"}, with_files),
+    "launching.push_secret_file": ({**OWN, "launching.push_secret_file": "/etc/perijove/push"}, with_files),
     "--class": (BEHIND, lambda one: replace(one, expose=Expose.GATEWAY)),
     "service.behind": (OWN, lambda one: replace(one, expose=Expose.INGRESS)),
     "service.hosts": ({}, lambda one: one),
@@ -187,7 +195,13 @@ REFUSED: dict[str, tuple[Json, Callable[[Options], Options]]] = {
 def test_what_cannot_be_followed_is_named(name: str) -> None:
     given, changed = REFUSED[name]
     settings, _ = merged([Layer("file", given)])
-    assert [one for one, _, _ in faults(settings, changed(OPTIONS))] == [name]
+    assert [one for one, _, _ in faults(settings, changed(OPTIONS))] == [name.partition(" ")[0]]
+
+
+def test_files_of_the_operator_s_secret_and_of_the_state_are_there() -> None:
+    named = {"engine.registry_credentials": "/etc/perijove/files/config.json", "auth.password_file": "people"}
+    settings, _ = merged([Layer("file", {**OWN, **named, "launching.push_secret_file": "/var/lib/perijove/push"})])
+    assert not [*faults(settings, with_files(OPTIONS))]
 
 
 def test_whoever_is_named_in_front_is_not_passed_by() -> None:
