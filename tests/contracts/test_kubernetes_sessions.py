@@ -550,6 +550,23 @@ async def test_what_an_uninstallation_removes_takes_sessions_along(world: World,
     assert not world.cluster.pods
 
 
+OWNER = "GET networkpolicies/perijove-closed"
+
+
+async def test_where_a_role_of_before_may_not_look_who_owns_sessions_they_start_without(world: World) -> None:
+    words = 'networkpolicies.networking.k8s.io is forbidden: User "s" cannot get resource "networkpolicies"'
+    world.cluster.faults.append(once(OWNER, lambda: status(403, "Forbidden", words)))
+    world.cluster.statuses["one"] = running()
+    await world.sessions.start(spec("one", HOME))
+    assert "ownerReferences" not in world.cluster.pod("one")["metadata"]
+
+
+async def test_where_nobody_says_who_owns_sessions_none_starts_that_an_uninstallation_would_leave(world: World) -> None:
+    world.cluster.faults.append(once(OWNER, lambda: status(500, "InternalError", "etcd")))
+    assert (await failing(world.sessions.start(spec("one", HOME)))).kind.code == "cluster.api-unreachable"
+    assert not world.cluster.pods
+
+
 async def test_a_policy_that_somebody_removed_is_back_with_the_next_session(world: World) -> None:
     world.cluster.statuses |= {"one": running(), "two": running()}
     await world.sessions.start(spec("one", HOME))
