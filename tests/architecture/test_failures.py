@@ -30,7 +30,7 @@ from perijove.domain import (
     system_failures,
 )
 from perijove.domain.failures import CATALOGUE, Kind, Owner, Retry
-from tests.architecture.sources import PACKAGE, ROOT, document, modules, tree
+from tests.architecture.sources import PACKAGE, ROOT, document, modules, nodes
 
 MODULES = (
     failures, conda_failures, egress_failures, system_failures, registry_failures, request_failures, auth_failures,
@@ -64,7 +64,7 @@ def used(path_names: tuple[str, ...]) -> set[str]:
         for path in modules(ROOT / folder):
             if path.match("tests/architecture/*") or any(path.match(one) for one in CATALOGUES):
                 continue
-            for node in ast.walk(tree(path)):
+            for node in nodes(path):
                 match node:
                     case ast.Name(id=name) | ast.Attribute(attr=name):
                         found.add(name)
@@ -79,7 +79,7 @@ def raised() -> set[str]:
     for path in modules():
         if any(path.match(one) for one in (*CATALOGUES, "web/statuses.py")):
             continue
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             inside: list[ast.expr | None] = []
             match node:
                 case ast.Call():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 
-from tests.architecture.sources import PACKAGE, ROOT, modules, name_of, tree
+from tests.architecture.sources import PACKAGE, ROOT, modules, name_of, nodes
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
@@ -30,7 +30,7 @@ def test_every_backend_is_held_to_be_a_stranger() -> None:
 def test_the_domain_needs_nothing_but_the_standard_library() -> None:
     strangers = []
     for path in modules(PACKAGE / "domain"):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             strangers += [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import PACKAGE, ROOT, modules, name_of, published, tree
+from tests.architecture.sources import PACKAGE, ROOT, modules, name_of, nodes, published, tree
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager", "core"}
 REPLACED = {"time.sleep", "mocker", *(f"monkeypatch.{how}" for how in ("setattr", "delattr", "setitem", "delitem"))}
@@ -23,8 +23,8 @@ SIZED = re.compile(r" ?(?:bytes|[KMGT]i?B)\b")
 """What follows a number of bytes that is told as it is."""
 
 
-def functions(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [one for one in ast.walk(node) if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [one for one in nodes(path) if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
 
 def test_a_file_stays_under_400_lines() -> None:
@@ -47,7 +47,7 @@ def test_a_function_stays_under_40_lines() -> None:
     long = {
         f"{name_of(path)}: {function.name}": count
         for path in modules()
-        for function in functions(tree(path))
+        for function in functions(path)
         if (count := (function.end_lineno or 0) - function.lineno) >= 40
     }
     assert not long
@@ -84,7 +84,7 @@ def test_sizes_are_told_in_one_way() -> None:
         f"{name_of(path)}:{text.lineno}"
         for path in modules()
         if path != PACKAGE / "domain" / "sizes.py"
-        for text in ast.walk(tree(path))
+        for text in nodes(path)
         if isinstance(text, ast.JoinedStr)
         for number, after in itertools.pairwise(text.values)
         if isinstance(number, ast.FormattedValue) and isinstance(after, ast.Constant) and SIZED.match(str(after.value))
@@ -96,7 +96,7 @@ def test_tests_wait_for_conditions_and_use_real_parts() -> None:
     """No fixed pauses, no mocks, nothing of ours replaced; the process's own variables may be set for a while."""
     found = []
     for path in modules(ROOT / "tests"):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             name = ""
             if isinstance(node, ast.Import):
                 name = ".".join(alias.name for alias in node.names)

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from perijove.cli.main import app
 from tests.architecture.commands import commands, examples, understood
-from tests.architecture.sources import PACKAGE, ROOT, document, modules, tree
+from tests.architecture.sources import PACKAGE, ROOT, document, modules, nodes
 
 DOCUMENTS = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 
 
 def endpoints() -> list[str]:
     """The paths of all rows of the URL map."""
-    calls = [node for node in ast.walk(tree(PACKAGE / "web" / "front.py")) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(PACKAGE / "web" / "front.py") if isinstance(node, ast.Call)]
     named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Row"]
     return [str(call.args[0].value) for call in named if isinstance(call.args[0], ast.Constant)]
 

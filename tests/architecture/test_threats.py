@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.architecture.sources import ROOT, document, modules, tree
+from tests.architecture.sources import ROOT, document, modules, nodes
 
 
 def rows() -> list[str]:
@@ -17,7 +17,7 @@ def test_every_threat_names_tests_that_are_there() -> None:
     there = {path.name for path in modules(ROOT / "tests")} | {
         node.name
         for path in modules(ROOT / "tests")
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
     named = {row: set(re.findall(r"`(test_\w+(?:\.py)?)`", row.split("|")[-2])) for row in rows()}
@@ -32,9 +32,7 @@ def test_every_attack_stands_for_a_threat() -> None:
         if path.name.startswith("test_")
         and path.name not in told
         and not any(
-            node.name in told
-            for node in ast.walk(tree(path))
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            node.name in told for node in nodes(path) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         )
     ]
     assert unnamed == []
