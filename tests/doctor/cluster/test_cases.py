@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,13 @@ KNOWN = [
 ]  # fmt: skip
 
 
+@cache
+def roots(name: str, now: float | None = None) -> tuple[Told, ...]:
+    """What a recorded case comes to."""
+    return diagnosed(from_folder(CASES / name, now)).told
+
+
+@cache
 def told(folder: Path, *flags: str) -> tuple[int, str]:
     ran = CliRunner().invoke(app, ["doctor", "kubernetes", "--from", str(folder), "--now", NOW, *flags])
     return ran.exit_code, ran.output
@@ -132,7 +140,7 @@ def codes(root: Told) -> list[str]:
 
 @pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
 def test_a_recorded_case_has_one_root_cause(case: Case) -> None:
-    [root] = diagnosed(from_folder(CASES / case.name, None)).told
+    [root] = roots(case.name)
     assert root.finding.code == case.root
     assert case.verdict in codes(root)
     assert root.finding.confidence is case.confidence
@@ -154,7 +162,7 @@ def _without_evidence(output: str) -> str:
 
 @pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
 def test_its_remedy_can_be_pasted(case: Case) -> None:
-    [root] = diagnosed(from_folder(CASES / case.name, None)).told
+    [root] = roots(case.name)
     commands = "\n".join(root.finding.commands)
     assert [one for one in case.commands if one not in commands] == []
 
@@ -167,9 +175,9 @@ def test_a_healthy_cluster_behind_a_redirect_gives_nothing() -> None:
 
 
 def test_launches_and_the_fake_certificate_are_folded_beneath_the_front() -> None:
-    [first] = diagnosed(from_folder(CASES / "seed-1-launch-hub-cert-expired", None)).told
+    [first] = roots("seed-1-launch-hub-cert-expired")
     assert {"cluster.certificate-expired", "cluster.launches-fail"} <= set(codes(first))
-    [second] = diagnosed(from_folder(CASES / "seed-2-http01-404-front-nginx", None)).told
+    [second] = roots("seed-2-http01-404-front-nginx")
     assert "cluster.fake-certificate" in codes(second)
 
 

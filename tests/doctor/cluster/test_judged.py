@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from perijove.doctor.cluster.diagnosis import diagnosed
 from perijove.doctor.engine import Told
 from perijove.domain.cluster import moment
 from perijove.domain.findings import Confidence, Finding
-from perijove.wiring.cluster import from_folder
 from tests.doctor.cluster.judged_cases import LATE, LAUNCHES, MORE, Case, Tree
-from tests.doctor.cluster.test_cases import CASES, KNOWN, told
+from tests.doctor.cluster.test_cases import CASES, KNOWN, roots, told
 
 NOW = moment("2026-03-10T09:00:00Z")
 CASES_OF_MORE = [
@@ -127,9 +125,9 @@ IDS = [case.name for case in CASES_OF_MORE]
 FOLDERS = sorted(path.parent for path in CASES.glob("*/expected.md"))
 
 
-def tree(roots: tuple[Told, ...]) -> Tree:
+def tree(those: tuple[Told, ...]) -> Tree:
     found: Tree = {}
-    for one in roots:
+    for one in those:
         found.setdefault(one.finding.code, {}).update(tree(one.explains))
     return found
 
@@ -144,9 +142,9 @@ def own_words(finding: Finding) -> str:
 
 @pytest.mark.parametrize("case", CASES_OF_MORE, ids=IDS)
 def test_each_root_is_told_once_with_what_follows_from_it(case: Case) -> None:
-    roots = diagnosed(from_folder(CASES / case.name, NOW)).told
-    assert tree(roots) == case.roots
-    assert len(roots) == len(case.roots)
+    found = roots(case.name, NOW)
+    assert tree(found) == case.roots
+    assert len(found) == len(case.roots)
 
 
 @pytest.mark.parametrize("case", CASES_OF_MORE, ids=IDS)
@@ -158,7 +156,7 @@ def test_it_cites_what_shows_it(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES_OF_MORE, ids=IDS)
 def test_it_says_nothing_that_is_excluded_and_its_remedies_are_filled_in(case: Case) -> None:
-    findings = all_of(diagnosed(from_folder(CASES / case.name, NOW)).told)
+    findings = all_of(roots(case.name, NOW))
     words = "\n".join(own_words(one) for one in findings)
     assert [one for one in case.silent if one.lower() in words] == []
     commands = "\n".join(command for one in findings for command in one.commands)
@@ -167,8 +165,7 @@ def test_it_says_nothing_that_is_excluded_and_its_remedies_are_filled_in(case: C
 
 
 def test_what_is_independent_is_certain_and_what_was_inferred_is_less() -> None:
-    roots = diagnosed(from_folder(CASES / "admission-422", NOW)).told
-    (launches,) = roots[0].explains
+    (launches,) = roots("admission-422", NOW)[0].explains
     assert (launches.finding.confidence, launches.finding.follows) == (Confidence.CERTAIN, Confidence.LIKELY)
 
 
@@ -179,7 +176,7 @@ def test_every_recorded_case_is_judged() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_remedies_are_shell_values_of_helm_or_lines_of_nginx(folder: Path) -> None:
     """What is pasted is understood: by a shell, or as YAML in which no key has dots that Helm would pass over."""
-    for finding in all_of(diagnosed(from_folder(folder, NOW)).told):
+    for finding in all_of(roots(folder.name, NOW)):
         for command in finding.commands:
             if "in config.yaml, then helm upgrade" in command.partition("\n")[0] and "\n" in command:
                 values = yaml.safe_load(command)
