@@ -22,7 +22,7 @@ THROUGH = {**STREAMS, "X-Forwarded-Proto": "https"}
 async def test_a_client_that_leaves_stops_nothing_and_finds_all_of_it_again(web: Web) -> None:
     web.world.repositories.gate = asyncio.Event()
     path = web.world.folder / "control.sock"
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    transport = httpx.AsyncHTTPTransport(uds=str(path), verify=False)
     async with (
         served(public_app(web.public), bound(path)),
         httpx.AsyncClient(transport=transport, base_url="http://hub.test", headers=THROUGH) as client,
@@ -75,7 +75,7 @@ async def test_a_stream_that_is_cut_in_every_phase_goes_on_where_it_was(tmp_path
 
     seen: list[Frame] = []
     path = world.folder / "control.sock"
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    transport = httpx.AsyncHTTPTransport(uds=str(path), verify=False)
     async with (
         asyncio.timeout(30),
         Web(world).up() as web,
