@@ -164,6 +164,22 @@ async def test_a_process_that_was_killed_is_started_again(real: ConfinedCalls) -
     assert await real.call(hostile.counted, {}, frozenset({"a"})) == {"a": 0}
 
 
+async def test_a_process_that_hangs_is_not_waited_for_for_ever_nor_held_against_what_was_read(
+    real: ConfinedCalls,
+) -> None:
+    await real.call(hostile.counted, {}, frozenset())
+    assert real._process is not None
+    hung, real.taken_within = real._process, 1
+    os.kill(hung.pid, signal.SIGSTOP)
+    calls = (real.call(hostile.counted, {"a": str(number)}, frozenset()) for number in range(3))
+    for answer in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(answer, Beyond), answer
+        assert answer.told(BAD_FILE, "a file").kind is KILLED
+    real.taken_within = 60
+    assert await real.call(hostile.counted, {}, frozenset({"a"})) == {"a": 0}
+    assert hung.returncode == -signal.SIGKILL
+
+
 async def test_it_has_no_rights(real: ConfinedCalls) -> None:
     for identity in Identity:
         status = await real.call(hostile.rights, "", bounds=replace(READING, identity=identity))

@@ -377,6 +377,21 @@ async def test_requests_on_their_way_when_the_pad_dies_fail_in_words(pad: Pad, s
     assert caught.value.failure.kind.code == "platform.pad-down"
 
 
+async def test_a_pad_that_hangs_behind_its_socket_is_told_to_whoever_connects(pad: Pad, state: State) -> None:
+    second = Pad(state)
+    second.greets_within = 0.5
+    os.kill(pad_process(state), signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(30):
+            with pytest.raises(Fail, match="holds its socket, and said nothing") as caught:
+                await second.running()
+    finally:
+        os.kill(pad_process(state), signal.SIGCONT)
+    assert caught.value.failure.kind is PAD_DOWN
+    assert await second.running() == []
+    await second.close(stop=False)
+
+
 async def test_a_process_killed_for_memory_is_told_and_the_server_lives(
     pad: Pad, state: State, repo: Path, follower: Follower
 ) -> None:

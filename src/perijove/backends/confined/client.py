@@ -29,12 +29,15 @@ from perijove.domain.confinement import READING, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Fail
 from perijove.domain.ports import Tell
 from perijove.domain.sizes import size
+from perijove.log import log
 
 T = TypeVar("T")
 AT_ONCE = {Identity.READER: 8, Identity.FETCHER: 32, Identity.INSTALLER: 8}
 """Calls at once; others wait."""
 MOST_KNOWN, LARGEST_KNOWN = 1000, 64 << 10
 """Lasting answers that are remembered, and bytes of one with what was given."""
+TAKEN_WITHIN = 60.0
+"""Seconds in which a call has been forked: some milliseconds, and what its module needs is imported at its first."""
 END_LIMIT = 5.0
 """Seconds in which everything of a call that was given up is gone."""
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS}
@@ -63,6 +66,7 @@ class ConfinedCalls:
         self._control: socket.socket | None = None
         self._known: dict[tuple[Callable[..., Any], tuple[object, ...]], Any] = {}
         self._room = {identity: asyncio.Semaphore(count) for identity, count in AT_ONCE.items()}
+        self.taken_within = TAKEN_WITHIN
         self.uids = uids()
         """Whom calls run as; empty where that is ourselves."""
         self.gid = gid(self.uids)
@@ -161,6 +165,9 @@ class ConfinedCalls:
         request = pack(wire.encode(call))
         async with self._room[bounds.identity], self._line(Summons(call.module, bounds.identity), bounds) as line:
             reader, writer = line
+            async with self._taking():
+                with contextlib.suppress(ConnectionError):  # as below
+                    await reader.readline()
             try:
                 async with asyncio.timeout(bounds.seconds):
                     with contextlib.suppress(ConnectionError):  # its end says why
@@ -194,17 +201,31 @@ class ConfinedCalls:
         finally:
             await asyncio.shield(_gone(reader, writer))
 
+    @contextlib.asynccontextmanager
+    async def _taking(self) -> AsyncIterator[None]:
+        """Bounds a wait for the process that forks: one that hangs is killed with its calls, the next starts one."""
+        process = self._process
+        try:
+            async with asyncio.timeout(self.taken_within):
+                yield
+        except TimeoutError as error:
+            log.error("the process that confined calls are forked from hangs, and is killed", limit=self.taken_within)  # noqa: TRY400
+            if process is not None:
+                process.kill()
+            raise Beyond(Limit.KILLED, "a process that forks it") from error
+
     async def _summon(self, text: bytes, theirs: socket.socket) -> None:
         for again in (True, False):
             self.start()
             assert self._control is not None
             try:
-                while True:
-                    try:
-                        socket.send_fds(self._control, [text], [theirs.fileno()])
-                        return
-                    except BlockingIOError:
-                        await asyncio.sleep(0.001)
+                async with self._taking():
+                    while True:
+                        try:
+                            socket.send_fds(self._control, [text], [theirs.fileno()])
+                            return
+                        except BlockingIOError:
+                            await asyncio.sleep(0.001)
             except (BrokenPipeError, ConnectionError):
                 if not again:
                     raise Beyond(Limit.KILLED, "a process that does not start") from None

@@ -89,9 +89,13 @@ class Process:
             for name in getattr(import_module(summons.module), "NEEDS", ()):
                 import_module(name)
         except Exception as error:  # noqa: BLE001 - a module of ours that cannot be imported is told as our mistake
-            line.send(pack(write_failure(BUG(f"{summons.module} cannot be imported", Evidence("import", str(error))))))
+            line.send(
+                b"\n" + pack(write_failure(BUG(f"{summons.module} cannot be imported", Evidence("import", str(error)))))
+            )
             line.close()
             return True
+        with suppress(OSError):  # its caller has gone
+            line.send(b"\n", socket.MSG_DONTWAIT)  # it is taken: its own time begins
         pid = os.fork()
         if pid == 0:
             self._become_child(line, summons.identity)

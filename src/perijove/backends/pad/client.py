@@ -45,7 +45,7 @@ from perijove.domain.way_out import STRAIGHT
 from perijove.happenings import UNREAD, Happenings
 
 START_LIMIT = 15.0
-"""Seconds a new pad may take to its first answer."""
+"""Seconds a pad may take to its first answer."""
 RETURN_LIMIT = 5.0
 """Seconds in which a service manager has a pad running again that ended."""
 QUIT_LIMIT = 30.0
@@ -65,7 +65,7 @@ class Pad(Servers):
         """`isolation` is `sandbox` or `none`; `python` runs a pad that has to be started."""
         super().__init__(self._reached)
         self._state, self._isolation, self._python = state, isolation, python
-        self.way_out = STRAIGHT
+        self.way_out, self.greets_within = STRAIGHT, START_LIMIT
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._lost, self._kept = asyncio.Event(), asyncio.Event()
@@ -153,16 +153,19 @@ class Pad(Servers):
                 raise self._down(f"the pad cannot be started: {error.strerror}") from error
 
     def _down(self, cause: str) -> Fail:
-        try:
+        words = ""
+        with contextlib.suppress(OSError):
             words = (self._state.logs / "pad.log").read_text(errors="replace")[-2000:]
-        except OSError:
-            words = ""
         return Fail(PAD_DOWN(cause, Evidence(str(self._state.logs / "pad.log"), words or "nothing is written there")))
 
     async def _connect(self) -> bool:
         try:
-            reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
-            hello = unpack(await reader.readline() or b"{}")
+            async with asyncio.timeout(self.greets_within):
+                reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
+                hello = unpack(await reader.readline() or b"{}")
+        except TimeoutError as error:
+            cause = f"the pad holds its socket, and said nothing within {self.greets_within:.0f} s"
+            raise self._down(cause) from error
         except (OSError, ValueError):
             return False
         if "hello" not in hello:  # it is just about to end
@@ -226,16 +229,13 @@ class Pad(Servers):
                 self._sessions.discard(event.session)
             self._tell(event, message["number"])
         elif "line" in message:
-            tell = self._tells.get(message["id"])
-            if tell is not None:
+            if tell := self._tells.get(message["id"]):
                 tell(message["line"])
-        else:
-            answer = self._answers.pop(message["id"], None)
-            if answer is not None and not answer.done():
-                if "fail" in message:
-                    answer.set_exception(Fail(read_failure(message["fail"])))
-                else:
-                    answer.set_result(message["ok"])
+        elif (answer := self._answers.pop(message["id"], None)) and not answer.done():
+            if "fail" in message:
+                answer.set_exception(Fail(read_failure(message["fail"])))
+            else:
+                answer.set_result(message["ok"])
 
     def _tell(self, event: SessionEvent, number: int) -> None:
         readers = list(self._readers)
