@@ -11,6 +11,7 @@ from perijove.domain.events import Failed, Queued, Ready
 from perijove.domain.failures import Evidence
 from perijove.domain.nouns import Room, StoredEnvironment
 from perijove.launching.housekeeping import EVERY, FIRST, Housekeeping
+from perijove.launching.start.queue import NothingStored
 from perijove.retention import Retention
 from tests.fakes.world import FakeEnvironments, FakeSessions
 from tests.ways.conftest import ADDRESS, World
@@ -115,17 +116,26 @@ class OnDisk(Full):
         self._sandboxes.left = replace(self._sandboxes.left, disk=self._sandboxes.left.disk + 1024**3)
 
 
+class NeverFreed(NothingStored):
+    async def make_room(self) -> bool:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 NO_DISK = Room(8 * 1024**3, 100 * 1024**2, 1_000_000, 8)
 
 
-async def test_nobody_waits_for_disk_that_unused_environments_take(world: World) -> None:
+WANTED = "100 MB of disk are free, and 1 GB are wanted for one more session (launching.keep_disk)"
+
+
+async def test_unused_environments_go_for_a_launch_that_has_no_disk_and_is_told_so_meanwhile(world: World) -> None:
     world.sandboxes = FakeSessions(NO_DISK)
     environments = world.environments = OnDisk(world.sandboxes)
     async with world.up():
         world.queue.store = kept(world, [])
         events = await world.launched()
         assert isinstance(events[-1], Ready)
-        assert not [event for event in events if isinstance(event, Queued)]
+        assert [event.why for event in events if isinstance(event, Queued)] == [WANTED]
         assert environments.gone == ["old", "older"]
 
 
@@ -138,14 +148,27 @@ async def test_who_waits_for_disk_in_vain_is_told_what_takes_it_and_what_to_do(w
         world.queue.store, world.queue.look_again = replace(kept(world, []), sizes=lambda: held), 0.01
         events = await world.launched()
         queued = [event for event in events if isinstance(event, Queued)]
-        wanted = "100 MB of disk are free, and 1 GB are wanted for one more session (launching.keep_disk)"
-        assert [event.why for event in queued] == [wanted]
+        assert [event.why for event in queued] == [WANTED]
         assert isinstance(events[-1], Failed)
         failure = events[-1].failure
         assert (failure.kind.code, failure.cause) == ("start.no-room", "it waited 0 seconds for disk")
-        assert failure.evidence == (Evidence("this machine", wanted), *held)
+        assert failure.evidence == (Evidence("this machine", WANTED), *held)
         assert "`perijove clean`" in failure.remedy
         assert environments.tidied == 1, "it is looked once a minute whether disk can be freed"
+
+
+async def test_a_launch_whose_disk_is_being_freed_without_end_is_over_in_time_and_others_go_on(world: World) -> None:
+    """What removes may stand behind a disk that does not answer."""
+    world.sandboxes = FakeSessions(NO_DISK)
+    world.set(launching__queue_timeout=0.5)
+    async with world.up():
+        world.queue.store = NeverFreed()
+        first, second = world.launches.begin(ADDRESS, "a"), world.launches.begin(ADDRESS, "b")
+        for number in (first, second):
+            events = await world.events(number)
+            assert [event.why for event in events if isinstance(event, Queued)][:1] == [WANTED]
+            assert isinstance(events[-1], Failed)
+            assert events[-1].failure.kind.code == "start.no-room"
 
 
 async def test_a_launch_waits_where_nothing_can_be_removed_now(world: World) -> None:

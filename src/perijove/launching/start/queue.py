@@ -121,26 +121,29 @@ class Queue:
 
     async def admitted(self, place: Place) -> AsyncIterator[Queued]:
         """Ends when `place` is held; tells the position in the line until then. Raises Fail: `start.*`."""
-        settings = self.settings().launching
-        async with self._entrance:
-            one = self.timetable.seats_for(place.repository)
-            line = self._classes.setdefault(one.name, Line()) if one else self._others
-            if not line.waiting and await self._fits(place, line):
-                return
-            if len(line.waiting) >= max(settings.queue_length, one.seats if one else 0):
-                cause = f"{len(line.waiting)} launches are waiting"
-                raise Fail(QUEUE_FULL(cause, Evidence("this machine", line.short), after=AGAIN_AFTER))
-            called = asyncio.Event()
-            line.waiting.append(called)
+        settings, called = self.settings().launching, asyncio.Event()
+        one = self.timetable.seats_for(place.repository)
+        line = self._classes.setdefault(one.name, Line()) if one else self._others
         try:
             async with asyncio.timeout(settings.queue_timeout):
+                async with self._entrance:
+                    # What frees disk takes its time: who waits for that waits in the line, and is told.
+                    if not line.waiting and await self._fits(place, line, frees_disk=False):
+                        return
+                    if len(line.waiting) >= max(settings.queue_length, one.seats if one else 0):
+                        cause = f"{len(line.waiting)} launches are waiting"
+                        raise Fail(QUEUE_FULL(cause, Evidence("this machine", line.short), after=AGAIN_AFTER))
+                    line.waiting.append(called)
+                if line.disk:
+                    called.set()
                 async for queued in self._advancing(called, place, line):
                     yield queued
         except TimeoutError:
             raise Fail(await self._waited(line, settings.queue_timeout)) from None
         finally:
-            line.waiting.remove(called)
-            self._call()
+            if called in line.waiting:
+                line.waiting.remove(called)
+                self._call()
 
     async def _advancing(self, called: asyncio.Event, place: Place, line: Line) -> AsyncIterator[Queued]:
         told = 0
@@ -163,7 +166,7 @@ class Queue:
         held = await self.store.held()
         return WAITED_TOO_LONG(f"{cause} for disk", short, *held, after=AGAIN_AFTER, remedy=NO_DISK)
 
-    async def _fits(self, place: Place, line: Line) -> bool:
+    async def _fits(self, place: Place, line: Line, *, frees_disk: bool = True) -> bool:
         """Hold the place if there is room."""
         while True:
             room = await self.sessions.sandboxes.room()
@@ -173,7 +176,8 @@ class Queue:
             seats = kept(place.repository, load, classes)
             lacking = short and short == lack_of_room(load, room, settings.launching, settings.session, seats)
             disk = bool(lacking) and short == lack_of_disk(room, settings.launching)
-            if not (disk and await self._disk_freed()) and not (lacking and await self.make_room(place.repository)):
+            freed = disk and frees_disk and await self._disk_freed()
+            if not freed and not (lacking and await self.make_room(place.repository)):
                 break
         if short:
             line.short, line.crowded, line.disk = short, short == crowded(load, room, settings.launching), disk
