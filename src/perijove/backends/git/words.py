@@ -15,6 +15,7 @@ _PRIVATE = (
     "Check the spelling, and that the repository is public; a private one needs the operator, who names it in "
     "repositories.private and gives git credentials for it."
 )
+_BY_HTTPS = "Use its https address, by which what is public can be read; for ssh, the operator would have to"
 _TLS = "The operator should look at this machine's clock and CA certificates; the host's certificate may also be wrong."
 
 _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
@@ -59,8 +60,25 @@ _ROWS: tuple[tuple[str, Kind, str, str], ...] = (
         _PRIVATE,
     ),
     (
-        r"Authentication failed|HTTP Basic: Access denied|Permission denied \(|returned error: 401"
-        r"|Host key verification failed|No user exists for uid",
+        r"No user exists for uid",
+        rows.REPO_FORBIDDEN,
+        "ssh was not tried: it does not run for the user without a name that git is here",
+        f"{_BY_HTTPS} run the service as a user of its own.",
+    ),
+    (
+        r"Host key verification failed",
+        rows.REPO_FORBIDDEN,
+        "ssh does not know the host's key here, and so asked it for nothing",
+        f"{_BY_HTTPS} enter it in ~/.ssh/known_hosts of the service's user.",
+    ),
+    (
+        r"Permission denied \(",
+        rows.REPO_FORBIDDEN,
+        "the host lets nobody read by ssh without a key of an account, and was shown none that it takes",
+        f"{_BY_HTTPS} name it in repositories.private, and give the service's user a key.",
+    ),
+    (
+        r"Authentication failed|HTTP Basic: Access denied|returned error: 401",
         rows.REPO_FORBIDDEN,
         "the host did not accept our credentials, or was given none",
         "",

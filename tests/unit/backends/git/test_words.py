@@ -87,3 +87,20 @@ def test_a_refused_commit_is_told_from_a_broken_host(line: str, refused: bool) -
 def test_a_line_from_outside_is_printable_bounded_and_without_secrets() -> None:
     assert plain(b"\x1b[31mred\x1b[0m\tx\x07 https://me:pw@x.org/r \xff") == "red x  https://x.org/r �"
     assert len(plain(b"a" * 10_000)) == 500
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("git@github.com: Permission denied (publickey).", "shown none that it takes"),
+        ("Host key verification failed.", "does not know the host's key here"),
+        ("No user exists for uid 231072", "ssh was not tried"),
+    ],
+)
+def test_where_ssh_does_not_let_us_in_it_is_told_how_far_it_came_and_that_https_needs_no_key(
+    line: str, cause: str
+) -> None:
+    failure = meant([line, "fatal: Could not read from remote repository."])
+    assert cause in failure.cause
+    assert "our credentials" not in failure.cause
+    assert failure.remedy.startswith("Use its https address")
