@@ -164,9 +164,11 @@ class LaunchingSettings:
     that is surely of the same repository: not by http for https."""
     banned_networks: Mapping[str, str] = field(default_factory=dict)
     """Networks whose visitors are refused, each with the name they are told: `"192.0.2.0/24" = "example"`."""
-    rate_limit: int = 10
+    rate_limit: int = 75
     """Launches per visitor and `rate_period` by clients that did not come through a page of ours; 0: no limit. A
-    visitor is an address, for IPv6 a /64 network. What fails does not count, unless it is ten times as much."""
+    visitor is an address, for IPv6 a /64 network. What fails does not count, unless it is ten times as much. A class of
+    60 behind one address gets in once, whatever it comes by, and some of it anew; BinderHub's 10 turned most away, and
+    kept out nobody who loads a page first."""
     page_rate_limit: int = 300
     """The same for launches that came through a page of ours; 0: no limit. A class of 60 behind one address may so
     launch five times an hour each."""

@@ -173,6 +173,16 @@ async def test_too_many_launches_are_told_when_the_next_is_possible(web: Web) ->
     assert others[-1].data["phase"] == "ready"
 
 
+async def test_a_class_behind_one_address_gets_in_at_once_whatever_it_comes_by_and_a_stranger_not_for_ever(
+    web: Web,
+) -> None:
+    async with asyncio.TaskGroup() as clicks:
+        clicking = [clicks.create_task(web.build()) for _ in range(60)]
+    assert [click.result()[-1].data["phase"] for click in clicking] == ["ready"] * 60
+    more = [(await web.build())[-1].data["phase"] for _ in range(16)]
+    assert more == ["ready"] * 15 + ["failed"]
+
+
 async def test_what_is_refused_or_fails_does_not_count(web: Web) -> None:
     web.world.set(launching__rate_limit=1, launching__banned=("gh/banned/",), launching__retries=0)
     for path in ("gh/owner", "xy/owner/repo/HEAD", "gh/banned/repo/HEAD", "gh/banned/repo/HEAD"):
