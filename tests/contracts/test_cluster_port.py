@@ -28,13 +28,18 @@ from tests.doctor.cluster.world import (
     NAMESPACE,
     NOW,
     Json,
+    ago,
     certificate,
     challenge,
     codes,
+    condition,
+    crashing,
     healthy,
     ingress,
     order,
     request,
+    service,
+    thing,
     unplaced,
 )
 from tests.fakes.cluster_api import TOKEN, kubeconfig, serving, silence
@@ -100,6 +105,25 @@ def broken(*add: Json) -> list[Json]:
     return [*kept, *add]
 
 
+RULES = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+HOOK = {"name": "validate.kyverno.svc-fail", "failurePolicy": "Fail", "rules": RULES,
+        "clientConfig": {"service": {"namespace": "kyverno", "name": "kyverno-svc"}}}  # fmt: skip
+WEBHOOK = thing(
+    "ValidatingWebhookConfiguration", "kyverno", namespace="", api="admissionregistration.k8s.io/v1", webhooks=[HOOK]
+)
+WAITING = condition("Accepted", "Unknown", "Pending", "Waiting for controller") | {
+    "lastTransitionTime": "1970-01-01T00:00:00Z"
+}
+GATEWAY = thing("Gateway", "public", {}, {"conditions": [WAITING]}, api="gateway.networking.k8s.io/v1")
+DETACHED = {"parentRef": {"name": "public"}, "conditions": [
+    condition("Accepted", "False", "NotAllowedByListeners", "No listener allows this route")]}  # fmt: skip
+ROUTE = thing("HTTPRoute", "binder", {}, {"parents": [DETACHED]}, api="gateway.networking.k8s.io/v1")
+LEFT = "Some content in the namespace has finalizers remaining: finalizer.acme.cert-manager.io in 1 resource instances"
+ENDING = thing(
+    "Namespace", "old", namespace="", deletionTimestamp=ago(3600), finalizers=["kubernetes"],
+    status={"phase": "Terminating", "conditions": [
+        condition("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", LEFT)]},
+)  # fmt: skip
 CLUSTERS: dict[str, tuple[list[Json], dict[str, str], list[str]]] = {
     "healthy": (healthy(), {}, []),
     "no place for a session": (
@@ -109,6 +133,15 @@ CLUSTERS: dict[str, tuple[list[Json], dict[str, str], list[str]]] = {
         broken(certificate(ready=False), request(), order(), challenge(SELF_CHECK)), {},
         ["cluster.acme-http01-selfcheck-404"],
     ),
+    "a webhook that nobody answers": (
+        broken(WEBHOOK, service("kyverno-svc", {"app": "kyverno"}, "kyverno"),
+               crashing("kyverno-1", namespace="kyverno", component="", labels={"app": "kyverno"})), {},
+        ["cluster.pod-crashloop", "cluster.webhook-down"],
+    ),
+    "a Gateway that waits, and a route that is let in nowhere": (
+        broken(GATEWAY, ROUTE), {}, ["cluster.gateway-not-programmed", "cluster.gateway-not-programmed"],
+    ),
+    "a namespace that does not end": (broken(ENDING), {}, ["cluster.namespace-terminating"]),
     "a hub that refuses BinderHub": (healthy(), {"binder-1": LOG}, ["cluster.hub-api-token-refused"]),
 }  # fmt: skip
 
@@ -186,6 +219,9 @@ def test_a_list_without_an_end_is_not_read_for_ever(tmp_path: Path) -> None:
     assert seen.unseen["Pod"] == "more than 2000"
 
 
+WEBHOOKS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
+
+
 def refused(what: str, code: int = 403) -> tuple[int, Json]:
     words = f'{what} is forbidden: User "me" cannot list resource "{what}" in API group "" at the cluster scope'
     body = {"kind": "Status", "status": "Failure", "message": words, "reason": "Forbidden", "code": code}
@@ -196,9 +232,11 @@ def test_what_this_account_may_not_see_is_said_and_nothing_is_concluded_from_it(
     closed = {
         "get /api/v1/secrets": refused("secrets"), "get /api/v1/namespaces/binderhub/secrets": refused("secrets"),
         "get /api/v1/nodes": refused("nodes"), LOGS[0]: refused("pods/log"),
+        **{f"get /apis/admissionregistration.k8s.io/v1/{one}": refused(one) for one in WEBHOOKS},
     }  # fmt: skip
-    seen, _ = ask(tmp_path, healthy(), closed)
-    assert set(seen.unseen) == {"Secret", "Node", "log of Pod binderhub/hub-1"}
+    seen, _ = ask(tmp_path, broken(WEBHOOK), closed)
+    kinds = {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
+    assert set(seen.unseen) == {"Secret", "Node", "log of Pod binderhub/hub-1", *kinds}
     assert 'cannot list resource "secrets"' in seen.unseen["Secret"]
     assert not {"Secret", "Node"} & seen.whole
     assert diagnosed(seen).well, "what was not seen is not missing"

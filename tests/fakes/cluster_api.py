@@ -14,6 +14,7 @@ from typing import Any
 
 import kmock
 import yaml
+from aiohttp import web
 
 from perijove.backends.cluster.kinds import KINDS, Served
 
@@ -46,12 +47,33 @@ class ClusterApi:
         return [(str(one.method), one.url.path) for one in self.double]
 
 
+NAMESPACES = "/api/v1/namespaces"
+
+
+class _Double(kmock.KubernetesEmulator):
+    """Which lists namespaces too: kmock takes the word for the beginning of one namespace's paths."""
+
+    namespaces: tuple[int, Json]
+
+    async def __call__(self, raw_request: web.BaseRequest) -> web.StreamResponse:
+        if raw_request.path == NAMESPACES:
+            return web.json_response(self.namespaces[1], status=self.namespaces[0])
+        return await super().__call__(raw_request)
+
+
+def _answer(given: Any) -> tuple[int, Any]:
+    return given if isinstance(given, tuple) else (200, given)
+
+
 @asynccontextmanager
 async def serving(
     folder: Path, objects: Iterable[Json], answers: Mapping[str, Any] | None = None
 ) -> AsyncIterator[ClusterApi]:
     """`answers` by `get /path`, a body or status and body, come before the objects. Old groups: if they have any."""
-    async with kmock.KubernetesEmulator() as double, kmock.Server(double) as server:
+    objects, told = list(objects), dict(answers or {})
+    spaces = {"kind": "NamespaceList", "items": [one for one in objects if one["kind"] == "Namespace"]}
+    async with _Double() as double, kmock.Server(double) as server:
+        double.namespaces = _answer(told.pop(f"get {NAMESPACES}", spaces))
         for kind in SERVED.values():
             if not kind.legacy:
                 double.resources[resource(kind)] = kmock.ResourceInfo(kind=kind.kind, namespaced=kind.namespaced)
@@ -59,8 +81,8 @@ async def serving(
             kind = SERVED[thing["kind"], thing["apiVersion"]]
             double.objects[resource(kind), thing["metadata"].get("namespace"), thing["metadata"]["name"]] = thing
         # As real ones do; the double knows it without the slash.
-        for path, answer in {"get /version/": VERSION, **(answers or {})}.items():
-            status, body = answer if isinstance(answer, tuple) else (200, answer)
+        for path, answer in {"get /version/": VERSION, **told}.items():
+            status, body = _answer(answer)
             double[path] << status << body
         yield ClusterApi(double, kubeconfig(folder, str(server.url)))
 

@@ -39,6 +39,11 @@ POLICY_UNENFORCED = row(
     Owner.OPERATOR, Retry.NEVER,
     "Use a network plugin that enforces them, as Calico and Cilium do.",
 )  # fmt: skip
+NAMESPACE_TERMINATING = row(
+    "cluster.namespace-terminating", "A namespace is being deleted",
+    Owner.OPERATOR, Retry.NEVER,
+    "Let it end and install anew; where it stays, take away what its conditions name.",
+)  # fmt: skip
 GIT_TOKEN_REFUSED = row(
     "cluster.git-token-refused", "A Git host refuses BinderHub's token",
     Owner.OPERATOR, Retry.NEVER,

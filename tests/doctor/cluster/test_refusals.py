@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from perijove.doctor.cluster.diagnosis import diagnosed
@@ -9,13 +12,16 @@ from tests.doctor.cluster.world import (
     DAY,
     NAMESPACE,
     Broken,
+    Json,
     ago,
     challenge,
     codes,
     crashing,
     event,
     issuer,
+    pod,
     recording,
+    service,
     thing,
     waiting,
 )
@@ -104,3 +110,75 @@ def test_one_server_that_did_not_answer_is_no_certain_fault_of_the_cluster() -> 
     line = written(600, "octo-x1's server never showed up at http://10.0.0.3:8888/user/octo-x1/ after 30 s. Giving up")
     (told,) = Broken(logs={"hub.log": line}).seen().told
     assert (told.finding.failure.kind.code, told.finding.confidence.value) == ("cluster.server-unanswered", "possible")
+
+
+RULES = [{"apiGroups": [""], "operations": ["CREATE"], "resources": ["pods"]}]
+SERVICE = {"namespace": "policies", "name": "answers"}
+HOOK: Json = {"name": "pods.example", "failurePolicy": "Fail", "rules": RULES, "clientConfig": {"service": SERVICE}}
+
+
+def hooked(*more: Json, **changed: Any) -> Broken:
+    """A webhook that is asked for pods, whose Service `answers` may be among what is more."""
+    api, labels = "admissionregistration.k8s.io/v1", {"tier": "hubs"}
+    webhook = thing("MutatingWebhookConfiguration", "policies", namespace="", api=api, webhooks=[HOOK | changed])
+    return Broken((webhook, thing("Namespace", NAMESPACE, namespace="", labels=labels), *more))
+
+
+BEHIND = service("answers", {"app": "policies"}, "policies")
+OUT = crashing("policies-1", namespace="policies", component="", labels={"app": "policies"})
+OURS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
+SESSIONS = {"objectSelector": {"matchLabels": {"component": "singleuser-server"}}}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [hooked(), hooked(BEHIND), hooked(BEHIND, OUT), hooked(**OURS), hooked(**SESSIONS),
+     hooked(namespaceSelector={"matchExpressions": [{"key": "tier", "operator": "In", "values": ["hubs"]}]})],
+    ids=["no Service", "no pods", "a pod that crashes", "of our namespace", "of sessions", "by a label"],
+)  # fmt: skip
+def test_a_webhook_that_must_be_asked_and_that_nobody_answers_is_told_before_it_refuses_anything(
+    broken: Broken,
+) -> None:
+    told = codes(broken.seen().told)
+    assert "cluster.webhook-down" in told
+    assert told[0] == ("cluster.pod-crashloop" if len(broken.add) == 4 else "cluster.webhook-down")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        hooked(failurePolicy="Ignore"),
+        hooked(rules=[{"apiGroups": [""], "operations": ["CREATE"], "resources": ["services"]}]),
+        hooked(rules=[{"apiGroups": [""], "operations": ["DELETE"], "resources": ["pods"]}]),
+        hooked(namespaceSelector={"matchLabels": {"tier": "others"}}),
+        hooked(objectSelector={"matchLabels": {"inject": "yes"}}),
+        hooked(matchConditions=[{"name": "x", "expression": "object.metadata.name == 'x'"}]),
+        hooked(clientConfig={"url": "https://policies.example/"}),
+        hooked(BEHIND, pod("policies-1", namespace="policies", labels={"app": "policies"})),
+        hooked(service("answers", {}, "policies")),
+        hooked(BEHIND, waiting("policies-1", "ContainerCreating", namespace="policies", age=20, component="",
+                               labels={"app": "policies"})),
+    ],
+    ids=["may fail", "of Services", "of what goes", "of other namespaces", "of other pods", "by an expression",
+         "elsewhere", "somebody answers", "by hand", "starts"],
+)  # fmt: skip
+def test_a_webhook_that_keeps_no_session_from_starting_is_well(broken: Broken) -> None:
+    assert codes(broken.seen().told) == []
+
+
+def test_a_webhook_whose_namespace_was_not_looked_at_is_not_said_to_be_gone() -> None:
+    here = [one for one in hooked().recorded().things if one.namespace in {"", NAMESPACE}]
+    told = diagnosed(replace(hooked().recorded(), things=tuple(here))).told
+    assert "cluster.webhook-down" not in codes(told)
+
+
+def test_a_namespace_that_ends_explains_why_no_session_starts() -> None:
+    words = f"unable to create new content in namespace {NAMESPACE} because it is being terminated"
+    log = written(600, "Unhandled error starting ada's server") + f'"message":"pods is forbidden: {words}","reason":'
+    fails = written(590, "Error starting server for user ada: HTTP 500: Internal Server Error")
+    ending = thing("Namespace", NAMESPACE, namespace="", deletionTimestamp=ago(700), finalizers=["kubernetes"])
+    for add in ((ending,), ()):
+        told = Broken(add, logs={"hub-1.log": log, "binder-1.log": fails}).seen().told
+        assert codes(told) == ["cluster.namespace-terminating", "cluster.launches-fail"]
+    assert codes(Broken((ending | {"metadata": ending["metadata"] | {"name": "other", "deletionTimestamp": ago(9)}},))
+                 .seen().told) == []  # fmt: skip

@@ -278,10 +278,31 @@ def healthy() -> list[Json]:
         challenge("Successfully authorized domain", "valid"), issuer(), issuer("Issuer", "other"),
         policy("singleuser-server", 53, 8081, 443), policy("hub", 53, 443, 5432),
         thing("ResourceQuota", "pods", {}, {"hard": {"pods": "1000"}, "used": {"pods": "12"}}),
+        thing("Namespace", NAMESPACE, {}, {"phase": "Active"}, namespace=""), *ways_in(), *webhooks(),
+        thing("IPAddressPool", "public", {"addresses": ["10.0.1.61/32"]}, api="metallb.io/v1beta1"),
     ]  # fmt: skip
     them[17]["status"] = {"loadBalancer": {"ingress": [{"ip": "10.0.1.61"}]}}
     them[29]["status"]["conditions"][0]["status"] = "True"
     return [*them, *over(user)]
+
+
+def ways_in() -> list[Json]:
+    """A Gateway and its route, as their controller leaves them."""
+    api, served = "gateway.networking.k8s.io/v1", [condition("Accepted"), condition("ResolvedRefs")]
+    listener = {"name": "https", "conditions": [*served, condition("Programmed"), condition("Conflicted", "False")]}
+    gateway = {"conditions": [condition("Accepted"), condition("Programmed")], "listeners": [listener]}
+    route = {"parents": [{"parentRef": {"name": "shared"}, "conditions": served}]}
+    return [thing("Gateway", "shared", {}, gateway, api=api), thing("HTTPRoute", "shared", {}, route, api=api)]
+
+
+def webhooks() -> list[Json]:
+    """cert-manager's: they are asked for its own objects alone."""
+    kinds = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+    rules = [{"apiGroups": ["cert-manager.io"], "operations": ["CREATE", "UPDATE"], "resources": ["*/*"]}]
+    service = {"namespace": "cert-manager", "name": "cert-manager-webhook"}
+    hook = {"name": "webhook.cert-manager.io", "rules": rules, "clientConfig": {"service": service}}
+    api = "admissionregistration.k8s.io/v1"
+    return [thing(one, "cert-manager-webhook", namespace="", api=api, webhooks=[hook]) for one in kinds]
 
 
 def over(user: Json) -> list[Json]:

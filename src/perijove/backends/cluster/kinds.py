@@ -42,10 +42,18 @@ _CORE = {
     "Secret": "secrets",
     "ResourceQuota": "resourcequotas",
 }
+_OF_ALL = {"Node": "nodes", "PersistentVolume": "persistentvolumes", "Namespace": "namespaces"}
+_WEBHOOKS = {
+    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+}
 
 KINDS = (
     *_of("/api", "v1", _CORE),
-    *_of("/api", "v1", {"Node": "nodes", "PersistentVolume": "persistentvolumes"}, namespaced=False),
+    *_of("/api", "v1", _OF_ALL, namespaced=False),
+    *_of("/apis/admissionregistration.k8s.io", "v1", _WEBHOOKS, namespaced=False),
+    *_of("/apis/gateway.networking.k8s.io", "v1", {"Gateway": "gateways", "HTTPRoute": "httproutes"}),
+    *_of("/apis/metallb.io", "v1beta1", {"IPAddressPool": "ipaddresspools"}),
     *_of("/apis/storage.k8s.io", "v1", {"StorageClass": "storageclasses"}, namespaced=False),
     *_of("/apis/apps", "v1", {"Deployment": "deployments"}),
     *_of("/apis/networking.k8s.io", "v1", {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}),
@@ -61,6 +69,7 @@ _SHORT = {
     "ep": "Endpoints", "quota": "ResourceQuota", "no": "Node", "sc": "StorageClass", "deploy": "Deployment",
     "ing": "Ingress", "netpol": "NetworkPolicy", "cert": "Certificate", "certs": "Certificate",
     "cr": "CertificateRequest", "crs": "CertificateRequest", "certreqs": "CertificateRequest",
+    "ns": "Namespace", "gtw": "Gateway",
 }  # fmt: skip
 """Names that kubectl and people have for them."""
 BY_PLURAL = {one.plural: one.kind for one in KINDS} | _SHORT

@@ -9,7 +9,7 @@ from perijove.doctor.cluster.graph import Graph
 from perijove.domain import cluster_failures as c
 from perijove.domain import cluster_ground_failures as g
 from perijove.domain import cluster_tls_failures as t
-from perijove.domain.cluster_session_failures import WEBHOOK_DOWN
+from perijove.domain.cluster_session_failures import NAMESPACE_TERMINATING, WEBHOOK_DOWN
 from perijove.domain.failures import Kind
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.front_failures import ACME_HTTP01_BLOCKED_BY_FRONT_PROXY
@@ -60,6 +60,7 @@ MAY_FOLLOW: dict[Kind, tuple[Kind, ...]] = {
         c.ADMISSION_REFUSED,
         c.ACCOUNT_FORBIDDEN,
         WEBHOOK_DOWN,
+        NAMESPACE_TERMINATING,
         g.API_STORE_ILL,
         *HUB_AWAY,
         *HUB_DOWN,

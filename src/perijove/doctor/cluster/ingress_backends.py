@@ -12,7 +12,7 @@ from perijove.doctor.cluster.network import CORE, PATIENCE
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.cluster.view import Cluster, matches
 from perijove.domain import cluster_ground_failures as rows
-from perijove.domain.cluster import Thing, at, listed, mapping, moment, text
+from perijove.domain.cluster import JSON, Thing, at, listed, mapping, moment, text
 from perijove.domain.findings import Confidence, Finding
 
 
@@ -123,21 +123,48 @@ def without_controller(cluster: Cluster) -> Iterator[Finding]:
 
 
 def gateways(cluster: Cluster) -> Iterator[Finding]:
-    """Gateways whose listeners are not served, in the words of their controller (Gateway API, `ListenerStatus`)."""
-    for one in cluster.things:
-        if one.group != "gateway.networking.k8s.io" or one.kind != "Gateway" or one.deleting:
+    """Gateways and their routes that are not served, in the words of their controller.
+
+    Facts: Gateway API 1.3 apis/v1 gateway_types.go, shared_types.go: conditions, and `Waiting for controller`.
+    """
+    for one in cluster.there("Gateway", "HTTPRoute"):
+        if one.group != "gateway.networking.k8s.io" or one.deleting:
             continue
-        for listener in listed(one.status, "listeners"):
-            false = [row for row in listed(listener, "conditions") if text(row.get("status")) == "False"]
-            false = [row for row in false if text(row.get("type")) in {"Accepted", "Programmed", "ResolvedRefs"}]
-            false.sort(key=lambda row: text(row.get("type")) != "ResolvedRefs")
-            since = min((moment(row.get("lastTransitionTime")) for row in false), default=0)
-            if false and cluster.age(since) > PATIENCE:
-                name = text(listener.get("name"))
+        for place, what, holder in _conditioned(one):
+            ill = [row for row in listed(holder, "conditions") if _unserved(row)]
+            ill.sort(key=lambda row: text(row.get("type")) != "ResolvedRefs")
+            since = min((moment(row.get("lastTransitionTime")) or one.created for row in ill), default=0)
+            if ill and cluster.age(since) > PATIENCE:
                 yield found(
-                    rows.GATEWAY_NOT_PROGRAMMED, f"{one.said} does not serve its listener {name}: "
-                                                 f"{text(false[0].get('reason'))}", one.said, Confidence.CERTAIN,
-                    *(seen(f"{one.said} status.listeners {name} {text(row.get('type'))}",
-                           f"False {text(row.get('reason'))}: {text(row.get('message'))}") for row in false),
-                    commands=(f"kubectl -n {one.namespace} describe gateway {one.name}",), since=since,
+                    rows.GATEWAY_NOT_PROGRAMMED, f"{one.said} {what}: {text(ill[0].get('reason'))}", one.said,
+                    Confidence.CERTAIN, *(
+                        seen(f"{one.said} {place} {text(row.get('type'))}",
+                             f"{text(row.get('status'))} {text(row.get('reason'))}: {text(row.get('message'))}")
+                        for row in ill),
+                    commands=(f"kubectl -n {one.namespace} describe {one.kind.lower()} {one.name}",), since=since,
+                    about=(one, *_gateways_of(one)),
                 )  # fmt: skip
+
+
+def _conditioned(one: Thing) -> Iterator[tuple[str, str, JSON]]:
+    """What has conditions: where it stands, what it does where they are not met, and the conditions' holder."""
+    for listener in listed(one.status, "listeners"):
+        name = text(listener.get("name"))
+        yield f"status.listeners {name}", f"does not serve its listener {name}", listener
+    for parent in listed(one.status, "parents"):
+        name = text(at(parent, "parentRef", "name"))
+        yield f"status.parents {name}", f"is not served by {name} as it stands", parent
+    yield "status", "is not served", one.status
+
+
+def _unserved(row: JSON) -> bool:
+    if text(row.get("type")) not in {"Accepted", "Programmed", "ResolvedRefs"}:
+        return False
+    waits = text(row.get("status")) == "Unknown" and text(row.get("reason")) in {"Pending", "NotReconciled"}
+    return waits or text(row.get("status")) == "False"
+
+
+def _gateways_of(route: Thing) -> Iterator[str]:
+    for one in listed(route.spec, "parentRefs"):
+        if text(one.get("kind")) in {"", "Gateway"}:
+            yield f"Gateway {text(one.get('namespace')) or route.namespace}/{text(one.get('name'))}"

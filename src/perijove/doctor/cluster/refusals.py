@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from perijove.doctor.cluster import pods
+from perijove.doctor.cluster import admission, pods
 from perijove.doctor.cluster.acme_words import refusal
 from perijove.doctor.cluster.graph import CERT_MANAGER, KUBERNETES_API
 from perijove.doctor.cluster.helm import hub
@@ -23,7 +23,7 @@ from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
 from perijove.domain import cluster_ground_failures as ground
 from perijove.domain.cluster import Thing, listed, mapping, text
-from perijove.domain.cluster_session_failures import WEBHOOK_DOWN
+from perijove.domain.cluster_session_failures import NAMESPACE_TERMINATING, WEBHOOK_DOWN
 from perijove.domain.cluster_tls_failures import CERT_MANAGER_WEBHOOK_BROKEN
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
@@ -43,12 +43,14 @@ STORE = re.compile(
 """With a bar before it, it is one of etcd's own ordinary lines."""
 _SECURITY = re.compile(r'violates PodSecurity "(?P<level>\w+)')
 _FORBIDDEN = re.compile(r'is (?:forbidden|invalid): (.+?)(?:",|$)')
+TERMINATING = re.compile(r"unable to create new content in namespace ([\w-]+) because it is being terminated")
+"""kubernetes 1.33 staging/src/k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle/admission.go."""
 _ACCOUNT = re.compile(r"error looking up service account ([\w.-]+)/([\w.-]+):")
 """kubernetes 1.33 plugin/pkg/admission/serviceaccount/admission.go."""
 _BUILDERS = {"dind", "podman"}
 _WHY = (
-    ("not found", "its Service does not exist"),
-    ("no endpoints available", "no pod behind its Service is ready"),
+    ("not found", admission.NO_SERVICE),
+    ("no endpoints available", admission.NO_ENDPOINTS),
     ("x509", "its certificate is not believed"),
 )
 
@@ -182,6 +184,9 @@ def _miscounted(cluster: Cluster, quota: Thing) -> Iterator[Finding]:
 def others(cluster: Cluster) -> Iterator[Finding]:
     """Webhooks that cannot be called, rights that are lacking, policies that forbid, a store that does not answer."""
     yield from _webhooks(cluster)
+    yield from admission.webhooks(cluster)
+    yield from admission.namespaces(cluster)
+    yield from _terminating(cluster)
     yield from _rights(cluster)
     yield from _policies(cluster)
     them = list(_refusals(cluster, STORE))
@@ -209,8 +214,7 @@ def _webhooks(cluster: Cluster) -> Iterator[Finding]:
         ]
         if match is not None:
             commands.insert(0, f"kubectl -n {match['space']} get services,endpoints,pods")
-        kinds = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
-        configured = [one for one in cluster.of(*kinds) if any(
+        configured = [one for one in cluster.there(*admission.WEBHOOKS) if any(
             text(hook.get("name")) == name for hook in listed(one.raw, "webhooks"))]  # fmt: skip
         commands += [
             f"kubectl delete {one.kind.lower()} {one.name}   # only where its program was removed for good"
@@ -222,6 +226,15 @@ def _webhooks(cluster: Cluster) -> Iterator[Finding]:
             f"Webhook {name}", them, about=[*([f"Service {service}"] if service else []), *configured,
                                             *([CERT_MANAGER] if of_manager else [])],
             commands=commands,
+        )  # fmt: skip
+
+
+def _terminating(cluster: Cluster) -> Iterator[Finding]:
+    """The same as `admission.namespaces`, in the API's words."""
+    for said, them in _by(_refusals(cluster, TERMINATING), lambda one: "".join(TERMINATING.findall(one.words)[:1])):
+        yield _one(
+            NAMESPACE_TERMINATING, f"The API makes nothing new in {said}, which is being deleted", f"Namespace {said}",
+            them, about=(f"Namespace {said}",), commands=(f"kubectl get namespace {said} -o yaml",),
         )  # fmt: skip
 
 
@@ -247,7 +260,7 @@ def _rights(cluster: Cluster) -> Iterator[Finding]:
 
 def _policies(cluster: Cluster) -> Iterator[Finding]:
     """Pods that the API takes to be forbidden."""
-    for one in _refusals(cluster, REFUSED, "hub", "binder", unless=(QUOTA, _RIGHT, WEBHOOK)):
+    for one in _refusals(cluster, REFUSED, "hub", "binder", unless=(QUOTA, _RIGHT, WEBHOOK, TERMINATING)):
         privileged = "privileged" in one.words.lower() or "NET_ADMIN" in one.words
         off = hub(
             cluster, {"singleuser.cloudMetadata.blockWithIptables": False},
@@ -255,7 +268,7 @@ def _policies(cluster: Cluster) -> Iterator[Finding]:
         )  # fmt: skip
         security = _SECURITY.search(one.words)
         label, level = _labelled(cluster, one.namespace) if security is not None and one.namespace else ("", "")
-        space = cluster.get("Namespace", "", one.namespace) if label else None
+        space = next((there for there in cluster.there("Namespace") if there.name == one.namespace and label), None)
         key = "pod-security.kubernetes.io/enforce"
         told = [seen(f"{space.said} labels", f"{key}: {text(space.labels[key])}")] if (
             space is not None and key in space.labels) else []  # fmt: skip
@@ -288,4 +301,4 @@ def _labelled(cluster: Cluster, namespace: str) -> tuple[str, str]:
 
 def is_known(line: str) -> bool:
     """Whether a rule of this module knows it."""
-    return any(one.search(line) for one in (QUOTA, WEBHOOK, STORE))
+    return any(one.search(line) for one in (QUOTA, WEBHOOK, STORE, TERMINATING))

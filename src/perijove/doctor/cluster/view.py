@@ -64,6 +64,10 @@ class Cluster:
             return self._kinds.get(kinds[0], [])
         return [thing for kind in kinds for thing in self._kinds.get(kind, ())]
 
+    def there(self, *kinds: str) -> list[Thing]:
+        """Objects of kinds that clusters need not have: nothing is called unseen for want of them."""
+        return [thing for kind in kinds for thing in self._kinds.get(kind, ())]
+
     def get(self, kind: str, namespace: str, name: str) -> Thing | None:
         self.of(kind)
         return self._named.get((kind, namespace, name))
