@@ -25,6 +25,7 @@ IMAGE_WORDS: tuple[tuple[Kind, str], ...] = (
     (rows.IMAGE_PULL_UNAUTHORIZED, r"401 unauthorized|403 forbidden|unauthorized|authentication required|no basic auth|"
                                    r"pull access denied|access denied|denied:|authorization failed"),
     (rows.IMAGE_OTHER_ARCHITECTURE, r"no match for platform|no matching manifest for|"
+                                    r"no image found in (?:manifest list|image index) for architecture|"
                                     r"does not match the specified platform"),
     (rows.IMAGE_NOT_FOUND, r"manifest unknown|not found|name unknown|does not exist|invalidimagename|"
                            r"couldn't parse image|invalid reference format"),

@@ -145,7 +145,7 @@ ACME_DNS01_UNSEEN = row(
     "Look whether the record stands at the zone's own name servers, and whether its parent names the same ones.",
 )  # fmt: skip
 ACME_CAA = row(
-    "cluster.acme-caa", "The zone's CAA records forbid this CA",
+    "cluster.acme-caa", "The CA may not issue by what it learned of CAA records",
     Owner.OPERATOR, Retry.NEVER,
     "Allow the CA in the CAA record, or repair the name servers.",
 )  # fmt: skip

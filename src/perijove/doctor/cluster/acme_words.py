@@ -1,7 +1,7 @@
 """What CAs and cert-manager say when they refuse, and which failure that is. In: their words. Pure.
 
 Facts: error types of RFC 8555, 6.7; cert-manager's sentences in pkg/controller/acmechallenges/sync.go (read on its main
-branch), pkg/issuer/acme/http and pkg/controller/acmeorders; those of Boulder as recorded.
+branch), pkg/issuer/acme/http and pkg/controller/acmeorders; Boulder's in va/caa.go, bdns/problem.go and ra/ra.go.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Meaning:
 def of_order(words: str, now: float = 0) -> Meaning | None:
     """Why an order was refused; None where the words do not say. `now`: Unix seconds, to tell what is over."""
     low = words.lower()
-    if "ratelimited" in low or "429" in low or "too many" in low:
+    if "ratelimited" in low or low.startswith("429 ") or "too many" in low:
         return _limited(words, now)
     if "public suffix" in low or "rejectedidentifier" in low or "cannot issue for" in low:
         return Meaning(rows.ACME_NAME_REFUSED, "The CA does not issue for the name")
@@ -135,7 +135,7 @@ def _of_validation(low: str) -> Meaning | None:
     """The CA's own words, by their types."""
     if "looking up caa" in low:
         return Meaning(rows.ACME_CAA, "The CA got no answer when it looked for CAA records")
-    if "error:caa" in low or "caa record" in low:
+    if any(word in low for word in ("error:caa", "caa record", "rechecking caa")):
         return Meaning(rows.ACME_CAA, "CAA records do not let this CA issue a certificate")
     if any(word in low for word in ("error:dns", "nxdomain", "no valid ip addresses", "servfail", "no such host")):
         return Meaning(rows.ACME_NAME_UNRESOLVED, "The CA finds no address for the name")

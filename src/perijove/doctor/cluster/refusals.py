@@ -32,15 +32,18 @@ DAY = 86400.0
 """Seconds after which a line of a log is not of now."""
 LATELY = 3600.0
 """Seconds after which an event is not of now: they are kept for an hour."""
-QUOTA = re.compile(r'(?P<how>exceeded|failed) quota: (?P<name>[^\s,:]+)[,:](?P<what>[^"]*)')
+QUOTA = re.compile(r'(?P<how>exceeded|failed|status unknown for) quota: (?P<name>[^\s,:"]+)[,:]?(?P<what>[^"]*)')
 WEBHOOK = re.compile(r'failed calling webhook \\?"(?P<name>[\w.-]+)')
 _SERVICE = re.compile(r"https://(?P<name>[\w-]+)\.(?P<space>[\w-]+)\.svc")
 _RIGHT = re.compile(r"cannot \w+ resource")
 STORE = re.compile(
     r"(?<!\| )etcdserver: (?:request timed out|leader changed|no leader|mvcc: database space exceeded|"
-    r"too many requests|not capable|server stopped)"
+    r"too many requests|not capable|server stopped|unhealthy cluster|corrupt cluster)"
 )
 """With a bar before it, it is one of etcd's own ordinary lines."""
+_PASSING = re.compile(r"request timed out|leader changed|no leader|server stopped")
+"""What an etcd says too while one of its members is started again."""
+MANY = 3
 _SECURITY = re.compile(r'violates PodSecurity "(?P<level>\w+)')
 _FORBIDDEN = re.compile(r'is (?:forbidden|invalid): (.+?)(?:",|$)')
 TERMINATING = re.compile(r"unable to create new content in namespace ([\w-]+) because it is being terminated")
@@ -136,24 +139,41 @@ def quotas(cluster: Cluster) -> Iterator[Finding]:
         space = next(iter([*(one.namespace for one in there), *(one.namespace for one in them)]), "")
         where = ["-n", space] if space else ["-A"]
         match = QUOTA.search(them[0].words)
-        lacks = match is not None and match["how"] == "failed"
+        how, what = (match["how"], match["what"]) if match is not None else ("", "")
+        lacks, uncounted = how == "failed", how.startswith("status")
         cause = f"The API refuses pods: the quota {name} " + (
-            f"asks of each what it does not say:{match['what']}" if lacks and match is not None else "is exceeded"
-        )
+            f"asks of each what it does not say:{what}" if lacks else
+            "has not been counted yet, by kube-controller-manager" if uncounted else "is exceeded"
+        )  # fmt: skip
         edit = f"kubectl -n {space} edit resourcequota {name}   # raise what is used up, or stop what uses it"
         root = miscounted.get(f"{space}/{name}")
         told = (f"kubectl {' '.join(where)} describe resourcequota", *([edit] if there else []))
         if lacks:
-            told = (
-                hub(cluster, {"singleuser.cpu.limit": 1, "singleuser.memory.limit": "2G"}, "what each server may use"),
-            )
+            told = (_said_of_each(cluster, what, space),)
+        elif uncounted:
+            told = (*told[:1], "kubectl -n kube-system get pods -l component=kube-controller-manager")
         yield _one(
             rows.RESOURCE_QUOTA_EXCEEDED, cause, there[0].said if there else str(them[0].about[0]), them,
             *(seen(f"{one.said} status", _state(one)) for one in there), about=there,
             commands=() if root else told,
-            remedy="Have pods say what the quota counts." if lacks else "",
+            remedy="Have pods say what the quota counts." if lacks else "Wait a minute, or see that it is counted."
+            if uncounted else "",
             because=root.failure.kind if root else None,
         )  # fmt: skip
+
+
+def _said_of_each(cluster: Cluster, what: str, space: str) -> str:
+    """How what a quota counts is said of each pod: by the charts' values for servers, by a LimitRange for all else."""
+    own = {"cpu": ("singleuser.cpu.limit", 1), "memory": ("singleuser.memory.limit", "2G"),
+           "ephemeral-storage": ("singleuser.extraResource.limits", {"ephemeral-storage": "10Gi"})}  # fmt: skip
+    named = [key for key in own if key in what]
+    if named and "for: " not in what.replace("for: notebook", ""):
+        return hub(cluster, dict(own[key] for key in named), "what each server may use")
+    sizes = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "10Gi"}
+    usual = ", ".join(f'"{key}": "{sizes[key]}"' for key in named or own)
+    limits = f'{{"limits": [{{"type": "Container", "default": {{{usual}}}}}]}}'
+    made = f'{{"apiVersion": "v1", "kind": "LimitRange", "metadata": {{"name": "usual"}}, "spec": {limits}}}'
+    return f"kubectl{f' -n {space}' if space else ''} apply -f - <<< '{made}'"
 
 
 def _quota_named(one: Refusal) -> str:
@@ -189,12 +209,26 @@ def others(cluster: Cluster) -> Iterator[Finding]:
     yield from _terminating(cluster)
     yield from _rights(cluster)
     yield from _policies(cluster)
-    them = list(_refusals(cluster, STORE))
+    them = [one for one in _refusals(cluster, STORE) if not _is_over(cluster, one)]
+    full = any("space exceeded" in one.words for one in them)
     if them:
         yield _one(
-            ground.API_STORE_ILL, "The API hands on what etcd says", KUBERNETES_API, them, about=(KUBERNETES_API,),
-            commands=("kubectl -n kube-system get pods -l component=etcd -o wide",),
+            ground.API_STORE_ILL, "etcd takes nothing more, for its database is full" if full else
+            "The API hands on what etcd says", KUBERNETES_API, them, about=(KUBERNETES_API,),
+            commands=("kubectl -n kube-system get pods -l component=etcd -o wide", *(_ROOM if full else ())),
         )  # fmt: skip
+
+
+def _is_over(cluster: Cluster, one: Refusal) -> bool:
+    passing = _PASSING.search(one.words) is not None and one.count < MANY
+    return passing and 0 < one.since < cluster.now - LATELY
+
+
+_ROOM = (
+    "# with etcdctl's own flags, on each member: make room, then let it write again (etcd.io/docs, Maintenance)",
+    "etcdctl compact $(etcdctl endpoint status -w json | grep -o '\"revision\":[0-9]*' | head -1 | cut -d: -f2)",
+    "etcdctl defrag && etcdctl alarm disarm",
+)
 
 
 def _webhook_named(one: Refusal) -> str:

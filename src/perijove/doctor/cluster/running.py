@@ -38,6 +38,7 @@ _FORMAT = re.compile(r"exec format error", re.IGNORECASE)
 """ENOEXEC, by containerd and runc: as recorded of kubernetes/node-problem-detector#797."""
 _OWN_LIMIT = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
 """kubernetes 1.33 pkg/kubelet/eviction/eviction_manager.go: pod, container and emptyDir."""
+_EMPTY_DIR = re.compile(r'EmptyDir volume "([^"]+)" exceeds the limit "([^"]+)"')
 _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
 
 
@@ -222,11 +223,17 @@ def _beyond_limit(cluster: Cluster, them: list[Thing]) -> Finding:
         for one in listed(them[0].spec, "containers")
         if (value := at(one, "resources", "limits", "ephemeral-storage")) is not None
     ]
+    words = text(them[0].status.get("message"))
+    volume = _EMPTY_DIR.search(words)
+    if volume is not None:
+        limits = [seen(f"{them[0].said} volume {volume[1]} emptyDir.sizeLimit", volume[2])]
     more = hub(cluster, {"singleuser.extraResource.limits": {"ephemeral-storage": "20Gi"}}, "for users' servers")
+    ranges = f"kubectl -n {them[0].namespace} get limitranges -o yaml"
     return found(
         rows.POD_STORAGE_LIMIT, f"{those(them, 'wrote', 'wrote')} more than allowed", them[0].said, Confidence.CERTAIN,
-        seen(f"{them[0].said} status.message", text(them[0].status.get("message"))), *limits, about=them,
-        commands=(more if any(map(pods.is_user, them)) else f"kubectl -n {them[0].namespace} get limitranges -o yaml",),
+        seen(f"{them[0].said} status.message", words), *limits, about=them,
+        remedy=f"Raise sizeLimit of the emptyDir {volume[1]}, or have them write less there." if volume else "",
+        commands=() if volume else (more if any(map(pods.is_user, them)) else ranges,),
     )  # fmt: skip
 
 
