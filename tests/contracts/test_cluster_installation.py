@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from typer.testing import CliRunner, Result
 
 from perijove.backends.kubernetes import applying
@@ -120,6 +121,25 @@ async def test_what_the_cluster_refuses_is_told_with_the_object(world: World) ->
     assert caught.value.failure.kind.code == "cluster.change-refused"
     assert "Role perijove in perijove" in caught.value.failure.cause
     assert "Deployment perijove" not in world.double.kinds
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # As 1.20.2 and later ones have it.
+        lambda: status(500, "", "failed to create typed patch object: .spec.hostUsers: field not declared in schema"),
+        lambda: web.Response(text="404 page not found", status=404),
+    ],
+    ids=["field", "kind"],
+)
+async def test_what_a_cluster_does_not_know_is_told_with_what_would(
+    world: World, answer: Callable[[], web.Response]
+) -> None:
+    world.double.refusals["/apis/apps/v1/namespaces/perijove-system/deployments/perijove"] = answer()
+    with pytest.raises(Fail) as caught:
+        await world.install(OWN)
+    assert caught.value.failure.kind.code == "cluster.change-refused"
+    assert "--privileged" in caught.value.failure.remedy
 
 
 async def run(*words: str) -> Result:

@@ -119,6 +119,8 @@ def why_unplaced(said: str) -> Kind | None:
         return SHORT_OF.get(short[1], SHORT_OF[""])
     if "volume node affinity conflict" in told:
         return rows.VOLUME_ON_OTHER_NODE
+    if "no nodes available" in told:
+        return rows.POD_UNSCHEDULABLE_FULL
     if "were unschedul" in told:
         return rows.NODES_CORDONED
     if _SELECTOR.search(told):

@@ -22,6 +22,8 @@ from perijove.domain.settings import Settings
 
 PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "PriorityClass": "priorityclasses"}
 ACCEPTED = 202
+UNKNOWN_FIELD = "field not declared in schema"
+"""Of an API server's 500, where a manifest is of a later Kubernetes."""
 KEPT_BY_API = {"resourceVersion", "managedFields"}
 KEPT = {"Namespace", "PersistentVolumeClaim"}
 """What an uninstallation leaves: a namespace may hold what is not ours."""
@@ -113,6 +115,9 @@ def _accepted(answer: Answer, named: str, *statuses: int) -> None:
     if answer.status in statuses:
         return
     failure = refused(answer)
+    if answer.status == MISSING or UNKNOWN_FIELD in answer.words:
+        remedy = "Install the Gateway API for --expose gateway; --privileged before Kubernetes 1.33."
+        raise Fail(CHANGE_REFUSED(f"it does not know all that {named} says", answer.evidence, remedy=remedy))
     if failure.kind in {API_FORBIDDEN, POD_REFUSED}:  # which tell of sessions, and of our own account
         remedy = "Have somebody do it who may, or with another --context; a second time goes on where this one ended."
         failure = CHANGE_REFUSED(f"{named} is not let through", answer.evidence, remedy=remedy)

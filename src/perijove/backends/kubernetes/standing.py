@@ -99,7 +99,7 @@ def end(pod: Thing) -> End | None:
     if why == "DeadlineExceeded":
         return End(EndReason.OLD, "it reached the cluster's deadline for it", None, lines=lines)
     if why == "Evicted" and any(word in words for word in OF_DISK):
-        return End(EndReason.DISK, f"it was evicted: {words[:SAW]}", None, lines=lines)
+        return End(EndReason.DISK, f"it was evicted: {shown(words)}", None, lines=lines)
     if taken := _taken(pod, why, words):
         return End(EndReason.PAD_LOST, taken.cause, None, taken, lines)
     return _exited(pod, last, lines) if last else End(EndReason.EXITED, f"its pod is over: {why or phase(pod)}", None)
@@ -120,7 +120,7 @@ def _taken(pod: Thing, why: str, words: str) -> Failure | None:
         why, words = target.reason, target.message
     if not why:
         return None
-    seen = Evidence(f"{pod.said} status", f"{why}: {words}"[:SAW])
+    seen = Evidence(f"{pod.said} status", shown(f"{why}: {words}"))
     if why.startswith("OutOf") or why == "UnexpectedAdmissionError":
         return rows.POD_UNSCHEDULABLE_FULL(f"node {_node(pod)} had no room for it after all", seen)
     remedy = "Launch again. Have nodes with room, requests near the limits, and drain nodes when few people work."
@@ -148,7 +148,7 @@ def waits(pod: Thing, events: Sequence[Thing]) -> Waits | None:
         if why in CANNOT_START:
             return Waits(_unstarted(pod, why, words), lasting=True)
         if why == "CreateContainerConfigError":  # its Secret comes a moment after it
-            seen = Evidence(f"{pod.said} container {name}", f"{why}: {words}"[:SAW])
+            seen = Evidence(f"{pod.said} container {name}", shown(f"{why}: {words}"))
             cause = f"{pod.said} needs what {pod.namespace} does not have"
             return Waits(rows.MOUNT_OBJECT_MISSING(cause, seen), lasting=False)
     return None
@@ -157,9 +157,9 @@ def waits(pod: Thing, events: Sequence[Thing]) -> Waits | None:
 def slow(pod: Thing, events: Sequence[Thing], seconds: float) -> Failure:
     """It does not run, and nothing says why in words that are known."""
     said = [f"{why} {words}".strip() for _, why, words in waiting(pod)] or [phase(pod) or "nothing"]
-    told = [Evidence(f"event {text(one.raw.get('reason'))}", message(one)[:SAW]) for one in events[-3:]]
+    told = [Evidence(f"event {text(one.raw.get('reason'))}", shown(message(one))) for one in events[-3:]]
     cause = f"after {seconds:.0f} s {pod.said} does not run"
-    return POD_SLOW(cause, Evidence(f"{pod.said} status", "; ".join(said)[:SAW]), *told)
+    return POD_SLOW(cause, Evidence(f"{pod.said} status", shown("; ".join(said))), *told)
 
 
 def _without_place(pod: Thing) -> Waits | None:
@@ -169,7 +169,7 @@ def _without_place(pod: Thing) -> Waits | None:
     known = why_unplaced(condition.message)
     # Whether an empty node had room, nobody says who may see no nodes.
     kind = rows.POD_UNSCHEDULABLE_FULL if known in SHORT_OF.values() else known or rows.POD_UNSCHEDULABLE_RESOURCE
-    seen = Evidence(f"{pod.said} status.conditions PodScheduled", condition.message[:SAW])
+    seen = Evidence(f"{pod.said} status.conditions PodScheduled", shown(condition.message))
     # The cluster may add a node, and taints of a node's state go with it.
     return Waits(kind(f"no node takes {pod.said}", seen), lasting=False)
 
@@ -179,7 +179,7 @@ def without_room(pod: Thing) -> str:
     condition = pod.condition("PodScheduled")
     if not unplaced(pod) or condition is None or not condition.message:
         return ""
-    return f"no node has a place for it: {condition.message.partition(' preemption:')[0][:SAW]}"
+    return f"no node has a place for it: {shown(condition.message.partition(' preemption:')[0])}"
 
 
 def _unpulled(pod: Thing, name: str, why: str, words: str, events: Sequence[Thing]) -> Waits:
@@ -188,9 +188,9 @@ def _unpulled(pod: Thing, name: str, why: str, words: str, events: Sequence[Thin
     # The pod's own words last: while it backs off they say only that it does.
     told = next(((kind, one) for one in (*said, words, why) if (kind := why_unpulled(one))), None)
     kind, what = told or (rows.IMAGE_PULL_FAILED, words)
-    evidence = [Evidence(f"{pod.said} containerStatuses[{name}].state.waiting", f"{why}: {words}"[:SAW])]
+    evidence = [Evidence(f"{pod.said} containerStatuses[{name}].state.waiting", shown(f"{why}: {words}"))]
     if what not in (words, why):
-        evidence.insert(0, Evidence(f"event Failed of {pod.said}", what[:SAW]))
+        evidence.insert(0, Evidence(f"event Failed of {pod.said}", shown(what)))
     return Waits(kind(f"node {_node(pod)} cannot pull its image", *evidence), lasting=_lasting(kind))
 
 
@@ -199,12 +199,17 @@ def _lasting(kind: Kind) -> bool:
 
 
 def _unstarted(pod: Thing, why: str, words: str) -> Failure:
-    seen = Evidence(f"{pod.said} container {SERVER}", f"{why}: {words}"[:SAW])
+    seen = Evidence(f"{pod.said} container {SERVER}", shown(f"{why}: {words}"))
     return rows.CONTAINER_START_FAILED(f"the runtime of node {_node(pod)} does not start it: {why}", seen)
 
 
 def _node(pod: Thing) -> str:
     return text(pod.spec.get("nodeName")) or "unknown"
+
+
+def shown(words: str) -> str:
+    """Cut in its middle: containerd names an image four times before it says what the matter is."""
+    return words if len(words) <= SAW else f"{words[: SAW // 4]} … {words[-SAW * 3 // 4 :]}"
 
 
 def message(event: Thing) -> str:

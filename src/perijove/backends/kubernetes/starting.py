@@ -109,4 +109,4 @@ class Start:
         for one in self._events:
             if one.uid not in self._progress and text(one.raw.get("reason")) in PROGRESS:
                 self._progress.add(one.uid)
-                self._progressed(Logged(Phase.LAUNCHING, standing.message(one)[: standing.SAW]))
+                self._progressed(Logged(Phase.LAUNCHING, standing.shown(standing.message(one))))

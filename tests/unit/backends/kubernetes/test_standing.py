@@ -60,6 +60,7 @@ WAITS = {
     "full": (unplaced(FULL), [], "cluster.pod-unschedulable-full", False),
     "tainted": (unplaced(TAINTED), [], "cluster.taint-untolerated", False),
     "cordoned": (unplaced(CORDONED), [], "cluster.nodes-cordoned", False),
+    "no nodes": (unplaced("no nodes available to schedule pods"), [], "cluster.pod-unschedulable-full", False),
     "no rule": (unplaced(OTHER), [], "cluster.pod-unschedulable-resource", False),
     "limited": (stuck("ImagePullBackOff"), [event(f"Failed to pull image: {LIMITED}")],
                 "cluster.image-pull-rate-limited", False),
@@ -80,6 +81,19 @@ def test_why_a_pod_waits_and_whether_that_passes(name: str) -> None:
     assert told is not None
     assert (told.failure.kind.code, told.lasting) == (code, lasting)
     assert told.failure.evidence[0].saw
+
+
+def test_why_an_image_is_not_pulled_is_told_however_often_it_is_named_before() -> None:
+    image = f"registry.example.org/project/perijove@sha256:{'d' * 64}"
+    words = (  # containerd 1.6.20
+        f'Failed to pull image "{image}": rpc error: code = Unknown desc = failed to pull and unpack image "{image}":'
+        f' failed to resolve reference "{image}": failed to do request: Head "https://registry.example.org/v2/project/'
+        f'perijove/manifests/sha256:{"d" * 64}": dial tcp 192.0.2.7:443: connect: connection refused'
+    )
+    told = waits(pod(stuck("ImagePullBackOff", "Back-off")), [event(words)])
+    assert told is not None
+    assert told.failure.evidence[0].saw.startswith(f'Failed to pull image "{image[:60]}')
+    assert told.failure.evidence[0].saw.endswith("connection refused")
 
 
 @pytest.mark.parametrize("status", [{"phase": "Pending"}, stuck("ContainerCreating"), {"phase": "Running"}])
