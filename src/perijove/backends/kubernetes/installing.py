@@ -358,5 +358,9 @@ def _placeholders(settings: Settings, options: Options, named: _Named) -> Iterat
     if engine.pull_secrets:
         pod["imagePullSecrets"] = [{"name": one} for one in engine.pull_secrets]
     template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"replicas": engine.placeholders, "selector": {"matchLabels": labels}, "template": template}
+    spec = {
+        "replicas": engine.placeholders, "selector": {"matchLabels": labels}, "template": template,
+        # New ones beside the old would wait for a place that the old ones hold.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}},
+    }  # fmt: skip
     yield named("apps/v1", "Deployment", name, labels, spec=spec)

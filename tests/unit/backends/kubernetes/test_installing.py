@@ -115,6 +115,7 @@ def test_a_placeholder_asks_for_what_a_session_asks_for_and_gives_way_to_it() ->
     told = made()
     one = told["Deployment perijove-placeholder"]["spec"]["template"]
     assert told["Deployment perijove-placeholder"]["spec"]["replicas"] == 2
+    assert told["Deployment perijove-placeholder"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
     priority = told[f"PriorityClass {one['spec']['priorityClassName']}"]
     assert (priority["value"], priority["preemptionPolicy"]) == (-10, "Never")
     assert one["spec"]["containers"][0]["resources"]["requests"] == {
