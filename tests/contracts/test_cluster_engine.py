@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments.system.bases import Base
 from perijove.backends.pad.client import Pad
 from perijove.domain.engine_settings import EngineKind, EngineSettings
@@ -45,7 +46,8 @@ async def test_policies_are_tried_once_there_is_a_base_and_nobody_has_a_session(
     async with session_cluster(tmp_path) as (cluster, config):
         monkeypatch.setenv("KUBECONFIG", str(config))
         cluster.enforces = enforces
-        engine = cluster_engine(state, Settings(engine=engine_settings), Pad(state, Settings().session.isolation))
+        pad = Pad(state, Settings().session.isolation)
+        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls())
         clock = FakeClock()
         await engine.try_policies(base, clock)
         await engine.cluster.close()
@@ -62,7 +64,8 @@ async def test_what_keeps_it_from_being_known_or_removed_is_told_and_costs_nothi
     async with session_cluster(tmp_path) as (cluster, config):
         monkeypatch.setenv("KUBECONFIG", str(config))
         cluster.faults.append(lambda asked: status(500, "InternalError", "etcd"))
-        engine = cluster_engine(state, Settings(engine=engine_settings), Pad(state, Settings().session.isolation))
+        pad = Pad(state, Settings().session.isolation)
+        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls())
         await engine.sweep()
         await engine.try_policies(base, FakeClock())
         await engine.cluster.close()

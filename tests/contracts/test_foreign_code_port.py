@@ -18,7 +18,9 @@ from perijove.domain.ports import ForeignCode
 from perijove.domain.ran import Ran, Withheld
 from perijove.domain.state import State
 from perijove.domain.yielding import BUILD_NICENESS
+from tests.fakes.cluster_builds import Jobs, jobs
 from tests.fakes.confined import LIMITS, MIB, PYTHON, until, with_less
+from tests.fakes.docker_registry import needs_registry
 from tests.fakes.foreign import UnconfinedForeignCode
 from tests.fakes.pads import running_pad
 
@@ -42,6 +44,18 @@ def into(state: State) -> Path:
 async def pad(state: State, request: pytest.FixtureRequest) -> AsyncIterator[Pad]:
     async with running_pad(state, request.param) as pad:
         yield pad
+
+
+@pytest.fixture(params=["sandbox", "none", pytest.param("jobs", marks=needs_registry)])
+async def foreign(state: State, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pad | Jobs]:
+    if request.param != "jobs":
+        async with running_pad(state, request.param) as pad:
+            yield pad
+        return
+    registry = request.getfixturevalue("docker_registry")
+    async with jobs(state, tmp_path / "cluster", registry.address) as foreign:
+        yield foreign
+        await until(lambda: not foreign.left)
 
 
 def run_of(repo: Path | None, code: str, timeout: float = 20) -> ForeignRun:
@@ -70,8 +84,10 @@ async def _works(foreign: ForeignCode, repo: Path, into: Path) -> None:
     assert sorted(path.name for path in repo.iterdir()) == ["hello.txt"]
 
 
-async def test_its_output_is_told_and_its_result_handed_back(pad: Pad, state: State, repo: Path, into: Path) -> None:
-    await _works(pad, repo, into)
+async def test_its_output_is_told_and_its_result_handed_back(
+    foreign: Pad | Jobs, state: State, repo: Path, into: Path
+) -> None:
+    await _works(foreign, repo, into)
     assert traces(state) == []
 
 
@@ -93,21 +109,26 @@ async def test_the_fake_does_the_same(repo: Path, into: Path) -> None:
     await _works(UnconfinedForeignCode(), repo, into)
 
 
-async def test_without_a_repository_its_home_is_empty(pad: Pad, into: Path) -> None:
+async def test_without_a_repository_its_home_is_empty(foreign: Pad | Jobs, into: Path) -> None:
     lines: list[str] = []
-    assert await pad.run(run_of(None, "import os; print(os.listdir())"), into, lines.append) == Ran(0)
+    assert await foreign.run(run_of(None, "import os; print(os.listdir())"), into, lines.append) == Ran(0)
     assert lines == ["[]"]
 
 
-async def test_a_failed_build_gives_its_status_and_last_words(pad: Pad, repo: Path, into: Path) -> None:
+async def test_a_failed_build_gives_its_status_and_last_words(foreign: Pad | Jobs, repo: Path, into: Path) -> None:
     lines: list[str] = []
-    assert await pad.run(run_of(repo, "import sys; sys.exit('no compiler')"), into, lines.append) == Ran(1)
+    assert await foreign.run(run_of(repo, "import sys; sys.exit('no compiler')"), into, lines.append) == Ran(1)
     assert lines == ["no compiler"]
 
 
-async def test_one_that_does_not_end_is_ended(pad: Pad, state: State, repo: Path, into: Path) -> None:
+async def test_one_that_a_signal_ends_says_so(foreign: Pad | Jobs, into: Path) -> None:
+    assert await foreign.run(run_of(None, "import os; os.kill(os.getpid(), 9)"), into, print) == Ran(-9)
+    assert list(into.iterdir()) == []
+
+
+async def test_one_that_does_not_end_is_ended(foreign: Pad | Jobs, state: State, repo: Path, into: Path) -> None:
     with pytest.raises(Fail) as caught:
-        await pad.run(run_of(repo, "import time; time.sleep(100)", timeout=0.5), into, print)
+        await foreign.run(run_of(repo, "import time; time.sleep(100)", timeout=0.5), into, print)
     assert caught.value.failure.kind.code == "build.too-slow"
     assert traces(state) == []
 
@@ -134,10 +155,10 @@ async def test_one_that_fills_the_disk_is_ended(pad: Pad, repo: Path, into: Path
     assert caught.value.failure.kind.code == "build.too-large"
 
 
-async def test_a_result_of_holes_is_too_large_all_the_same(pad: Pad, repo: Path, into: Path) -> None:
+async def test_a_result_of_holes_is_too_large_all_the_same(foreign: Pad | Jobs, repo: Path, into: Path) -> None:
     code = "import os; os.mkdir('dist')\nfor n in range(3): open(f'dist/{n}', 'wb').truncate(50 << 20)"
     with pytest.raises(Fail) as caught:
-        await pad.run(run_of(repo, code), into, print)
+        await foreign.run(run_of(repo, code), into, print)
     assert caught.value.failure.kind.code == "build.too-large"
 
 
@@ -152,21 +173,21 @@ async def test_a_result_of_holes_is_too_large_all_the_same(pad: Pad, repo: Path,
     ],
     ids=["link", "folder-link", "hardlink", "fifo", "socket"],
 )
-async def test_a_trick_in_the_result_stays_behind(pad: Pad, repo: Path, into: Path, trick: str) -> None:
+async def test_a_trick_in_the_result_stays_behind(foreign: Pad | Jobs, repo: Path, into: Path, trick: str) -> None:
     code = f"import os; os.mkdir('dist'); open('dist/good', 'w').write('x'); {trick}"
-    assert await pad.run(run_of(repo, code), into, print) == Ran(0)
+    assert await foreign.run(run_of(repo, code), into, print) == Ran(0)
     assert [path.name for path in into.iterdir()] == ["good"]
 
 
-async def test_a_result_folder_that_is_a_link_gives_nothing(pad: Pad, repo: Path, into: Path) -> None:
-    assert await pad.run(run_of(repo, "import os; os.symlink('/etc', 'dist')"), into, print) == Ran(0)
+async def test_a_result_folder_that_is_a_link_gives_nothing(foreign: Pad | Jobs, repo: Path, into: Path) -> None:
+    assert await foreign.run(run_of(repo, "import os; os.symlink('/etc', 'dist')"), into, print) == Ran(0)
     assert list(into.iterdir()) == []
 
 
-async def test_one_whose_asker_is_gone_is_ended(pad: Pad, state: State, repo: Path, into: Path) -> None:
+async def test_one_whose_asker_is_gone_is_ended(foreign: Pad | Jobs, state: State, repo: Path, into: Path) -> None:
     lines: list[str] = []
     code = "import time; print('runs', flush=True); time.sleep(100)"
-    asking = asyncio.create_task(pad.run(run_of(repo, code), into, lines.append))
+    asking = asyncio.create_task(foreign.run(run_of(repo, code), into, lines.append))
     await until(lambda: lines)
     asking.cancel()
     await asyncio.wait([asking])
@@ -227,17 +248,17 @@ LOOKED = [
 
 
 async def test_what_it_writes_over_a_folder_is_a_layer_that_others_find(
-    pad: Pad, state: State, repo: Path, base: Path, into: Path
+    foreign: Pad | Jobs, state: State, repo: Path, base: Path, into: Path
 ) -> None:
     as_it_was = {path: path.read_text() for path in base.rglob("*") if path.is_file()}
-    assert await pad.run(over(base, CHANGES, repo=repo), into / "first", print) == Ran(0)
+    assert await foreign.run(over(base, CHANGES, repo=repo), into / "first", print) == Ran(0)
     lines: list[str] = []
     first = stack(base, into / "first")
     looks = over(base, f"{LOOKS}os.remove(base + '/link')", *first, repo=into / "first" / "home")
-    assert await pad.run(looks, into / "second", lines.append) == Ran(0)
+    assert await foreign.run(looks, into / "second", lines.append) == Ran(0)
     assert lines == LOOKED
     third = over(base, "print(sorted(os.listdir(base)))", *stack(base, into / "second", *first))
-    assert await pad.run(third, into / "third", lines.append) == Ran(0)
+    assert await foreign.run(third, into / "third", lines.append) == Ran(0)
     assert lines[-1] == "['file', 'folder', 'new']"
     assert {path: path.read_text() for path in base.rglob("*") if path.is_file()} == as_it_was
     assert traces(state) == []
@@ -268,11 +289,13 @@ async def test_a_layer_is_laid_over_another_where_there_are_copies_only(state: S
     ],
     ids=["set-id", "fifo", "socket", "closed", "link"],
 )
-async def test_a_trick_among_what_it_writes_is_made_harmless(pad: Pad, base: Path, into: Path, trick: str) -> None:
+async def test_a_trick_among_what_it_writes_is_made_harmless(
+    foreign: Pad | Jobs, base: Path, into: Path, trick: str
+) -> None:
     code = (
         f"os.mkdir('place'); os.mkdir(base + '/place')\nfor place in (base + '/place', os.getcwd() + '/place'): {trick}"
     )
-    assert await pad.run(over(base, code), into, print) == Ran(0)
+    assert await foreign.run(over(base, code), into, print) == Ran(0)
     (layer,) = (path for path in into.iterdir() if path.name != "home")
     for place in (layer / "place", into / "home" / "place"):
         assert place.stat().st_mode & 0o7700 == 0o700
@@ -292,10 +315,12 @@ async def test_a_trick_among_what_it_writes_is_made_harmless(pad: Pad, base: Pat
     ],
     ids=["bytes", "files", "depth"],
 )
-async def test_what_it_writes_has_an_end(pad: Pad, state: State, base: Path, into: Path, code: str, place: str) -> None:
+async def test_what_it_writes_has_an_end(
+    foreign: Pad | Jobs, state: State, base: Path, into: Path, code: str, place: str
+) -> None:
     run = over(base, f"place = {place}\n{code}")
     with pytest.raises(Fail) as caught:
-        await pad.run(run, into, print)
+        await foreign.run(run, into, print)
     assert caught.value.failure.kind.code == "build.too-large"
     assert list(into.iterdir()) == []
     assert traces(state) == []

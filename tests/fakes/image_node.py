@@ -40,47 +40,70 @@ async def fetched(image: str, folder: Path) -> Path:
 class ImageNode:
     """Its pods' images lie in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *system: str) -> None:
+        """`system`: folders of this machine's, for images that have none."""
         self._folder = folder
+        self._system = system
         self._pulled: dict[str, Path] = {}
         self._one_pull = asyncio.Lock()
+
+    async def _image(self, name: str) -> Path:
+        async with self._one_pull:
+            if name not in self._pulled:
+                self._pulled[name] = await fetched(name, self._folder / f"image-{len(self._pulled)}")
+            return self._pulled[name]
 
     @asynccontextmanager
     async def container(self, pod: Json) -> AsyncIterator[Container]:
         """What is run of a pod, and where it is reached then."""
         container = pod["spec"]["containers"][0]
-        image = container["image"]
-        async with self._one_pull:
-            if image not in self._pulled:
-                self._pulled[image] = await fetched(image, self._folder / f"image-{len(self._pulled)}")
-        own = self._folder / pod["metadata"]["name"]
-        (home := self._pulled[image] / "home/jovyan").mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(shutil.copytree, home, own, symlinks=True)
-        port, reached = free_port(), [one["containerPort"] for one in container.get("ports", ())]
-        words = [f"{port}" if word in map(str, reached) else word for word in container["command"]]
+        image, own = await self._image(container["image"]), self._folder / pod["metadata"]["name"]
+        (image / "home/jovyan").mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.copytree, image / "home/jovyan", own, symlinks=True)
+        reached = {one["containerPort"]: free_port() for one in container.get("ports", ())}
+        others = {f"{key}{port}": f"{key}{other}" for port, other in reached.items() for key in ("", "files=")}
+        words = [others.get(word, word) for word in container["command"]]
+        volumes = (one["mountPath"] for one in container.get("volumeMounts", ()))
         command = [
-            *(str(bubblewrap(self._folder, copied=False)), "--bind", str(self._pulled[image]), "/"),
+            str(bubblewrap(self._folder, copied=False)),
+            *("--overlay-src", str(image), "--tmp-overlay", "/"),
+            *(word for path in self._system for word in ("--ro-bind", path, path)),
             *("--bind", str(own), "/home/jovyan", "--proc", "/proc", "--dev", "/dev"),
-            *("--tmpfs", "/dev/shm", "--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000"),
+            *(word for path in volumes if path != "/tmp" for word in ("--tmpfs", path)),
+            *("--unshare-user", "--unshare-pid", "--as-pid-1", "--uid", "1000", "--gid", "1000"),
             *("--chdir", container.get("workingDir", "/"), "--die-with-parent", *words),
         ]
         address = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
+        relays = set[asyncio.Task[None] | None]()
         async with AsyncExitStack() as stack:
-            for one in reached:
-                await stack.enter_async_context(await asyncio.start_server(_to(port), address, one))
+            stack.push_async_callback(_cut, relays)
+            for port, other in reached.items():
+                await stack.enter_async_context(await asyncio.start_server(_to(other, relays), address, port))
             yield Container(command, address)
 
 
-def _to(port: int) -> Any:
+def _to(port: int, relays: set[asyncio.Task[None] | None]) -> Any:
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relays.add(asyncio.current_task())
+        ends = [writer]
         try:
-            there = await _listening(port)
-        except TimeoutError:
-            writer.transport.abort()
+            there, onward = await _listening(port)
+            ends.append(onward)
+            await asyncio.gather(_moved(reader, onward), _moved(there, writer), return_exceptions=True)
+        except (TimeoutError, asyncio.CancelledError):  # the container is over
             return
-        await asyncio.gather(_moved(reader, there[1]), _moved(there[0], writer), return_exceptions=True)
+        finally:
+            for one in ends:
+                one.transport.abort()
+            relays.discard(asyncio.current_task())
 
     return relay
+
+
+async def _cut(relays: set[asyncio.Task[None] | None]) -> None:
+    for task in (tasks := [task for task in relays if task]):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _listening(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

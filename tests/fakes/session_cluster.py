@@ -23,6 +23,7 @@ from typing import Any
 import kmock
 from aiohttp import web
 
+from perijove.backends.kubernetes.jobs import BUILD
 from perijove.backends.kubernetes.manifests import COMPONENT, SESSION
 from perijove.domain.cluster import day
 from tests.fakes.cluster_api import VERSION, kubeconfig
@@ -32,7 +33,8 @@ Json = dict[str, Any]
 NAMESPACE = "sessions"
 Fault = Callable[[str], web.StreamResponse | None]
 """An answer in place of what `GET pods` would have; None to let it be."""
-GROUPS = {"pods": "", "secrets": "", "events": "", "networkpolicies": "networking.k8s.io", "daemonsets": "apps"}
+GROUPS = {"pods": "", "secrets": "", "events": "", "networkpolicies": "networking.k8s.io", "daemonsets": "apps",
+          "jobs": "batch"}  # fmt: skip
 
 
 def status(code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -75,6 +77,8 @@ class SessionCluster(kmock.RawHandler):
         self.lost: set[str] = set()
         """Sessions whose node is gone: nobody ends their pods."""
         self.scheduler = Scheduler()
+        self.refuses_pods_of_jobs = ""
+        """Why their controller cannot make any."""
         self.enforces = True
         """Whether a pod that nobody may reach, and that may reach nothing, is held to that."""
         self.address = ""
@@ -143,7 +147,10 @@ class SessionCluster(kmock.RawHandler):
         self.tell("DELETED", plural, thing)
         for key, one in list(self.things.items()):
             if any(owner["uid"] == thing["metadata"]["uid"] for owner in _owners(one)):
-                self.remove(*key)
+                if plural == "jobs" and key[0] == "pods":
+                    self._mark(one)
+                else:
+                    self.remove(*key)
 
     def forget(self) -> None:
         """As etcd's compaction does, after five minutes."""
@@ -213,6 +220,20 @@ class SessionCluster(kmock.RawHandler):
         self.tell("ADDED", plural, thing)
         if plural == "pods":
             self._do(self._kubelet(thing))
+        elif plural == "jobs":
+            self._run_job(thing)
+
+    def _run_job(self, job: Json) -> None:
+        """As its controller does, of one that has one pod and no second try."""
+        about, template = job["metadata"], copy.deepcopy(job["spec"]["template"])
+        if why := self.refuses_pods_of_jobs:
+            told = {"reason": "FailedCreate", "involvedObject": {"uid": about["uid"]}, "message": why}
+            self._make("events", {"metadata": {"name": f"{about['name']}.1"}, **told})
+            return
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": about["uid"]}
+        labels = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": about["name"]}
+        pod = {"name": f"{about['name']}-{uuid.uuid4().hex[:5]}", "labels": labels, "ownerReferences": [owner]}
+        self._make("pods", {"metadata": pod, "spec": template["spec"]})
 
     def _patch(self, plural: str, request: kmock.Request) -> web.Response:
         assert request.name is not None
@@ -225,7 +246,12 @@ class SessionCluster(kmock.RawHandler):
         return web.json_response(thing)
 
     def _delete(self, plural: str, request: kmock.Request) -> web.Response:
-        assert request.name is not None
+        if request.name is None:
+            wanted = dict(one.split("=") for one in request.params["labelSelector"].split(","))
+            for of, name in [*self.things]:
+                if of == plural and wanted.items() <= self.things[of, name]["metadata"]["labels"].items():
+                    self.remove(of, name)
+            return web.json_response({"kind": "Status", "status": "Success"})
         thing = self.things.get((plural, request.name))
         options = json.loads(request.body)
         if thing is None:
@@ -299,7 +325,7 @@ class SessionCluster(kmock.RawHandler):
 
     async def _kubelet(self, pod: Json) -> None:
         session, name = _session(pod), pod["metadata"]["name"]
-        placeholder = pod["metadata"]["labels"][COMPONENT] != "session"
+        placeholder = pod["metadata"]["labels"][COMPONENT] not in ("session", "build")
         given = self.statuses.get(session, running() if placeholder else None)
         if given is None or given["phase"] != "Pending":
             await self.scheduler.place(pod, self._moved, self._mark, self._told)
@@ -327,7 +353,7 @@ class SessionCluster(kmock.RawHandler):
             await self._news.wait()
 
     async def _run(self, session: str, name: str, pod: Json) -> None:
-        while "envFrom" in pod["spec"]["containers"][0] and ("secrets", name) not in self.things:
+        while (secret := _secret(pod)) and secret not in self.things:
             if "deletionTimestamp" in pod["metadata"]:
                 return
             await self._news.wait()
@@ -344,7 +370,7 @@ class SessionCluster(kmock.RawHandler):
     async def _contained(self, session: str, name: str, pod: Json, container: Container) -> None:
         host, _, port = self.address.rpartition(":")
         environ = {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-        environ |= self.things.get(("secrets", name), {}).get("stringData", {})
+        environ |= self.things.get(_secret(pod) or ("", ""), {}).get("stringData", {})
         closed = "ports" not in pod["spec"]["containers"][0]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
@@ -390,8 +416,15 @@ def _selects(selector: str, thing: Json) -> bool:
 
 
 def _session(pod: Json) -> str:
-    """Whose it is; of no session: its name."""
-    return str(pod["metadata"]["labels"].get(SESSION, pod["metadata"]["name"]))
+    """Whose it is, or which build; of neither: its name."""
+    labels = pod["metadata"]["labels"]
+    return str(labels.get(SESSION, labels.get(BUILD, pod["metadata"]["name"])))
+
+
+def _secret(pod: Json) -> tuple[str, str] | None:
+    """That which has its variables."""
+    named = pod["spec"]["containers"][0].get("envFrom")
+    return ("secrets", named[0]["secretRef"]["name"]) if named else None
 
 
 def running(address: str = "127.0.0.1") -> Json:

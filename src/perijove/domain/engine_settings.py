@@ -20,6 +20,15 @@ class EngineKind(StrEnum):
     """Pods of a cluster."""
 
 
+class Builds(StrEnum):
+    """Where the repositories' own code runs while environments are built."""
+
+    HERE = "here"
+    """In sandboxes of the machine that Perijove runs on."""
+    JOBS = "jobs"
+    """As Jobs of the cluster, in the namespace of sessions."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     kind: EngineKind = EngineKind.SANDBOX
@@ -42,6 +51,10 @@ class EngineSettings:
     """Whether each pod has a user namespace of its own (`hostUsers: false`); nodes have to support it."""
     cpu_request: float = 0.1
     """Processors that a session is sure of; it may use what its class allows."""
+    builds: Builds = Builds.HERE
+    """Where repositories' own code runs while environments are built (postBuild, packages without wheels, conda's
+    scripts, the compiling of what is installed): in sandboxes `here`, where Perijove runs, or each time as one of the
+    cluster's `jobs`. What has to be root of its own system, apt and the base, is always made here."""
     placeholders: int = 0
     """Pods that do nothing and give way to sessions, so that an autoscaler adds a node before people wait."""
     prepull: int = 0
@@ -57,7 +70,7 @@ ready takes all its memory from the cluster's."""
 
 
 def faults(
-    engine: EngineSettings, root: str, keep: float, home: str, egress_allowed: Sequence[str]
+    engine: EngineSettings, root: str, keep: float, home: str, egress_allowed: Sequence[str], hosts: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     """What cannot be followed together: a setting's name, words after it, and what stands there."""
     if engine.kind is not EngineKind.KUBERNETES:
@@ -74,9 +87,11 @@ def faults(
         yield "session.keep", f"must be 0 {why}: what changes in a pod is gone with it", str(keep)
     if home:
         yield "home.path", f"must be empty {why}: a pod has nobody's home", home
-    for one in egress_allowed:
-        address, _, port = one.rpartition(":")
-        try:
-            ip_network(address.strip("[]"), strict=False), int(port)
-        except ValueError:
-            yield "session.egress_allowed", f"must name addresses {why}: a NetworkPolicy knows no hosts", one
+    of_builds = hosts if engine.builds is Builds.JOBS else ()
+    for name, opened in (("session.egress_allowed", egress_allowed), ("build.hosts", of_builds)):
+        for one in opened:
+            address, _, port = one.rpartition(":")
+            try:
+                ip_network(address.strip("[]"), strict=False), int(port)
+            except ValueError:
+                yield name, f"must name addresses {why}: a NetworkPolicy knows no hosts", one

@@ -87,14 +87,14 @@ def joined(
     now = settings()
     understood(now.launching.classes)
     timetable = Timetable(lambda: understood(settings().launching.classes), clock.now)
-    confined = ConfinedCalls((fetching.__name__, "perijove.backends.git.trusted"))
+    confined, pad.way_out = ConfinedCalls((fetching.__name__, "perijove.backends.git.trusted")), outward(state)
     confined.let_through(state.checkouts)
-    pad.way_out = outward(state)
     tokens, devices = HostTokenFolder(state.host_tokens, keys), DeviceFlow(lambda: settings().auth, clock)
     repositories = GitRepositories(state, now.repositories, _private(now), confined, tokens, renewed=devices.renewed)
-    environments = UvEnvironments(state, now.build, pad, confined, now.conda, now.platform)
+    engine = _engine(state, now, pad, confined)
+    by = (engine and engine.builds) or pad
+    environments = UvEnvironments(state, now.build, by, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
-    engine = _engine(state, now, pad)
     sessions = SessionKeeper(engine.sessions if engine else pad, journal, keys, clock, settings)
     queue, homes = Queue(sessions, settings, timetable=timetable), HomesOnDisk(lambda: _homes(settings()))
     keeping = Keeping(KeptOnDisk(state), sessions.sandboxes, clock, settings)
@@ -111,13 +111,13 @@ def joined(
     )  # fmt: skip
 
 
-def _engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine | None:
+def _engine(state: State, settings: Settings, pad: Pad, confined: ConfinedCalls) -> ClusterEngine | None:
     """None where sessions run on this machine."""
     if settings.engine.kind is EngineKind.SANDBOX:
         return None
     from perijove.wiring.pods import cluster_engine  # noqa: PLC0415  0.6 s, which starts without a cluster do not wait for
 
-    return cluster_engine(state, settings, pad)
+    return cluster_engine(state, settings, pad, confined)
 
 
 def _homes(settings: Settings) -> HomeSettings:

@@ -9,6 +9,7 @@ from perijove.backends.caddy.upstreams import UpstreamFolder
 from perijove.backends.environments.system.bases import Base
 from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
+from perijove.backends.kubernetes.builds import ClusterBuilds
 from perijove.backends.kubernetes.manifests import Terms, Work
 from perijove.backends.kubernetes.prepulling import Prepull
 from perijove.backends.kubernetes.sessions import KubernetesSessions
@@ -16,9 +17,10 @@ from perijove.backends.pad.client import Pad
 from perijove.backends.registry.addresses import for_images
 from perijove.backends.registry.session_images import SessionImages
 from perijove.domain import failures
+from perijove.domain.engine_settings import Builds
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import SandboxSpec
-from perijove.domain.ports import Clock, Tell
+from perijove.domain.ports import Clock, Confined, Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.log import log
@@ -36,6 +38,8 @@ class ClusterEngine:
     cluster: Cluster
     sessions: KubernetesSessions
     prepull: Prepull
+    builds: ClusterBuilds | None
+    """Where they are its Jobs."""
     upstreams: UpstreamFolder
     images: SessionImages
     terms: Terms
@@ -62,7 +66,7 @@ class ClusterEngine:
             _tell("it is not known whether network policies hold", error)
 
 
-def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
+def cluster_engine(state: State, settings: Settings, pad: Pad, confined: Confined) -> ClusterEngine:
     """Raises Fail: `platform.*`."""
     engine = settings.engine
     images = SessionImages(for_images(engine.registry), engine.registry_credentials, state.image_layers)
@@ -89,7 +93,9 @@ def cluster_engine(state: State, settings: Settings, pad: Pad) -> ClusterEngine:
     prepull = Prepull(
         cluster, terms, engine.prepull, sessions.owner, lambda spec: images.published(spec, lambda _: None)
     )
-    return ClusterEngine(cluster, sessions, prepull, upstreams, images, terms)
+    builds = ClusterBuilds(cluster, terms, images.of_run, sessions.owner, confined, pad)
+    used = builds if engine.builds is Builds.JOBS else None
+    return ClusterEngine(cluster, sessions, prepull, used, upstreams, images, terms)
 
 
 def _tell(what: str, error: Exception) -> None:

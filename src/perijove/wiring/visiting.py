@@ -207,6 +207,8 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
         tasks.add(launching.engine.sessions.supervise(), "sessions' pods, supervised")
         launching.engine.prepull.classes = launching.pool.for_classes
         tasks.add(launching.engine.prepull.run(), "images in demand, pulled ahead")
+        if launching.engine.builds:
+            tasks.add(launching.engine.builds.sweep_at_start(), "builds that were left, removed")
     tasks.add(launching.sessions.watch(), "sessions, heard")
     tasks.add(launching.keeping.take_in(), "what sessions leave, taken in")
     await launching.sessions.recover()

@@ -267,11 +267,12 @@ def test_where_sessions_are_pods_other_settings_have_other_defaults_and_say_why(
         ("session.keep", "1d"),
         ("home.path", "/srv/homes"),
         ("session.egress_allowed", "mirror.example.org:443"),
+        ("build.hosts", "mirror.example.org:443"),
     ],
 )
 def test_what_pods_cannot_do_is_refused_with_both_settings_named(name: str, raw: str) -> None:
     with pytest.raises(Fail) as caught:
-        merged([Layer("perijove.toml", CLUSTER | {name: raw})])
+        merged([Layer("perijove.toml", CLUSTER | {"engine.builds": "jobs", name: raw})])
     failure = caught.value.failure
     assert failure.kind.code == "platform.bad-settings"
     assert failure.cause.startswith(name)

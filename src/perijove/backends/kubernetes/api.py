@@ -19,8 +19,10 @@ import httpx
 import kr8s
 from kr8s.asyncio import Api
 
+from perijove.backends.kubernetes.manifests import MANAGER
 from perijove.backends.kubernetes.refusals import (
     CONFLICT,
+    CREATED,
     GONE,
     MISSING,
     OK,
@@ -139,6 +141,13 @@ class Cluster:
             raise Fail(refused(answer))
         return answer.status < 300
 
+    async def apply(self, plural: str, manifest: JSON, base: str) -> None:
+        """Have it be so, whatever stood there. Raises Fail: `cluster.*`."""
+        path, params = f"{plural}/{manifest['metadata']['name']}", {"fieldManager": MANAGER, "force": "true"}
+        answer = await self.ask("PATCH", path, manifest, base=base, params=params, content=APPLY)
+        if answer.status not in (OK, CREATED):
+            raise Fail(refused(answer))
+
     async def pods(self, selector: str) -> tuple[list[Thing], Version]:
         """All pods with these labels, and as of when. Raises Fail: `cluster.*`; Gone, where it took too long."""
         found: list[Thing] = []
@@ -171,11 +180,11 @@ class Cluster:
                     raise Fail(unreachable("WATCH pods", f"{type(error).__name__}: {error}")) from error
                 yield told
 
-    async def log(self, pod: str, container: str, limit: float) -> AsyncGenerator[str, None]:
+    async def log(self, pod: str, container: str, limit: float, most: int = LOG) -> AsyncGenerator[str, None]:
         """What a container that runs says, line by line from its first, until it ends or says nothing for so many
-        seconds. Raises Fail: `cluster.*`; Gone.
+        seconds; of it so many bytes at most. Raises Fail: `cluster.*`; Gone.
         """
-        params = {"container": container, "follow": "true", "limitBytes": LOG}
+        params = {"container": container, "follow": "true", "limitBytes": most}
         async with aclosing(self._streamed("GET pods/log", f"pods/{pod}/log", params, limit)) as lines:
             async for line in lines:
                 yield line.decode(errors="replace")

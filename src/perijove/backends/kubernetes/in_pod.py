@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 TOKEN, SOCKET, WAS = "PERIJOVE_FILES_TOKEN", "PERIJOVE_SOCKET_FD", "PERIJOVE.was"
-HEAD, HEAD_LIMIT = 8192, 5
-"""Bytes of a request's head, and seconds in which it is there; one request is answered at a time."""
+HEAD, HEAD_LIMIT, LIMIT = 8192, 5, 60
+"""Bytes of a request's head, seconds in which it is there, and in which it is answered; one at a time is."""
 MOST, MOST_BYTES, DEEPEST = 200_000, 64 << 30, 100
 """Entries looked at or put, bytes that are put, folders in one another."""
 PIECE = 1 << 18
@@ -52,7 +52,7 @@ class Pod:
         self.port, self.files, self.folder = int(told.get("port", 0)), int(told["files"]), told["folder"]
         self.made = float(told["made"]) if "made" in told else None
         self.top, self.names = told.get("top", "").split("/"), told.get("names", "").split("/")
-        self.stay, self.waits, self.limit = float(told.get("stay", 0)), "waits" in told, int(told.get("limit", 60))
+        self.stay, self.waits, self.limit = float(told.get("stay", 0)), "waits" in told, int(told.get("limit", LIMIT))
         self.giving = told.get("giving", "")
         self.token, self.started = token, time.time()
         self.asked = self.fetched = self.ending = self.last = False

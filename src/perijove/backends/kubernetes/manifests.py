@@ -16,7 +16,7 @@ from typing import Any
 
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.images import DIGEST
-from perijove.domain.nouns import SandboxSpec, SessionName
+from perijove.domain.nouns import ForeignRun, Limits, SandboxSpec, SessionName
 
 Json = dict[str, Any]
 MANAGER = "perijove"
@@ -43,6 +43,7 @@ RULES = (
         "resources": ["networkpolicies"],
         "verbs": ["create", "delete", "get", "list", "patch"],
     },
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "deletecollection"]},
     {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["create", "delete", "get", "patch"]},
 )
 """All that our account needs, in the namespace of sessions: the rules of a Role."""
@@ -57,6 +58,7 @@ SMALL: Json = {
     "limits": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
 }
 """The limit of memory leaves room for gVisor, which counts in it."""
+MOUNTS = ({"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
 LISTEN = """
 import os, socket, sys
 port, both = int(sys.argv[1]), socket.has_dualstack_ipv6()
@@ -162,16 +164,21 @@ def pod(spec: SandboxSpec, work: Work, terms: Terms) -> Json:
             **placed(terms), "restartPolicy": "Never",
             "activeDeadlineSeconds": int(terms.deadline), "terminationGracePeriodSeconds": terms.grace,
             "containers": [_container(spec, work.image, name, terms)],
-            "volumes": [
-                {"name": "tmp", "emptyDir": {"sizeLimit": f"{spec.limits.tmp}"}},
-                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{spec.limits.tmp}"}},
-            ],
+            "volumes": volumes(spec.limits),
         },
     }  # fmt: skip
     whole["metadata"]["annotations"] = {f"{ABOUT}{key}": value for key, value in work.about.items()} | STAYS
     if terms.priority_class:
         whole["spec"]["priorityClassName"] = terms.priority_class
     return whole
+
+
+def volumes(limits: Limits) -> list[Json]:
+    """Of a pod's spec: `/tmp` and `/dev/shm`."""
+    return [
+        {"name": "tmp", "emptyDir": {"sizeLimit": f"{limits.tmp}"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{limits.tmp}"}},
+    ]
 
 
 def placed(terms: Terms) -> Json:
@@ -205,7 +212,7 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
         "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
         "securityContext": CONFINED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+        "volumeMounts": [*MOUNTS],
     }  # fmt: skip
 
 
@@ -232,8 +239,8 @@ def secret(spec: SandboxSpec, made: Mapping[str, Any], terms: Terms) -> Json:
     }  # fmt: skip
 
 
-def egress_key(spec: SandboxSpec) -> str:
-    """Which NetworkPolicy is its: one for all sessions that may reach the same."""
+def egress_key(spec: SandboxSpec | ForeignRun) -> str:
+    """Which NetworkPolicy is its: one for all that may reach the same."""
     if not spec.egress_allowed:
         return spec.egress.value
     return hashlib.sha256(repr((spec.egress.value, sorted(spec.egress_allowed))).encode()).hexdigest()[:12]

@@ -11,8 +11,9 @@ from contextlib import aclosing
 from typing import NoReturn, Protocol
 
 from perijove.backends.kubernetes.api import Cluster, Gone, Version
-from perijove.backends.kubernetes.standing import session, without_room
-from perijove.domain.cluster import Thing
+from perijove.backends.kubernetes.manifests import SESSION
+from perijove.backends.kubernetes.standing import without_room
+from perijove.domain.cluster import Thing, text
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import SessionName
 from perijove.log import log
@@ -35,10 +36,12 @@ class Change(Protocol):
 class Pods:
     """Those of one Perijove, by their sessions."""
 
-    def __init__(self, cluster: Cluster, selector: str, changed: Change) -> None:
+    def __init__(self, cluster: Cluster, selector: str, changed: Change, label: str = SESSION) -> None:
+        """`label`: by which of theirs they are known."""
         self._cluster = cluster
         self._selector = selector
         self._changed = changed
+        self._label = label
         self._since: Version = ""
         self._pause = 0.0
         self.now: dict[SessionName, Thing] = {}
@@ -88,7 +91,7 @@ class Pods:
 
     def take(self, pod: Thing, *, gone: bool) -> None:
         """As it was told; bookmarks are of no session."""
-        name = session(pod)
+        name = text(pod.labels.get(self._label))
         if not name:
             return
         before = self.now.get(name)

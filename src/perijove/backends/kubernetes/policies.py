@@ -1,4 +1,4 @@
-"""What may a session's pod reach, and who may reach it? In: a spec, the operator's terms. Out: a NetworkPolicy. Pure.
+"""What may a pod of ours reach, and who may reach it? In: a spec or a run, the terms. Out: a NetworkPolicy. Pure.
 
 A policy knows addresses and no hosts: what an operator opens by a host's name is refused. It holds where the cluster's
 network plugin enforces it, and nowhere else.
@@ -21,7 +21,7 @@ from perijove.backends.kubernetes.manifests import (
 )
 from perijove.domain.cluster_session_failures import SESSION_CANNOT
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.nouns import Egress, SandboxSpec
+from perijove.domain.nouns import Egress, ForeignRun, SandboxSpec
 
 WEB = (80, 443)
 PUBLIC = {
@@ -48,16 +48,17 @@ DNS: tuple[Json, ...] = (
 (kubernetes.io/docs/tasks/administer-cluster/nodelocaldns) and GKE's Cloud DNS, whose metadata have another port."""
 
 
-def policy(spec: SandboxSpec, terms: Terms) -> Json:
-    """For all sessions that may reach what this one may. Raises Fail: `cluster.session-cannot`."""
-    key = egress_key(spec)
+def policy(spec: SandboxSpec | ForeignRun, terms: Terms) -> Json:
+    """For all sessions, or builds, that may reach what this one may. Raises Fail: `cluster.session-cannot`."""
+    key, whose = egress_key(spec), "build" if isinstance(spec, ForeignRun) else "session"
+    labels = {COMPONENT: whose, EGRESS: key}
     mine = {**selector(terms), COMPONENT: "control-plane"}
     homes: tuple[Json, ...] = ({}, {"namespaceSelector": {"matchLabels": {HOME_OF: terms.instance}}})
     return {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": metadata(f"{terms.instance}-sessions-{key}", terms, {EGRESS: key}, terms.owner),
+        "metadata": metadata(f"{terms.instance}-{whose}s-{key}", terms, labels, terms.owner),
         "spec": {
-            "podSelector": {"matchLabels": {**selector(terms), EGRESS: key}}, "policyTypes": ["Ingress", "Egress"],
+            "podSelector": {"matchLabels": {**selector(terms), **labels}}, "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [{**home, "podSelector": {"matchLabels": mine}} for home in homes],
                          "ports": [_port(terms.port)]}],
             "egress": [*_egress(spec)],
@@ -65,7 +66,7 @@ def policy(spec: SandboxSpec, terms: Terms) -> Json:
     }  # fmt: skip
 
 
-def _egress(spec: SandboxSpec) -> Iterator[Json]:
+def _egress(spec: SandboxSpec | ForeignRun) -> Iterator[Json]:
     if spec.egress is Egress.PUBLIC:
         yield {"to": [*DNS], "ports": [{"port": 53, "protocol": "UDP"}, _port(53)]}
         blocks = [{"ipBlock": {"cidr": cidr, "except": [*without]}} for cidr, without in PUBLIC.items()]
@@ -75,8 +76,9 @@ def _egress(spec: SandboxSpec) -> Iterator[Json]:
         try:
             network, number = ip_network(address.strip("[]"), strict=False), int(port)
         except ValueError as error:
+            setting = "build.hosts" if isinstance(spec, ForeignRun) else "session.egress_allowed"
             cause = "a NetworkPolicy opens addresses, and no host by its name"
-            raise Fail(SESSION_CANNOT(cause, Evidence("session.egress_allowed", one[:300]))) from error
+            raise Fail(SESSION_CANNOT(cause, Evidence(setting, one[:300]))) from error
         yield {"to": [{"ipBlock": {"cidr": str(network)}}], "ports": [_port(number)]}
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from perijove.asking import Connection, Servers
 from perijove.backends.kubernetes import manifests, policies, policy_trial, standing
-from perijove.backends.kubernetes.api import APPLY, Cluster, Gone
+from perijove.backends.kubernetes.api import Cluster, Gone
 from perijove.backends.kubernetes.last_words import LastWords
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
@@ -150,12 +150,7 @@ class KubernetesSessions(Servers):
     async def _policed(self, spec: SandboxSpec) -> None:
         """What it may reach is said before it is there, each time: somebody may have removed or changed it."""
         policy = policies.policy(spec, self._terms)
-        answer = await self._cluster.ask(
-            "PATCH", f"networkpolicies/{policy['metadata']['name']}", policy, base="/apis/networking.k8s.io",
-            params={"fieldManager": manifests.MANAGER, "force": "true"}, content=APPLY,
-        )  # fmt: skip
-        if answer.status not in (OK, CREATED):
-            raise Fail(refused(answer))
+        await self._cluster.apply("networkpolicies", policy, "/apis/networking.k8s.io")
 
     async def fill(self, session: SessionName, home_from: Path) -> None:
         """Raises Fail: `cluster.session-cannot`."""

@@ -97,16 +97,21 @@ class Start:
         self.put([SessionProgressed(self.name, told)])
 
     async def _look(self, now: float) -> None:
-        """At the last events about it; at none where they cannot be had: they only explain."""
+        """At the last events about it."""
         self._looked = now
-        try:
-            params = {"fieldSelector": f"involvedObject.uid={self.made.uid}", "limit": 50}
-            answer = await self.cluster.ask("GET", "events", params=params)
-        except Fail:
-            return
-        found = [Thing(one) for one in listed(answer.body, "items")]
-        self._events = sorted(found, key=lambda one: moment(one.raw.get("lastTimestamp") or one.raw.get("eventTime")))
+        self._events = await events_of(self.cluster, self.made.uid)
         for one in self._events:
             if one.uid not in self._progress and text(one.raw.get("reason")) in PROGRESS:
                 self._progress.add(one.uid)
                 self._progressed(Logged(Phase.LAUNCHING, standing.shown(standing.message(one))))
+
+
+async def events_of(cluster: Cluster, uid: str) -> list[Thing]:
+    """The last ones about an object; none where they cannot be had: they only explain."""
+    try:
+        params = {"fieldSelector": f"involvedObject.uid={uid}", "limit": 50}
+        answer = await cluster.ask("GET", "events", params=params)
+    except Fail:
+        return []
+    found = [Thing(one) for one in listed(answer.body, "items")]
+    return sorted(found, key=lambda one: moment(one.raw.get("lastTimestamp") or one.raw.get("eventTime")))

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from perijove.backends.kubernetes.manifests import STAYS, Owner, Terms, Work, pod, secret
+from perijove.backends.kubernetes import jobs
+from perijove.backends.kubernetes.manifests import STAYS, Owner, Terms, Work, pod, secret, selector
 from perijove.backends.kubernetes.policies import policy
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import Egress
+from perijove.domain.nouns import Egress, ForeignRun
 from perijove.domain.reach import why_not
-from tests.fakes.confined import spec
+from tests.fakes.confined import LIMITS, spec
 from tests.fakes.pod_security import RESTRICTED
 from tests.fakes.schemas import wrong_manifest
 
@@ -26,6 +27,10 @@ FULL = Terms(
     "sessions", owner=Owner("apps/v1", "Deployment", "perijove", "1b4e28ba"), runtime_class="gvisor", host_users=False,
     priority_class="classes", pull_secrets=("registry",), deadline=3600.0,
 )  # fmt: skip
+RUN = ForeignRun(
+    "build-1", ("sh", "-c", "make"), (("PIP_TOKEN", "hidden"),), (), None, "dist", LIMITS, Egress.PUBLIC, (), 600,
+)  # fmt: skip
+IMAGE = WORK.image
 ONE = spec("one", Path("/checkout"), egress=Egress.PUBLIC, allowed=("10.1.0.0/16:5432", "[fd00::1]:80"))
 MADE = {"metadata": {"uid": "5d2f"}}
 VERSIONS = ("1.29", "1.31", "1.34")
@@ -41,6 +46,40 @@ def inner(told: Json) -> Json:
 def test_all_manifests_are_what_the_published_schemas_hold(version: str, terms: Terms) -> None:
     for manifest in (pod(ONE, WORK, terms), secret(ONE, MADE, terms), policy(ONE, terms)):
         assert wrong_manifest(manifest, version) == ""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("terms", [PLAIN, FULL], ids=["plain", "full"])
+def test_a_build_s_manifests_are_too(version: str, terms: Terms) -> None:
+    made = {"metadata": {"name": "perijove-build-1-ab", "uid": "5d2f"}}
+    built = jobs.job(RUN, "perijove-build-1-ab", IMAGE, terms)
+    for manifest in (built, jobs.variables(RUN, made, "token", terms), policy(RUN, terms)):
+        assert wrong_manifest(manifest, version) == ""
+
+
+@pytest.mark.parametrize("rule", RESTRICTED)
+def test_a_build_s_pod_is_of_the_restricted_profile_too(rule: str) -> None:
+    assert RESTRICTED[rule](jobs.job(RUN, "perijove-build-1-ab", IMAGE, FULL)["spec"]["template"])
+
+
+def test_a_build_is_no_session_has_one_try_and_an_end_and_its_own_policy() -> None:
+    built = jobs.job(RUN, "perijove-build-1-ab", IMAGE, FULL)
+    template = built["spec"]["template"]
+    for labels in (built["metadata"]["labels"], template["metadata"]["labels"]):
+        assert not selector(FULL).items() <= labels.items()
+        assert policy(RUN, FULL)["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+        assert not policy(ONE, FULL)["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    assert built["spec"]["backoffLimit"] == 0
+    assert built["spec"]["activeDeadlineSeconds"] > RUN.timeout
+    assert built["spec"]["ttlSecondsAfterFinished"]
+    assert built["metadata"]["ownerReferences"][0]["uid"] == "1b4e28ba"
+    one = template["spec"]
+    assert (one["runtimeClassName"], one["hostUsers"], one["restartPolicy"]) == ("gvisor", False, "Never")
+    assert one["imagePullSecrets"] == [{"name": "registry"}]
+    assert "hidden" not in json.dumps(built)
+    made = {"metadata": {"name": "perijove-build-1-ab", "uid": "5d2f"}}
+    hidden = jobs.variables(RUN, made, "token", FULL)["metadata"]
+    assert (hidden["ownerReferences"][0]["kind"], hidden["name"]) == ("Job", "perijove-build-1-ab")
 
 
 def test_a_manifest_with_a_field_that_does_not_exist_would_be_found() -> None:
