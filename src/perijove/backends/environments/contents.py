@@ -10,7 +10,8 @@ import csv
 import hashlib
 from pathlib import Path
 
-from perijove.backends.environments.wanted import normalized
+from packaging.utils import canonicalize_name
+
 from perijove.domain.build_inputs import Package
 
 VARIES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
@@ -26,12 +27,12 @@ def contents(site_packages: Path, wheels: Path) -> tuple[Package, ...]:
     for wheel in sorted(wheels.rglob("*.whl")):
         with wheel.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        made.setdefault(normalized(wheel.name.partition("-")[0]), []).append(content)
+        made.setdefault(canonicalize_name(wheel.name.partition("-")[0]), []).append(content)
     found = []
     for path in site_packages.glob("*.dist-info"):
         if _text(path / "INSTALLER").strip() == "uv":
             name, _, version = path.name.removesuffix(".dist-info").partition("-")
-            name, addressed = normalized(name), (path / "direct_url.json").exists()
+            name, addressed = canonicalize_name(name), (path / "direct_url.json").exists()
             content = " ".join(sorted(made[name])) if name in made else _recorded(path)
             found.append(Package(name, version, content, addressed))
     return tuple(sorted(found, key=lambda one: one.name))

@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from perijove.backends.environments import kernel, mistaken, pythons_with
 from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.complaints import Meaning
@@ -17,7 +19,7 @@ from perijove.backends.environments.conda.foundation import CondaBase
 from perijove.backends.environments.interpreters import HOST, Standing
 from perijove.backends.environments.server import site_packages
 from perijove.backends.environments.uv import Complaint, Uv
-from perijove.backends.environments.wanted import lines_for, normalized
+from perijove.backends.environments.wanted import lines_for
 from perijove.backends.environments.wheels import INSIDE, Builder, Wheels
 from perijove.domain import failures
 from perijove.domain.build_inputs import BuildInputs, Interpreter, Source, Wanted
@@ -138,8 +140,8 @@ class Installation:
 
     async def _addressed(self, wheels: Sequence[Path]) -> Sequence[Addressed]:
         """What wheels want from addresses and is not known yet. uv never goes there: it is built here, or left out."""
-        found = [n for n in await self.uv.looked_into(wheels) if normalized(n.name) not in self._addresses]
-        self._addresses |= {normalized(named.name) for named in found}
+        found = [n for n in await self.uv.looked_into(wheels) if canonicalize_name(n.name) not in self._addresses]
+        self._addresses |= {canonicalize_name(named.name) for named in found}
         return found
 
     async def _install(self, further: Sequence[str]) -> None:
@@ -277,7 +279,7 @@ class Installation:
         packages = [] if self.wanted.elsewhere else list(map(self._asked, self.wanted.packages))
         requirements, constraints = self.work / "requirements.txt", self.work / "constraints.txt"
         overrides = self.work / "overrides.txt"
-        built = {normalized(re.split(r"[\s\[]", line, maxsplit=1)[0]) for line in self._local}
+        built = {canonicalize_name(re.split(r"[\s\[]", line, maxsplit=1)[0]) for line in self._local}
         left_out = [f"{name}; python_version < '0'" for name in sorted(self._addresses - built)]
         overrides.write_text("\n".join([*self._local, *left_out]))
         # The repository's own first: uv decides in this order, so that nothing of ours makes theirs older.
@@ -359,7 +361,7 @@ def _asked(line: str) -> str:
 
 def _name(line: str) -> str:
     """Of a requirement, as the index spells it."""
-    return normalized(re.split(r"[^\w.-]", line, maxsplit=1)[0])
+    return canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0])
 
 
 def _as_words(source: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from perijove.domain.failures import Failure
+from perijove.launching.build.leftovers import listed
 
 STANDARD = frozenset(name.lower() for name in sys.stdlib_module_names)
 ON_INDEX = frozenset(
@@ -38,12 +39,12 @@ def explained(failure: Failure, names: Iterable[str], requirements: Iterable[str
     found = sorted({_plain(name) for name in names})
     if any(name in STANDARD for name in found):
         modules = dict.fromkeys(name for line in requirements if (name := _plain(line)) in STANDARD - ON_INDEX)
-        listed = _listed([*modules] or found)
+        told = listed([*modules] or found)
         several = len(modules) > 1
-        cause = f"{listed} {'come' if several else 'comes'} with Python"
-        remedy = f"Remove {'these lines' if several else 'this line'}: {listed}."
+        cause = f"{told} {'come' if several else 'comes'} with Python"
+        remedy = f"Remove {'these lines' if several else 'this line'}: {told}."
         if drawing := [name for name in modules or found if name in ON_A_DISPLAY]:
-            remedy += f" A session has no display: {_listed(drawing)} cannot open windows there."
+            remedy += f" A session has no display: {listed(drawing)} cannot open windows there."
         return replace(failure, cause=cause, remedy=remedy)
     if meant := {name: MEANT[name] for name in found if name in MEANT}:
         remedy = "; ".join(f"write {right} instead of {name}" for name, right in meant.items())
@@ -55,7 +56,3 @@ def _plain(line: str) -> str:
     """A requirement's name as the index spells it, but for what is a module's name as it is."""
     found = re.match(r"[A-Za-z0-9_][\w.-]{0,100}", line.strip())
     return re.sub(r"[-.]+", "-", found[0]).lower() if found else ""
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from perijove.domain import failures
 from perijove.domain.build_inputs import Source, Wanted
@@ -50,15 +51,10 @@ class _Gathered:
 def lines_for(lines: Iterable[str], name: str) -> Sequence[str]:
     """The requirements that were written for a package: those that pin it, or else the first, or its bare name."""
     named = ((re.match(r"[A-Za-z0-9][\w.-]*", line), line) for line in lines)
-    found = [line for of, line in named if of and normalized(of[0]) == normalized(name)]
+    found = [line for of, line in named if of and canonicalize_name(of[0]) == canonicalize_name(name)]
     pinned = [line for line in found if "==" in re.split(r";| --", line, maxsplit=1)[0]]
     # The same version may stand there with its hashes and without.
     return [line for line in pinned if " --hash" in line] or list(dict.fromkeys(pinned)) or found[:1] or [name]
-
-
-def normalized(name: str) -> str:
-    """A package's name as the index spells it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def gather(plan: EnvironmentPlan, root: Path) -> Wanted:

@@ -11,9 +11,8 @@ from typing import Any
 
 import yaml
 
-from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import InstallConda, InstallRequirements, Step
+from perijove.launching.build.tables import unusable
 
 NAMES = ("environment.yml", "environment.yaml")
 """The first that is there counts."""
@@ -41,9 +40,9 @@ def conda_steps(path: str, text: str) -> tuple[list[Step], list[str]]:
             case {"pip": pip} if len(entry) == 1:
                 pips += _pip(path, pip, lines.get(position, ()))
             case _:
-                raise _bad(path, "dependencies holds what is neither a package nor a list for pip", repr(entry))
+                raise unusable(path, "dependencies holds what is neither a package nor a list for pip", repr(entry))
     if len(specs) > MOST:
-        raise _bad(path, f"it names more than {MOST} packages", f"{len(specs)}")
+        raise unusable(path, f"it names more than {MOST} packages", f"{len(specs)}")
     named = tuple(_channel(path, one) for one in _listed(path, {"channels": channels}, "channels"))
     steps: list[Step] = [InstallConda(path, named, tuple(specs), _variables(path, content.get("variables")))]
     if pips:
@@ -62,15 +61,15 @@ def _loaded(path: str, text: str) -> tuple[dict[str, Any], dict[int, Sequence[in
         node = loader.get_single_node()
         content = loader.construct_document(node) if node is not None else None
     except RecursionError:
-        raise _bad(path, "it is nested too deeply", text) from None
+        raise unusable(path, "it is nested too deeply", text) from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # also keys and dates that are none
-        raise _bad(path, "it is not YAML", str(error)) from error
+        raise unusable(path, "it is not YAML", str(error)) from error
     finally:
         loader.dispose()
     if content is None:
         return {}, {}
     if not isinstance(content, dict):
-        raise _bad(path, f"it holds a {type(content).__name__}, not names with values", text)
+        raise unusable(path, f"it holds a {type(content).__name__}, not names with values", text)
     return content, _pip_lines(node)
 
 
@@ -90,7 +89,7 @@ def _listed(path: str, content: dict[str, Any], name: str) -> list[Any]:
     if found is None:
         return []
     if not isinstance(found, list):
-        raise _bad(path, f"{name} is not a list", repr(found))
+        raise unusable(path, f"{name} is not a list", repr(found))
     return found
 
 
@@ -100,7 +99,7 @@ def _pip(path: str, found: Any, lines: Sequence[int]) -> list[tuple[int, str]]:
         return []
     entries = found if isinstance(found, list) else [found]
     if not all(isinstance(one, str) and "\n" not in one.strip() for one in entries):
-        raise _bad(path, "pip is not a list of requirements", repr(found))
+        raise unusable(path, "pip is not a list of requirements", repr(found))
     where = lines if len(lines) == len(entries) else range(len(entries))
     return [(line, one.strip()) for line, one in zip(where, entries, strict=True)]
 
@@ -116,7 +115,7 @@ def _placed(entries: Sequence[tuple[int, str]]) -> str:
 
 def _channel(path: str, found: Any) -> str:
     if not isinstance(found, str) or not re.fullmatch(r"[^\s\\?#]{1,300}", found.strip()):
-        raise _bad(path, "channels holds what is no channel", repr(found))
+        raise unusable(path, "channels holds what is no channel", repr(found))
     return found.strip()
 
 
@@ -124,16 +123,12 @@ def _variables(path: str, found: Any) -> tuple[tuple[str, str], ...]:
     if found is None:
         return ()
     if not isinstance(found, dict):
-        raise _bad(path, "variables is not a table", repr(found))
+        raise unusable(path, "variables is not a table", repr(found))
     told = []
     for name, value in found.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or isinstance(value, (dict, list)):
-            raise _bad(path, "variables holds what is no variable", repr((name, value)))
+            raise unusable(path, "variables holds what is no variable", repr((name, value)))
         if "\0" in (text := "" if value is None else str(value)) or len(text) > 32_000:
-            raise _bad(path, f"the variable {name} has a value that none may have", repr(text))
+            raise unusable(path, f"the variable {name} has a value that none may have", repr(text))
         told.append((name, text))
     return tuple(told)
-
-
-def _bad(path: str, why: str, saw: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))

@@ -7,7 +7,6 @@ Raises Fail: `build.bad-file`, `build.unsupported-file`.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +25,13 @@ from perijove.domain.nouns import (
     PythonSource,
     Step,
 )
-from perijove.launching.build import apt_file, conda_file, conda_locks
+from perijove.launching.build import apt_file, conda_file, conda_locks, tables
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
 from perijove.launching.build.leftovers import listed
 from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
 from perijove.launching.build.poetry_lock import poetry_python
+from perijove.launching.build.tables import unusable
 
 FOLDERS = ("binder", ".binder")
 """Either replaces the root for all files that describe the environment."""
@@ -196,11 +196,11 @@ def _project(
 
     `lock`: what says which versions; `listed`: whether requirements.txt says what is needed beside the package.
     """
-    table = _toml("pyproject.toml", texts["pyproject.toml"]) if "pyproject.toml" in names else {}
+    table = tables.read("pyproject.toml", texts["pyproject.toml"]) if "pyproject.toml" in names else {}
     project = _table(table, "project")
     requires_python = project.get("requires-python", "") or poetry_python(table)
     if not isinstance(requires_python, str) or not _specifies(requires_python):
-        raise _bad("pyproject.toml", "requires-python is no version specifier", repr(requires_python))
+        raise unusable("pyproject.toml", "requires-python is no version specifier", repr(requires_python))
     chosen = () if lock or listed else default_groups(table)
     if chosen:
         notes.append(f"pyproject.toml: the dependency groups that uv installs by default are: {', '.join(chosen)}")
@@ -213,7 +213,7 @@ def _project(
         return steps, requires_python
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) and "\n" not in d for d in dependencies):
-        raise _bad("pyproject.toml", "project.dependencies is not a list of requirements", repr(dependencies))
+        raise unusable("pyproject.toml", "project.dependencies is not a list of requirements", repr(dependencies))
     notes.append("pyproject.toml has no [build-system]: its dependencies are installed, the project itself is not")
     return [*steps, InstallRequirements("pyproject.toml", "\n".join(dependencies))], requires_python
 
@@ -265,7 +265,7 @@ def _runtime(path: str, text: str, notes: list[str]) -> str:
     content = text.strip()
     found = re.fullmatch(r"python(?:-([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}))?(-[0-9]{4}-[0-9]{2}-[0-9]{2})?", content)
     if found is None or not (found[1] or found[2]):
-        raise _bad(path, "it does not say a version like python-3.12", content)
+        raise unusable(path, "it does not say a version like python-3.12", content)
     if found[2]:
         notes.append(f"{path}: the date {found[2][1:]} is not followed")
     return _exactly(found[1]) if found[1] else ""
@@ -297,21 +297,8 @@ def _agree(specifier: str, requires_python: str) -> bool:
     )
 
 
-def _toml(path: str, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise _bad(path, "its tables are nested too deeply", text) from None
-    except ValueError as error:  # also numbers of more digits than Python reads
-        raise _bad(path, "it is not TOML", str(error)) from error
-
-
 def _table(table: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = table.get(name, {})
     if not isinstance(found, dict):
-        raise _bad("pyproject.toml", f"{name} is not a table", repr(found))
+        raise unusable("pyproject.toml", f"{name} is not a table", repr(found))
     return found
-
-
-def _bad(path: str, why: str, saw: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))

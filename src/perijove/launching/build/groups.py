@@ -5,12 +5,12 @@ Raises Fail: `build.bad-file`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
+from packaging.utils import canonicalize_name
+
+from perijove.launching.build.tables import unusable
 
 PATH = "pyproject.toml"
 DEFAULT = ("dev",)
@@ -30,8 +30,8 @@ def default_groups(table: Mapping[str, Any]) -> tuple[str, ...]:
     if named == "all":
         return tuple(groups)
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise _bad("tool.uv.default-groups is no list of names", named)
-    return tuple(map(_normal, named))
+        raise unusable(PATH, "tool.uv.default-groups is no list of names", repr(named))
+    return tuple(map(canonicalize_name, named))
 
 
 def requirements(table: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -42,36 +42,28 @@ def requirements(table: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
         for line in _lines(groups, name, ()):
             found.append(line)
             if len(found) > MOST:
-                raise _bad(f"its groups hold more than {MOST} requirements", name)
+                raise unusable(PATH, f"its groups hold more than {MOST} requirements", repr(name))
     return found
 
 
 def _lines(groups: Mapping[str, Any], name: str, within: tuple[str, ...]) -> Iterator[str]:
     entries = groups.get(name)
     if not isinstance(entries, list):
-        raise _bad(f"there is no dependency group {name[:100]}", entries)
+        raise unusable(PATH, f"there is no dependency group {name[:100]}", repr(entries))
     if name in within:
-        raise _bad(f"the dependency group {name} includes itself", entries)
+        raise unusable(PATH, f"the dependency group {name} includes itself", repr(entries))
     for entry in entries:
         match entry:
             case str() if "\n" not in entry.strip():
                 yield entry.strip()
             case {"include-group": str(other)} if len(entry) == 1:
-                yield from _lines(groups, _normal(other), (*within, name))
+                yield from _lines(groups, canonicalize_name(other), (*within, name))
             case _:
-                raise _bad(f"the dependency group {name} holds what is no requirement", entry)
+                raise unusable(PATH, f"the dependency group {name} holds what is no requirement", repr(entry))
 
 
 def _groups(table: Mapping[str, Any]) -> dict[str, Any]:
     found = table.get("dependency-groups", {})
     if not isinstance(found, dict):
-        raise _bad("dependency-groups is not a table", found)
-    return {_normal(name): entries for name, entries in found.items()}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _bad(why: str, saw: object) -> Fail:
-    return Fail(failures.BAD_FILE(f"{PATH} cannot be used: {why}", Evidence(PATH, repr(saw)[:300])))
+        raise unusable(PATH, "dependency-groups is not a table", repr(found))
+    return {canonicalize_name(name): entries for name, entries in found.items()}

@@ -6,12 +6,10 @@ PyPI is left out: the operator's own index stands for it. Raises Fail: `build.ba
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
+from perijove.launching.build.tables import read, unusable
 
 _PYPI = frozenset(("pypi.org", "pypi.python.org"))
 _ADDRESS = re.compile(r"https?://[^\s'\"\\]{1,1000}")
@@ -25,30 +23,23 @@ def options(path: str, indexes: Iterable[object]) -> list[str]:
     found: dict[str, None] = {}
     for index in indexes:
         if not isinstance(index, str):
-            raise _bad(path, "it names an index by no address", repr(index))
+            raise unusable(path, "it names an index by no address", repr(index))
         if _ADDRESS.fullmatch(index):
             if urlsplit(index).hostname not in _PYPI:
                 found[f"--extra-index-url {index}"] = None
         elif _FOLDER.fullmatch(index):
             found[f"--find-links ./{index}"] = None
         else:
-            raise _bad(path, "it names an index by no address", index)
+            raise unusable(path, "it names an index by no address", index)
     if len(found) > MOST:
-        raise _bad(path, f"it takes packages from more than {MOST} indexes", f"{len(found)}")
+        raise unusable(path, f"it takes packages from more than {MOST} indexes", f"{len(found)}")
     return list(found)
 
 
 def of_uv_lock(path: str, text: str) -> list[str]:
     """The same of a whole uv.lock."""
-    try:
-        packages = tomllib.loads(text).get("package", [])
-    except (ValueError, RecursionError) as error:
-        raise _bad(path, "it is not TOML", str(error)) from error
+    packages = read(path, text).get("package", [])
     sources = [one.get("source") for one in packages if isinstance(one, dict)] if isinstance(packages, list) else []
     return options(
         path, [source["registry"] for source in sources if isinstance(source, dict) and "registry" in source]
     )
-
-
-def _bad(path: str, why: str, saw: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))

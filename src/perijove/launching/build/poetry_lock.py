@@ -7,16 +7,17 @@ which versions, for these and for all that they need. Raises Fail: `build.bad-fi
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
+from packaging.utils import NormalizedName, canonicalize_name
+
+from perijove.launching.build import tables
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
 from perijove.launching.build.lock_indexes import options
+from perijove.launching.build.tables import unusable
 
 PROJECT = "pyproject.toml"
 Table = Mapping[str, Any]
@@ -25,14 +26,14 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
 
 def poetry_requirements(path: str, lock: str, project: str) -> tuple[str, str]:
     """Requirements, other indexes than PyPI before them, and constraints: a line each."""
-    packages = [one for one in _list(_toml(path, lock).get("package")) if isinstance(one, dict)]
-    table = _toml(PROJECT, project)
-    locked = {_normal(str(one.get("name"))): one for one in packages}
+    packages = [one for one in _list(tables.read(path, lock).get("package")) if isinstance(one, dict)]
+    table = tables.read(PROJECT, project)
+    locked = {canonicalize_name(str(one.get("name"))): one for one in packages}
     wanted = [line for name, entry in _wanted(table) for line in _lines(locked, name, entry)]
     declared = _table(table, "project").get("dependencies")
     wanted += [str(one) for one in _list(declared)]
     wanted += of_groups(table, default_groups(table))
-    counted = Counter(_normal(str(one.get("name"))) for one in packages)
+    counted = Counter(canonicalize_name(str(one.get("name"))) for one in packages)
     limits = [line for one in packages for line in _limit(path, one, counted)]
     sources = [_table(one, "source") for one in packages]
     indexes = options(path, [source.get("url") for source in sources if source.get("type") == "legacy"])
@@ -72,16 +73,16 @@ def _wanted(table: Table) -> Iterator[tuple[str, Any]]:
                 yield from ((name, one) for one in (entry if isinstance(entry, list) else [entry]))
 
 
-def _lines(locked: Mapping[str, Table], name: str, entry: Any) -> Iterator[str]:
+def _lines(locked: Mapping[NormalizedName, Table], name: str, entry: Any) -> Iterator[str]:
     """One dependency; which version is the lock's affair."""
     if not _NAME.fullmatch(name):
-        raise _bad(PROJECT, "a dependency is named like no package", name)
+        raise unusable(PROJECT, "a dependency is named like no package", name)
     details = entry if isinstance(entry, dict) else {}
     if details.get("optional") is True:
         return
     extras = [str(one) for one in _list(details.get("extras"))]
     words = f"{name}[{','.join(extras)}]" if extras else name
-    source = _table(locked.get(_normal(name), {}), "source")
+    source = _table(locked.get(canonicalize_name(name), {}), "source")
     match source.get("type"):
         case "git":
             below = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
@@ -95,28 +96,19 @@ def _lines(locked: Mapping[str, Table], name: str, entry: Any) -> Iterator[str]:
     yield f"{words} ; {markers}" if isinstance(markers, str) and markers else words
 
 
-def _limit(path: str, package: Table, counted: Counter[str]) -> Iterator[str]:
+def _limit(path: str, package: Table, counted: Counter[NormalizedName]) -> Iterator[str]:
     """A package of an index in its version; one of several only where it says when it is the one."""
     name, version, markers = (package.get(key) for key in ("name", "version", "markers"))
     if not isinstance(name, str) or not isinstance(version, str) or not _NAME.fullmatch(name):
-        raise _bad(path, "it holds a package without a name or a version", repr(package))
+        raise unusable(path, "it holds a package without a name or a version", repr(package))
     if _table(package, "source").get("type", "legacy") != "legacy":
         return
     marked = f" ; {markers}" if isinstance(markers, str) and markers else ""
-    if counted[_normal(name)] > 1 and not marked:
+    if counted[canonicalize_name(name)] > 1 and not marked:
         return
     files = [one for one in _list(package.get("files")) if isinstance(one, dict)]
     hashes = [f" --hash={one.get('hash')}" for one in files]
     yield f"{name}=={version}{marked}{''.join(hashes)}"
-
-
-def _toml(path: str, text: str) -> Table:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise _bad(path, "its tables are nested too deeply", "") from None
-    except ValueError as error:
-        raise _bad(path, "it is not TOML", str(error)) from error
 
 
 def _table(table: Table, name: str) -> Table:
@@ -126,11 +118,3 @@ def _table(table: Table, name: str) -> Table:
 
 def _list(found: object) -> list[Any]:
     return found if isinstance(found, list) else []
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _bad(path: str, why: str, saw: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))

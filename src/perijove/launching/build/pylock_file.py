@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from packaging.pylock import Package, PackageArchive, PackageVcs, Pylock, PylockValidationError
 
-from perijove.domain import failures
-from perijove.domain.failures import Evidence, Fail
 from perijove.launching.build.lock_indexes import options
+from perijove.launching.build.tables import unusable
 
 _ELSEWHERE = re.compile(r"-(?:win32|win_\w+|macosx_\w+)\.whl$")
 """Wheels for other systems: their hashes are nobody's here."""
@@ -23,9 +22,9 @@ def requirements(path: str, text: str) -> str:
     try:
         lock = Pylock.from_dict(tomllib.loads(text))
     except RecursionError:
-        raise _bad(path, "its tables are nested too deeply", "") from None
+        raise unusable(path, "its tables are nested too deeply", "") from None
     except (ValueError, TypeError, PylockValidationError) as error:
-        raise _bad(path, "it is no lock file", str(error)) from error
+        raise unusable(path, "it is no lock file", str(error)) from error
     groups = tuple(lock.default_groups or ())
     selected = [one for one in lock.packages if _selected(one, groups)]
     indexes = options(path, [one.index for one in selected if one.index])
@@ -64,7 +63,7 @@ def _hashes(package: Package) -> Iterator[str]:
 
 def _commit(path: str, vcs: PackageVcs) -> str:
     if vcs.url is None:
-        raise _bad(path, "it names a repository by its path", vcs.path or "")
+        raise unusable(path, "it names a repository by its path", vcs.path or "")
     return f"{vcs.type}+{vcs.url}@{vcs.commit_id}" + (f"#subdirectory={vcs.subdirectory}" if vcs.subdirectory else "")
 
 
@@ -82,7 +81,3 @@ def _archive(path: str, archive: PackageArchive) -> str:
 def _local(path: str, inner: str) -> str:
     """A place below the file's own folder, as pip's working folder has it."""
     return f"./{posixpath.normpath(posixpath.join(posixpath.dirname(path), inner))}"
-
-
-def _bad(path: str, why: str, saw: str) -> Fail:
-    return Fail(failures.BAD_FILE(f"{path} cannot be used: {why}", Evidence(path, saw[:300])))
