@@ -1,7 +1,5 @@
 """Why somebody is not let in, or not to this: rows of the catalogue. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 LOGIN_NEEDED = row(

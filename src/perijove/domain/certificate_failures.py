@@ -1,7 +1,5 @@
 """What can go wrong on the way to a certificate: the catalogue's rows `cert.*`. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 # what DNS says

@@ -1,7 +1,5 @@
 """The catalogue of failures: what may be wrong with conda packages. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, row
 
 CHANNEL_REFUSED = row(

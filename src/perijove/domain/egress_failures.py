@@ -1,7 +1,5 @@
 """What a build's sandbox could not reach, as the egress proxy knows it: rows of the catalogue. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, row
 
 HOST_FORBIDDEN = row(

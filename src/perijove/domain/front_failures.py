@@ -1,7 +1,5 @@
 """The rows of the catalogue for web servers that stand in front of a service. Pure; see `failures`."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import operator_row
 
 ACME_HTTP01_BLOCKED_BY_FRONT_PROXY = operator_row(

@@ -1,7 +1,5 @@
 """What images have in common, whether they are fetched or made (OCI image specification 1.1). Pure."""
 
-from __future__ import annotations
-
 import re
 
 HOMES = {"docker.io": "registry-1.docker.io"}

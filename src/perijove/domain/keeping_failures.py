@@ -1,7 +1,5 @@
 """What may go wrong with what is kept of sessions: rows of the catalogue. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 KEPT_UNREADABLE = operator_row(

@@ -1,7 +1,5 @@
 """Why what belongs to a person cannot be used. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 TOKEN_REFUSED = row(

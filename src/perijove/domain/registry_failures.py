@@ -1,7 +1,5 @@
 """The catalogue of failures: what keeps an environment from becoming an image in a registry. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 UNPACKABLE = row(

@@ -1,7 +1,5 @@
 """What becomes of a session's Jupyter server that does not start, or is killed: rows of the catalogue. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 SERVER_CRASHED = row(

@@ -1,7 +1,5 @@
 """The rows of the catalogue for a Binder that is looked at from outside. Pure; see `failures`."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Retry, operator_row
 
 HTTPS_UNANSWERED = operator_row(

@@ -1,7 +1,5 @@
 """The catalogue of failures: what may be wrong with the system that environments stand on. Pure."""
 
-from __future__ import annotations
-
 from perijove.domain.failures import Owner, Retry, operator_row, row
 
 NO_ROOT = operator_row(

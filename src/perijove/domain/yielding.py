@@ -3,8 +3,6 @@
 A build has no human who watches each of its seconds, a start has. On a machine at rest a build loses nothing by it.
 """
 
-from __future__ import annotations
-
 BUILD_NICENESS = 5
 """Added to ours: a third of a usual process's weight (sched(7), kernel/sched/core.c: sched_prio_to_weight). A build
 still ends on a machine that others keep busy, as it would not at 19."""

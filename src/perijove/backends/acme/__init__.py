@@ -6,8 +6,6 @@ that hold its own words. `views` and `problems` are pure; `client` signs and sen
 CAs say.
 """
 
-from __future__ import annotations
-
 from perijove.backends.acme.authority import AcmeAuthority
 
 __all__ = ["AcmeAuthority"]

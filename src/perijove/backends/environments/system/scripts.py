@@ -3,8 +3,6 @@
 Nobody but user 0 is there and no service is started; what belongs to a run alone is removed at its end.
 """
 
-from __future__ import annotations
-
 TRUSTED = "/mnt/certificates.crt"
 """Whom apt trusts, while it may reach a mirror."""
 APT_CONF = f"""APT::Sandbox::User "root";
