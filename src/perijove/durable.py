@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,14 @@ def folder(path: Path) -> None:
         folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
         sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Whatever is there: a folder with all in it, a file, a link and never what it leads to. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
-from perijove.domain.certificates import HostName
+from perijove.domain.certificates import HostName, is_address
 from perijove.domain.listening import LOCAL_SESSIONS, loopback_only, named_session_hosts, session_hosts
 from perijove.domain.settings import ServiceSettings
 from perijove.web.requests import asked_host
@@ -47,7 +47,7 @@ def refusal(name: str, service: ServiceSettings, machine: str) -> str | None:
         return LOOPBACKS
     own = machine.lower()
     names = {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
-    return None if _is_address(name) or name in names else MACHINES
+    return None if is_address(name) or name in names else MACHINES
 
 
 def led_on(request: Request, service: ServiceSettings) -> str:
@@ -65,12 +65,4 @@ def led_on(request: Request, service: ServiceSettings) -> str:
 
 def _is_loopback(name: str) -> bool:
     """RFC 6761, 6.3: names below `localhost` never leave this machine."""
-    return name == "localhost" or name.endswith(".localhost") or (_is_address(name) and ip_address(name).is_loopback)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return name == "localhost" or name.endswith(".localhost") or (is_address(name) and ip_address(name).is_loopback)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from perijove.domain.keys import Keys
 from perijove.domain.ports import Clock
+from perijove.web import cookies
 from perijove.web.requests import origin
 
 COOKIE = "perijove_admin"
@@ -55,7 +56,6 @@ class OperatorDoors:
         response.headers.append("Set-Cookie", kept)
 
     def opens(self, request: Request) -> bool:
-        """Whether a request brings the cookie. Others may have set further ones of this name: none hides ours."""
-        pairs = (one.strip().partition("=") for all_ in request.headers.getlist("cookie") for one in all_.split(";"))
+        """Whether a request brings the cookie."""
         now = self.clock.now()
-        return any(self.keys.operator_token_holds(token, "stay", now) for name, _, token in pairs if name == COOKIE)
+        return any(self.keys.operator_token_holds(token, "stay", now) for token in cookies.values(request, COOKIE))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from perijove.certifying.formatting import moment
 from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.people import ANY_USER, HostToken, Login, host_of
 from perijove.web import pages
@@ -81,8 +81,7 @@ class You:
     def _page(self, request: Request, made: dict[str, str] | None = None) -> Response:
         asking, people = self.public.gate.identity.theirs(request)
         tokens = [
-            {"id": one.id, "program": one.program, "until": _moment(one.expires)}
-            for one in self._tokens(asking, people)
+            {"id": one.id, "program": one.program, "until": moment(one.expires)} for one in self._tokens(asking, people)
         ]
         values: dict[str, Any] = {
             "name": asking.person.name,
@@ -92,7 +91,7 @@ class You:
             "devices": [(one, one.partition("://")[2]) for one in people.devices.hosts],
             "sessions": running(self.public, request),
             "hosts": [
-                {"host": one.host, "name": one.host.removeprefix("https://"), "since": _moment(one.since)}
+                {"host": one.host, "name": one.host.removeprefix("https://"), "since": moment(one.since)}
                 for one in people.host_tokens.of(asking.person.name)
             ],
         }
@@ -100,7 +99,3 @@ class You:
 
     def _tokens(self, asking: Asking, people: People) -> list[Login]:
         return [one for one in people.logins.all() if one.program and one.person.name == asking.person.name]
-
-
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

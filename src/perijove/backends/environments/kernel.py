@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from perijove.backends.environments.store import clear
+from perijove import durable
 from perijove.domain.build_inputs import Interpreter
 
 MARK = "perijove-cpython-"
@@ -75,7 +75,7 @@ def finish(environment: Path, site_packages: Path, interpreter: Interpreter) -> 
     folder = kernels / "python3"
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "kernel.json"
-    clear(described)  # never written through
+    durable.remove(described)  # never written through
     kernel = {
         # The first python on PATH, which is the environment's.
         "argv": [

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from perijove import durable
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.failures import BUILD_DISK, Evidence, Fail
 from perijove.domain.nouns import EnvironmentKey, StoredEnvironment
@@ -71,16 +72,8 @@ class Note:
 
 def write(environment: Path, note: Note) -> None:
     """Into a folder that nobody else sees yet."""
-    clear(environment / NOTE)
+    durable.remove(environment / NOTE)  # a package may have brought a folder, or a link into uv's cache
     (environment / NOTE).write_text(json.dumps(asdict(note), indent=1))
-
-
-def clear(path: Path) -> None:
-    """Remove what a package brought where a file of ours belongs: a folder, or a link into uv's cache."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def read(environment: Path) -> Note | None:

@@ -7,13 +7,14 @@ pipe. Synchronous; raises OSError, EFBIG where it is beyond its room.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from errno import EFBIG, ENODATA, ENOTSUP, ERANGE
 from pathlib import Path
+
+from perijove import durable
 
 DEEPEST = 200
 """Folders in one another; each is open while those below it are copied."""
@@ -76,7 +77,7 @@ class Copying:
             os.setxattr(into, OPAQUE, b"y")
             return
         for path in into.iterdir():
-            _remove(path)
+            durable.remove(path)
 
     def _entry(self, folder: int, name: str, to: Path, deepest: int) -> None:
         facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -86,7 +87,7 @@ class Copying:
             return
         self.room.take(facts.st_size if kind == stat.S_IFREG else 0)
         if self.applied and (kind != stat.S_IFDIR or not _is_folder(to)):
-            _remove(to)
+            durable.remove(to)
         if kind == stat.S_IFDIR:
             with suppress(FileExistsError):
                 to.mkdir(mode=0o700)
@@ -150,10 +151,3 @@ def opaque(folder: int) -> bool:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _remove(path: Path) -> None:
-    if _is_folder(path):
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

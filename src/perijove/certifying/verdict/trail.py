@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from perijove.certifying.verdict import web_servers
 from perijove.certifying.verdict.sentences import answer, place, silence, title, wall, who
 from perijove.domain import certificate_failures as rows
-from perijove.domain.certificates import Hop, HostName
+from perijove.domain.certificates import Hop, HostName, is_address
 from perijove.domain.failures import Kind
 
 REDIRECTS = (301, 302, 307, 308)
@@ -234,17 +233,9 @@ def _bare(trail: Trail) -> str:
     """The address that a redirect of a name leads to; `` for names, and for hosts that are addresses."""
     for hop in trail.hops[1:]:
         host = urlsplit(hop.url).hostname or ""
-        if host != trail.host and _is_address(host):
+        if host != trail.host and is_address(host):
             return host
     return ""
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _password(trail: Trail) -> Why | None:

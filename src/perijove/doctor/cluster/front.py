@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from perijove.doctor.cluster.telling import found, seen
@@ -23,6 +22,7 @@ from perijove.doctor.front.requests import (
 )
 from perijove.doctor.front.servers import Front, front_of
 from perijove.doctor.front.trace import trace
+from perijove.domain.certificates import is_address
 from perijove.domain.cluster import DnsProbe, HttpProbe, TlsProbe
 from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding
@@ -65,17 +65,9 @@ def way(cluster: Cluster, host: str) -> Way:
             continue
         if (parts.hostname or "") == host and parts.scheme == "http":
             public.append(one)
-        elif one.host == host and _is_address(parts.hostname or ""):
+        elif one.host == host and is_address(parts.hostname or ""):
             direct.append(one)
     return Way(tuple(public), tuple(direct))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def trail(probe: HttpProbe) -> Evidence:

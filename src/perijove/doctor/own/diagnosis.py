@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perijove.doctor.engine import Check, Examination, Outcome, examine
-from perijove.doctor.own import certificates, ground, launch, service
+from perijove.doctor.own import certificates, ground, service
 from perijove.domain.ground import Own
 
 SERVED = ("service.answers", "service.data-plane")
@@ -37,7 +37,7 @@ CHECKS: tuple[Check[Own], ...] = (
     Check("certificates.reachable", "Would a CA see an answer at each name?", certificates.reachable, SERVED),
     Check("certificates.valid", "Is each certificate valid?", certificates.valid, SERVED),
     Check("certificates.shown", "Do ports show what the service has?", certificates.shown, SERVED),
-    Check("launch.ready", "Does a launch get to a kernel?", launch.ready, NEEDED),
+    Check("launch.ready", "Does a launch get to a kernel?", service.launch, NEEDED),
 )
 
 

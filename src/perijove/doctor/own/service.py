@@ -162,3 +162,13 @@ def origins(own: Own) -> Iterator[Finding]:
         cause, Evidence("service.session_hosts", f"not set: all sessions lie below {name}/user/")
     )
     yield Finding(failure, SERVICE, Confidence.CERTAIN, foreseen=True)
+
+
+def launch(own: Own) -> Iterator[Finding]:
+    """What a launch of a tiny repository ended with."""
+    one = own.launch
+    if isinstance(one, Unseen):
+        raise NotSeen(one.why)
+    if one.failure is not None:
+        command = (f"perijove describe launch {one.number}",) if one.number else ()
+        yield Finding(one.failure, "A launch of a tiny repository", Confidence.CERTAIN, commands=command)

@@ -12,10 +12,10 @@ import shutil
 import stat
 from pathlib import Path
 
+from perijove import durable
 from perijove.backends.environments import wheels
 from perijove.backends.environments.conda.asked import Linked
 from perijove.backends.environments.conda.foundation import CondaBase
-from perijove.backends.environments.store import clear
 from perijove.domain.confinement import Identity
 from perijove.domain.nouns import Egress, ForeignRun, Overlay
 from perijove.domain.ports import ForeignCode
@@ -80,9 +80,9 @@ def _laid(new: Path, old: Path) -> None:
     mode = new.lstat().st_mode
     if stat.S_ISDIR(mode):
         if old.is_symlink() or not old.is_dir() or OPAQUE in os.listxattr(new):
-            clear(old)
+            durable.remove(old)
             old.mkdir()
         return
-    clear(old)
+    durable.remove(old)
     if not stat.S_ISCHR(mode):  # overlayfs's mark for what was removed
         shutil.copy2(new, old, follow_symlinks=False)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
+from perijove import durable
 from perijove.backends.environments.installer import Room
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.images import OPAQUE, WHITEOUT
@@ -78,16 +79,16 @@ class Unpacking:
         gone = list(parent.iterdir()) if name == OPAQUE else [parent / name.removeprefix(WHITEOUT)]
         for path in gone:
             if not any(laid == path or path in laid.parents for laid in self.laid):
-                _remove(path)
+                durable.remove(path)
 
     def _lay(self, tar: tarfile.TarFile, member: tarfile.TarInfo, at: Path) -> None:
         if member.isdir():
             if not at.is_dir() or at.is_symlink():
-                _remove(at)
+                durable.remove(at)
                 at.mkdir(mode=0o700)
             self.modes[at] = stat.S_IMODE(member.mode) & 0o1777 | 0o700
         elif member.issym():
-            _remove(at)
+            durable.remove(at)
             at.symlink_to(member.linkname)
         elif member.islnk():
             self._link(member, at)
@@ -105,13 +106,13 @@ class Unpacking:
         if not (target.is_file() or target.is_symlink()):
             raise _bad(member.linkname, "a link in it leads nowhere")
         if target != at:
-            _remove(at)
+            durable.remove(at)
             os.link(target, at, follow_symlinks=False)
 
     def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, at: Path) -> None:
         source = tar.extractfile(member)
         assert source is not None
-        _remove(at)
+        durable.remove(at)
         with open(os.open(at, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
             shutil.copyfileobj(source, file, CHUNK)
         at.chmod(stat.S_IMODE(member.mode) & 0o777 | 0o400)
@@ -135,17 +136,10 @@ class Unpacking:
                 here = self.root if target.is_absolute() else here
                 continue
             if make and not at.is_dir():
-                _remove(at)
+                durable.remove(at)
                 at.mkdir(mode=0o755)
             here = at
         return here
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _bad(where: str, why: str) -> Fail:
