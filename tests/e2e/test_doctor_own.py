@@ -23,7 +23,7 @@ from cryptography import x509
 
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
-from perijove.backends.ground import holding, past
+from perijove.backends.ground import disk_history, holding
 from perijove.domain.certificate_failures import CLOCK_WRONG, DNS_NO_SUCH_NAME, NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
@@ -98,7 +98,7 @@ def test_a_healthy_service_gives_nothing_and_soon(service: Service) -> None:
     skipped = {one["name"] for one in told["results"] if one["outcome"] == "skipped"}
     without = {"certificates.reachable", "certificates.valid", "certificates.shown", "service.login", "ground.homes"}
     assert skipped == {"service.ports", "launch.ready", "ground.filling", *without}, "no host, no launch, not a day yet"
-    (noted,) = past.read(service.state.free_disk)
+    (noted,) = disk_history.read(service.state.free_disk)
     assert noted.disk > 0
     assert took < QUICK * LOADED
 

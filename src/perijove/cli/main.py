@@ -18,7 +18,6 @@ from perijove.cli import (
     certificates,
     cluster,
     cluster_installation,
-    day,
     describing,
     doctor,
     flags,
@@ -28,6 +27,7 @@ from perijove.cli import (
     people,
     printing,
     service,
+    status,
     trust,
 )
 from perijove.cli import launch as launching
@@ -274,10 +274,10 @@ def pad(
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
 
 
-app.command(**options(SEE, "perijove status", "perijove status --json"))(day.status)
-app.command(**options(SEE, "perijove admin"))(day.admin)
-app.command(**options(OPERATE, 'perijove drain "back at 18:00"', "perijove drain --off"))(day.drain)
-app.command(**options(OPERATE, 'perijove message "Maintenance at 18:00"', "perijove message --clear"))(day.message)
+app.command(**options(SEE, "perijove status", "perijove status --json"))(status.status)
+app.command(**options(SEE, "perijove admin"))(status.admin)
+app.command(**options(OPERATE, 'perijove drain "back at 18:00"', "perijove drain --off"))(status.drain)
+app.command(**options(OPERATE, 'perijove message "Maintenance at 18:00"', "perijove message --clear"))(status.message)
 app.command(**options(OPERATE, "perijove backup perijove.tar.gz"))(backups.backup)
 app.command(**options(OPERATE, "perijove restore perijove.tar.gz --for perijove"))(backups.restore)
 app.add_typer(installation.installing, name="install", rich_help_panel=OPERATE)

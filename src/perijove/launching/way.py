@@ -37,10 +37,10 @@ from perijove.domain.reach import household
 from perijove.domain.repository_names import canonical
 from perijove.domain.settings import Settings
 from perijove.launching.build.builder import Builds
+from perijove.launching.fair_share import Shares
 from perijove.launching.notebook import Preview, preview
 from perijove.launching.resolve.named_file import missing
 from perijove.launching.resolve.urlpath import opened_file, view_and_file
-from perijove.launching.shares import Shares
 from perijove.launching.start.admission import refusal
 from perijove.launching.start.factory import SessionFactory
 from perijove.launching.start.keeping import Keeping

@@ -21,8 +21,8 @@ from perijove.domain.listening import service_origin
 from perijove.domain.nouns import Session, session_path
 from perijove.launching.resolve.urlpath import relative_urlpath
 from perijove.web import cookies
-from perijove.web.places import place_in_session
 from perijove.web.public import Public
+from perijove.web.redirects import place_in_session
 from perijove.web.requests import origin
 
 TICKET = "perijove_ticket"

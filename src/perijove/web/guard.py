@@ -30,7 +30,7 @@ from perijove.journal import Journal
 from perijove.launching.launches import Launches
 from perijove.launching.resolve.address import from_launch_path
 from perijove.launching.start.timetable import Timetable
-from perijove.web import admitted, hosts, origins, visitors
+from perijove.web import authorization, hosts, origins, visitors
 from perijove.web.identity import Identity
 from perijove.web.launch_keys import EVENT_ID, keys_given
 from perijove.web.limits import BuildTokens, Limits, Visitor, Way
@@ -146,7 +146,7 @@ class Gate:
         if not (asking := self.identity.who(request)):
             return None
         of = self._timetable.of(canonical(address.url))
-        return admitted.refusal(asking.person, address, self._settings().auth, of)
+        return authorization.refusal(asking.person, address, self._settings().auth, of)
 
     def begun(self, request: Request, number: int) -> None:
         """It has begun this launch, as `beginning` allowed: nothing may have waited meanwhile."""

@@ -15,8 +15,8 @@ from perijove.domain.reach import household
 from perijove.web import cookies, pages
 from perijove.web.forms import by_our_page, form
 from perijove.web.limits import RateWindows
-from perijove.web.places import ours
 from perijove.web.public import Public
+from perijove.web.redirects import ours
 from perijove.web.requests import client
 from perijove.web.statuses import status
 

@@ -21,8 +21,8 @@ from perijove.domain.people import Back, Leave, Provider
 from perijove.domain.reach import household
 from perijove.web import cookies
 from perijove.web.limits import RateWindows
-from perijove.web.places import ours
 from perijove.web.public import Public
+from perijove.web.redirects import ours
 from perijove.web.requests import client
 
 PENDING = 600.0

@@ -39,8 +39,8 @@ from perijove.web.launch_keys import hold
 from perijove.web.launch_page import SESSION as SESSION_PART
 from perijove.web.launch_page import SHOWN_LINES, Line, folds, heading, limits, opened_path
 from perijove.web.launch_records import SessionRecord, known_launch, outline, session_record, told_log
-from perijove.web.places import place_in_session
 from perijove.web.public import Public
+from perijove.web.redirects import place_in_session
 from perijove.web.requests import client, launch_options, origin, raw_spec
 
 SESSION = re.compile("[a-z0-9-]{1,40}")

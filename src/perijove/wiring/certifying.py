@@ -27,7 +27,7 @@ from perijove.domain.state import State
 from perijove.durable import in_thread
 from perijove.journal import Journal
 from perijove.web.guard import CertificateStanding
-from perijove.wiring.late import late
+from perijove.wiring.lazy import lazy
 
 if TYPE_CHECKING:
     from perijove.backends.acme import AcmeAuthority
@@ -106,9 +106,9 @@ def joined(
     apply: Apply,
 ) -> CertificateParts:
     """All objects, each given what it needs. Raises Fail: `platform.bad-settings`."""
-    local, answers = late(lambda: _local(state, clock)), HttpAnswers()
+    local, answers = lazy(lambda: _local(state, clock)), HttpAnswers()
     certified = bool(wanted(settings()))  # imported while Caddy starts then, where all else would wait for it
-    probe = late(lambda: _probe(settings), needed=certified)
+    probe = lazy(lambda: _probe(settings), needed=certified)
     authorities = Authorities(state, local)
     solvers: dict[ChallengeType, Solver] = {
         ChallengeType.HTTP: answers,
@@ -119,7 +119,7 @@ def joined(
     looking = Looking(
         probe, authorities, solvers, clock, keys.solver_marker(), lambda: here(http_listeners(settings().service)[0])
     )
-    secrets = late(lambda: _secrets(state, clock, settings), needed=certified)
+    secrets = lazy(lambda: _secrets(state, clock, settings), needed=certified)
     serving = Serving(secrets, probe, apply, clock, lambda: here(https_listeners(settings().service)[0]), in_thread)
     way = CertificateWay(
         authorities, secrets, solvers, looking, serving, clock, lambda: settings().certificates.on_renewed, hooks.run

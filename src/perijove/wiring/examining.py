@@ -18,7 +18,7 @@ from perijove.backends.caddy import Caddy, addresses
 from perijove.backends.caddy.program import binary
 from perijove.backends.environments import store, uv
 from perijove.backends.environments.system import bases
-from perijove.backends.ground import holding, machine, past, programs, reaching
+from perijove.backends.ground import disk_history, holding, machine, programs, reaching
 from perijove.backends.homes import HomesOnDisk
 from perijove.backends.oidc import OidcProvider
 from perijove.backends.pad import ground, tools
@@ -152,7 +152,7 @@ def _garbage(state: State) -> tuple[Damage, ...]:
 
 def _past(state: State) -> tuple[FreeThen, ...]:
     try:
-        return past.read(state.free_disk)
+        return disk_history.read(state.free_disk)
     except OSError:
         return ()  # another user's service keeps it to itself
 

@@ -16,7 +16,7 @@ import httpx
 from perijove.backends import statedir
 from perijove.backends.device_flow import DeviceFlow
 from perijove.backends.grants import GrantFolder
-from perijove.backends.ground import machine, past
+from perijove.backends.ground import disk_history, machine
 from perijove.backends.host_tokens import HostTokenFolder
 from perijove.backends.logins import LoginFolder
 from perijove.backends.oidc import OidcProvider
@@ -186,7 +186,7 @@ async def _watch_disk(given: Given) -> None:
     """Note what is free, hour by hour; the doctor makes a forecast of it."""
     while True:
         try:
-            past.add(given.state.free_disk, FreeThen(given.clock.now(), machine.room(given.state.root).disk))
+            disk_history.add(given.state.free_disk, FreeThen(given.clock.now(), machine.room(given.state.root).disk))
         except OSError as error:
             log.warning("free space could not be noted", saw=str(error)[:300])
         await given.clock.sleep(NOTED)

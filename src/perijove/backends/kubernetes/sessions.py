@@ -44,8 +44,8 @@ from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
-from perijove.happenings import IN_WORDS, UNREAD, Happenings
 from perijove.log import log
+from perijove.session_events import IN_WORDS, UNREAD, Happenings
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at a pod of which nothing is told."""

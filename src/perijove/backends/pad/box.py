@@ -19,7 +19,7 @@ from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from perijove.backends.pad import bare, bubblewrap, forked_server, home, overlays, person_home, processes, quota
+from perijove.backends.pad import bubblewrap, forked_server, home, overlays, person_home, processes, quota, unsandboxed
 from perijove.backends.pad.cgroups import Group
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
@@ -240,7 +240,7 @@ class Box:
         return environ
 
     def _start_bare(self, output: int, listener: socket.socket | None) -> None:
-        argv, environ = bare.translated(self.order, self.home, self.laid, self._environ(listener))
+        argv, environ = unsandboxed.translated(self.order, self.home, self.laid, self._environ(listener))
         passed = [listener.fileno()] if listener is not None else []
         joins = self.group.join_files() if self.group is not None else []
         try:
@@ -329,7 +329,7 @@ class Box:
         if self._rootfd >= 0:
             if not self._footing.sandboxed:  # there is no namespace that ends with its first process
                 processes.kill(processes.family(self.root, processes.snapshot()))
-                for pid in bare.marked(self._folder):
+                for pid in unsandboxed.marked(self._folder):
                     processes.kill_one(pid)
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._rootfd, signal.SIGKILL)

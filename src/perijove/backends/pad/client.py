@@ -42,7 +42,7 @@ from perijove.domain.ports import Tell
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
 from perijove.domain.way_out import STRAIGHT
-from perijove.happenings import UNREAD, Happenings
+from perijove.session_events import UNREAD, Happenings
 
 START_LIMIT = 15.0
 """Seconds a pad may take to its first answer."""

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from perijove import durable
-from perijove.backends.pad import bare, cgroups, filling, giving, ground, home, memory, overlays, processes
+from perijove.backends.pad import cgroups, filling, giving, ground, home, memory, overlays, processes, unsandboxed
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
 from perijove.backends.pad.fork_server import ForkServers
@@ -34,7 +34,7 @@ from perijove.domain.nouns import EndReason, Room, RunningSandbox
 from perijove.domain.ran import Ran
 from perijove.domain.sizes import size
 from perijove.domain.state import State
-from perijove.happenings import IN_WORDS
+from perijove.session_events import IN_WORDS
 
 
 class Holder:
@@ -288,7 +288,7 @@ class Holder:
         if self._footing.groups is not None:
             self._footing.groups.sweep()
         if not self._footing.sandboxed:
-            for pid in bare.marked(self._state.sessions):
+            for pid in unsandboxed.marked(self._state.sessions):
                 processes.kill_one(pid)
         for path in self._state.session_sockets.iterdir():
             path.unlink()

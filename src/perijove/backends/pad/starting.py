@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perijove.backends.pad import bare, userns
+from perijove.backends.pad import unsandboxed, userns
 from perijove.backends.pad.footing import Footing, kernel
 from perijove.backends.pad.wire import Order
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
@@ -89,7 +89,7 @@ class Starting:
             if limit != resource.RLIMIT_NPROC:  # of the sandbox's own user namespace: set once it stands
                 resource.setrlimit(limit, (value, value))
         if not self.footing.sandboxed:
-            bare.die_with_parent()
+            unsandboxed.die_with_parent()
         if namespace is not None:
             userns.enter(namespace)
         if self.uid is not None:

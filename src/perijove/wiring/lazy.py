@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 Port = TypeVar("Port")
 
 
-class _Late:
+class _Lazy:
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = cache(make)
 
@@ -20,6 +20,6 @@ class _Late:
         return getattr(self._make(), name)
 
 
-def late(make: Callable[[], Port], *, needed: bool = False) -> Port:
+def lazy(make: Callable[[], Port], *, needed: bool = False) -> Port:
     """Whoever asks first waits for the import, and gets what `make` raises; made at once where it is `needed`."""
-    return make() if needed else cast("Port", _Late(make))
+    return make() if needed else cast("Port", _Lazy(make))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from perijove.wiring.late import late
+from perijove.wiring.lazy import lazy
 
 
 def test_it_is_made_once_when_it_is_first_asked() -> None:
@@ -16,14 +16,14 @@ def test_it_is_made_once_when_it_is_first_asked() -> None:
         made.append(SimpleNamespace(answer=len(made)))
         return made[-1]
 
-    part = late(make)
+    part = lazy(make)
     assert made == []
     assert (part.answer, part.answer, len(made)) == (0, 0, 1)
 
 
 def test_what_is_needed_is_made_at_once() -> None:
     part = SimpleNamespace()
-    assert late(lambda: part, needed=True) is part
+    assert lazy(lambda: part, needed=True) is part
 
 
 def test_whoever_asks_gets_what_making_it_raises_and_the_next_one_tries_again() -> None:
@@ -35,7 +35,7 @@ def test_whoever_asks_gets_what_making_it_raises_and_the_next_one_tries_again() 
             raise OSError("no such file")
         return "made"
 
-    part = late(make)
+    part = lazy(make)
     with pytest.raises(OSError, match="no such file"):
         part.upper()
     assert part.upper() == "MADE"
@@ -46,9 +46,9 @@ def test_an_attribute_that_making_it_misses_is_told_as_that() -> None:
         return SimpleNamespace(value=SimpleNamespace().gone)
 
     with pytest.raises(AttributeError, match="gone"):
-        late(make).value  # noqa: B018
+        lazy(make).value  # noqa: B018
 
 
 def test_what_a_part_does_not_have_late_has_neither() -> None:
     with pytest.raises(AttributeError):
-        late(lambda: "text").missing  # type: ignore[attr-defined]  # noqa: B018
+        lazy(lambda: "text").missing  # type: ignore[attr-defined]  # noqa: B018
