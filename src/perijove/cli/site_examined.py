@@ -17,8 +17,7 @@ from perijove.certifying.verdict.sentences import dns_evidence, hop_evidence
 from perijove.cli import examination, printing
 from perijove.cli.examination import Looked, Status
 from perijove.doctor.site.diagnosis import diagnosed
-from perijove.doctor.site.in_front import program
-from perijove.doctor.site.telling import answered, shown
+from perijove.doctor.site.telling import answered, program, shown
 from perijove.domain.failures import Evidence
 from perijove.domain.parsing import split_address
 from perijove.domain.site import TINY, AddressAsked, Site, SiteSeen

@@ -23,7 +23,6 @@ from perijove.backends.confined.frames import (
     pack,
     read_failure,
 )
-from perijove.backends.confined.identities import gid, uids
 from perijove.domain import wire
 from perijove.domain.confinement import READING, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import Fail
@@ -40,6 +39,9 @@ TAKEN_WITHIN = 60.0
 """Seconds in which a call has been forked: some milliseconds, and what its module needs is imported at its first."""
 END_LIMIT = 5.0
 """Seconds in which everything of a call that was given up is gone."""
+FIRST_UID = (199_990, 29_990)
+"""The first uid, and the one where a user namespace around us has no high ones: beside those of sandboxes."""
+NOBODY = 65_534
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS}
 
 
@@ -294,3 +296,20 @@ def _beyond(limit: Limit, words: str, bounds: Bounds) -> Beyond:
         Limit.DEPTH: "deeper nesting than is read",
     }
     return Beyond(limit, words[:300] or said.get(limit, "more than it may have"))
+
+
+def uids(euid: int | None = None, uid_map: Path = Path("/proc/self/uid_map")) -> dict[Identity, int]:
+    """One each for root, or `nobody` where there is no other; none for other users, which have no uid to give."""
+    if (os.geteuid() if euid is None else euid) != 0:
+        return {}
+    rows = [[int(field) for field in line.split()] for line in uid_map.read_text().splitlines()]
+    exist = [range(inside, inside + count) for inside, _, count in rows]
+    for first in FIRST_UID:
+        if any(first in held and first + len(Identity) in held for held in exist):
+            return {identity: first + number for number, identity in enumerate(Identity, 1)}
+    return dict.fromkeys(Identity, NOBODY) if any(NOBODY in held for held in exist) else {}
+
+
+def gid(of: dict[Identity, int]) -> int:
+    """The group that all of them have: folders that they pass through are open to it."""
+    return min(of.values(), default=os.getegid())

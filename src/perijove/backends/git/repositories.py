@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 
 from perijove.backends.git import fetching, folder
 from perijove.backends.git.access import Access, access, for_person, is_private
-from perijove.backends.git.persons import OPENED_BY_TOKENS, found_by, lacking
 from perijove.backends.git.size import Allowance
+from perijove.backends.git.words import OPENED_BY_TOKENS, found_by, lacking
 from perijove.cached import Cached
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
 from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail

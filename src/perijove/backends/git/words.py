@@ -1,4 +1,4 @@
-"""What do git's words of error mean? Lines in, a failure out. Pure.
+"""What do git's words of error mean, and what for a person whose token they refuse? Lines in, a failure out. Pure.
 
 Written for git's untranslated messages (`LC_ALL=C`), those of curl and ssh that it passes on, and of large hosts.
 """
@@ -6,10 +6,13 @@ Written for git's untranslated messages (`LC_ALL=C`), those of curl and ssh that
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from perijove.domain import failures as rows
-from perijove.domain.failures import Evidence, Failure, Kind
+from perijove.domain.failures import Evidence, Fail, Failure, Kind
+from perijove.domain.people_failures import TOKEN_LACKS_ACCESS, TOKEN_REFUSED
 
 _PRIVATE = (
     "Check the spelling, and that the repository is public; a private one needs the operator, who names it in "
@@ -154,3 +157,31 @@ def commit_refused(said: Sequence[str]) -> bool:
 def other_hash(said: Sequence[str]) -> bool:
     """Whether the repository names its commits by the other hash function, so that no commit has the name asked for."""
     return "mismatched algorithms" in "\n".join(said)
+
+
+OPENED_BY_TOKENS = (rows.REPO_NOT_FOUND, rows.REPO_FORBIDDEN)
+"""Hosts tell nobody whether a private repository exists."""
+_LACKS = re.compile(r"error: 403|scope|read_repository|SAML|SSO")
+"""Of a token that hosts know (GitHub, GitLab, Gitea of 2024): 403, the scope's name, an organisation's sign-on."""
+
+
+def lacking(failure: Failure, host: str) -> Failure:
+    """The same, told to a person who has no token for the host."""
+    remedy = f"Check the spelling; if it is private, give your own token for {host} on your page, /you, and try again."
+    return replace(failure, remedy=remedy)
+
+
+@contextmanager
+def found_by(person: str, host: str) -> Iterator[None]:
+    """What a host refuses to somebody's token is told as that. Raises Fail."""
+    try:
+        yield
+    except Fail as fail:
+        failure = fail.failure
+        text = "\n".join(seen.saw for seen in failure.evidence if seen.where == "git")
+        if not person or failure.kind not in OPENED_BY_TOKENS or not text:  # an LFS server is perhaps another's
+            raise
+        if failure.kind is rows.REPO_NOT_FOUND or _LACKS.search(text):
+            why = f"{host} knows your token and shows it no such repository"
+            raise Fail(TOKEN_LACKS_ACCESS(why, *failure.evidence)) from fail
+        raise Fail(TOKEN_REFUSED(f"{host} does not accept it", *failure.evidence)) from fail

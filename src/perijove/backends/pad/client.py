@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from perijove.asking import Connection, Servers
-from perijove.backends.pad.fetching import fetched
 from perijove.backends.pad.spawning import reaped
+from perijove.backends.pad.trees import fetched
 from perijove.backends.pad.wire import (
     FILLS,
     LINE_LIMIT,

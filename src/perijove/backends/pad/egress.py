@@ -17,12 +17,12 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from perijove.backends.pad import egress_rights
-from perijove.backends.pad.egress_names import Names
 from perijove.backends.pad.egress_rule import Rule, judge, judge_name
 from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
@@ -213,6 +213,40 @@ def _unresolved(host: str, error: Exception) -> Refused:
         text = f"{host[:200]} cannot be resolved: no name server answers"
         return Refused("504 Gateway Timeout", text, SILENT)
     return Refused("502 Bad Gateway", f"{host[:200]} cannot be resolved: {error}", SILENT)
+
+
+NAMES_AT_ONCE = 4
+"""Look-ups of one sandbox; more wait for these."""
+NAME_LIMIT = 10.0
+"""Seconds that a name may take, waiting included."""
+
+
+class Names:
+    """One sandbox's look-ups, by the system's resolver, in threads of its own.
+
+    A name server that never answers holds up the sandbox that asked it, and nobody else.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(NAMES_AT_ONCE)
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Raises OSError, UnicodeError, TimeoutError."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(NAME_LIMIT):
+            try:
+                found = await loop.run_in_executor(self._threads, _look_up, host, port)
+            except RuntimeError as error:
+                raise ConnectionAbortedError("the sandbox is gone") from error
+        return [str(item[4][0]) for item in found]
+
+    def close(self) -> None:
+        """Look nothing more up. What has begun ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int) -> list[tuple[object, object, object, object, tuple[object, ...]]]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 @dataclass(frozen=True, slots=True)

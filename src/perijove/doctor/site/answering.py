@@ -13,9 +13,8 @@ from perijove.doctor.cluster.hub_api import BEFORE_ANY_POD, NO_USER, hub_ill
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site import certificate, reaching
-from perijove.doctor.site.in_front import hop, lines, program
 from perijove.doctor.site.streaming import ended
-from perijove.doctor.site.telling import answered
+from perijove.doctor.site.telling import answered, hop, lines, program
 from perijove.domain import cluster_failures as cluster
 from perijove.domain.certificate_failures import NOT_VALID_NOW
 from perijove.domain.failures import CATALOGUE, Evidence, Failure

@@ -16,7 +16,7 @@ from perijove.certifying.verdict.trail import Trail, why
 from perijove.doctor.cluster.telling import MOST, found
 from perijove.doctor.engine import NotSeen
 from perijove.doctor.site import certificate, reaching
-from perijove.doctor.site.in_front import SOLVER, lines
+from perijove.doctor.site.telling import SOLVER, lines
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import Hop
 from perijove.domain.cluster_tls_failures import CERTIFICATE_NOT_RENEWED, FAKE_CERTIFICATE

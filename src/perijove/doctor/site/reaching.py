@@ -9,8 +9,7 @@ from perijove.certifying.verdict.trail import Trail, why
 from perijove.certifying.verdict.web_servers import without_tls
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.site.in_front import SOLVER
-from perijove.doctor.site.telling import shown
+from perijove.doctor.site.telling import SOLVER, shown
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import DnsSeen, Hop
 from perijove.domain.failures import Evidence, Kind

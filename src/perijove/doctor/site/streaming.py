@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from perijove.doctor.cluster.telling import found, seen
 from perijove.doctor.engine import NotSeen
-from perijove.doctor.site.in_front import lines, program
-from perijove.doctor.site.telling import answered
+from perijove.doctor.site.telling import answered, lines, program
 from perijove.domain.findings import Confidence, Finding
 from perijove.domain.front_failures import STREAM_HELD_BACK, WEBSOCKET_CUT
 from perijove.domain.site import BuildSeen, Frame, Got, SiteSeen, json_object

@@ -11,7 +11,7 @@ import pytest
 from perijove.certifying.verdict.web_servers import program as recognised
 from perijove.doctor.engine import Outcome, Told
 from perijove.doctor.site.diagnosis import diagnosed
-from perijove.doctor.site.in_front import program
+from perijove.doctor.site.telling import program
 from perijove.domain import certificate_failures as cert
 from perijove.domain import (
     cluster_failures,
