@@ -96,6 +96,10 @@ class PerijoveSpawner(LocalProcessSpawner):  # type: ignore[misc]
     def _options_from_form(self) -> Any:
         return lambda form: {name: values[0].strip() for name, values in form.items() if name in {"repository", "ref"}}
 
+    @default("apply_user_options")
+    def _apply_user_options(self) -> Any:
+        return lambda spawner, options: None  # `start` reads them; the hub would say of each that nobody does
+
     def _asked(self) -> dict[str, str]:
         """What the service is asked for. Raises Fail: `resolve.bad-link`, `start.not-allowed`."""
         wanted, ref = (str(self.user_options.get(name) or "") for name in ("repository", "ref"))

@@ -77,3 +77,10 @@ def test_the_hub_is_told_whose_fault_it_is_and_nothing_becomes_html() -> None:
     assert "<script>" not in shown
     assert "<b>" not in shown
     assert refused(NOT_UP("nothing answers")).status_code == 503
+
+
+async def test_the_hub_does_not_warn_that_nobody_reads_what_users_ask_for(caplog: pytest.LogCaptureFixture) -> None:
+    made = spawner({"repository": LINK})
+    made.log.propagate = True
+    await made._run_apply_user_options(made.user_options)
+    assert not caplog.records
