@@ -56,7 +56,7 @@ def _loaded(path: str, text: str) -> tuple[dict[str, Any], dict[int, Sequence[in
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         line, letter = text.count("\n", 0, error.position) + 1, chr(error.character)
-        raise _bad(path, f"line {line} holds {letter!r}, which YAML does not take", str(error)) from error
+        raise unusable(path, f"line {line} holds {letter!r}, which YAML does not take", str(error)) from error
     try:
         node = loader.get_single_node()
         content = loader.construct_document(node) if node is not None else None
