@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import machine
 from bench.figures import Part, Row
 from bench.ours import Bench
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes import manifests
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import Terms, Work
@@ -24,8 +25,10 @@ from perijove.backends.registry.contents import contents
 from perijove.backends.registry.publishing import Publishing
 from perijove.domain.nouns import Environment, Overlay, Room, SandboxSpec
 from perijove.domain.ports import Tell
+from perijove.domain.state import State
 from tests.fakes.confined import spec
 from tests.fakes.docker_registry import repository_at, running_registry
+from tests.fakes.kept_pods import keeping_in
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster
 
 ANSWERS_IN, RUNS_IN = 0.02, 1.0
@@ -37,13 +40,18 @@ OWN_SHARE, PUSHED, PUSHED_AGAIN, MEMORY = 0.05, 5.0, 1.0, 200.0
 SCIENCE = ("numpy", "pandas", "matplotlib")
 IMAGE = f"registry.example/env@sha256:{'a' * 64}"
 CHILD = """
-import asyncio, sys, psutil
+import asyncio, pathlib, sys, tempfile, psutil
 import perijove.wiring.service, perijove.wiring.visiting, perijove.wiring.pods
 from perijove.backends.kubernetes.api import Cluster
+from perijove.backends.kubernetes.keeping import Keeping
 from perijove.backends.kubernetes.manifests import Terms
 from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.domain.state import State
 async def main(namespace, config, many):
-    sessions = KubernetesSessions(Cluster(namespace, config), Terms(namespace), None, None)
+    state = State(pathlib.Path(tempfile.mkdtemp()))
+    state.unsealed.mkdir(parents=True)
+    keeping = Keeping(state, None, str, 0)
+    sessions = KubernetesSessions(Cluster(namespace, config), Terms(namespace), None, None, keeping)
     supervised = asyncio.create_task(sessions.supervise())
     while len(sessions._pods.now) < many:
         await asyncio.sleep(0.1)
@@ -89,7 +97,8 @@ async def _started(folder: Path, runs: int) -> tuple[list[float], list[float], f
         return Room(None, 0, 0, None)
 
     async with session_cluster(folder) as (cluster, config):
-        sessions = KubernetesSessions(Cluster(NAMESPACE, str(config)), Terms(NAMESPACE), described, room)
+        keeping = keeping_in(State(folder), ConfinedCalls())
+        sessions = KubernetesSessions(Cluster(NAMESPACE, str(config)), Terms(NAMESPACE), described, room, keeping)
         supervised = asyncio.create_task(sessions.supervise(), name="supervision")
 
         async def start(name: str) -> float:

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from perijove import sealing
@@ -21,6 +22,7 @@ WAS = "PERIJOVE.was"
 """The tar header that says what the repository's own file was."""
 FAST = 1
 """Of gzip's levels."""
+PIECE = 256 * 1024
 UTF_8, ODD = "utf-8", "surrogateescape"
 
 
@@ -86,9 +88,20 @@ def work(file: BinaryIO) -> KeptWork:
     return found
 
 
+def pieces(archive: Path, opens: bytes) -> Iterator[bytes]:
+    """The tar itself. Raises as `files`; EOFError."""
+    with archive.open("rb") as file, _packed(file, opens) as packed:
+        while piece := packed.read(PIECE):
+            yield piece
+
+
+def _packed(file: BinaryIO, opens: bytes) -> gzip.GzipFile:
+    return gzip.GzipFile("", "rb", fileobj=cast("BinaryIO", sealing.Opening(file, opens)))
+
+
 def files(file: BinaryIO, opens: bytes) -> Iterator[KeptFile]:
     """All of it, with the file's key. Raises ValueError, and OSError, where it was changed or cut off."""
-    with gzip.GzipFile("", "rb", fileobj=cast("BinaryIO", sealing.Opening(file, opens))) as packed:
+    with _packed(file, opens) as packed:
         try:
             with tarfile.open(fileobj=packed, mode="r|", encoding=UTF_8, errors=ODD) as tar:
                 for info in tar:

@@ -11,6 +11,7 @@ from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments.system.bases import Base
 from perijove.backends.pad.client import Pad
 from perijove.domain.engine_settings import EngineKind, EngineSettings
+from perijove.domain.keys import Keys
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.wiring.pods import LOOK_EVERY, cluster_engine
@@ -47,7 +48,7 @@ async def test_policies_are_tried_once_there_is_a_base_and_nobody_has_a_session(
         monkeypatch.setenv("KUBECONFIG", str(config))
         cluster.enforces = enforces
         pad = Pad(state, Settings().session.isolation)
-        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls())
+        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls(), Keys(b"s" * 32))
         clock = FakeClock()
         await engine.try_policies(base, clock)
         await engine.cluster.close()
@@ -65,7 +66,7 @@ async def test_what_keeps_it_from_being_known_or_removed_is_told_and_costs_nothi
         monkeypatch.setenv("KUBECONFIG", str(config))
         cluster.faults.append(lambda asked: status(500, "InternalError", "etcd"))
         pad = Pad(state, Settings().session.isolation)
-        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls())
+        engine = cluster_engine(state, Settings(engine=engine_settings), pad, ConfinedCalls(), Keys(b"s" * 32))
         await engine.sweep()
         await engine.try_policies(base, FakeClock())
         await engine.cluster.close()

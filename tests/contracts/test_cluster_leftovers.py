@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import EGRESS, Terms, Work
@@ -25,10 +26,12 @@ from perijove.domain.keys import Keys
 from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Room, SandboxSpec, Session
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
+from perijove.domain.state import State
 from perijove.journal import Journal
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.wiring.given import SystemClock
 from tests.fakes.confined import spec, until
+from tests.fakes.kept_pods import keeping_in
 from tests.fakes.ports import free_port
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, session_cluster, status
 
@@ -89,8 +92,9 @@ async def plane(config: Path, terms: Terms) -> AsyncIterator[Plane]:
         return Room(1, 2, 3, 4)
 
     api, clock, settings = Cluster(NAMESPACE, str(config)), SystemClock(), Settings()
-    sessions = KubernetesSessions(api, terms, described, room_here)
-    with closing(SqliteLedger(config.parent / "perijove.db")) as ledger:
+    confined = ConfinedCalls()
+    sessions = KubernetesSessions(api, terms, described, room_here, keeping_in(State(config.parent), confined))
+    with closing(confined), closing(SqliteLedger(config.parent / "perijove.db")) as ledger:
         journal = Journal(ledger, clock, lambda: settings.journal)
         keeper = SessionKeeper(sessions, journal, Keys(b"s" * 32), clock, lambda: settings)
         tasks = [asyncio.create_task(work, name="supervised") for work in (sessions.supervise(), keeper.watch())]

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from perijove.backends.kept import KeptOnDisk
-from perijove.backends.pad.client import Pad
 from perijove.domain.failures import Fail
 from perijove.domain.keeping import GivenBack, KeepTerms, KeptWork, LeftOut
 from perijove.domain.nouns import EndReason
+from perijove.domain.ports import Sessions
 from perijove.domain.state import State
 from perijove.sealing import new_key, public_half
-from tests.fakes.confined import MIB, do, spec
+from tests.fakes.confined import MIB, do, spec, until
+from tests.fakes.kept_pods import control_plane, home_cluster
 from tests.fakes.pads import running_pad
 from tests.fakes.world import FakeSessions
 
@@ -35,18 +36,35 @@ def repo(state: State) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sandbox", "none"])
-async def pad(state: State, request: pytest.FixtureRequest) -> AsyncIterator[Pad]:
-    async with running_pad(state, request.param) as pad:
-        yield pad
+@pytest.fixture(params=["sandbox", "none", "pod"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def works(state: State) -> KeptOnDisk:
-    return KeptOnDisk(state)
+async def pad(state: State, kind: str) -> AsyncIterator[Sessions]:
+    if kind != "pod":
+        async with running_pad(state, kind) as pad:
+            yield pad
+        return
+    async with home_cluster(state) as (_, node, kubeconfig), control_plane(state, node, kubeconfig) as sessions:
+        yield sessions
 
 
-async def changed(pad: Pad, state: State, repo: Path, code: str, name: str = "one", terms: KeepTerms = TERMS) -> None:
+@pytest.fixture
+def works(state: State, kind: str) -> KeptOnDisk:
+    return KeptOnDisk(state, state.keeping if kind == "pod" else state.handed)
+
+
+async def nothing_left(state: State) -> None:
+    """Nothing of a session that is over waits anywhere."""
+    places = (state.sessions, state.handed, state.keep_notes, state.keeping, state.unsealed)
+    await until(lambda: not [one for place in places if place.exists() for one in place.iterdir()])
+
+
+async def changed(
+    pad: Sessions, state: State, repo: Path, code: str, name: str = "one", terms: KeepTerms = TERMS
+) -> None:
     """A session in which this ran, and which is over."""
     await pad.start(spec(name, repo))
     await pad.keep(name, terms)
@@ -56,7 +74,7 @@ async def changed(pad: Pad, state: State, repo: Path, code: str, name: str = "on
     assert list(state.sessions.iterdir()) == []
 
 
-async def kept(pad: Pad, works: KeptOnDisk) -> KeptWork:
+async def kept(pad: Sessions, works: KeptOnDisk) -> KeptWork:
     """What waits, taken in."""
     (name,) = await pad.kept()
     work = await works.take_in(name)
@@ -81,23 +99,26 @@ os.makedirs('new/__pycache__'); open('new/__pycache__/x.pyc', 'w').write('x')
 """
 
 
-async def test_what_changed_is_kept_and_nothing_else(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_what_changed_is_kept_and_nothing_else(
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
+) -> None:
     await changed(pad, state, repo, WORKED)
     work = await kept(pad, works)
     assert (work.session, work.files, work.size) == ("one", 2, 13)
     assert work.left_out == {LeftOut.CACHE: 2}
     assert unzipped(works, work) == {"hello.txt": b"hello world", "new/deep/notebook.ipynb": b"{}"}
     assert await works.all() == await works.of(TERMS.visitor) == [work]
-    assert list(state.handed.iterdir()) == []
-    assert list(state.keep_notes.iterdir()) == []
+    await nothing_left(state)
 
 
-async def test_where_nothing_changed_nothing_is_kept(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_where_nothing_changed_nothing_is_kept(
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
+) -> None:
     await changed(pad, state, repo, "os.utime('hello.txt'); open('.cache', 'w')")
-    assert list(state.handed.iterdir()) == []
+    await nothing_left(state)
 
 
-async def test_it_is_given_back_where_it_was(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_it_is_given_back_where_it_was(pad: Sessions, state: State, repo: Path, works: KeptOnDisk) -> None:
     await changed(pad, state, repo, WORKED)
     work = await kept(pad, works)
     await pad.start(spec("two", repo))
@@ -109,8 +130,8 @@ async def test_it_is_given_back_where_it_was(pad: Pad, state: State, repo: Path,
     assert await do(state, "two", code) is True
 
 
-async def test_the_fake_keeps_and_gives_back_as_the_real_one_does(state: State, repo: Path, works: KeptOnDisk) -> None:
-    sessions = FakeSessions()
+async def test_the_fake_keeps_and_gives_back_as_the_real_one_does(state: State, repo: Path) -> None:
+    sessions, works = FakeSessions(), KeptOnDisk(state)
     sessions.handed = state.handed
     for name, file in (("one", {"new/a.txt": b"mine"}), ("idle", {})):
         await sessions.start(spec(name, repo))
@@ -132,7 +153,7 @@ async def test_the_fake_keeps_and_gives_back_as_the_real_one_does(state: State, 
     assert sessions.homes["two"] == {"new/a.txt": b"mine"}
 
 
-async def test_the_disk_alone_does_not_open_it(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_the_disk_alone_does_not_open_it(pad: Sessions, state: State, repo: Path, works: KeptOnDisk) -> None:
     await changed(pad, state, repo, "open('x', 'w').write('all my work ' * 100)")
     work = await kept(pad, works)
     with pytest.raises(Fail) as caught:
@@ -145,7 +166,7 @@ async def test_the_disk_alone_does_not_open_it(pad: Pad, state: State, repo: Pat
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-async def test_what_both_changed_lies_beside(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_what_both_changed_lies_beside(pad: Sessions, state: State, repo: Path, works: KeptOnDisk) -> None:
     await changed(pad, state, repo, WORKED)
     work = await kept(pad, works)
     newer = repo.with_name("newer")
@@ -186,7 +207,7 @@ os.link('hello.txt', 'hard')
 
 
 async def test_a_hostile_home_costs_nothing_and_reaches_nothing(
-    pad: Pad, state: State, repo: Path, works: KeptOnDisk
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
     await changed(pad, state, repo, HOSTILE)
     work = await kept(pad, works)
@@ -209,7 +230,7 @@ async def test_a_hostile_home_costs_nothing_and_reaches_nothing(
 
 
 async def test_it_is_bounded_in_bytes_and_files_and_that_is_told(
-    pad: Pad, state: State, repo: Path, works: KeptOnDisk
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
     code = "[open(f'f{n}', 'w').write('x' * n) for n in range(10)]; open('large', 'w').write('x' * 200)"
     await changed(pad, state, repo, code, terms=replace(TERMS, size=100, files=5))
@@ -230,7 +251,8 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_however_it_ends_it_is_kept(pad: Pad, state: State, repo: Path, works: KeptOnDisk, end: str) -> None:
+@pytest.mark.parametrize("kind", ["sandbox", "none"])
+async def test_however_it_ends_it_is_kept(pad: Sessions, state: State, repo: Path, works: KeptOnDisk, end: str) -> None:
     await pad.start(spec("one", repo))
     await pad.keep("one", TERMS)
     with pytest.raises(ConnectionError):
@@ -239,7 +261,9 @@ async def test_however_it_ends_it_is_kept(pad: Pad, state: State, repo: Path, wo
     assert unzipped(works, work) == {"mine": b"mine"}
 
 
-async def test_links_in_the_new_home_are_not_followed(pad: Pad, state: State, repo: Path, works: KeptOnDisk) -> None:
+async def test_links_in_the_new_home_are_not_followed(
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
+) -> None:
     await changed(pad, state, repo, "os.mkdir('out'); open('out/x', 'w').write('x'); open('file', 'w').write('y')")
     work = await kept(pad, works)
     elsewhere = state.root / "elsewhere"
@@ -254,7 +278,7 @@ async def test_links_in_the_new_home_are_not_followed(pad: Pad, state: State, re
 
 
 async def test_where_the_new_home_has_no_room_the_rest_is_told(
-    pad: Pad, state: State, repo: Path, works: KeptOnDisk
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
     code = "open('small', 'w').write('x'); open('large', 'wb').write(os.urandom(6 << 20))"
     await changed(pad, state, repo, code)
@@ -267,7 +291,7 @@ async def test_where_the_new_home_has_no_room_the_rest_is_told(
 
 
 async def test_a_damaged_file_is_told_and_gives_nothing_that_is_not_its_own(
-    pad: Pad, state: State, repo: Path, works: KeptOnDisk
+    pad: Sessions, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
     await changed(pad, state, repo, "open('x', 'wb').write(os.urandom(300_000))")
     work = await kept(pad, works)

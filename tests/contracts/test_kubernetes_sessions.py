@@ -15,6 +15,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes import installing
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import COMPONENT, RULES, Terms, Work
@@ -25,8 +26,10 @@ from perijove.domain.failures import Fail
 from perijove.domain.nouns import Egress, EndReason, Room, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import ServiceSettings, SessionSettings, Settings
+from perijove.domain.state import State
 from tests.fakes.cluster_api import kubeconfig
 from tests.fakes.confined import LIMITS, MIB, SERVER, Follower, spec, until
+from tests.fakes.kept_pods import keeping_in
 from tests.fakes.ports import free_port
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster, status, terminated
 
@@ -48,7 +51,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    terms = Terms(NAMESPACE, port=free_port(), start_limit=10.0, grace=1, end_limit=1.0)
+    terms = Terms(NAMESPACE, port=free_port(), files_port=free_port(), start_limit=10.0, grace=1, end_limit=1.0)
 
     async def described(spec: SandboxSpec, tell: Tell) -> Work:
         if spec.session == "pushed":
@@ -63,7 +66,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         @asynccontextmanager
         async def plane(**changed: Any) -> AsyncIterator[KubernetesSessions]:
             api = Cluster(NAMESPACE, str(config))
-            sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here)
+            keeping = keeping_in(State(tmp_path), ConfinedCalls())
+            sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here, keeping)
             supervised = asyncio.create_task(sessions.supervise(), name="supervision")
             try:
                 yield sessions

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import RULES, Owner, Terms, Work
 from perijove.backends.kubernetes.prepulling import KNOWN, Prepull, daemon_set_spec
@@ -18,8 +19,10 @@ from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Room, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.registry_failures import OCI_UNREACHABLE
+from perijove.domain.state import State
 from perijove.launching.start.demand import REMEMBERED
 from tests.fakes.confined import spec, until
+from tests.fakes.kept_pods import keeping_in
 from tests.fakes.pod_security import RESTRICTED
 from tests.fakes.schemas import wrong_manifest
 from tests.fakes.session_cluster import NAMESPACE, Json, SessionCluster, running, session_cluster, status
@@ -259,7 +262,7 @@ async def test_what_the_api_refuses_is_a_failure_and_is_made_once_it_lets_it(wor
 
 
 async def test_a_refusal_is_told_once_and_sessions_start_nevertheless(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     prepull = world.prepull(look_every=0.01)
 
@@ -270,7 +273,7 @@ async def test_a_refusal_is_told_once_and_sessions_start_nevertheless(
     async def room_here() -> Room:
         return Room(1, 2, 3, 4)
 
-    sessions = KubernetesSessions(world.api, TERMS, described, room_here)
+    sessions = KubernetesSessions(world.api, TERMS, described, room_here, keeping_in(State(tmp_path), ConfinedCalls()))
     world.cluster.faults.append(
         lambda asked: status(403, "Forbidden", FORBIDDEN) if asked == f"GET {NAME}" else None
     )  # fmt: skip

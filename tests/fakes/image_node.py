@@ -11,7 +11,7 @@ import asyncio
 import random
 import shutil
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,17 +56,14 @@ class ImageNode:
     @asynccontextmanager
     async def container(self, pod: Json) -> AsyncIterator[Container]:
         """What is run of a pod, and where it is reached then."""
-        container = pod["spec"]["containers"][0]
-        image, own = await self._image(container["image"]), self._folder / pod["metadata"]["name"]
-        (image / "home/jovyan").mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(shutil.copytree, image / "home/jovyan", own, symlinks=True)
-        reached = {one["containerPort"]: free_port() for one in container.get("ports", ())}
-        others = {f"{key}{port}": f"{key}{other}" for port, other in reached.items() for key in ("", "files=")}
-        words = [others.get(word, word) for word in container["command"]]
+        container, own = pod["spec"]["containers"][0], self._folder / pod["metadata"]["name"]
+        root = await self.root(pod, own)
+        ports = {one["containerPort"]: free_port() for one in container.get("ports", ())}
+        instead = {f"{name}{port}": f"{name}{ours}" for port, ours in ports.items() for name in ("", "port=", "files=")}
+        words = [instead.get(word, word) for word in container["command"]]
         volumes = (one["mountPath"] for one in container.get("volumeMounts", ()))
         command = [
-            str(bubblewrap(self._folder, copied=False)),
-            *("--overlay-src", str(image), "--tmp-overlay", "/"),
+            *(str(bubblewrap(self._folder, copied=False)), *root),
             *(word for path in self._system for word in ("--ro-bind", path, path)),
             *("--bind", str(own), "/home/jovyan", "--proc", "/proc", "--dev", "/dev"),
             *(word for path in volumes if path != "/tmp" for word in ("--tmpfs", path)),
@@ -77,17 +74,29 @@ class ImageNode:
         relays = set[asyncio.Task[None] | None]()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(_cut, relays)
-            for port, other in reached.items():
-                await stack.enter_async_context(await asyncio.start_server(_to(other, relays), address, port))
+            for port, ours in ports.items():
+                there = await asyncio.start_server(to(ours, relays=relays), address, port)
+                await stack.enter_async_context(there)
             yield Container(command, address)
+        await asyncio.to_thread(shutil.rmtree, own)
+
+    async def root(self, pod: Json, home: Path) -> Sequence[str]:
+        """What bubblewrap is told of its root; its home is copied."""
+        image = await self._image(pod["spec"]["containers"][0]["image"])
+        (image / "home/jovyan").mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.copytree, image / "home/jovyan", home, symlinks=True)
+        return "--overlay-src", str(image), "--tmp-overlay", "/"
 
 
-def _to(port: int, relays: set[asyncio.Task[None] | None]) -> Any:
+def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None] | None] | None = None) -> Any:
+    """Relays to there, each one of `relays` while it lasts."""
+    relays = set() if relays is None else relays
+
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         relays.add(asyncio.current_task())
         ends = [writer]
         try:
-            there, onward = await _listening(port)
+            there, onward = await _listening(port, host)
             ends.append(onward)
             await asyncio.gather(_moved(reader, onward), _moved(there, writer), return_exceptions=True)
         except (TimeoutError, asyncio.CancelledError):  # the container is over
@@ -106,12 +115,12 @@ async def _cut(relays: set[asyncio.Task[None] | None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _listening(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _listening(port: int, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """As soon as anything does. Raises TimeoutError."""
     async with asyncio.timeout(60):
         while True:
             try:
-                return await asyncio.open_connection("127.0.0.1", port)
+                return await asyncio.open_connection(host, port)
             except OSError:
                 await asyncio.sleep(0.02)
 
@@ -136,6 +145,14 @@ class Running:
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Something in the cluster's own loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def remove(self, session: str) -> None:
+        """A pod, without warning."""
+
+        async def removed() -> None:
+            self.cluster.remove("pods", self.cluster.pod(session)["metadata"]["name"])
+
+        self.do(removed())
 
 
 @contextmanager

@@ -35,8 +35,10 @@ FIRST_DATE, LAST_DATE = datetime(1980, 1, 1, tzinfo=UTC).timestamp(), datetime(2
 class KeptOnDisk:
     """Below `state.kept`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, handed: Path | None = None) -> None:
+        """`handed`: where what is kept lies until it is taken in; as the pad has it, where nothing is said."""
         self._state = state
+        self._handed = handed or state.handed
 
     async def take_in(self, session: SessionName) -> KeptWork | None:
         """Raises Fail: `platform.disk-full`, `platform.state-unusable`."""
@@ -44,7 +46,7 @@ class KeptOnDisk:
             return await durable.in_thread(lambda: self._take_in(session))
 
     def _take_in(self, session: SessionName) -> KeptWork | None:
-        handed = self._state.handed / f"{session}{ENDING}"
+        handed = self._handed / f"{session}{ENDING}"
         work = _told(handed)
         if work is None or work.session != session or not NAME.fullmatch(session):
             return None

@@ -64,13 +64,13 @@ class EngineSettings:
 
 MOST_PULLED = 20
 """Images at once: a node pulls them one after another, and its disk has to hold them all."""
-POD_DEFAULTS: Mapping[str, Any] = MappingProxyType({"platform.root": "base", "session.keep": "0", "launching.ready": 0})
-"""Of other tables, where sessions are pods: their image has a whole system, nothing outlives them, and one that is held
-ready takes all its memory from the cluster's."""
+POD_DEFAULTS: Mapping[str, Any] = MappingProxyType({"platform.root": "base", "launching.ready": 0})
+"""Of other tables, where sessions are pods: their image has a whole system, and one that is held ready
+takes all its memory from the cluster's."""
 
 
 def faults(
-    engine: EngineSettings, root: str, keep: float, home: str, egress_allowed: Sequence[str], hosts: Sequence[str]
+    engine: EngineSettings, root: str, home: str, egress_allowed: Sequence[str], hosts: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     """What cannot be followed together: a setting's name, words after it, and what stands there."""
     if engine.kind is not EngineKind.KUBERNETES:
@@ -83,8 +83,6 @@ def faults(
     why = "with engine.kind = kubernetes"
     if root != "base":
         yield "platform.root", f"must be base {why}: a pod's image has its own system", root
-    if keep:
-        yield "session.keep", f"must be 0 {why}: what changes in a pod is gone with it", str(keep)
     if home:
         yield "home.path", f"must be empty {why}: a pod has nobody's home", home
     of_builds = hosts if engine.builds is Builds.JOBS else ()

@@ -24,6 +24,10 @@ class Keys:
         """The token of a session's Jupyter server."""
         return self._key(f"session/{session}", 48)
 
+    def session_files(self, session: str) -> str:
+        """Opens the files of a session that is a pod, to us."""
+        return self._key(f"files/{session}", 48)
+
     def session_grant(self, session: str, login: str) -> str:
         """Held by a browser that may open a session, once somebody whose session it is has logged in with it."""
         return self._key(f"grant/{session}/{login}", 48)

@@ -35,10 +35,11 @@ class State:
     @property
     def in_store(self) -> dict[Path, int]:
         """The folders that the service makes in its store, and their modes."""
+        passed = dict.fromkeys((self.checkouts, self.unsealed), 0o710)
         private = dict.fromkeys((self.uv_cache, self.conda_cache, self.resolutions, self.image_layers), 0o700)
         shown = (self.environments, self.interpreters, self.tools, self.bases, self.layers)
         of_apt = (self.apt, self.apt_lists, self.apt_archives)
-        return {self.checkouts: 0o710} | private | dict.fromkeys((*shown, *of_apt), 0o755) | {self.apt_decided: 0o700}
+        return passed | private | dict.fromkeys((*shown, *of_apt), 0o755) | {self.apt_decided: 0o700}
 
     @property
     def pad_socket(self) -> Path:
@@ -109,6 +110,11 @@ class State:
     def checkouts(self) -> Path:
         """One folder a commit; 0710: homes are copied from here, and confined processes pass to the one they read."""
         return self.store / "checkouts"
+
+    @property
+    def unsealed(self) -> Path:
+        """What changed in sessions of a cluster, a folder each while it is being sealed; 0710, the folders 0700."""
+        return self.store / "unsealed"
 
     @property
     def environments(self) -> Path:
@@ -209,6 +215,11 @@ class State:
     def kept(self) -> Path:
         """What visitors changed in sessions that are over, sealed; one folder a visitor; 0700, the files 0600."""
         return self.control / "kept"
+
+    @property
+    def keeping(self) -> Path:
+        """Of sessions of a cluster: for whom to keep what, and what was fetched of it, sealed; 0700, the files 0600."""
+        return self.control / "keeping"
 
     @property
     def people(self) -> Path:

@@ -91,13 +91,13 @@ def joined(
     confined.let_through(state.checkouts)
     tokens, devices = HostTokenFolder(state.host_tokens, keys), DeviceFlow(lambda: settings().auth, clock)
     repositories = GitRepositories(state, now.repositories, _private(now), confined, tokens, renewed=devices.renewed)
-    engine = _engine(state, now, pad, confined)
+    engine = _engine(state, now, pad, confined, keys)
     by = (engine and engine.builds) or pad
     environments = UvEnvironments(state, now.build, by, confined, now.conda, now.platform)
     environments.without_in_lab(now.session.lab_disabled)
     sessions = SessionKeeper(engine.sessions if engine else pad, journal, keys, clock, settings)
     queue, homes = Queue(sessions, settings, timetable=timetable), HomesOnDisk(lambda: _homes(settings()))
-    keeping = Keeping(KeptOnDisk(state), sessions.sandboxes, clock, settings)
+    keeping = Keeping(KeptOnDisk(state, state.keeping if engine else state.handed), sessions.sandboxes, clock, settings)
     way = LaunchWay(
         repositories, environments, confined, Builds(environments, confined, now.build.concurrent, group), queue,
         sessions, SessionFactory(keys, clock, settings, lambda: sessions.names, certified, timetable),
@@ -111,13 +111,13 @@ def joined(
     )  # fmt: skip
 
 
-def _engine(state: State, settings: Settings, pad: Pad, confined: ConfinedCalls) -> ClusterEngine | None:
+def _engine(state: State, settings: Settings, pad: Pad, confined: ConfinedCalls, keys: Keys) -> ClusterEngine | None:
     """None where sessions run on this machine."""
     if settings.engine.kind is EngineKind.SANDBOX:
         return None
     from perijove.wiring.pods import cluster_engine  # noqa: PLC0415  0.6 s, which starts without a cluster do not wait for
 
-    return cluster_engine(state, settings, pad, confined)
+    return cluster_engine(state, settings, pad, confined, keys)
 
 
 def _homes(settings: Settings) -> HomeSettings:

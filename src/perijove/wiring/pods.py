@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perijove.backends.caddy.upstreams import UpstreamFolder
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.environments.system.bases import Base
 from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.builds import ClusterBuilds
+from perijove.backends.kubernetes.keeping import Keeping
 from perijove.backends.kubernetes.manifests import Terms, Work
 from perijove.backends.kubernetes.prepulling import Prepull
 from perijove.backends.kubernetes.sessions import KubernetesSessions
@@ -19,8 +21,9 @@ from perijove.backends.registry.session_images import SessionImages
 from perijove.domain import failures
 from perijove.domain.engine_settings import Builds
 from perijove.domain.failures import Fail
+from perijove.domain.keys import Keys
 from perijove.domain.nouns import SandboxSpec
-from perijove.domain.ports import Clock, Confined, Tell
+from perijove.domain.ports import Clock, Tell
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.log import log
@@ -66,7 +69,7 @@ class ClusterEngine:
             _tell("it is not known whether network policies hold", error)
 
 
-def cluster_engine(state: State, settings: Settings, pad: Pad, confined: Confined) -> ClusterEngine:
+def cluster_engine(state: State, settings: Settings, pad: Pad, confined: ConfinedCalls, keys: Keys) -> ClusterEngine:
     """Raises Fail: `platform.*`."""
     engine = settings.engine
     images = SessionImages(for_images(engine.registry), engine.registry_credentials, state.image_layers)
@@ -89,7 +92,9 @@ def cluster_engine(state: State, settings: Settings, pad: Pad, confined: Confine
         cpu_request=engine.cpu_request,
         deadline=max(DEADLINE, 2 * settings.session.max_age),
     )
-    sessions = KubernetesSessions(cluster, terms, described, pad.room, upstreams.lead)
+    confined.let_through(state.unsealed)
+    keeping = Keeping(state, confined, keys.session_files, terms.files_port)
+    sessions = KubernetesSessions(cluster, terms, described, pad.room, keeping, upstreams.lead)
     prepull = Prepull(
         cluster, terms, engine.prepull, sessions.owner, lambda spec: images.published(spec, lambda _: None)
     )

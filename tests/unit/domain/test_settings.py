@@ -253,18 +253,17 @@ CLUSTER = {"engine.kind": "kubernetes", "engine.registry": "registry.example.org
 
 def test_where_sessions_are_pods_other_settings_have_other_defaults_and_say_why() -> None:
     settings, sources = merged([Layer("perijove.toml", CLUSTER)])
-    assert (settings.platform.root, settings.session.keep, settings.launching.ready) == ("base", 0, 0)
-    assert sources["session.keep"] == "engine.kind"
+    assert (settings.platform.root, settings.launching.ready) == ("base", 0)
+    assert sources["platform.root"] == "engine.kind"
     settings, _ = merged([Layer("perijove.toml", CLUSTER | {"launching.ready": 2})])
     assert settings.launching.ready == 2
-    assert merged([Layer("perijove.toml", {"engine.registry": "registry.example.org/x"})])[0].session.keep
+    assert settings.session.keep == merged([])[0].session.keep
 
 
 @pytest.mark.parametrize(
     ("name", "raw"),
     [
         ("platform.root", "auto"),
-        ("session.keep", "1d"),
         ("home.path", "/srv/homes"),
         ("session.egress_allowed", "mirror.example.org:443"),
         ("build.hosts", "mirror.example.org:443"),

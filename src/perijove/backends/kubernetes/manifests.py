@@ -12,10 +12,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from perijove import giving
+from perijove.backends.kubernetes import in_pod
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
-from perijove.domain.images import DIGEST
+from perijove.domain.images import DIGEST, TIME
+from perijove.domain.keeping import CACHES, OF_PROGRAMS
 from perijove.domain.nouns import ForeignRun, Limits, SandboxSpec, SessionName
 
 Json = dict[str, Any]
@@ -59,16 +63,11 @@ SMALL: Json = {
 }
 """The limit of memory leaves room for gVisor, which counts in it."""
 MOUNTS = ({"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
-LISTEN = """
-import os, socket, sys
-port, both = int(sys.argv[1]), socket.has_dualstack_ipv6()
-family, host = (socket.AF_INET6, "::") if both else (socket.AF_INET, "")
-listener = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=both)
-os.set_inheritable(listener.fileno(), True)
-os.environ["PERIJOVE_SOCKET_FD"] = str(listener.fileno())
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""Has the session's socket listen before its server starts, so that early requests wait, as on one machine."""
+PROGRAM, GIVING = (Path(str(one.__file__)).read_text() for one in (in_pod, giving))
+"""Their texts."""
+STAY = 60
+"""Seconds in which what a session left is fetched, whose server has ended by itself."""
+HOME = "/home/jovyan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +96,8 @@ class Terms:
     """False: each pod has a user namespace of its own (`hostUsers: false`), which nodes have to support."""
     pull_secrets: tuple[str, ...] = ()
     port: int = 8888
+    files_port: int = 8889
+    """Where the control plane alone fetches what was changed."""
     cpu_request: float = 0.1
     """Processors that a pod is sure of; its limit is the class's."""
     deadline: float = 7 * 86400.0
@@ -205,10 +206,12 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
     most = {"memory": f"{limits.memory}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
     return {
         "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": ["/usr/bin/env", "python3", "-Ic", LISTEN, f"{terms.port}", *spec.command],
-        "workingDir": "/home/jovyan",
+        "command": ["/usr/bin/env", "python3", "-ISc", PROGRAM, *_words(terms), "--", *spec.command],
+        "workingDir": HOME,
         "envFrom": [{"secretRef": {"name": name}}],
-        "ports": [{"name": "http", "containerPort": terms.port}],
+        "ports": [
+            {"name": "http", "containerPort": terms.port}, {"name": "files", "containerPort": terms.files_port}
+        ],
         "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
         "securityContext": CONFINED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end
@@ -224,18 +227,27 @@ def small_container(name: str, image: str, *command: str) -> Json:
     }  # fmt: skip
 
 
+def _words(terms: Terms) -> list[str]:
+    """What `in_pod` is told."""
+    return [
+        f"port={terms.port}", f"files={terms.files_port}", f"folder={HOME}", f"made={TIME}", f"stay={STAY}",
+        f"top={'/'.join(OF_PROGRAMS)}", f"names={'/'.join(CACHES)}", f"giving={GIVING}",
+    ]  # fmt: skip
+
+
 def milli(cpus: float) -> str:
     """Processors, as the API takes them."""
     return f"{max(1, math.ceil(cpus * 1000))}m"
 
 
-def secret(spec: SandboxSpec, made: Mapping[str, Any], terms: Terms) -> Json:
-    """Its variables, which nobody sees who sees the pod; gone with the pod that was `made`."""
+def secret(spec: SandboxSpec, made: Mapping[str, Any], token: str, terms: Terms) -> Json:
+    """Its variables, and what opens its files: nobody sees them who sees the pod. Gone with the pod that was `made`."""
     name = pod_name(spec.session, terms)
     owner = Owner("v1", "Pod", name, str(made["metadata"]["uid"]))
+    told = {**dict(spec.environ), in_pod.TOKEN: token}
     return {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
-        "metadata": metadata(name, terms, {SESSION: spec.session}, owner), "stringData": dict(spec.environ),
+        "metadata": metadata(name, terms, {SESSION: spec.session}, owner), "stringData": told,
     }  # fmt: skip
 
 

@@ -49,6 +49,11 @@ class Pods:
         """Those for which no node has a place, in the order they came."""
         self._bell = asyncio.Event()
 
+    @property
+    def listed(self) -> bool:
+        """Whether all have been seen."""
+        return bool(self._since)
+
     async def change(self, limit: float) -> None:
         """Wait until something changes, at most so many seconds."""
         try:

@@ -60,7 +60,7 @@ def policy(spec: SandboxSpec | ForeignRun, terms: Terms) -> Json:
         "spec": {
             "podSelector": {"matchLabels": {**selector(terms), **labels}}, "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [{**home, "podSelector": {"matchLabels": mine}} for home in homes],
-                         "ports": [_port(terms.port)]}],
+                         "ports": [_port(terms.port), _port(terms.files_port)]}],
             "egress": [*_egress(spec)],
         },
     }  # fmt: skip

@@ -19,33 +19,33 @@ from typing import NoReturn
 from perijove.asking import Connection, Servers
 from perijove.backends.kubernetes import manifests, policies, policy_trial, standing
 from perijove.backends.kubernetes.api import Cluster, Gone
+from perijove.backends.kubernetes.keeping import Keeping, Note
 from perijove.backends.kubernetes.last_words import LastWords
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
 from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, FORBIDDEN, MISSING, OK, refused, unreachable
 from perijove.backends.kubernetes.starting import Start
-from perijove.domain.activity import Activity, ServerStatus
+from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus, ServerUse
 from perijove.domain.cluster import Thing, mapping, text
 from perijove.domain.cluster_failures import API_UNREACHABLE
 from perijove.domain.cluster_session_failures import POLICY_UNENFORCED, SESSION_CANNOT
 from perijove.domain.events import (
     Logged,
     Phase,
-    SessionEnded,
     SessionEvent,
     SessionHappening,
     SessionLogged,
     SessionProgressed,
-    SessionTroubled,
 )
 from perijove.domain.failures import SANDBOX_FAILED, Evidence, Fail
 from perijove.domain.isolation import Isolation
-from perijove.domain.keeping import GivenBack, KeepTerms
+from perijove.domain.keeping import GivenBack
+from perijove.domain.keeping_failures import KEPT_UNREADABLE
 from perijove.domain.nouns import EndReason, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Tell
 from perijove.log import log
-from perijove.session_events import IN_WORDS, UNREAD, Happenings
+from perijove.session_events import UNREAD, Happenings
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at a pod of which nothing is told."""
@@ -64,7 +64,7 @@ class KubernetesSessions(Servers):
 
     def __init__(
         self, cluster: Cluster, terms: Terms, describe: Describe, room_here: Callable[[], Awaitable[Room]],
-        lead: Lead = lambda session, address: None,
+        keeping: Keeping, lead: Lead = lambda session, address: None,
     ) -> None:  # fmt: skip
         super().__init__(self._reached)
         self.fills = False
@@ -72,6 +72,8 @@ class KubernetesSessions(Servers):
         self._terms = terms
         self._describe = describe
         self._room_here = room_here
+        self._keeping = keeping
+        self.keep, self.kept, self.fetched = keeping.keep, keeping.kept, keeping.fetched
         self._lead = lead
         self._selector = manifests.selecting(terms)
         self._pods = Pods(cluster, self._selector, self._changed)
@@ -90,6 +92,7 @@ class KubernetesSessions(Servers):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pods.follow(), name="watch on sessions' pods")
             tasks.create_task(self._remove(), name="removal of sessions' pods")
+            tasks.create_task(self._keeping.supervise(self._pods), name="what is kept of sessions")
 
     async def try_policies(self, image: str) -> None:
         """Find out whether they hold, with an image that has a Python. Raises Fail: `cluster.*`."""
@@ -115,13 +118,15 @@ class KubernetesSessions(Servers):
         self._starting.add(name)
         uid = ""
         try:
+            await self._keeping.intend(name, Note(spec.home_from))
             uid = await self._create("pods", made, name)
             made["metadata"]["uid"] = uid
-            await self._create("secrets", manifests.secret(spec, made, self._terms), name)
+            await self._create("secrets", manifests.secret(spec, made, self._keeping.token(name), self._terms), name)
             await Start(self._cluster, self._pods, self._terms, name, Thing(made), self._put).until_it_runs()
         except BaseException as error:
             if uid:
                 self._note(uid)
+            self._keeping.ended(name)
             if uid or not isinstance(error, Fail) or error.failure.kind is API_UNREACHABLE:  # else it was never made
                 self._doomed.put_nowait((made["metadata"]["name"], uid))
             raise
@@ -190,6 +195,8 @@ class KubernetesSessions(Servers):
         """
         name, pod = pod_name(session, self._terms), self._pods.now.get(session)
         uid = pod.uid if pod else ""
+        if pod is not None and not pod.deleting:
+            await self._keeping.snapshot(pod, final=True)
         self._stopping[session] = reason
         try:
             there = await self._deleted((name, uid))
@@ -203,7 +210,7 @@ class KubernetesSessions(Servers):
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 log.warning("a session's pod does not end", session=session, pod=standing.told(now))
-                self._over(now, [_stopped(session, reason)])
+                self._over(now, [standing.stopped(session, reason)])
                 return
             await self._pods.change(left)
 
@@ -247,13 +254,13 @@ class KubernetesSessions(Servers):
         if reason is not None:
             self._words.untold(name, ())
             if gone:
-                self._over(pod, [_stopped(name, reason)])
+                self._over(pod, [standing.stopped(name, reason)])
             return
         over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
         if over is not None:
             over = replace(over, lines=self._words.untold(name, over.lines))
             failed = name in self._starting and (over.failure is not None or pod.deleting)
-            self._over(pod, [] if failed else _events(name, over))
+            self._over(pod, [] if failed else standing.events(name, over))
 
     def _lead_to(self, name: SessionName, pod: Thing, *, gone: bool) -> None:
         address = text(pod.status.get("podIP")) if not gone and standing.runs(pod) else ""
@@ -267,6 +274,7 @@ class KubernetesSessions(Servers):
         """Tell its end, once; with no events it is its starter's to tell."""
         if pod.uid not in self._told:
             self._note(pod.uid)
+            self._keeping.ended(standing.session(pod))
             self._end(pod, events)
 
     def _note(self, uid: str) -> None:
@@ -330,37 +338,28 @@ class KubernetesSessions(Servers):
                 await asyncio.sleep(RETRY_CONNECT)
         raise ConnectionRefusedError(f"session {session} has no pod that runs")
 
-    # what is kept needs a place beside the pod
+    # what is kept
 
-    async def keep(self, session: SessionName, terms: KeepTerms) -> None:
-        """Raises Fail: `cluster.session-cannot`."""
-        raise _cannot("what changes in its home is not kept", "session.keep")
+    async def use(
+        self, session: SessionName, base_url: str, token: str, limit: float, notices: Notices = NO_NOTICES
+    ) -> ServerUse:
+        """As `Servers` has it. Where nobody answers any more, its pod may wait for what it left to be fetched."""
+        try:
+            return await super().use(session, base_url, token, limit, notices)
+        except (ConnectionError, TimeoutError):
+            self._keeping.look(session)
+            raise
 
     async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
-        """Raises Fail: `cluster.session-cannot`."""
-        raise _cannot("nothing can be given back to it", "session.keep")
-
-    async def kept(self) -> Sequence[SessionName]:
-        """Never any."""
-        await asyncio.Event().wait()
-        return []
-
-    async def fetched(self, session: SessionName) -> None:
-        return None
-
-
-def _events(name: SessionName, over: standing.End) -> list[SessionEvent]:
-    lines: list[SessionEvent] = [SessionLogged(name, line) for line in over.lines]
-    trouble = [SessionTroubled(name, over.failure)] if over.failure else []
-    return [*lines, *trouble, SessionEnded(name, over.reason, over.detail, over.code)]
+        """Raises Fail: `session.kept-unreadable`."""
+        pod = self._pods.now.get(session)
+        if pod is None or not standing.runs(pod):
+            raise Fail(KEPT_UNREADABLE("its session is over", Evidence("session", session)))
+        return await self._keeping.give_back(pod, archive, opens, same_commit=same_commit)
 
 
 def _said(name: SessionName, line: str) -> SessionProgressed:
     return SessionProgressed(name, Logged(Phase.LAUNCHING, line))
-
-
-def _stopped(name: SessionName, reason: EndReason) -> SessionEnded:
-    return SessionEnded(name, reason, IN_WORDS.get(reason, reason.value), None)
 
 
 def _taken(name: SessionName) -> Fail:

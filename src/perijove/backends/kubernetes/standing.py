@@ -26,8 +26,10 @@ from perijove.domain.cluster_pods import (
     why_unpulled,
 )
 from perijove.domain.cluster_session_failures import POD_SLOW
+from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import Evidence, Failure, Kind, Retry
-from perijove.domain.nouns import EndReason, Limits, RunningSandbox
+from perijove.domain.nouns import EndReason, Limits, RunningSandbox, SessionName
+from perijove.session_events import IN_WORDS
 
 OVER = {"Failed", "Succeeded"}
 OF_DISK = ("ephemeral", "EmptyDir", "local storage")
@@ -215,3 +217,14 @@ def shown(words: str) -> str:
 def message(event: Thing) -> str:
     """What an event says."""
     return text(event.raw.get("message") or event.raw.get("note"))
+
+
+def stopped(name: SessionName, reason: EndReason) -> SessionEnded:
+    return SessionEnded(name, reason, IN_WORDS.get(reason, reason.value), None)
+
+
+def events(name: SessionName, over: End) -> list[SessionEvent]:
+    """What is told of an end."""
+    lines: list[SessionEvent] = [SessionLogged(name, line) for line in over.lines]
+    trouble = [SessionTroubled(name, over.failure)] if over.failure else []
+    return [*lines, *trouble, SessionEnded(name, over.reason, over.detail, over.code)]

@@ -22,13 +22,11 @@ from typing import IO
 
 from perijove.domain import sizes
 from perijove.domain.failures import Evidence, Fail
-from perijove.domain.images import OPAQUE, WHITEOUT
+from perijove.domain.images import OPAQUE, TIME, WHITEOUT
 from perijove.domain.registry_failures import UNPACKABLE
 
 FORMAT = 1
 """Another one where the same folder would become other bytes."""
-TIME = 315_532_800
-"""Unix seconds of every file: 1980, before which zip files, and with them Python's packagers, know no time."""
 LEVEL = 1
 """Of gzip: a third of the time of the usual one, for a tenth more bytes."""
 MOST_FILES, MOST_BYTES = 300_000, 64 << 30

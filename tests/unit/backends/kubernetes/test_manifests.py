@@ -44,7 +44,7 @@ def inner(told: Json) -> Json:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("terms", [PLAIN, FULL], ids=["plain", "full"])
 def test_all_manifests_are_what_the_published_schemas_hold(version: str, terms: Terms) -> None:
-    for manifest in (pod(ONE, WORK, terms), secret(ONE, MADE, terms), policy(ONE, terms)):
+    for manifest in (pod(ONE, WORK, terms), secret(ONE, MADE, "of-files", terms), policy(ONE, terms)):
         assert wrong_manifest(manifest, version) == ""
 
 
@@ -104,7 +104,7 @@ def test_a_pod_says_whose_it_is_and_has_no_account_no_secret_and_an_end() -> Non
     assert one["spec"]["priorityClassName"] == "classes"
     assert (one["spec"]["activeDeadlineSeconds"], one["spec"]["restartPolicy"]) == (3600, "Never")
     assert "the-session-secret" not in json.dumps(one)
-    assert secret(ONE, MADE, FULL)["metadata"]["ownerReferences"][0] == {
+    assert secret(ONE, MADE, "of-files", FULL)["metadata"]["ownerReferences"][0] == {
         "apiVersion": "v1", "kind": "Pod", "name": "perijove-one", "uid": "5d2f",
     }  # fmt: skip
 

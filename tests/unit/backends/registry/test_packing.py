@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from perijove.backends.registry.packing import TIME, Layer, Packed, entries, pack
+from perijove.backends.registry.packing import Layer, Packed, entries, pack
 from perijove.domain.failures import Fail
+from perijove.domain.images import TIME
 
 TARGET = PurePosixPath("/opt/made")
 OWNER = (1000, 1001)

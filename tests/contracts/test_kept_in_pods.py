@@ -1,0 +1,203 @@
+"""What is kept of pods that end without a word, or lie about their files, and by a control plane that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+import tarfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from perijove.backends.kept import KeptOnDisk
+from perijove.backends.kubernetes import in_pod
+from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.domain.keeping import LeftOut
+from perijove.domain.nouns import EndReason
+from perijove.domain.state import State
+from tests.contracts.test_kept_work import TERMS, kept, nothing_left, repo, unzipped
+from tests.fakes.confined import do, spec, until
+from tests.fakes.kept_pods import HomeNode, control_plane, home_cluster
+from tests.fakes.session_cluster import SessionCluster
+
+World = tuple[SessionCluster, HomeNode, Path]
+__all__ = ["repo"]
+MINE = "open('mine', 'w').write('mine')"
+
+
+@pytest.fixture
+async def world(state: State) -> AsyncIterator[World]:
+    async with home_cluster(state) as world:
+        yield world
+
+
+@pytest.fixture
+def works(state: State) -> KeptOnDisk:
+    return KeptOnDisk(state, state.keeping)
+
+
+async def fetched(sessions: KubernetesSessions, state: State, name: str = "one") -> None:
+    """A snapshot has been made since."""
+    snapshot = state.keeping / f"{name}.sealed"
+    before = snapshot.stat().st_mtime_ns if snapshot.exists() else 0
+    sessions._keeping.look(name)
+    await until(lambda: snapshot.exists() and snapshot.stat().st_mtime_ns > before)
+
+
+async def test_a_pod_that_is_killed_without_warning_leaves_its_last_snapshot(
+    world: World, state: State, repo: Path, works: KeptOnDisk
+) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await sessions.start(spec("one", repo))
+        await sessions.keep("one", TERMS)
+        await do(state, "one", MINE)
+        await fetched(sessions, state)
+        await do(state, "one", "open('mine', 'a').write(' and more'); open('later', 'w')")
+        await fetched(sessions, state)
+        await do(state, "one", "open('lost', 'w').write('never seen')")
+        cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
+        work = await kept(sessions, works)
+        assert unzipped(works, work) == {"mine": b"mine and more", "later": b""}
+        await nothing_left(state)
+
+
+async def test_what_a_server_that_ends_by_itself_left_is_fetched_before_its_pod_goes(
+    world: World, state: State, repo: Path, works: KeptOnDisk
+) -> None:
+    _, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await sessions.start(spec("one", repo))
+        await sessions.keep("one", TERMS)
+        await do(state, "one", MINE)
+        await fetched(sessions, state)
+        with pytest.raises(ConnectionError):
+            await do(state, "one", "import os; open('last', 'w').write('last'); os._exit(3)")
+        with pytest.raises((ConnectionError, TimeoutError)):
+            await sessions.use("one", "/user/one/", "", 0.5)
+        work = await kept(sessions, works)
+        assert unzipped(works, work) == {"mine": b"mine", "last": b"last"}
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["a session goes on", "it ends meanwhile"])
+async def test_a_control_plane_that_is_killed_forgets_nobody_s_work(
+    world: World, state: State, repo: Path, works: KeptOnDisk, over: bool
+) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await sessions.start(spec("one", repo))
+        await sessions.keep("one", TERMS)
+        await do(state, "one", MINE)
+        await fetched(sessions, state)
+    (state.unsealed / "one-left").mkdir()
+    (state.unsealed / "one-left" / "files.tar").write_text("unsealed")
+    if over:
+        cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
+    async with control_plane(state, node, kubeconfig) as sessions:
+        if not over:
+            await until(lambda: "one" in sessions._pods.now)
+            await do(state, "one", "open('more', 'w').write('more')")
+            await sessions.stop("one", EndReason.IDLE)
+        work = await kept(sessions, works)
+    assert unzipped(works, work) == ({"mine": b"mine"} if over else {"mine": b"mine", "more": b"more"})
+    assert not [*state.unsealed.iterdir()]
+
+
+def tar(*members: tarfile.TarInfo | str, content: bytes = b"x") -> bytes:
+    told = io.BytesIO()
+    with tarfile.open(fileobj=told, mode="w") as files:
+        for one in members:
+            info = tarfile.TarInfo(one) if isinstance(one, str) else one
+            info.size = len(content) if info.isreg() else 0
+            files.addfile(info, io.BytesIO(content))
+    return told.getvalue()
+
+
+def special(kind: bytes, name: str = "special", to: str = "/etc/passwd") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, to
+    return info
+
+
+HEAD = b'HTTP/1.1 200 OK\r\nPerijove-Files: {"files": 1, "left_out": {}, "tag": 1}\r\n\r\n'
+SLOW = HEAD + b"it goes on"
+HOSTILE = {
+    "slow": SLOW,
+    "a link": HEAD + tar(special(tarfile.SYMTYPE)),
+    "a hard link": HEAD + tar("a", special(tarfile.LNKTYPE, to="a")),
+    "through a link": HEAD + tar(special(tarfile.SYMTYPE, "out", "/tmp"), "out/x"),
+    "a device": HEAD + tar(special(tarfile.CHRTYPE)),
+    "upwards": HEAD + tar("../../../up"),
+    "absolute": HEAD + tar("/etc/up"),
+    "twice": HEAD + tar("a", "a"),
+    "a file as a folder": HEAD + tar("a", "a/b"),
+    "more files than asked for": HEAD + tar(*map(str, range(TERMS.files + 1))),
+    "larger than asked for": HEAD + tar("a", content=bytes(TERMS.size + 1)),
+    "without end": HEAD + bytes(3 * TERMS.size),
+    "cut off": HEAD + tar("a", content=bytes(99_999))[:50_000],
+    "no tar": HEAD + b"what is a tar?" * 99,
+    "not told": b"HTTP/1.1 200 OK\r\n\r\n" + tar("a"),
+    "told wrong": HEAD.replace(b"{}", b'{"x": 1}') + tar("a"),
+    "told in depth": HEAD.replace(b"{}", b"[" * 9999) + tar("a"),
+    "redirected": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+    "no HTTP": b"220 smtp",
+    "nothing": b"",
+}
+
+
+@asynccontextmanager
+async def lying(cluster: SessionCluster, answer: Callable[[], bytes]) -> AsyncIterator[str]:
+    """In place of a pod's files; at which address."""
+    address = f"127.77.{random.randint(1, 250)}.{random.randint(1, 250)}"
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            writer.write(said := answer())
+            await writer.drain()
+            if said == SLOW:
+                await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answered, address, 8889):
+        cluster.change("one", status={**cluster.pod("one")["status"], "podIP": address})
+        yield address
+
+
+async def test_a_pod_that_lies_about_its_files_changes_nothing(
+    world: World, state: State, repo: Path, works: KeptOnDisk
+) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await sessions.start(spec("one", repo))
+        await sessions.keep("one", TERMS)
+        await do(state, "one", MINE)
+        await fetched(sessions, state)
+        before, said = (state.keeping / "one.sealed").read_bytes(), [b""]
+        async with lying(cluster, lambda: said[0]) as address:
+            await until(lambda: sessions._pods.now["one"].status["podIP"] == address)
+            for name, said[0] in HOSTILE.items():
+                sessions._keeping.limit = 0.3 if said[0] == SLOW else 30.0
+                await sessions._keeping.snapshot(sessions._pods.now["one"])
+                assert (state.keeping / "one.sealed").read_bytes() == before, name
+                assert not [*state.unsealed.iterdir()], name
+            said[0] = HEAD.replace(b"{}", b'{"LINK": 3, "DEEP": 1}') + tar("new")
+            await sessions._keeping.snapshot(sessions._pods.now["one"])
+        cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
+        work = await kept(sessions, works)
+        assert (unzipped(works, work), work.left_out) == ({"new": b"x"}, {LeftOut.LINK: 3, LeftOut.DEEP: 1})
+
+
+async def test_the_token_is_in_the_secret_alone(world: World, state: State, repo: Path) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await sessions.start(spec("one", repo))
+        (secret,) = [thing for (plural, _), thing in cluster.things.items() if plural == "secrets"]
+        assert secret["stringData"][in_pod.TOKEN] == "files-of-one"
+        assert "files-of-one" not in str(cluster.pod("one"))
+        code = "import os; answer = [open(f'/proc/{os.getpid()}/environ').read(), dict(os.environ)]"
+        assert "files-of-one" not in str(await do(state, "one", code))
+        assert "files-of-one" not in cluster.logs["perijove-one"].decode()
