@@ -41,7 +41,7 @@ from perijove.log import log
 
 EVERY = 180.0
 """Seconds between two looks at a home, half of them to the first."""
-AT_ONCE = 4
+AT_ONCE = 16
 LIMIT = 90.0
 """Seconds for what a pod hands out or takes in."""
 TICK = 5.0
@@ -50,8 +50,10 @@ A_FILE = 4096
 ANSWER = 64 * 1024
 """Bytes of an answer that is no files."""
 NOTE, SNAPSHOT, KEPT = ".json", ".sealed", ".kept"
-_ERRORS = (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""TimeoutError among them; what a stranger says may be anything."""
+_ERRORS = (
+    httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+)  # fmt: skip
+"""TimeoutError and RecursionError among them: what a stranger says may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Keeping:
         self._state, self._confined, self._port = state, confined, port
         self.token, self.limit = token, LIMIT
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._client: httpx.AsyncClient | None = None
+        self._client = httpx.AsyncClient(trust_env=False, verify=False, timeout=httpx.Timeout(LIMIT, connect=10))  # noqa: S501  http
         self._bell, self._waiting = asyncio.Event(), asyncio.Event()
         self._over = set[SessionName]()
         with durable.told(state.keeping):
@@ -139,7 +141,7 @@ class Keeping:
         loop = asyncio.get_running_loop()
         for kept in self._sessions.values():
             kept.due = loop.time() + EVERY * random.random()  # noqa: S311  spread out, and no secret
-        async with self._connected(), asyncio.TaskGroup() as tasks:
+        async with self._client, asyncio.TaskGroup() as tasks:
             while True:
                 self._bell.clear()
                 if pods.listed:
@@ -164,15 +166,15 @@ class Keeping:
         name, kept = standing.session(pod), self._sessions.get(standing.session(pod))
         if kept is None or kept.note.terms is None or not standing.runs(pod):
             return
-        async with kept.fetching, self._at_once:
-            try:
+        try:
+            async with asyncio.timeout(2 * LIMIT), kept.fetching, self._at_once:  # others may hold it up
                 await self._fetch(name, pod, kept, kept.note.terms)
                 kept.final = final
-            except Fail as error:
-                log.warning("what changed in a session is not kept", session=name, message=error.failure.message)
-            except (*_ERRORS, Beyond) as error:
-                why = f"{type(error).__name__}: {error}"[:300]
-                log.warning("what changed in a session is not fetched", session=name, message=why)
+        except Fail as error:
+            log.warning("what changed in a session is not kept", session=name, message=error.failure.message)
+        except (*_ERRORS, Beyond) as error:
+            why = f"{type(error).__name__}: {error}"[:300]
+            log.warning("what changed in a session is not fetched", session=name, message=why)
         kept.due = asyncio.get_running_loop().time() + EVERY * (0.75 + random.random() / 2)  # noqa: S311
 
     async def _fetch(self, name: SessionName, pod: Thing, kept: _Kept, terms: KeepTerms) -> None:
@@ -196,7 +198,10 @@ class Keeping:
             if work is None:
                 to.unlink(missing_ok=True)
             else:
-                (folder / handed_out.SEALED).rename(to)
+                made = folder / handed_out.SEALED
+                if made.is_symlink():  # a process that was taken over would have us read what it cannot
+                    raise ValueError("what was sealed is a link")
+                made.rename(to)
                 await durable.in_thread(lambda: durable.sync(to.parent))
             kept.tag = int(told["tag"])
         finally:
@@ -223,21 +228,10 @@ class Keeping:
 
     @asynccontextmanager
     async def _asked(self, method: str, pod: Thing, query: str, **given: Any) -> AsyncIterator[httpx.Response]:
-        if self._client is None:
-            self._client = httpx.AsyncClient(trust_env=False, verify=False, timeout=httpx.Timeout(LIMIT, connect=10))  # noqa: S501  http
         headers = {"Authorization": f"Bearer {self.token(standing.session(pod))}", **given.pop("headers", {})}
         url = f"http://{bracketed(text(pod.status.get('podIP')))}:{self._port}/?{query}"
         async with asyncio.timeout(self.limit), self._client.stream(method, url, headers=headers, **given) as answer:
             yield answer
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            if self._client is not None:
-                await self._client.aclose()
-                self._client = None
 
     async def give_back(self, pod: Thing, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
         """Raises Fail: `session.kept-unreadable`."""
@@ -265,14 +259,17 @@ class Keeping:
         if kept is None:
             return
         async with kept.fetching:  # perhaps its last
-            if snapshot.exists():
-                if not kept.final:
-                    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(snapshot.stat().st_mtime))
-                    log.info("what changed in a session is kept as it was fetched last", session=name, at=at)
-                snapshot.rename(self._path(name, KEPT))
-                await durable.in_thread(lambda: durable.sync(self._state.keeping))
-            self._path(name, NOTE).unlink(missing_ok=True)
             self._sessions.pop(name, None)
+            try:
+                if snapshot.exists():
+                    if not kept.final:
+                        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(snapshot.stat().st_mtime))
+                        log.info("what changed in a session is kept as it was fetched last", session=name, at=at)
+                    snapshot.rename(self._path(name, KEPT))
+                    await durable.in_thread(lambda: durable.sync(self._state.keeping))
+                self._path(name, NOTE).unlink(missing_ok=True)
+            except OSError as error:  # the next start tries it again
+                log.warning("what changed in a session is not handed over", session=name, message=str(error))
         self._waiting.set()
 
     def _path(self, session: SessionName, ending: str) -> Path:

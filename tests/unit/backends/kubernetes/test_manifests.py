@@ -158,6 +158,13 @@ def test_names_are_answered_for_at_a_node_s_own_addresses_too_where_nothing_else
     assert not reached(address, 53, policy(replace(ONE, egress=Egress.NONE, egress_allowed=()), PLAIN))
 
 
+def test_its_server_and_its_files_are_reached_by_the_control_plane_alone() -> None:
+    (rule,) = policy(ONE, PLAIN)["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == [8888, 8889]
+    labels = [one["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in rule["from"]]
+    assert labels == ["control-plane"] * 2
+
+
 def test_what_nat64_translates_is_closed_since_it_may_be_private() -> None:
     assert not reached("64:ff9b::101:101", 443, policy(replace(ONE, egress_allowed=()), PLAIN))
 
