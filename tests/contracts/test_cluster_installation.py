@@ -157,6 +157,7 @@ async def test_the_commands_print_what_they_would_apply_apply_it_and_remove_it(
         monkeypatch.setenv("KUBECONFIG", f"{config}")
         printed = await run("install", "kubernetes", *words, "--dry-run")
         assert (printed.exit_code, double.objects) == (0, {})
+        assert "keep = 0" not in printed.output, "it follows from engine.kind, and is no wish of the operator's"
         wanted = sorted(f"{one['kind']} {one['metadata']['name']}" for one in yaml.safe_load_all(printed.output))
         done = await run("install", "kubernetes", *words)
         assert done.exit_code == 0, done.output

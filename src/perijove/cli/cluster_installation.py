@@ -77,7 +77,7 @@ def install(
             raise typer.BadParameter(f"it {why}", param_hint=name)
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(told.get(name, "default"), saw)))
     for_images(settings.engine.registry)
-    wanted = installing.manifests(settings, told, wish)
+    wanted = installing.manifests(settings, [one for one in told if told[one] != "engine.kind"], wish)
     if dry_run:
         typer.echo(installing.yaml_text(wanted), nl=False)
         return
