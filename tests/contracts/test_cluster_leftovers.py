@@ -16,7 +16,7 @@ from aiohttp import web
 from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
-from perijove.backends.kubernetes.manifests import EGRESS, Terms, Work
+from perijove.backends.kubernetes.manifests import COMPONENT, EGRESS, Terms, Work, selector
 from perijove.backends.kubernetes.prepulling import Prepull
 from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.backends.sqlite import SqliteLedger
@@ -163,6 +163,22 @@ async def test_wherever_it_is_killed_the_next_start_leaves_what_is_used_and_noth
             policies = [("networkpolicies", f"perijove-sessions-{key}") for key in keys]
             theirs = [(plural, f"perijove-{name}") for name in used for plural in ("pods", "secrets")]
             assert {*cluster.things} == {*theirs, *policies}
+
+
+async def test_policies_of_builds_go_too_but_for_those_of_pods_that_stand(tmp_path: Path) -> None:
+    terms = Terms(NAMESPACE)
+    async with session_cluster(tmp_path) as (cluster, config), plane(config, terms) as one:
+
+        def there(plural: str, name: str, component: str, key: str) -> None:
+            labels = {**selector(terms), COMPONENT: component, EGRESS: key}
+            cluster.things[plural, name] = {"metadata": {"name": name, "uid": f"uid of {name}", "labels": labels}}
+
+        for component in ("session", "build"):
+            there("networkpolicies", f"{component}s-used", component, "used")
+            there("networkpolicies", f"{component}s-other", component, "other")
+        there("pods", "build", "build", "used")
+        await leftovers.sweep(one.api, terms)
+        assert {*cluster.things} == {("pods", "build"), ("networkpolicies", "builds-used")}
 
 
 def _answered(asked: str, answer: Callable[[], web.Response], now: str) -> web.StreamResponse | None:
