@@ -177,6 +177,7 @@ async def test_the_commands_print_what_they_would_apply_apply_it_and_remove_it(
         ("instance = 'My_Binder'\n", "engine.instance"),
         ("namespace = 'Sessions'\n", "engine.namespace"),
         ("registry = 'registry.example.org'\n", "engine.registry"),
+        ("registry = 'localhost:5000/perijove'\n", "engine.registry"),
     ],
 )
 async def test_what_would_keep_the_control_plane_from_starting_is_told_before_anything_is_made(

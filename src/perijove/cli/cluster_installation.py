@@ -76,7 +76,7 @@ def install(
         if name.startswith("--"):
             raise typer.BadParameter(f"it {why}", param_hint=name)
         raise Fail(BAD_SETTINGS(f"{name} {why}", Evidence(told.get(name, "default"), saw)))
-    for_images(settings.engine.registry)
+    for_images(settings.engine.registry, from_a_pod=True)
     wanted = installing.manifests(settings, [one for one in told if told[one] != "engine.kind"], wish)
     if dry_run:
         typer.echo(installing.yaml_text(wanted), nl=False)

@@ -52,11 +52,15 @@ def repository(named: str) -> Repository | None:
     return Repository(registry, found["name"], scheme)
 
 
-def for_images(named: str) -> Repository:
+def for_images(named: str, *, from_a_pod: bool = False) -> Repository:
     """That of `engine.registry`. Raises Fail: `platform.bad-settings`."""
-    if (found := repository(named)) is None:
-        cause = "engine.registry must name a repository with engine.kind = kubernetes: registry.example.org/perijove"
-        raise Fail(BAD_SETTINGS(cause, Evidence("engine.registry", named[:200])))
+    found, cause = repository(named), ""
+    if found is None:
+        cause = "must name a repository with engine.kind = kubernetes: registry.example.org/perijove"
+    elif from_a_pod and is_loopback(re.sub(r":\d+$", "", found.registry)):
+        cause = "must not be on loopback, where a pod and its node each reach themselves alone"
+    if found is None or cause:
+        raise Fail(BAD_SETTINGS(f"engine.registry {cause}", Evidence("engine.registry", named[:200])))
     return found
 
 
