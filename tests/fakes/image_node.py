@@ -64,7 +64,7 @@ class ImageNode:
         volumes = (one["mountPath"] for one in container.get("volumeMounts", ()))
         command = [
             *(str(bubblewrap(self._folder, copied=False)), *root),
-            *(word for path in self._system for word in ("--ro-bind", path, path)),
+            *(word for path in (*self._system, "/etc/hosts", "/etc/resolv.conf") for word in ("--ro-bind", path, path)),
             *("--bind", str(own), "/home/jovyan", "--proc", "/proc", "--dev", "/dev"),
             *(word for path in volumes if path != "/tmp" for word in ("--tmpfs", path)),
             *("--unshare-user", "--unshare-pid", "--as-pid-1", "--uid", "1000", "--gid", "1000"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,9 @@ LIMITS = Limits(memory=2 * 1024**3, cpus=float(os.cpu_count() or 1), processes=6
 SECONDS = 300
 FILES = 200_000
 """Sources of one environment that are looked at."""
+
+FLAGS_SINCE = 3390
+"""Magic number of the first Python whose bytecode has flags before its source's time (PEP 552)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,19 @@ def put(handed: Path, site_packages: Path, cache: Path, mark: str, tag: str) -> 
             (archive / cached).parent.mkdir(exist_ok=True)
             # Never written through: what lies there may be a link of others.
             aside = archive / f"{cached}.{os.getpid()}"
-            shutil.copyfile(compiled, aside)
+            aside.write_bytes(timed(compiled.read_bytes(), archive / name))
             aside.replace(archive / cached)
             _link(archive / cached, site_packages / cached)
     for info, archive in found.items():
         (archive / info.name / mark).touch()
         _link(archive / info.name / mark, info / mark)
+
+
+def timed(compiled: bytes, source: Path) -> bytes:
+    """With its source's time, or every import would compile it again: where it was compiled, that may be an image's."""
+    at = 8 if int.from_bytes(compiled[:2], "little") >= FLAGS_SINCE else 4
+    time = int(source.lstat().st_mtime) & 0xFFFFFFFF
+    return compiled[:at] + time.to_bytes(4, "little") + compiled[at + 4 :] if len(compiled) > at + 4 else compiled
 
 
 def _free(cached: Path) -> bool:

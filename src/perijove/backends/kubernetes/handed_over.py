@@ -97,6 +97,8 @@ class Unpacking:
                 os.utime(self.root / name, (time, time))
 
     def _take(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        if member.size < 0:  # which would make room for others
+            raise ValueError("a file of a negative size")
         self.count += 1
         self.size += member.size
         if self.size > self.limits.disk or self.count > inodes(self.limits.disk):

@@ -137,5 +137,12 @@ def test_what_is_cut_off_is_refused(taken: Callable[..., Ended | None], handed: 
         taken(handed)
 
 
+def test_a_negative_size_makes_no_room_for_others(taken: Callable[..., Ended | None]) -> None:
+    head = tarfile.TarInfo("home/a")
+    head.size = -511
+    with pytest.raises(Fail):
+        taken(tar(file(CHANGES, head.tobuf(tarfile.PAX_FORMAT) + tar(file("home/b")))))
+
+
 def test_where_it_does_not_say_how_it_ended_nobody_knows(taken: Callable[..., Ended | None]) -> None:
     assert taken(tar(file("other", TELLS))) is None

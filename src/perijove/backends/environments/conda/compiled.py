@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from perijove.backends.environments.bytecode import UNCOMPILED
+from perijove.backends.environments.bytecode import UNCOMPILED, timed
 
 STAMP = "info/perijove.package"
 """Beside an unpacked package: of which archive it is, and how many files it links."""
@@ -108,7 +108,7 @@ def keep(compiling: Compiling, handed: Path) -> None:
     told = frozenset(compiling.listed.read_text("utf-8", "surrogateescape").splitlines())
     for source in _sources(compiling, told):
         os.makedirs(os.path.dirname(source.held), exist_ok=True)
-        content = _handed(os.path.join(handed, f"{source.name}c"))
+        content = timed(_handed(os.path.join(handed, f"{source.name}c")), compiling.site_packages / source.name)
         aside = f"{source.held}.{os.getpid()}"
         with open(aside, "wb") as file:
             file.write(content)
