@@ -70,7 +70,7 @@ takes all its memory from the cluster's."""
 
 
 def faults(
-    engine: EngineSettings, root: str, home: str, egress_allowed: Sequence[str], hosts: Sequence[str]
+    engine: EngineSettings, root: str, home: str, egress_allowed: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     """What cannot be followed together: a setting's name, words after it, and what stands there."""
     if engine.kind is not EngineKind.KUBERNETES:
@@ -85,11 +85,9 @@ def faults(
         yield "platform.root", f"must be base {why}: a pod's image has its own system", root
     if home:
         yield "home.path", f"must be empty {why}: a pod has nobody's home", home
-    of_builds = hosts if engine.builds is Builds.JOBS else ()
-    for name, opened in (("session.egress_allowed", egress_allowed), ("build.hosts", of_builds)):
-        for one in opened:
-            address, _, port = one.rpartition(":")
-            try:
-                ip_network(address.strip("[]"), strict=False), int(port)
-            except ValueError:
-                yield name, f"must name addresses {why}: a NetworkPolicy knows no hosts", one
+    for one in egress_allowed:
+        address, _, port = one.rpartition(":")
+        try:
+            ip_network(address.strip("[]"), strict=False), int(port)
+        except ValueError:
+            yield "session.egress_allowed", f"must name addresses {why}: a NetworkPolicy knows no hosts", one

@@ -166,7 +166,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
 def _pod_faults(settings: Settings) -> Iterable[tuple[str, str, str]]:
     session = settings.session
     root, home = settings.platform.root, settings.home.path
-    return engine_faults(settings.engine, root, home, session.egress_allowed, settings.build.hosts)
+    return engine_faults(settings.engine, root, home, session.egress_allowed)
 
 
 def _check_addresses(settings: Settings, fail: Callable[[str, str, str], None]) -> None:

@@ -266,7 +266,6 @@ def test_where_sessions_are_pods_other_settings_have_other_defaults_and_say_why(
         ("platform.root", "auto"),
         ("home.path", "/srv/homes"),
         ("session.egress_allowed", "mirror.example.org:443"),
-        ("build.hosts", "mirror.example.org:443"),
     ],
 )
 def test_what_pods_cannot_do_is_refused_with_both_settings_named(name: str, raw: str) -> None:
@@ -277,6 +276,11 @@ def test_what_pods_cannot_do_is_refused_with_both_settings_named(name: str, raw:
     assert failure.cause.startswith(name)
     assert "engine.kind = kubernetes" in failure.cause
     assert failure.evidence[0].where == "perijove.toml"
+
+
+def test_builds_can_be_jobs_with_the_hosts_that_they_reach_by_themselves() -> None:
+    settings, _ = merged([Layer("perijove.toml", CLUSTER | {"engine.builds": "jobs"})])
+    assert settings.build.hosts
 
 
 def test_so_many_images_as_no_node_holds_are_not_pulled_ahead() -> None:

@@ -1,7 +1,7 @@
 """What may a pod of ours reach, and who may reach it? In: a spec or a run, the terms. Out: a NetworkPolicy. Pure.
 
-A policy knows addresses and no hosts: what an operator opens by a host's name is refused. It holds where the cluster's
-network plugin enforces it, and nowhere else.
+A policy knows addresses and no hosts: what an operator opens to sessions by a host's name is refused. It holds where
+the cluster's network plugin enforces it, and nowhere else.
 """
 
 from __future__ import annotations
@@ -76,9 +76,10 @@ def _egress(spec: SandboxSpec | ForeignRun) -> Iterator[Json]:
         try:
             network, number = ip_network(address.strip("[]"), strict=False), int(port)
         except ValueError as error:
-            setting = "build.hosts" if isinstance(spec, ForeignRun) else "session.egress_allowed"
+            if isinstance(spec, ForeignRun):
+                continue  # the package index's own, which are reached where they are public
             cause = "a NetworkPolicy opens addresses, and no host by its name"
-            raise Fail(SESSION_CANNOT(cause, Evidence(setting, one[:300]))) from error
+            raise Fail(SESSION_CANNOT(cause, Evidence("session.egress_allowed", one[:300]))) from error
         yield {"to": [{"ipBlock": {"cidr": str(network)}}], "ports": [_port(number)]}
 
 

@@ -82,6 +82,13 @@ def test_a_build_is_no_session_has_one_try_and_an_end_and_its_own_policy() -> No
     assert (hidden["ownerReferences"][0]["kind"], hidden["name"]) == ("Job", "perijove-build-1-ab")
 
 
+def test_of_the_hosts_that_builds_may_reach_addresses_are_opened() -> None:
+    run = replace(RUN, egress_allowed=("pypi.org:443", "10.1.2.3:8443"))
+    (*_, opened) = policy(run, PLAIN)["spec"]["egress"]
+    assert opened["to"] == [{"ipBlock": {"cidr": "10.1.2.3/32"}}]
+    assert len(policy(run, PLAIN)["spec"]["egress"]) == len(policy(RUN, PLAIN)["spec"]["egress"]) + 1
+
+
 def test_a_manifest_with_a_field_that_does_not_exist_would_be_found() -> None:
     wrong = pod(ONE, WORK, PLAIN)
     wrong["spec"]["hostUser"] = False
