@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from perijove.backends.kubernetes import in_job
 from perijove.backends.kubernetes.manifests import RULES
 from perijove.domain.failures import Fail, Failure
+from perijove.domain.nouns import Mount
 from perijove.domain.ran import Ran
 from perijove.domain.state import State
 from tests.contracts.test_foreign_code_port import run_of
@@ -117,6 +119,17 @@ async def test_one_whose_job_somebody_deletes_is_over(foreign: Jobs, into: Path)
 async def test_one_that_ends_all_that_it_sees_was_ended_by_a_signal(foreign: Jobs, into: Path) -> None:
     async with asyncio.timeout(20):
         assert await foreign.run(run_of(None, "import os; os.kill(-1, 9)"), into, print) == Ran(-9)
+
+
+async def test_one_of_whose_processes_the_kernel_ended_some_for_memory_says_so_where_it_fails(
+    foreign: Jobs, into: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "events").write_text("oom 1\noom_kill 1\n")
+    run = replace(run_of(None, ""), mounts=(Mount(tmp_path / "events", Path(in_job.EVENTS)),))
+    assert await foreign.run(run, into, print) == Ran(0)
+    with pytest.raises(Fail) as caught:
+        await foreign.run(replace(run, command=(*run.command[:2], "raise SystemExit(1)")), into, print)
+    assert caught.value.failure.kind.code == "build.out-of-memory"
 
 
 async def test_its_variables_are_its_own_alone_and_no_secret_stands_in_its_manifest(foreign: Jobs, into: Path) -> None:
