@@ -513,6 +513,15 @@ async def test_a_watch_is_taken_up_where_it_was_and_all_is_listed_where_that_is_
     assert [len(follower.ends(name)) for name in world.cluster.statuses] == [1, 1, 1]
 
 
+async def test_a_cluster_that_was_restored_from_a_backup_is_listed_again(world: World, follower: Follower) -> None:
+    world.cluster.statuses |= {"one": running(), "two": running()}
+    await world.sessions.start(spec("one", HOME))
+    world.cluster.restore()
+    await world.sessions.start(spec("two", HOME))
+    world.cluster.change("one", status=terminated(1))
+    await follower.ended("one")
+
+
 async def test_a_control_plane_that_dies_while_it_starts_one_leaves_it_to_be_found(world: World) -> None:
     placed = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Too many pods."}
     world.cluster.statuses["one"] = {"phase": "Pending", "conditions": [placed]}

@@ -156,6 +156,11 @@ class SessionCluster(kmock.RawHandler):
         """As etcd's compaction does, after five minutes."""
         self.forgotten, self._history = self._version, []
 
+    def restore(self) -> None:
+        """As from a backup, before much that has happened since: versions are given out again."""
+        self._version, self._history = 1, []
+        self.cut()
+
     def cut(self) -> None:
         """End all watches."""
         for task in self._tasks:
@@ -296,6 +301,8 @@ class SessionCluster(kmock.RawHandler):
                 if since < self.forgotten:
                     gone = json.loads(status(410, "Expired", f"too old resource version: {since}").body or b"")  # type: ignore[arg-type]
                     await response.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+                    return response
+                if since > self._version:  # 1.20.2 says nothing until the seconds are over that it was asked for
                     return response
                 news = self._news
                 for version, kind, of, thing in [one for one in self._history if one[0] > since]:

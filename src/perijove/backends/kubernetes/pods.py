@@ -69,14 +69,16 @@ class Pods:
     async def follow(self) -> NoReturn:
         """For ever."""
         while True:
-            after = 0.0
+            after, heard = 0.0, False
             try:
                 if not self._since:
                     await self._list()
                 async with aclosing(self._cluster.watch(self._selector, self._since)) as told:
                     async for kind, pod, version in told:
-                        self._since, self._pause = version or self._since, 0.0
+                        self._since, self._pause, heard = version or self._since, 0.0, True
                         self.take(pod, gone=kind == "DELETED")
+                if not heard:  # not even a bookmark: one restored from a backup waits for that version to come again
+                    self._since = ""
             except Gone:
                 self._since = ""
             except Fail as error:
