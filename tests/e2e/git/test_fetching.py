@@ -309,6 +309,25 @@ async def test_a_commit_wanted_by_many_at_once_is_fetched_once(server: Server, r
     assert len([line for line in server.asked[before:] if line.startswith("GET")]) == 2, "its files, and its history"
 
 
+async def test_what_a_fetch_comes_to_is_told_to_all_who_waited_for_it(
+    server: Server, state: State, repositories: GitRepositories, confined: ConfinedCalls
+) -> None:
+    """A class that clicks while its host hangs would wait for it one after the other."""
+    commit = server.author("r.git").commit({"n": "1"})
+    repo = await repositories.resolve(at(server.url("r.git"), commit))
+    slow = type(repo)(at(server.url("r.git", "slow"), commit), commit, "")
+    hasty, lines = GitRepositories(state, RepositoriesSettings(fetch_timeout=1), True, confined), list[str]()
+    asking = (hasty.fetch(slow, lines.append) for _ in range(5))
+    for answer in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(answer, Fail), answer
+        assert answer.failure.kind.code == "resolve.too-slow"
+    assert lines.count("Another launch fetches this commit: waiting for it") == 4
+    assert len([line for line in server.asked if "/slow/" in line]) <= 2, "one fetch asks twice"
+    server.released.set()
+    hasty.apply(RepositoriesSettings(), True)
+    assert (await hasty.fetch(slow, print)).path.exists(), "whoever comes later tries it"
+
+
 async def test_a_stored_commit_needs_no_host(server: Server, repositories: GitRepositories) -> None:
     commit = server.author("r.git").commit({"n": "1"})
     first, _ = await brought(repositories, at(server.url("r.git"), commit))

@@ -22,7 +22,16 @@ from perijove.backends.git.size import Allowance
 from perijove.backends.git.words import OPENED_BY_TOKENS, found_by, lacking
 from perijove.cached import Cached
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
-from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail
+from perijove.domain.failures import (
+    BAD_TREE,
+    HOST_UNREACHABLE,
+    REF_NOT_FOUND,
+    TOO_LARGE,
+    TOO_SLOW,
+    Evidence,
+    Fail,
+    Failure,
+)
 from perijove.domain.nouns import Checkout, RefNames, RepoAddress, ResolvedRepo
 from perijove.domain.people import HostToken, HostTokens, host_of
 from perijove.domain.ports import Confined, Tell
@@ -33,6 +42,13 @@ from perijove.launching.resolve import giturl, refs
 _ASIDE = ".aside-"
 REMEMBERED = 500
 """Links that are resolved, or were within the last second; of more, some are resolved twice."""
+
+
+class _Turn(asyncio.Lock):
+    """One fetch of a commit at a time; it is there as long as somebody fetches or waits."""
+
+    failed: Failure | None = None
+    """What the last one came to, for all who waited for it: each would wait as long for a host that hangs."""
 
 
 class GitRepositories:
@@ -56,7 +72,7 @@ class GitRepositories:
         self._now = now
         self._renewed = renewed
         self._resolving: dict[tuple[RepoAddress, str], Cached[ResolvedRepo]] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
     def apply(self, settings: RepositoriesSettings, private_addresses: bool) -> None:
         """Other settings from now on; fetches under way keep theirs."""
@@ -138,9 +154,19 @@ class GitRepositories:
         if repo.person:
             tell(f"Private: read with {repo.person}'s token for {host_of(repo.address.url)}")
         if not place.exists():
-            async with self._lock(place.name):
+            turn = self._lock(place.name)
+            if waited := turn.locked():
+                tell("Another launch fetches this commit: waiting for it")
+            async with turn:
+                if waited and turn.failed and not place.exists():
+                    raise Fail(turn.failed)
+                turn.failed = None
                 if not place.exists():
-                    await self._made(repo, place, tell)
+                    try:
+                        await self._made(repo, place, tell)
+                    except Fail as fail:
+                        turn.failed = fail.failure
+                        raise
         return Checkout(repo, place)
 
     def sweep(self) -> None:
@@ -197,8 +223,8 @@ class GitRepositories:
         name = hashlib.sha256(f"{repo.address.url}\0{repo.commit}{kind}{whose}".encode()).hexdigest()[:32]
         return self._store / name
 
-    def _lock(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
+    def _lock(self, name: str) -> _Turn:
+        return self._locks.setdefault(name, _Turn())
 
     @asynccontextmanager
     async def _aside(self) -> AsyncIterator[Path]:
