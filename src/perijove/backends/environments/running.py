@@ -1,9 +1,10 @@
 """Runs a repository's `postBuild` or `start` as it was meant. Runs inside the sandbox: the standard library only.
 
 `running.py postBuild|start FILE [COMMAND…]`: executable or not, with any first line or none (then sh), and with the
-line ends of Windows. What `start` is given is the server's command, which it has to `exec`.
+line ends and the marks of Windows. What `start` is given is the server's command, which it has to `exec`.
 """
 
+import codecs
 import os
 import shutil
 import signal
@@ -11,19 +12,25 @@ import stat
 import subprocess
 import sys
 
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+"""What Windows' editors put before a text: no `#!` is seen behind them."""
+
 
 def words_for(path: str) -> list[str]:
     """The command that runs a file. Raises FileNotFoundError where its first line asks for what is not here."""
     with open(path, "rb") as file:
-        content = file.read()
-    if content.startswith(b"\x7fELF"):
+        raw = file.read()
+    if raw.startswith(b"\x7fELF"):
         os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
         return [path]
+    encoding = next((encoding for mark, encoding in MARKS if raw.startswith(mark)), "")
+    text = raw.decode(encoding, "replace").removeprefix("\ufeff").encode() if encoding else raw
+    content = text.replace(b"\r\n", b"\n")
     first = content.partition(b"\n")[0].decode(errors="replace").strip()
-    if b"\r\n" in content:
+    if content != raw:
         path = os.path.join("/tmp", os.path.basename(path))  # noqa: S108 - the sandbox's own
         with open(path, "wb") as file:
-            file.write(content.replace(b"\r\n", b"\n"))
+            file.write(content)
     asked = first[2:].split(None, 1) if first.startswith("#!") else []  # as the kernel reads it
     if not asked:
         return ["/bin/sh", path]
