@@ -31,7 +31,8 @@ LOG_SHOWN = 30
 
 def is_folder(link: str) -> bool:
     """Whether a link means a folder of this machine rather than a repository elsewhere."""
-    return (link.startswith(("./", "../", "/", "~")) and not link.startswith("/v2/")) or Path(link).is_dir()
+    named = link.startswith(("./", "../", "/", "~")) and not link.startswith("/v2/")
+    return named or (bool(link) and Path(link).is_dir())  # of no name, as of an unset variable, Path makes `.`
 
 
 def in_service(client: Client, start: Callable[[], bool], begin: Callable[[], bool]) -> bool:

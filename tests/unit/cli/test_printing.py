@@ -56,6 +56,7 @@ def home() -> Iterator[Path]:
         pytest.param("missing", False, id="no folder of this name"),
         pytest.param("https://github.com/owner/repo", False, id="a web address"),
         pytest.param("git@github.com:owner/repo", False, id="an ssh address"),
+        pytest.param("", False, id="nothing, as of an unset variable"),
     ],
 )
 def test_a_folder_is_told_from_a_link(home: Path, link: str, *, folder: bool) -> None:
