@@ -159,6 +159,16 @@ async def test_a_set_that_stands_waits_for_no_build_and_another_one_does(world: 
     assert entered == ["a place"]
 
 
+async def test_a_build_that_waits_until_the_cache_has_been_cleaned_says_so(world: World, index: Index) -> None:
+    """That takes minutes where much lies there and the disk is slow."""
+    async with asyncio.timeout(120):
+        async with world.environments._cache:  # as `tidy` does
+            building = asyncio.create_task(world.built("a", FREE), name="a build")
+            while "Waiting until the cache of packages has been cleaned" not in world.told:
+                await asyncio.sleep(0.01)
+        await building
+
+
 async def test_what_is_waited_for_is_not_counted_in_a_build_s_limit() -> None:
     async with asyncio.timeout(30) as limit:
         before = limit.when()

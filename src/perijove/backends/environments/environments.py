@@ -268,6 +268,8 @@ class UvEnvironments:
         if (found := await self.resolved(inputs)) is not None:
             return found
         base = await self.build(inputs.base, made_for, tell, place) if inputs.scripts else None
+        if self._cache.locked():
+            tell("Waiting until the cache of packages has been cleaned")
         async with self._cache:
             self._builds += 1
         try:
