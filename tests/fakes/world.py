@@ -156,6 +156,7 @@ class FakeSessions:
         self.specs: dict[SessionName, SandboxSpec] = {}
         self.fills = True
         self.unanswered: Failure | None = None
+        self.hangs = False
         self.before_stop: Callable[[], Awaitable[None]] | None = None
         """Why whoever holds them does not answer."""
         self.left = room or Room(8 * 1024**3, 100 * 1024**3, 1_000_000, 2)
@@ -271,6 +272,8 @@ class FakeSessions:
         await asyncio.sleep(0)  # the real one asks another process
         if self.unanswered:
             raise Fail(self.unanswered)
+        if self.hangs:
+            await asyncio.Event().wait()
         return self.left
 
     async def isolation(self) -> Isolation:

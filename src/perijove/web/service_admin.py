@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from perijove.domain import wire
-from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
+from perijove.domain.failures import BAD_REQUEST, PAD_DOWN, Evidence, Fail
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.request_failures import DRAINED
 from perijove.domain.settings import Settings
@@ -37,6 +38,8 @@ class ServiceAdmin:
     settings: Callable[[], Settings]
     url: Callable[[], str]
     doors: OperatorDoors
+    waits: float = 10.0
+    """Seconds for what the pad says: by this it is known whether the service is up, and commands wait for it."""
     since: float = field(init=False)
     """When it started, Unix seconds."""
 
@@ -73,11 +76,14 @@ class ServiceAdmin:
         """What whoever holds the sandboxes says."""
         settings = self.settings()
         try:
-            running, room = await self.sessions.running(), await self.sandboxes.room()
-            isolation = wire.encode(await self.sandboxes.isolation())
-        except Fail as error:
+            async with asyncio.timeout(self.waits):
+                running, room = await self.sessions.running(), await self.sandboxes.room()
+                isolation = wire.encode(await self.sandboxes.isolation())
+        except (Fail, TimeoutError) as error:
+            cause = f"it gave no answer within {self.waits:g} s"
+            failure = error.failure if isinstance(error, Fail) else PAD_DOWN(cause, Evidence("the pad", "no answer"))
             nothing = dict.fromkeys(("sessions", "memory", "room", "free", "isolation"))
-            return nothing | {"pad": error.failure.message, "failure": wire.encode(error.failure)}
+            return nothing | {"pad": failure.message, "failure": wire.encode(failure)}
         live = [running[session.name] for session in self.sessions.live if session.name in running]
         return {
             "sessions": len(live),

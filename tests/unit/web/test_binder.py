@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from perijove.domain.nouns import RunningSandbox
 from perijove.launching.start.admission import room_for
 from perijove.web.front import public_app
 from tests.fakes.world import INPUTS, FakeSessions
-from tests.unit.web.conftest import Web, frames
+from tests.unit.web.conftest import Web, desk_of, frames
 
 
 async def test_a_launch_streams_its_phases_and_ends_with_ready(web: Web) -> None:
@@ -245,6 +246,15 @@ async def test_metrics_of_a_machine_that_nobody_tells_of_are_no_numbers(web: Web
     text = (await web.get("/metrics")).text
     assert "perijove_room_sessions NaN" in text
     assert "perijove_room_memory_bytes NaN" in text
+
+
+async def test_the_service_says_how_it_is_where_whoever_holds_the_sandboxes_hangs(web: Web) -> None:
+    """`perijove launch` asks that first: it said that the service was still starting, and began nothing."""
+    web.world.sandboxes.hangs = True
+    async with asyncio.timeout(30):
+        told = await replace(desk_of(web.world).service, waits=0.1).told()
+    assert (told["room"], told["launches"]) == (None, 0)
+    assert "it gave no answer within 0.1 s" in told["pad"]
 
 
 async def test_providers_are_listed_as_forms_elsewhere_read_them(web: Web) -> None:
