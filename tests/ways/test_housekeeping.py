@@ -158,7 +158,6 @@ async def test_who_waits_for_disk_in_vain_is_told_what_takes_it_and_what_to_do(w
 
 
 async def test_a_launch_whose_disk_is_being_freed_without_end_is_over_in_time_and_others_go_on(world: World) -> None:
-    """What removes may stand behind a disk that does not answer."""
     world.sandboxes = FakeSessions(NO_DISK)
     world.set(launching__queue_timeout=0.5)
     async with world.up():

@@ -312,7 +312,6 @@ async def test_a_commit_wanted_by_many_at_once_is_fetched_once(server: Server, r
 async def test_what_a_fetch_comes_to_is_told_to_all_who_waited_for_it(
     server: Server, state: State, repositories: GitRepositories, confined: ConfinedCalls
 ) -> None:
-    """A class that clicks while its host hangs would wait for it one after the other."""
     commit = server.author("r.git").commit({"n": "1"})
     repo = await repositories.resolve(at(server.url("r.git"), commit))
     slow = type(repo)(at(server.url("r.git", "slow"), commit), commit, "")

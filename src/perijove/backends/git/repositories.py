@@ -22,16 +22,7 @@ from perijove.backends.git.size import Allowance
 from perijove.backends.git.words import OPENED_BY_TOKENS, found_by, lacking
 from perijove.cached import Cached
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity, Limit
-from perijove.domain.failures import (
-    BAD_TREE,
-    HOST_UNREACHABLE,
-    REF_NOT_FOUND,
-    TOO_LARGE,
-    TOO_SLOW,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.domain.failures import BAD_TREE, HOST_UNREACHABLE, REF_NOT_FOUND, TOO_LARGE, TOO_SLOW, Evidence, Fail
 from perijove.domain.nouns import Checkout, RefNames, RepoAddress, ResolvedRepo
 from perijove.domain.people import HostToken, HostTokens, host_of
 from perijove.domain.ports import Confined, Tell
@@ -47,7 +38,7 @@ REMEMBERED = 500
 class _Turn(asyncio.Lock):
     """One fetch of a commit at a time; it is there as long as somebody fetches or waits."""
 
-    failed: Failure | None = None
+    failed: Fail | None = None
     """What the last one came to, for all who waited for it: each would wait as long for a host that hangs."""
 
 
@@ -159,13 +150,13 @@ class GitRepositories:
                 tell("Another launch fetches this commit: waiting for it")
             async with turn:
                 if waited and turn.failed and not place.exists():
-                    raise Fail(turn.failed)
+                    raise Fail(turn.failed.failure)
                 turn.failed = None
                 if not place.exists():
                     try:
                         await self._made(repo, place, tell)
                     except Fail as fail:
-                        turn.failed = fail.failure
+                        turn.failed = fail
                         raise
         return Checkout(repo, place)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from perijove.backends.environments import running
-from perijove.backends.environments.running import words_for
 
 SCRIPT = '#!/bin/bash\r\nsaid=("Größe" "$BASH")\r\necho "${said[@]}"\r\n'
 
@@ -33,8 +32,3 @@ def test_a_script_is_run_by_what_its_first_line_asks_for_whatever_saved_it(tmp_p
     Path("/tmp", script.name).unlink(missing_ok=True)
     assert (ran.stdout, ran.stderr, ran.returncode) == ("Größe /bin/bash\n", "", 0)
     assert script.read_bytes() == content
-
-
-def test_a_script_without_a_first_line_is_sh_s(tmp_path: Path) -> None:
-    (tmp_path / "start").write_bytes(b"echo \xf6\n")
-    assert words_for(str(tmp_path / "start")) == ["/bin/sh", str(tmp_path / "start")]

@@ -36,8 +36,6 @@ from perijove.backends.git.words import commit_refused, meant
         ("fatal: repository 'https://x.org/r/' not found", "resolve.repo-not-found"),
         ("ERROR: Repository not found.", "resolve.repo-not-found"),
         ("fatal: remote error: access denied or repository not exported: /r", "resolve.access-denied"),
-        ("git@github.com: Permission denied (publickey).", "resolve.access-denied"),
-        ("Host key verification failed.", "resolve.access-denied"),
         ("fatal: Authentication failed for 'https://x.org/r/'", "resolve.access-denied"),
         ("fatal: unable to access 'https://x.org/r/': The requested URL returned error: 403", "resolve.access-denied"),
         (
@@ -101,6 +99,6 @@ def test_where_ssh_does_not_let_us_in_it_is_told_how_far_it_came_and_that_https_
     line: str, cause: str
 ) -> None:
     failure = meant([line, "fatal: Could not read from remote repository."])
-    assert cause in failure.cause
+    assert (failure.kind.code, cause in failure.cause) == ("resolve.access-denied", True)
     assert "our credentials" not in failure.cause
     assert failure.remedy.startswith("Use its https address")
