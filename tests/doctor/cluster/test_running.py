@@ -165,6 +165,8 @@ def test_a_name_service_that_is_not_there() -> None:
     told = Broken((down,)).seen().told
     assert codes(told)[0] == "cluster.cluster-names-down"
     Case(Broken(drop=("Service/kube-dns",)), ("cluster.kube-dns-service-missing",), "coredns-1").check()
+    other = service("rke2-coredns-rke2-coredns", {"k8s-app": "kube-dns"}, "kube-system")
+    assert Broken((other,), drop=("Service/kube-dns",)).seen().well
 
 
 def test_services_that_lead_nowhere() -> None:

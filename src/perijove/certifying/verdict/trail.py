@@ -24,7 +24,7 @@ _TLS_WORDS = (
     "speaking plain HTTP to an SSL-enabled server port",  # Apache
     "Client sent an HTTP request to an HTTPS server",  # Go: Caddy, Traefik
 )
-_LOGIN = re.compile(
+LOGIN = re.compile(
     r"(?:^|[/._?=&-])(?:log[-_]?in|log[-_]?on|sign[-_]?in|sso|auth|authorize|cas|oauth2?|openid(?:-connect)?|saml2?|shibboleth|idp"
     r"|adfs|keycloak|session/new|accounts)(?:$|[/._?=&-])",
     re.IGNORECASE,
@@ -176,7 +176,7 @@ def _login_redirect(trail: Trail) -> Why | None:
         if parts is None:
             continue
         path = place(parts.path)
-        if _LOGIN.search(path if parts.hostname == trail.host else f"{parts.hostname}{path}"):
+        if LOGIN.search(path if parts.hostname == trail.host else f"{parts.hostname}{path}"):
             leads = f"{who(hop)} redirects to the login {place(parts.geturl())} ({hop.status})"
             return rows.LOGIN_REDIRECT, leads, web_servers.pass_on(hop, trail.host, trail.reach_us)
     return None

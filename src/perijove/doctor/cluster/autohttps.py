@@ -47,8 +47,9 @@ def without(cluster: Cluster) -> Iterator[Finding]:
             cause = "The CA is asked for certificates for single letters"
             yield found(rows.AUTOHTTPS_HOSTS_NO_LIST, cause, pod.said, Confidence.CERTAIN, seen(where, words))
             continue
+        refused = "It asked when it started, was refused, and does not ask again"
         yield found(
-            rows.AUTOHTTPS_NO_CERTIFICATE, "It asked when it started, was refused, and does not ask again", pod.said,
+            rows.AUTOHTTPS_NO_CERTIFICATE, refused if words else "It has none, and asks when it starts alone", pod.said,
             Confidence.CERTAIN if words else Confidence.LIKELY, here, *([seen(where, words)] if words else []),
             commands=(again,), surer_with="" if words else logs,
         )  # fmt: skip

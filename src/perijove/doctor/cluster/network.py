@@ -40,7 +40,9 @@ def names_inside(cluster: Cluster) -> Iterator[Finding]:
     services = cluster.within("kube-system", "Service")
     # Every cluster has default/kubernetes: where it is seen, the Services of all namespaces were asked for.
     whole = bool(services) or cluster.get("Service", "default", "kubernetes") is not None
-    has = [one for one in services if pods.serves_names(one)]
+    # Distributions name it as they like: what leads to one of the servers is their Service.
+    leads = [mapping(one.spec.get("selector")) for one in services if one.spec.get("selector")]
+    has = any(map(pods.serves_names, services)) or any(matches(one, pod.labels) for one in leads for pod in servers)
     if servers and whole and not has:
         there = [one.name for one in services]
         yield found(

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from perijove.certifying.verdict import web_servers
+from perijove.certifying.verdict.trail import LOGIN
 from perijove.doctor.cluster.hub_api import BEFORE_ANY_POD, NO_USER, hub_ill
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
@@ -55,6 +57,8 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
     else:
         cause = f"/versions answers {versions.status}, /health {health.status}, neither as a Binder does"
         astray = next(reaching.redirects(looked), None)
+        if astray is None and _asks_who(looked, health) and _asks_who(looked, versions):
+            raise NotSeen(f"strangers are not let in: /versions answers {versions.status} {versions.location}".strip())
         yield found(
             NOT_A_BINDER, cause, looked.site.url, Confidence.LIKELY, answered(versions), answered(health),
             because=None if astray is None else REDIRECT_ASTRAY,
@@ -85,6 +89,14 @@ def _ill(looked: SiteSeen, told: Got, one: dict[str, Any]) -> Iterator[Finding]:
     elif not one.get("_ignore_failure"):
         said = f": {str(one['message'])[:200]}" if one.get("message") else ""
         yield found(UNHEALTHY, f"its check {name} fails{said}", name, _SURE, where)
+
+
+def _asks_who(looked: SiteSeen, got: Got) -> bool:
+    """Whether it is answered by somebody who lets in whom he knows."""
+    host = urlsplit(got.location).hostname or looked.site.host
+    return got.status in {401, 403} or (
+        bool(got.location) and (host != looked.site.host or bool(LOGIN.search(got.location)))
+    )
 
 
 _SURE = Confidence.CERTAIN

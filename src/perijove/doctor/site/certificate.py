@@ -42,6 +42,12 @@ def due(looked: SiteSeen) -> SeenCertificate | None:
     return None
 
 
+def wild(looked: SiteSeen) -> bool:
+    """Whether it is one with a wildcard, for which every CA asks by DNS alone (Baseline Requirements 3.2.2.4.7)."""
+    shows = [one.certificate for one in looked.addresses if one.certificate is not None]
+    return any(name.startswith("*.") for one in shows for name in one.names)
+
+
 def wrong(looked: SiteSeen) -> Iterator[Finding]:
     """What is wrong with what is shown, each certificate told once."""
     if looked.site.scheme != "https":

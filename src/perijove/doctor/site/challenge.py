@@ -40,6 +40,8 @@ def blocked(looked: SiteSeen) -> Iterator[Finding]:
     """A web server that keeps the challenge from whoever orders the certificate."""
     if looked.site.scheme != "https":
         raise NotSeen("the site was asked for by http")
+    if certificate.wild(looked):
+        raise NotSeen("the certificate has a wildcard, which is ordered by DNS-01 alone")
     asked = [one for one in looked.addresses if one.challenge and one.challenge[0].status]
     if not asked:
         raise NotSeen("port 80 does not answer")

@@ -9,6 +9,7 @@ from perijove.certifying.verdict.trail import Trail, why
 from perijove.certifying.verdict.web_servers import without_tls
 from perijove.doctor.cluster.telling import MOST, found, seen
 from perijove.doctor.engine import NotSeen
+from perijove.doctor.site import certificate
 from perijove.doctor.site.telling import SOLVER, shown
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import DnsSeen, Hop
@@ -62,7 +63,7 @@ def ports(looked: SiteSeen) -> Iterator[Finding]:
         yield _closed(looked, bad, answer)
     elif looked.site.scheme == "http" and not answer:
         yield from _plain(looked, bad, well=False)
-    if looked.site.scheme == "https":
+    if looked.site.scheme == "https" and not (answer and certificate.wild(looked)):
         yield from _plain(looked, looked.addresses, well=bool(answer))
 
 
@@ -104,7 +105,8 @@ def _plain(looked: SiteSeen, asked: tuple[AddressAsked, ...] | list[AddressAsked
         surer = "how the certificate is renewed: by TLS-ALPN-01 or DNS-01 it needs no port 80" if well else ""
         because = HTTPS_UNANSWERED if not well and looked.site.scheme == "https" else None
         yield found(
-            kind, cause[:MOST], looked.site.http("/"), Confidence.CERTAIN, hop_evidence(told[0]), because=because,
+            kind, cause[:MOST], looked.site.http("/"), Confidence.POSSIBLE if well else Confidence.CERTAIN,
+            hop_evidence(told[0]), because=because,
             remedy=remedy, foreseen=well, surer_with=surer,
         )  # fmt: skip
         return

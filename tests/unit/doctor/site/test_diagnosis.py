@@ -86,6 +86,8 @@ EXPIRED: dict[str, Any] = {
     "problem": "certificate has expired",
 }
 FAKE: dict[str, Any] = {"subject": "Kubernetes Ingress Controller Fake Certificate", "names": ("ingress.local",)}
+LOGIN = (replace(TO_HTTPS, location="https://login.example.org/start"),)
+CLOSED = (replace(TO_HTTPS, status=0, error="refused"),)
 CIRCLE = (replace(CHALLENGED[0], location=TOKEN),)
 NO_HUB = {"service": "JupyterHub API", "ok": False}
 NO_USER = "Failed to create temporary user for registry.example/image:1\n"
@@ -109,6 +111,13 @@ LATE = [(10.0, {"phase": "waiting", "at": 1.0}), (10.1, {"phase": "built", "at":
                 "[Errno 101] Network is unreachable"))), id="no IPv6 on this machine",
         ),
         pytest.param(replace(ill(QUEUE, status=200), versions=OURS), id="a Perijove whose queue is in use"),
+        pytest.param(replace(at(challenge=CLOSED, page=CLOSED, certificate=replace(GOOD, names=("*.example.org",)))),
+                     id="a wildcard, and port 80 is closed"),
+        pytest.param(at(shows(names=("*.example.org",), not_after=NOW + 20 * DAY, trusted=True), challenge=LOGIN),
+                     id="a wildcard that is due, and challenges led to a login"),
+        *(pytest.param(replace(SEEN, versions=got, health=got), id=f"a login before it, {got.status} {got.location}")
+          for got in (Got(SITE.url, 401), Got(SITE.url, 302, location="https://sso.example.org/start"),
+                      Got(SITE.url, 302, location="/oauth2/sign_in?rd=/"))),
         pytest.param(replace(SEEN, upgraded=Got(SITE.url, 403)), id="an application that refuses the websocket"),
     ],
 )  # fmt: skip
