@@ -16,7 +16,8 @@ from perijove.domain.ran import PROXY, Unreached, Withheld
 FULL = re.compile(r"No space left on device|enough free space in /|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(
     r"error sending request|Failed to fetch|[Cc]onnection (?:refused|reset)|dns error|Temporary failure in name"
-    r"|Network is unreachable|HTTP status (?:server|client) error|tunnel error|invalid peer certificate"
+    r"|Network is unreachable|due to network timeout|HTTP status (?:server|client) error|tunnel error"
+    r"|invalid peer certificate"
     r"|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|SSLCertVerificationError"
 )
 _NETWORK = re.compile(

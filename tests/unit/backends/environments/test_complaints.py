@@ -84,6 +84,16 @@ END = "we can conclude that your requirements are unsatisfiable."
             id="index is ill",
         ),
         pytest.param(
+            [
+                "error: Failed to download `tornado==6.6.1`",
+                "  cause: I/O operation failed during extraction",
+                "  cause: Failed to download distribution due to network timeout. Try increasing UV_HTTP_TIMEOUT",
+            ],
+            failures.INDEX_UNREACHABLE,
+            "could not reach",
+            id="index is slow",
+        ),
+        pytest.param(
             ["error: failed to write `x`", "  cause: No space left on device (os error 28)"],
             failures.BUILD_DISK,
             "no space",

@@ -113,8 +113,8 @@ LATE = [(10.0, {"phase": "waiting", "at": 1.0}), (10.1, {"phase": "built", "at":
         pytest.param(replace(ill(QUEUE, status=200), versions=OURS), id="a Perijove whose queue is in use"),
         pytest.param(replace(at(challenge=CLOSED, page=CLOSED, certificate=replace(GOOD, names=("*.example.org",)))),
                      id="a wildcard, and port 80 is closed"),
-        pytest.param(at(shows(names=("*.example.org",), not_after=NOW + 20 * DAY, trusted=True), challenge=LOGIN),
-                     id="a wildcard that is due, and challenges led to a login"),
+        pytest.param(at(shows(names=("*.example.org",), not_before=NOW - 65 * DAY, not_after=NOW + 25 * DAY,
+                              trusted=True), challenge=LOGIN), id="a wildcard that is due, led to a login"),
         *(pytest.param(replace(SEEN, versions=got, health=got), id=f"a login before it, {got.status} {got.location}")
           for got in (Got(SITE.url, 401), Got(SITE.url, 302, location="https://sso.example.org/start"),
                       Got(SITE.url, 302, location="/oauth2/sign_in?rd=/"))),
