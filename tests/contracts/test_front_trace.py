@@ -20,7 +20,6 @@ from tests.fakes.nginx import foretold, missing, running_nginx, self_signed
 from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.same_for_any_user, pytest.mark.skipif(bool(missing()), reason=missing() or "nginx is there")]
-ACME = "/.well-known/acme-challenge/"
 SITES = """server { listen @; server_name one.example; return 200 one; }
 server { listen @; server_name two.example *.two.example; return 200 two; }
 server { listen @ default_server; server_name _; return 200 default; }
@@ -29,174 +28,22 @@ server { listen @; server_name mail.*; return 200 mail; }
 server { listen @; server_name *.deep.two.example; return 200 deep; }
 server { listen @; server_name ~^w+\\.(?<zone>[a-z]+)\\.test$; return 301 https://$zone.example/; }
 server { listen @; server_name ~test$; return 200 regex; }"""
-CASES: dict[str, tuple[str, str, str]] = {
-    "exact name": (SITES, "one.example", "/"),
-    "exact name, other case, a dot at its end": (SITES, "ONE.example.", "/"),
-    "wildcard name": (SITES, "x.two.example", "/"),
-    "longest wildcard": (SITES, "a.deep.two.example", "/"),
-    "name of a dot, itself": (SITES, "both.example", "/"),
-    "name of a dot, below": (SITES, "x.both.example", "/"),
-    "wildcard at the end": (SITES, "mail.nowhere", "/"),
-    "first regular expression, its capture": (SITES, "www.lab.test", "/"),
-    "second regular expression": (SITES, "x.test", "/"),
-    "nobody's name": (SITES, "nowhere.invalid", "/"),
-    "first server is the default": (
-        "server { listen @; server_name a.b; return 200 first; } server { listen @; return 200 second; }", "c.d", "/",
-    ),
-    "a return of the server wins over locations": (
-        f"server {{ listen @; return 301 https://$server_name$request_uri; location ^~ {ACME} "
-        f"{{ return 200 acme; }} }}",
-        "a.b", CHALLENGED,
-    ),
-    "$server_name is the first name": (
-        "server { listen @; server_name first.b second.b; return 301 https://$server_name$request_uri; }",
-        "second.b", CHALLENGED,
-    ),
-    "$host is the name asked for": (
-        "server { listen @; server_name first.b second.b; return 301 https://$host$request_uri; }", "second.b", "/x",
-    ),
-    "longest prefix": (
-        f"server {{ listen @; location / {{ return 200 root; }} location {ACME} {{ return 200 acme; }} }}",
-        "a", CHALLENGED,
-    ),
-    "a regular expression wins over a prefix": (
-        f"server {{ listen @; location {ACME} {{ return 200 acme; }} location ~ /\\. {{ return 403; }} }}",
-        "a", CHALLENGED,
-    ),
-    "^~ wins over a regular expression": (
-        f"server {{ listen @; location ~ /\\. {{ return 403; }} location ^~ {ACME} {{ return 200 acme; }} }}",
-        "a", CHALLENGED,
-    ),
-    "= wins over all": (
-        f"server {{ listen @; location ^~ {ACME} {{ return 200 p; }} location = {CHALLENGED} {{ return 200 is; }} }}",
-        "a", CHALLENGED,
-    ),
-    "first of two regular expressions, one of any case": (
-        "server { listen @; location ~* WELL { return 200 any; } location ~ well { return 200 exact; } }",
-        "a", CHALLENGED,
-    ),
-    "nested location": (
-        "server { listen @; location / { location /.well-known/ { return 200 inner; } return 200 outer; } }",
-        "a", CHALLENGED,
-    ),
-    "nested regular expression ends the search": (
-        "server { listen @; location / { location ~ acme { return 200 inner; } } location ~ . { return 200 outer; } }",
-        "a", CHALLENGED,
-    ),
-    "nested ^~ does not keep an outer regular expression away": (
-        "server { listen @; location / { location ^~ /.well { return 200 in; } } location ~ . { return 200 re; } }",
-        "a", CHALLENGED,
-    ),
-    "no location at all": ("server { listen @; root /nowhere; }", "a", CHALLENGED),
-    "try_files to a status": (
-        "server { listen @; root /nowhere; location / { try_files $uri $uri/ =410; } }", "a", CHALLENGED,
-    ),
-    "try_files to a named location": (
-        "server { listen @; root /nowhere; location / { try_files $uri @app; } location @app { return 200 app; } }",
-        "a", CHALLENGED,
-    ),
-    "try_files to another path": (
-        "server { listen @; root /nowhere; location / { try_files $uri /i; } location = /i { return 200 index; } }",
-        "a", CHALLENGED,
-    ),
-    "error_page to a named location": (
-        "server { listen @; root /nowhere; error_page 404 = @app; location @app { return 200 app; } }", "a", CHALLENGED,
-    ),
-    "error_page elsewhere": (
-        "server { listen @; error_page 403 https://help.example/; location / { deny all; } }", "a", CHALLENGED,
-    ),
-    "deny all": ("server { listen @; location / { deny all; proxy_pass http://#; } }", "a", CHALLENGED),
-    "allow some, deny all": (
-        "server { listen @; location / { allow 192.0.2.1; deny all; proxy_pass http://#; } }", "a", CHALLENGED,
-    ),
-    "a return comes before deny": ("server { listen @; deny all; location / { return 200 r; } }", "a", CHALLENGED),
-    "internal": ("server { listen @; location / { internal; proxy_pass http://#; } }", "a", CHALLENGED),
-    "if of a name": (
-        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }",
-        "a.b", CHALLENGED,
-    ),
-    "if that does not hold": (
-        "server { listen @; if ($host = a.b) { return 301 https://$host$request_uri; } return 404; }",
-        "c.d", CHALLENGED,
-    ),
-    "if of a regular expression": (
-        "server { listen @; if ($request_uri !~ ^/.well-known/) { return 301 https://$host; } return 200 acme; }",
-        "a", CHALLENGED,
-    ),
-    "break of a server keeps its return away": (
-        f'server {{ listen @; if ($uri ~ "^{ACME}") {{ break; }} return 301 https://$host/;'
-        f" location {ACME} {{ return 200 acme; }} }}",
-        "a", CHALLENGED,
-    ),
-    "if in a location with a proxy_pass": (
-        "server { listen @; location / { if ($http_upgrade = '') { set $x 1; } proxy_pass http://#; } }",
-        "a", CHALLENGED,
-    ),
-    "if on a file": (
-        "server { listen @; root /nowhere; location / { if (!-e $request_filename) { return 200 none; } } }",
-        "a", CHALLENGED,
-    ),
-    "rewrite to https": (
-        "server { listen @; rewrite ^(.*)$ https://$host$1 permanent; }", "a.b", CHALLENGED,
-    ),
-    "rewrite with a flag redirect": ("server { listen @; rewrite ^/(.*) /b/$1 redirect; }", "a", "/x"),
-    "rewrite last": (
-        "server { listen @; location / { rewrite ^/.well-known/(.*) /in/$1 last; } location /in/ { return 200 in; } }",
-        "a", CHALLENGED,
-    ),
-    "rewrite break": (
-        "server { listen @; location / { rewrite ^/.well-known/(.*) /in/$1 break; proxy_pass http://#/x/; } }",
-        "a", CHALLENGED,
-    ),
-    "rewrite of the server": (
-        "server { listen @; rewrite ^/.well-known/(.*) /in/$1; location /in/ { proxy_pass http://#; } }",
-        "a", CHALLENGED,
-    ),
-    "set and a map": (
-        "map $host $to { hostnames; default no; a.b https://mapped.example; *.c https://wild.example; }"
-        " server { listen @; set $there $to; return 302 $there$request_uri; }",
-        "x.c", CHALLENGED,
-    ),
-    "proxy_pass without a path": (
-        f"server {{ listen @; location {ACME} {{ proxy_pass http://#; }} }}",
-        "a", CHALLENGED,
-    ),
-    "proxy_pass with a path": (f"server {{ listen @; location {ACME} {{ proxy_pass http://#/; }} }}", "a", CHALLENGED),
-    "proxy_pass of a folder without its slash": (
-        "server { listen @; location /.well-known { proxy_pass http://#/; } }", "a", CHALLENGED,
-    ),
-    "proxy_pass with Host": (
-        "server { listen @; proxy_set_header Host $host; location / { proxy_pass http://#; } }", "a.b", CHALLENGED,
-    ),
-    "proxy_set_header within hides those without": (
-        "server { listen @; proxy_set_header Host $host; location / { proxy_set_header X y; proxy_pass http://#; } }",
-        "a.b", CHALLENGED,
-    ),
-    "proxy_pass with variables": (
-        "server { listen @; set $up #; location / { proxy_pass http://$up/fixed; } }", "a", CHALLENGED,
-    ),
-    "proxy_pass is not inherited": (
-        "server { listen @; root /nowhere; location / { proxy_pass http://#; location /.well-known/ { } } }",
-        "a", CHALLENGED,
-    ),
-    "the very address wins over all addresses": (
-        "server { listen @; return 200 very; } server { listen *; server_name a.b; return 200 any; }", "a.b", "/",
-    ),
-}  # fmt: skip
 
 
-def details() -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """Further cases, as they stand in `front_details.txt`: each `map` gets a variable of its own."""
-    text = (Path(__file__).parent / "front_details.txt").read_text()
+def cases() -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """As they stand in `front_cases.txt`: each `map` gets a variable of its own."""
+    text = (Path(__file__).parent / "front_cases.txt").read_text()
     for number, case in enumerate(text.split("\n## ")[1:]):
         head, _, body = case.partition("\n")
         name, host, path = head.split(" | ")
-        mapped = "".join(line for line in body.splitlines() if line.startswith("map "))
+        mapped = "".join(line for line in body.splitlines() if line.startswith("map ") and "server {" not in line)
         block = f"{mapped} server {{ listen @; root /nowhere; {body.removeprefix(mapped)} }}"
-        yield name, (block.replace("$m", f"$mapped_{number}"), host, path.replace("CHALLENGE", CHALLENGED))
+        block = body.replace("SITES", SITES) if "server {" in body or "SITES" in body else block
+        block = block.replace("$m", f"$mapped_{number}").replace("CHALLENGE", CHALLENGED)
+        yield name, (block, host, path.replace("CHALLENGE", CHALLENGED))
 
 
-CASES |= dict(details())
+CASES = dict(cases())
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ def test_a_single_pod_makes_nothing_well() -> None:
     (nodes,) = (one for one in told.results if one.name == "nodes")
     assert nodes.outcome is Outcome.UNSEEN
     assert "Node: nobody recorded them" in nodes.why_skipped
+    some = diagnosed(Recording("memory", NOW, "", tuple(sifting.things([pod])))).results
+    assert any("Pod: only some of them were recorded" in one.why_skipped for one in some)
 
 
 @pytest.mark.parametrize("name", NAMES)

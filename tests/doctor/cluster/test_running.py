@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.doctor.cluster.test_ground import Case
@@ -110,42 +108,6 @@ def test_users_pods_that_nobody_ends() -> None:
     assert told.finding.foreseen
     young = tuple(pod(f"jupyter-{number}", "singleuser-server", age=3000) for number in range(60))
     assert Broken((*old, *young)).seen().well, "a few old ones among many are somebody's work"
-
-
-REF = "Error resolving ref for "
-LINES = [
-    ("cluster.hub-api-token-refused", "Error creating user: HTTP 403: Forbidden"),
-    ("cluster.hub-name-unresolved", "Error accessing Hub API: HTTP 599: Could not resolve host: hub"),
-    ("cluster.hub-api-refused", "Error accessing Hub API (using http://hub:8081): Connection refused"),
-    ("cluster.hub-api-timeout", "Error creating user: HTTP 599: Operation timed out after 20000 milliseconds"),
-    ("cluster.quota-full", "BinderHub is full: 100/100"),
-    ("cluster.spawn-limit", "Too many users trying to log in right now. Try again shortly"),
-    ("cluster.github-rate-limited", "GitHub Rate limit (60) exceeded. Reset in 0:23:11."),
-    ("cluster.github-rate-limited", "GitHub Rate limit (5000) exceeded. Reset in 0:23:11."),
-    ("cluster.github-rate-limited", f"{REF}gh:a/b/HEAD: HTTP 429: Too Many Requests"),
-    ("cluster.git-token-refused", f"{REF}gist:a/b: HTTP 401: Unauthorized"),
-    ("cluster.git-token-refused", f"{REF}gh:a/b/HEAD: HTTP 403: Forbidden"),
-    ("cluster.git-token-refused", f"{REF}gl:a%2Fb/main: HTTP 401: Unauthorized"),
-    ("resolve.host-unreachable", f"{REF}gh:a/b/HEAD: HTTP 599: Could not resolve host: api.github.com"),
-    ("resolve.host-unreachable", f"{REF}gh:a/b/HEAD: HTTP 502: Bad Gateway"),
-    ("cluster.ca-bundle-missing", "HTTP 599: error setting certificate verify locations: CAfile: /etc/ssl/ca.crt"),
-    ("cluster.registry-check-fails", "Failed to get image manifest for registry.example.org/binder-x:1"),
-    ("cluster.push-denied", "denied: requested access to the resource is denied"),
-    ("cluster.build-out-of-memory", "The command '/bin/sh -c conda env update' returned a non-zero code: 137"),
-    ("cluster.build-no-names", "fatal: unable to access 'https://github.com/x/y/': Could not resolve host: github.com"),
-    ("cluster.user-pod-cannot-reach-hub", "[E] Failed to connect to my Hub at http://hub:8081/hub/api (attempt 1/5)."),
-    ("cluster.xsrf-refused", "403 POST /login: XSRF cookie does not match POST argument"),
-]
-
-
-@pytest.mark.parametrize(("code", "words"), LINES, ids=[code for code, _ in LINES])
-def test_lines_that_are_known(code: str, words: str) -> None:
-    told = Broken(logs={"binder.log": f"[I] 200 GET /health\n[W] {words}\n[I] end"}).seen().told
-    assert code in codes(told)
-    [its] = [one for one in told if code in codes([one])]
-    assert REF not in words or codes(told) == [code], "the hub is not what answers for a Git host"
-    assert ("access_token: TOKEN" in str(its.finding.commands)) == bool(re.search(r"\(60\)|gist:.*401", words))
-    assert words[:60] in " ".join(one.saw for one in its.finding.failure.evidence)
 
 
 def test_a_log_of_a_good_day_gives_nothing() -> None:

@@ -59,7 +59,8 @@ class Cluster:
         """All objects of some kinds."""
         for kind in kinds:
             if not self.lacks(kind):
-                self.missing[kind] = self.recording.unseen.get(kind) or "nobody recorded them"
+                none = "only some of them were recorded" if kind in self._kinds else "nobody recorded them"
+                self.missing[kind] = self.recording.unseen.get(kind) or none
         if len(kinds) == 1:
             return self._kinds.get(kinds[0], [])
         return [thing for kind in kinds for thing in self._kinds.get(kind, ())]
