@@ -156,11 +156,9 @@ def origins(own: Own) -> Iterator[Finding]:
     service = own.settings.service
     if service.session_hosts or session_hosts(service):
         return
-    name = (service.hosts or http_listeners(service))[0]
+    below = f"{(service.hosts or http_listeners(service))[0]}{service.base}user/"
     cause = "a page of one repository can read and use its visitor's other sessions here"
-    failure = rows.ORIGIN_SHARED(
-        cause, Evidence("service.session_hosts", f"not set: all sessions lie below {name}/user/")
-    )
+    failure = rows.ORIGIN_SHARED(cause, Evidence("service.session_hosts", f"not set: all sessions lie below {below}"))
     yield Finding(failure, SERVICE, Confidence.CERTAIN, foreseen=True)
 
 

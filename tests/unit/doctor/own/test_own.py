@@ -267,6 +267,11 @@ def test_one_thing_wrong_is_the_one_thing_told(case: str) -> None:
     assert [root.finding.code for root in diagnosed(own).told] == [kind.code]
 
 
+def test_where_sessions_lie_is_told_with_the_path_that_all_lies_below() -> None:
+    (shared,) = diagnosed(serving(hosts=("b.example",), base="/binder/")).findings
+    assert "b.example/binder/user/" in shared.failure.evidence[0].saw
+
+
 def test_on_loopback_memory_may_be_watched() -> None:
     assert diagnosed(with_service(isolation=UNHELD)).findings == ()
 
