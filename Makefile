@@ -30,7 +30,9 @@ help:  ## Say what there is.
 run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; Ctrl-C stops everything.
 	@exec $(BIN)/perijove launch examples/hello $(if $(HTTP),--http $(HTTP)) $(if $(STATE),--state $(STATE))
 
-# What drives no service runs first, on both processors; the rest waits for others most of the time, one by one.
+# What drives no service runs first, on both processors, with a third process for while they wait; the rest waits for
+# others most of the time: file by file, by WORKERS processes, or by one where that is 0.
+WORKERS ?= 2
 QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
 # What takes longest: attacks that build, start and draw much; what kills at every step; what examines whole services;
 # a hundred repositories that are built or refused; what makes systems, and conda packages of real ones.
@@ -42,8 +44,8 @@ test: .venv/installed-dev $(if $(ARGS),,.venv/installed-node)  ## Run the tests,
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
-	$(BIN)/python -m pytest -q -m "not long" -n 2 --dist worksteal $(QUICK)
-	$(BIN)/python -m pytest -q -m "not long" $(addprefix --ignore=,$(QUICK) $(SLOW))
+	$(BIN)/python -m pytest -q -m "not long" -n 3 --dist worksteal $(QUICK)
+	$(BIN)/python -m pytest -q -m "not long" -n $(WORKERS) --dist loadfile $(addprefix --ignore=,$(QUICK) $(SLOW))
 endif
 
 test-slow: .venv/installed-dev .venv/installed-node
