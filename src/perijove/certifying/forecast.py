@@ -6,7 +6,7 @@ In: the wish, the journal, the ports. Out: a window for `renewal`, `Foreseen` ev
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from perijove.certifying.attempts import Attempts, host_subject
 from perijove.certifying.formatting import DAY, HOUR, MINUTE
@@ -39,41 +39,36 @@ WINDOW_MISSED = HOUR
 NEVER = float("inf")
 
 
+@dataclass(eq=False)
 class Forecast:
     """One certificate's."""
 
-    def __init__(
-        self,
-        way: CertificateWay,
-        attempts: Attempts,
-        journal: Journal,
-        clock: Clock,
-        spec: CertificateSpec,
-        every: Callable[[], float],
-    ) -> None:
-        """`every`: seconds between looks that find all well; 0: none."""
-        self._every = every
-        self._way = way
-        self._attempts = attempts
-        self._journal = journal
-        self._clock = clock
-        self._spec = spec
-        self._secret: Secret | None = None
-        self._asked: Issuer | None = None
-        """Who signed it and can be asked for a window; None for what the operator gave, or settings do not name."""
-        self._window_at = 0.0
-        self._look_at = clock.now() + LOOK_FIRST
-        self._ca_at = 0.0
-        self._ca_failure: Failure | None = None
-        """Why the CA could not be asked when it was last."""
-        self._doubted = ""
-        """The code of what the last look found ill and the one before did not: it may pass."""
-        self._ill: set[HostName] | None = None
-        """Names that were not well at the last look."""
-        self.window: RenewalWindow | None = None
-        """When the CA would like the renewal; None where it does not say."""
-        self.came_right = False
-        """Whether a look found well what the last attempt, or an earlier look, had found ill."""
+    _way: CertificateWay
+    _attempts: Attempts
+    _journal: Journal
+    _clock: Clock
+    _spec: CertificateSpec
+    _every: Callable[[], float]
+    """Seconds between looks that find all well; 0: none."""
+    _secret: Secret | None = field(default=None, init=False)
+    _asked: Issuer | None = field(default=None, init=False)
+    """Who signed it and can be asked for a window; None for what the operator gave, or settings do not name."""
+    _window_at: float = field(default=0.0, init=False)
+    _look_at: float = field(init=False)
+    _ca_at: float = field(default=0.0, init=False)
+    _ca_failure: Failure | None = field(default=None, init=False)
+    """Why the CA could not be asked when it was last."""
+    _doubted: str = field(default="", init=False)
+    """The code of what the last look found ill and the one before did not: it may pass."""
+    _ill: set[HostName] | None = field(default=None, init=False)
+    """Names that were not well at the last look."""
+    window: RenewalWindow | None = field(default=None, init=False)
+    """When the CA would like the renewal; None where it does not say."""
+    came_right: bool = field(default=False, init=False)
+    """Whether a look found well what the last attempt, or an earlier look, had found ill."""
+
+    def __post_init__(self) -> None:
+        self._look_at = self._clock.now() + LOOK_FIRST
 
     @property
     def next_at(self) -> float:

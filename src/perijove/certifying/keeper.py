@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from perijove.certifying.attempts import Attempts, host_of, host_subject, subject
 from perijove.certifying.files import FilesWatch
@@ -62,26 +62,22 @@ REASONS = {
 """Why a subscriber may have a certificate revoked (RFC 5280, 5.3.1)."""
 
 
+@dataclass(eq=False)
 class Certificates:
     """Keeps all certificates, and does what operators ask of them."""
 
-    def __init__(
-        self,
-        way: CertificateWay,
-        journal: Journal,
-        clock: Clock,
-        group: asyncio.TaskGroup,
-        settings: Callable[[], Settings],
-    ) -> None:
-        self.way = way
-        self.attempts = Attempts(journal)
-        self._journal = journal
-        self._clock = clock
-        self._group = group
-        self._settings = settings
-        self._kept: dict[HostName, Kept] = {}
-        self._leaving: dict[HostName, asyncio.Task[None]] = {}
-        """What is just being ended of hosts that the settings do not name any more."""
+    way: CertificateWay
+    _journal: Journal
+    _clock: Clock
+    _group: asyncio.TaskGroup
+    _settings: Callable[[], Settings]
+    attempts: Attempts = field(init=False)
+    _kept: dict[HostName, Kept] = field(default_factory=dict, init=False)
+    _leaving: dict[HostName, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    """What is just being ended of hosts that the settings do not name any more."""
+
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(self._journal)
 
     # what runs
 

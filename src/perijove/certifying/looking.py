@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from perijove.certifying import persistent
 from perijove.certifying.challenge import BY_DNS, Solvers, possible, standing
@@ -58,28 +58,20 @@ class _Allowed:
     record: tuple[Failure, Confidence] | None = None
 
 
+@dataclass(eq=False)
 class Looking:
     """Looks at hosts; `marker` is what our solver says in its header, `reach_us` where a server in front reaches it."""
 
-    def __init__(
-        self,
-        probe: Probe,
-        authorities: Authorities,
-        solvers: Solvers,
-        clock: Clock,
-        marker: str,
-        reach_us: Callable[[], str],
-    ) -> None:
-        self._probe = probe
-        self._authorities = authorities
-        self._solvers = solvers
-        self._clock = clock
-        self._marker = marker
-        self._reach_us = reach_us
-        self._offers: dict[str, Offer] = {}
-        """What CAs said lately, by directory."""
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+    _probe: Probe
+    _authorities: Authorities
+    _solvers: Solvers
+    _clock: Clock
+    _marker: str
+    _reach_us: Callable[[], str]
+    _offers: dict[str, Offer] = field(default_factory=dict, init=False)
+    """What CAs said lately, by directory."""
+    _asking: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
 
     def useful(self, spec: CertificateSpec) -> tuple[HostName, ...]:
         """Names of which there is anything to see: dns-01 alone shows nothing before it is asked for."""

@@ -82,34 +82,25 @@ class Ask:
     """An order in hand, to go on with."""
 
 
+@dataclass(eq=False)
 class Ordering:
     """Brings one order to its end."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        secrets: Secrets,
-        solvers: Solvers,
-        clock: Clock,
-        reload_lock: ReloadLock,
-        disk: Runs,
-        ask: Ask,
-    ) -> None:
-        self._authority = authority
-        self._secrets = secrets
-        self._solvers = solvers
-        self._clock = clock
-        self._reload_lock = reload_lock
-        self._disk = disk
-        self._turn = AsyncExitStack()
-        """Holds reloads back while the CA looks."""
-        self._ask = ask
-        self._request: bytes | None = None
-        self._told = 0
-        """How often the state that lasts was told."""
-        self._missed_since: float | None = None
-        self._not_shown: Fail | None = None
-        """Why an answer could not be put up."""
+    _authority: Authority
+    _secrets: Secrets
+    _solvers: Solvers
+    _clock: Clock
+    _reload_lock: ReloadLock
+    _disk: Runs
+    _ask: Ask
+    _turn: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+    """Holds reloads back while the CA looks."""
+    _request: bytes | None = field(default=None, init=False)
+    _told: int = field(default=0, init=False)
+    """How often the state that lasts was told."""
+    _missed_since: float | None = field(default=None, init=False)
+    _not_shown: Fail | None = field(default=None, init=False)
+    """Why an answer could not be put up."""
 
     async def run(self) -> AsyncGenerator[CertificateEvent, None]:
         """Events to `Issued`, or for a rehearsal to an `OrderSeen` that has shown enough.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from perijove.certifying.reload_lock import ReloadLock
 from perijove.certifying.wanted import REHEARSALS
@@ -33,32 +34,24 @@ def shown_for(spec: CertificateSpec, secret: Secret) -> tuple[HostName, ...]:
     return tuple(name for name in spec.names if covers(secret.names, name)) if spec.also else spec.names
 
 
+@dataclass(eq=False)
 class Serving:
     """What the data plane shows for each host, and what it is just being tried with."""
 
-    def __init__(
-        self,
-        secrets: Secrets,
-        probe: Probe,
-        apply: Apply,
-        clock: Clock,
-        address: Callable[[], str],
-        disk: Runs = in_place,
-    ) -> None:
-        self._secrets = secrets
-        self._probe = probe
-        self._apply = apply
-        self.reload_lock = ReloadLock()
-        self._clock = clock
-        self._address = address
-        self.disk = disk
-        self._tried: dict[HostName, Secret] = {}
-        self._known: dict[HostName, tuple[float, Secret | None]] = {}
-        """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
-        self._trusted: set[HostName] = set()
-        """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
-        self._untold: set[HostName] = set()
-        """Hosts of which the data plane does not know yet that this changed."""
+    _secrets: Secrets
+    _probe: Probe
+    _apply: Apply
+    _clock: Clock
+    _address: Callable[[], str]
+    disk: Runs = in_place
+    reload_lock: ReloadLock = field(default_factory=ReloadLock, init=False)
+    _tried: dict[HostName, Secret] = field(default_factory=dict, init=False)
+    _known: dict[HostName, tuple[float, Secret | None]] = field(default_factory=dict, init=False)
+    """Current secrets, and when they were read: each has to be verified, and the table asks for all."""
+    _trusted: set[HostName] = field(default_factory=set, init=False)
+    """Hosts whose last handshake showed a certificate that visitors' browsers trust."""
+    _untold: set[HostName] = field(default_factory=set, init=False)
+    """Hosts of which the data plane does not know yet that this changed."""
 
     def served(self, specs: Iterable[CertificateSpec]) -> tuple[ServedCertificate, ...]:
         """What the table shows for these hosts; nothing for one that has no certificate."""

@@ -80,31 +80,21 @@ class Attempt:
     """What a look from here saw of names, which may not be what is seen outside."""
 
 
+@dataclass(eq=False)
 class CertificateWay:
     """Gets certificates; all it needs of the world comes in through ports."""
 
-    def __init__(
-        self,
-        authorities: Authorities,
-        secrets: Secrets,
-        solvers: Solvers,
-        looking: Looking,
-        serving: Serving,
-        clock: Clock,
-        hooks: Callable[[], Sequence[str]],
-        run_hook: Callable[[str, Secret], Awaitable[None]],
-    ) -> None:
-        self.authorities = authorities
-        self.secrets = secrets
-        self.looking = looking
-        self.serving = serving
-        self._solvers = solvers
-        self._clock = clock
-        self._hooks = hooks
-        self._run_hook = run_hook
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._not_before: dict[tuple[str, str], tuple[float, Failure]] = {}
-        """Host and directory → until when that CA does not want to be asked, and its words."""
+    authorities: Authorities
+    secrets: Secrets
+    _solvers: Solvers
+    looking: Looking
+    serving: Serving
+    _clock: Clock
+    _hooks: Callable[[], Sequence[str]]
+    _run_hook: Callable[[str, Secret], Awaitable[None]]
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT), init=False)
+    _not_before: dict[tuple[str, str], tuple[float, Failure]] = field(default_factory=dict, init=False)
+    """Host and directory → until when that CA does not want to be asked, and its words."""
 
     async def certify(self, attempt: Attempt) -> AsyncGenerator[Told, None]:
         """Tell an attempt as it happens, from where it stands; the last event is Certified or Failed, never both."""

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import RefNames, RepoAddress
@@ -26,20 +27,15 @@ AT_ONCE = 8
 """Hosts that are asked at once; others wait."""
 
 
+@dataclass(eq=False)
 class Links:
     """Reads links."""
 
-    def __init__(
-        self,
-        repositories: Repositories,
-        settings: Callable[[], Settings],
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._repositories = repositories
-        self._settings = settings
-        self._now = now
-        self._room = asyncio.Semaphore(AT_ONCE)
-        self._known: OrderedDict[str, tuple[float, RefNames]] = OrderedDict()
+    _repositories: Repositories
+    _settings: Callable[[], Settings]
+    _now: Callable[[], float] = time.monotonic
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
+    _known: OrderedDict[str, tuple[float, RefNames]] = field(default_factory=OrderedDict, init=False)
 
     async def meant(self, text: str) -> Link:
         """What a text means; the longest ref that its host lists wins. Raises Fail: `resolve.*`, as `pasted` does."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import clean
@@ -63,39 +63,28 @@ async def as_it_is(failure: Failure) -> Failure:
     return failure
 
 
+@dataclass(eq=False)
 class LaunchWay:
     """Launches repositories; all it needs of the world comes in through ports."""
 
-    def __init__(
-        self,
-        repositories: Repositories,
-        environments: Environments,
-        confined: Confined,
-        builds: Builds,
-        queue: Queue,
-        sessions: SessionKeeper,
-        factory: SessionFactory,
-        clock: Clock,
-        settings: Callable[[], Settings],
-        keeping: Keeping,
-        explain: Explain = as_it_is,
-        homes: Homes | None = None,
-    ) -> None:
-        self.repositories = repositories
-        self.environments = environments
-        self._confined = confined
-        self.builds = builds
-        self.queue = queue
-        self.sessions = sessions
-        self.pool = Pool(factory, sessions, queue, environments, clock, settings)
-        self._factory = factory
-        self._clock = clock
-        self._settings = settings
-        self._keeping = keeping
-        self._explain = explain
-        self._homes = homes
-        self._fetches = Shares(FETCHES)
-        self._previews = asyncio.Semaphore(PREVIEWS)
+    repositories: Repositories
+    environments: Environments
+    _confined: Confined
+    builds: Builds
+    queue: Queue
+    sessions: SessionKeeper
+    _factory: SessionFactory
+    _clock: Clock
+    _settings: Callable[[], Settings]
+    _keeping: Keeping
+    _explain: Explain = as_it_is
+    homes: Homes | None = None
+    pool: Pool = field(init=False)
+    _fetches: Shares = field(default_factory=lambda: Shares(FETCHES), init=False)
+    _previews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PREVIEWS), init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(self._factory, self.sessions, self.queue, self.environments, self._clock, self._settings)
 
     async def launch(
         self, number: int, address: RepoAddress, visitor: Visitor, options: LaunchOptions
@@ -179,7 +168,7 @@ class LaunchWay:
         self, number: int, checkout: Checkout, environment: Environment, options: LaunchOptions, visitor: Visitor
     ) -> AsyncGenerator[LaunchEvent, None]:
         """A session that is ready, or wait for room and start one; its place is kept until that answers."""
-        home = await self._homes.ready(visitor.person) if self._homes and visitor.person else None
+        home = await self.homes.ready(visitor.person) if self.homes and visitor.person else None
         if home:
             yield Logged(Phase.LAUNCHING, home.told)
         at = options.served_at

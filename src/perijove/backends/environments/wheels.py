@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -64,25 +64,17 @@ class Builder:
         return (str(self.runs.executable), "-I", *pip, f"{HOME}/{RESULT}", *words)
 
 
+@dataclass(eq=False)
 class Wheels:
     """Builds wheels by the port ForeignCode."""
 
-    def __init__(
-        self,
-        state: State,
-        settings: BuildSettings,
-        foreign: ForeignCode,
-        confined: Confined,
-        uv: Uv,
-        interpreters: Interpreters,
-    ) -> None:
-        self._confined = confined
-        self._state = state
-        self._settings = settings
-        self._foreign = foreign
-        self._uv = uv
-        self._interpreters = interpreters
-        self._making = asyncio.Lock()
+    _state: State
+    _settings: BuildSettings
+    _foreign: ForeignCode
+    _confined: Confined
+    _uv: Uv
+    _interpreters: Interpreters
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def build(
         self, name: str, words: Sequence[str], home: Checkout | None, by: Builder, into: Path, tell: Tell

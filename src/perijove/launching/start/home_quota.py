@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import EndReason, SessionName
@@ -25,25 +26,18 @@ ROOM = 16 * 1024**2
 """Bytes by which a home that is too full may grow: programs write while something is removed."""
 
 
+@dataclass(eq=False)
 class HomeQuota:
     """Looks at the homes of those who have sessions."""
 
-    def __init__(
-        self,
-        homes: Homes,
-        sessions: SessionKeeper,
-        whose: Callable[[int], str],
-        settings: Callable[[], HomeSettings],
-        clock: Clock,
-    ) -> None:
-        self._homes = homes
-        self._sessions = sessions
-        self._whose = whose
-        self._settings = settings
-        self._clock = clock
-        self._most: dict[SessionName, int] = {}
-        """What the home may hold while this session runs: no more than it had at the last look, above the quota."""
-        self._told: set[SessionName] = set()
+    _homes: Homes
+    _sessions: SessionKeeper
+    _whose: Callable[[int], str]
+    _settings: Callable[[], HomeSettings]
+    _clock: Clock
+    _most: dict[SessionName, int] = field(default_factory=dict, init=False)
+    """What the home may hold while this session runs: no more than it had at the last look, above the quota."""
+    _told: set[SessionName] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         """For ever."""

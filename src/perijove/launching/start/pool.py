@@ -94,30 +94,24 @@ def _tell(what: str, error: Exception, **facts: str) -> None:
         log.warning(what, code=failure.kind.code, message=failure.message, **facts)
 
 
+@dataclass(eq=False)
 class Pool:
     """Holds sessions ready and hands them out."""
 
-    def __init__(
-        self,
-        factory: SessionFactory,
-        sessions: SessionKeeper,
-        queue: Queue,
-        environments: Environments,
-        clock: Clock,
-        settings: Callable[[], Settings],
-    ) -> None:
-        self._factory = factory
-        self._sessions = sessions
-        self._queue = queue
-        self._environments = environments
-        self._clock = clock
-        self._settings = settings
-        self._asked: dict[AskedKey, Asked] = {}
-        self._prepared: dict[RepoAddress, Asked] = {}
-        """For classes: by their links, spelled canonically."""
-        self._held: list[Held] = []
-        self._bell = asyncio.Event()
-        queue.make_room = self.give_way
+    _factory: SessionFactory
+    _sessions: SessionKeeper
+    _queue: Queue
+    _environments: Environments
+    _clock: Clock
+    _settings: Callable[[], Settings]
+    _asked: dict[AskedKey, Asked] = field(default_factory=dict, init=False)
+    _prepared: dict[RepoAddress, Asked] = field(default_factory=dict, init=False)
+    """For classes: by their links, spelled canonically."""
+    _held: list[Held] = field(default_factory=list, init=False)
+    _bell: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self._queue.make_room = self.give_way
 
     @property
     def held(self) -> Sequence[SessionName]:

@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -115,25 +115,17 @@ def impossible(state: State, settings: PlatformSettings) -> Failure | None:
     return None
 
 
+@dataclass(eq=False)
 class Bases:
     """Those below `state.bases`."""
 
-    def __init__(
-        self,
-        state: State,
-        settings: PlatformSettings,
-        build: BuildSettings,
-        foreign: ForeignCode,
-        confined: Confined,
-        uv: Uv,
-    ) -> None:
-        self.settings = settings
-        self.build = build
-        self._state = state
-        self._foreign = foreign
-        self._confined = confined
-        self._uv = uv
-        self._making = asyncio.Lock()
+    _state: State
+    settings: PlatformSettings
+    build: BuildSettings
+    _foreign: ForeignCode
+    _confined: Confined
+    _uv: Uv
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def chosen(self) -> Base | None:
         """The one that the settings mean, where it stands."""
