@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kubernetes import applying
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.applying import Done
@@ -32,7 +33,9 @@ from perijove.domain.nouns import EndReason, Room, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.settings_layers import Layer, merged
+from perijove.domain.state import State
 from tests.fakes.confined import Follower, spec
+from tests.fakes.kept_pods import keeping_in
 
 CONFIG, IMAGE = (os.environ.get(f"TESTS_{name}", "") for name in ("KUBECONFIG", "IMAGE"))
 pytestmark = [
@@ -109,8 +112,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for user in whole["users"]:
             user["user"] = {"token": at(answer.body, "status", "token")}
         (tmp_path / "account").write_text(yaml.safe_dump(whole))
-        api = Cluster(name, str(tmp_path / "account"))
-        sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here)
+        api, confined = Cluster(name, str(tmp_path / "account")), ConfinedCalls()
+        keeping = keeping_in(State(tmp_path), confined)
+        sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here, keeping)
         supervised, follower = asyncio.create_task(sessions.supervise(), name="supervision"), Follower(sessions)
         try:
             yield sessions, follower
@@ -119,6 +123,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             await asyncio.wait([supervised])
             await follower.close()
             await api.close()
+            confined.close()
 
     world = World(admin, terms, options, plane)
     try:
@@ -166,6 +171,20 @@ async def test_why_a_session_ended_is_told_and_its_pod_goes(world: World, name: 
         assert (await follower.ended("one", LIMIT)).reason is reason
         assert follower.lines("one") == (["my last words"] if name == "exit" else [])
         await world.until_left("networkpolicies perijove-sessions-none")
+
+
+ORPHAN = """
+import pathlib, subprocess, sys, time
+subprocess.run("sleep 0.1 &", shell=True)
+time.sleep(1)
+sys.exit(3 if any(") Z " in one.read_text() for one in pathlib.Path("/proc").glob("[0-9]*/stat")) else 0)
+"""
+
+
+async def test_what_a_session_s_programs_leave_behind_is_reaped(world: World) -> None:
+    async with world.plane() as (sessions, follower):
+        await sessions.start(spec("one", HOME, ORPHAN))
+        assert (await follower.ended("one", LIMIT)).exit_code == 0
 
 
 FORBIDDING = {
