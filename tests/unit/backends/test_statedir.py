@@ -55,7 +55,7 @@ def test_it_is_made_so_that_sessions_can_pass_but_not_look(place: Path) -> None:
         "sessions": "711", "pad": "755", "s": "710", "handed": "710",
         "run": "711", "store": "711", "control": "700", "log": "700",
         "checkouts": "710", "uv-cache": "700", "conda-cache": "700", "resolutions": "700",
-        "image-layers": "700", "decided": "700",
+        "image-layers": "700", "decided": "700", "unsealed": "710",
         "environments": "755", "interpreters": "755", "tools": "755",
         "bases": "755", "layers": "755", "apt": "755", "lists": "755", "archives": "755",
     }  # fmt: skip
