@@ -138,7 +138,7 @@ MADE = [
 async def test_wherever_it_is_killed_the_next_start_leaves_what_is_used_and_nothing_else(
     tmp_path: Path, after: int
 ) -> None:
-    terms = Terms(NAMESPACE, port=free_port(), start_limit=20.0, grace=1, end_limit=5.0)
+    terms = Terms(NAMESPACE, port=free_port(), files_port=free_port(), start_limit=20.0, grace=1, end_limit=5.0)
     async with session_cluster(tmp_path) as (cluster, config):
         killer = Killer(cluster, after)
         async with plane(config, terms) as first:
