@@ -100,19 +100,20 @@ def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None] | None
             ends.append(onward)
             await asyncio.gather(_moved(reader, onward), _moved(there, writer), return_exceptions=True)
         except (TimeoutError, asyncio.CancelledError):  # the container is over
-            return
-        finally:
             for one in ends:
                 one.transport.abort()
+        finally:
             relays.discard(asyncio.current_task())
 
     return relay
 
 
 async def _cut(relays: set[asyncio.Task[None] | None]) -> None:
-    for task in (tasks := [task for task in relays if task]):
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks := [task for task in relays if task]:
+        await asyncio.wait(tasks, timeout=2)  # what is on its way arrives
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _listening(port: int, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -140,6 +140,7 @@ class _Run:
         self._run = run
         self._job = job
         self._tell = tell
+        self._begun = False
         self._pods = Pods(cluster, f"{JOB}={job.name}", lambda pod, *, gone: None, BUILD)
 
     async def ended(self, token: str, into: Path) -> Ran:
@@ -189,7 +190,8 @@ class _Run:
             async with asyncio.timeout(self._run.timeout) as limit:
                 fetching = tasks.create_task(self._fetch(pod, token, to, limit), name=f"result of {pod.name}")
                 await asyncio.wait({fetching, over}, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait({fetching, telling}, timeout=LAST_WORDS)
+                await asyncio.wait({fetching}, timeout=FETCH if self._begun else LAST_WORDS)
+                await asyncio.wait({telling}, timeout=LAST_WORDS)
             if fetching.done():
                 return fetching.result()
             fetching.cancel()
@@ -257,6 +259,7 @@ class _Run:
             while True:
                 try:
                     async with client.stream("GET", address) as answer:
+                        self._begun = True  # what is on its way arrives, or breaks off, whether the pod is there or not
                         limit.reschedule(asyncio.get_running_loop().time() + FETCH)
                         answer.raise_for_status()
                         await self._write(answer, to)
