@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from perijove.domain.state import State
 from tests.e2e.service import BASE, Service, furnish, until
+from tests.e2e.test_kept import Visitor
 from tests.fakes.bases import shared_base
 from tests.fakes.docker_registry import DockerRegistry, needs_registry, running_registry
+from tests.fakes.git_server import serving
 from tests.fakes.image_node import Running, running_cluster
 from tests.fakes.session_cluster import NAMESPACE
 
@@ -51,6 +56,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture
+def git_repository() -> Iterator[str]:
+    """Its launch link."""
+    with serving(Path(tempfile.mkdtemp(prefix="perijove-git-"))) as server:
+        server.author("course").commit({"requirements.txt": "six==1.16.0\n", "data.txt": "of the repository"})
+        yield f"v2/git/{quote(server.url('course'), safe='')}/main"
+
+
 def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_goes_when_it_is_stopped(
     service: Service, cluster: Running, repository: str
 ) -> None:
@@ -73,3 +86,28 @@ def test_a_link_leads_to_a_kernel_in_a_pod_which_outlives_the_control_plane_and_
     service.cli("stop", session.name)
     until(lambda: len(cluster.cluster.pods) == 1)
     assert session.get("api/status").status_code == 424, "as a hub says of a server that is over"
+
+
+WORK = "open('data.txt', 'w').write('mine'); open('new.ipynb', 'w').write('{}')"
+
+
+def test_what_a_visitor_changed_in_a_pod_is_there_again_also_where_its_pod_or_the_control_plane_was_killed(
+    service: Service, cluster: Running, git_repository: str
+) -> None:
+    with Visitor(service) as visitor:
+        session, _ = visitor.launch(git_repository)
+        assert session.execute(WORK) == "2"
+        until(lambda: [*service.state.keeping.glob("*.json")])
+        service.kill()
+        service.up()
+        service.cli("stop", session.name)
+        until(lambda: visitor.get(f"kept/{session.name}").status_code == 200)
+        assert visitor.zipped(session.name) == {"data.txt": b"mine", "new.ipynb": b"{}"}
+        again, log = visitor.launch(git_repository)
+        assert "2 files of your last session given back" in log
+        assert again.execute("open('data.txt').read(), open('new.ipynb').read()") == "('mine', '{}')"
+        until(lambda: [*service.state.keeping.glob("*.sealed")], 240)
+        cluster.remove(again.name)
+        until(lambda: visitor.get(f"kept/{again.name}").status_code == 200)
+        assert visitor.zipped(again.name) == {"data.txt": b"mine", "new.ipynb": b"{}"}
+    until(lambda: not [*service.state.keeping.glob("course*"), *service.state.unsealed.iterdir()])

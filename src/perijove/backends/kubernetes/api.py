@@ -42,7 +42,7 @@ WATCH = 60
 """Seconds that the API is asked to keep a watch; it is taken up where it was then."""
 QUIET = WATCH + LIMIT
 """Seconds without a word after which a watch is given up: a connection may be dead and not say so."""
-PAGE, PAGES = 100, 500
+PAGE, PAGES = 500, 100
 """Pods of a page, and pages of a list: more than a cluster of a thousand nodes runs."""
 LARGEST = 2 * 1024**2
 """Bytes of one object; etcd takes 1.5 MiB."""
@@ -212,9 +212,7 @@ class Cluster:
 def _pod(raw: JSON) -> Thing:
     """Without what nobody here reads and which makes up half of it."""
     about = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
-    spec = dict(mapping(raw.get("spec")))
-    spec["containers"] = [{**one, "command": []} for one in listed(spec, "containers")]
-    return Thing({"kind": "Pod", **raw, "metadata": about, "spec": spec})
+    return Thing({"kind": "Pod", **raw, "metadata": about})
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -1,8 +1,9 @@
 # ruff: noqa: PLC0415  what a request needs is imported by the child that answers it: a session pays for it no longer
 """The first process of a pod whose files are wanted: starts a command, reaps orphans, hands files out, takes them in.
 
-Its text goes along in the pod's command, for any Python of 3.9 or newer: the standard library alone. In: words
-`key=value`, `--`, the command; a token in the environment, which the command does not get. Out: the command's status.
+Its text goes along with the pod, for any Python of 3.9 or newer: the standard library alone. In: words `key=value`,
+`--`, the command; in the environment, which the command does not get, a token and the text of `perijove.giving`, for
+what is given back. Out: the command's status.
 Whoever has the token is handed files that are not as the image has them (`GET`: a tar), and may give some back (`PUT`:
 a tar). What it says may be a lie: it runs with the rights of the pod's own people.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tarfile import TarFile
     from typing import IO, Any
 
-TOKEN, SOCKET, WAS = "PERIJOVE_FILES_TOKEN", "PERIJOVE_SOCKET_FD", "PERIJOVE.was"
+TOKEN, GIVING, SOCKET, WAS = "PERIJOVE_FILES_TOKEN", "PERIJOVE_GIVING", "PERIJOVE_SOCKET_FD", "PERIJOVE.was"
 HEAD, HEAD_LIMIT, LIMIT = 8192, 5, 60
 """Bytes of a request's head, seconds in which it is there, and in which it is answered; one at a time is."""
 MOST, MOST_BYTES, DEEPEST = 200_000, 64 << 30, 100
@@ -44,17 +45,16 @@ class Pod:
     `folder`: whose files. `made`: Unix seconds, the time of all files in the image; without it all count as changed.
     `top`, `names`: what is never handed out, at the folder's top and anywhere; `/` stands between them. `stay`: seconds
     after the command's end for somebody to fetch, if the token came before; with `waits` in any case, and requests are
-    answered only then. `limit`: seconds for a request. `giving`: the text of `perijove.giving`.
+    answered only then. `limit`: seconds for a request.
     """
 
-    def __init__(self, words: list[str], token: str) -> None:
+    def __init__(self, words: list[str], token: str, giving: str = "") -> None:
         told = dict(word.split("=", 1) for word in words)
         self.port, self.files, self.folder = int(told.get("port", 0)), int(told["files"]), told["folder"]
         self.made = float(told["made"]) if "made" in told else None
         self.top, self.names = told.get("top", "").split("/"), told.get("names", "").split("/")
         self.stay, self.waits, self.limit = float(told.get("stay", 0)), "waits" in told, int(told.get("limit", LIMIT))
-        self.giving = told.get("giving", "")
-        self.token, self.started = token, time.time()
+        self.token, self.giving, self.started = token, giving, time.time()
         self.asked = self.fetched = self.ending = self.last = False
         self.status: int | None = None
         self.command = self.child = 0
@@ -364,4 +364,5 @@ def _listening(port: int) -> socket.socket:
 
 if __name__ == "__main__":
     at = sys.argv.index("--")
-    sys.exit(Pod(sys.argv[1:at], os.environ.pop(TOKEN, "")).run(sys.argv[at + 1 :]))
+    secrets = (os.environ.pop(name, "") for name in (TOKEN, GIVING))
+    sys.exit(Pod(sys.argv[1:at], *secrets).run(sys.argv[at + 1 :]))

@@ -17,7 +17,9 @@ from perijove.backends.kubernetes.manifests import (
     CONFINED,
     EGRESS,
     MOUNTS,
+    RUN,
     SERVER,
+    TEXTS,
     Json,
     Owner,
     Terms,
@@ -45,7 +47,7 @@ STAYS, FETCH = 300, 600
 KEPT = 300
 """Seconds after which the cluster removes what has ended, where we do not."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROGRAM, WATCHER = Path(in_job.__file__).read_text(), Path(in_pod.__file__).read_text()
+PROGRAM = Path(in_job.__file__).read_text()
 
 
 def job(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
@@ -79,7 +81,7 @@ def _container(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
     most = {"memory": f"{limits.memory + OWN}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
     return {
         "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": [*python, WATCHER, *words, "--", *python, PROGRAM, json.dumps(told)],
+        "command": [*python, RUN, *words, "--", *python, PROGRAM, json.dumps(told)],
         "workingDir": HOME,
         "envFrom": [{"secretRef": {"name": name}}],
         "ports": [{"name": "http", "containerPort": terms.port}],
@@ -93,7 +95,7 @@ def variables(run: ForeignRun, made: Mapping[str, Any], token: str, terms: Terms
     """The Secret with its variables, and with the token by which its result is fetched; gone with the Job."""
     name = str(made["metadata"]["name"])
     owner = Owner("batch/v1", "Job", name, str(made["metadata"]["uid"]))
-    told = {in_job.VARIABLES: json.dumps(dict(run.environ)), in_pod.TOKEN: token}
+    told = {in_job.VARIABLES: json.dumps(dict(run.environ)), **TEXTS, in_pod.TOKEN: token}
     return {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
         "metadata": metadata(name, terms, {COMPONENT: "build", BUILD: run.name}, owner), "stringData": told,

@@ -63,8 +63,10 @@ SMALL: Json = {
 }
 """The limit of memory leaves room for gVisor, which counts in it."""
 MOUNTS = ({"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
-PROGRAM, GIVING = (Path(str(one.__file__)).read_text() for one in (in_pod, giving))
-"""Their texts."""
+PROGRAM = "PERIJOVE_PROGRAM"
+TEXTS = {PROGRAM: Path(in_pod.__file__).read_text(), in_pod.GIVING: Path(giving.__file__).read_text()}
+"""What a pod's first process is made of: variables of its Secret, so that whoever looks at pods sees pods."""
+RUN = f"import os; exec(os.environ.pop({PROGRAM!r}))"
 STAY = 60
 """Seconds in which what a session left is fetched, whose server has ended by itself."""
 HOME = "/home/jovyan"
@@ -206,7 +208,7 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
     most = {"memory": f"{limits.memory}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
     return {
         "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": ["/usr/bin/env", "python3", "-ISc", PROGRAM, *_words(terms), "--", *spec.command],
+        "command": ["/usr/bin/env", "python3", "-ISc", RUN, *_words(terms), "--", *spec.command],
         "workingDir": HOME,
         "envFrom": [{"secretRef": {"name": name}}],
         "ports": [
@@ -231,7 +233,7 @@ def _words(terms: Terms) -> list[str]:
     """What `in_pod` is told."""
     return [
         f"port={terms.port}", f"files={terms.files_port}", f"folder={HOME}", f"made={TIME}", f"stay={STAY}",
-        f"top={'/'.join(OF_PROGRAMS)}", f"names={'/'.join(CACHES)}", f"giving={GIVING}",
+        f"top={'/'.join(OF_PROGRAMS)}", f"names={'/'.join(CACHES)}",
     ]  # fmt: skip
 
 
@@ -244,7 +246,7 @@ def secret(spec: SandboxSpec, made: Mapping[str, Any], token: str, terms: Terms)
     """Its variables, and what opens its files: nobody sees them who sees the pod. Gone with the pod that was `made`."""
     name = pod_name(spec.session, terms)
     owner = Owner("v1", "Pod", name, str(made["metadata"]["uid"]))
-    told = {**dict(spec.environ), in_pod.TOKEN: token}
+    told = {**dict(spec.environ), **TEXTS, in_pod.TOKEN: token}
     return {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
         "metadata": metadata(name, terms, {SESSION: spec.session}, owner), "stringData": told,

@@ -67,10 +67,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         for path in ("read.md", "data/table.csv"):
             (home / path).write_text("as it was")
             os.utime(home / path, (MADE, MADE))
-        told = [f"giving={GIVING}", f"files={port}", f"folder={home}", f"made={MADE}"]
+        told = [f"files={port}", f"folder={home}", f"made={MADE}"]
         told += ["top=.cache/.local", "names=__pycache__", *words]
         command = [python, "-Ic", TEXT, *told, "--", "/usr/bin/python3", "-c", code]
-        environ = {**os.environ, in_pod.TOKEN: "secret"}
+        environ = {**os.environ, in_pod.TOKEN: "secret", in_pod.GIVING: GIVING}
         process = subprocess.Popen(
             command, env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True,
