@@ -21,8 +21,8 @@ from perijove.domain.parsing import parsed
 from perijove.domain.settings import Seconds
 from perijove.domain.sizes import size
 
-CLEANING = 3600.0
-"""Seconds that it may take."""
+CLEANING, STOPPING = 3600.0, 900.0
+"""Seconds that they may take: of sessions some end at a time, and a lost node holds up its own."""
 
 
 class Output(StrEnum):
@@ -200,10 +200,14 @@ def stop(client: Client, name: str, after: str) -> None:
         seconds = parsed(Seconds, after)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--after") from error
-    names = [row["name"] for row in client.call("GET", "/sessions")] if name == "all" else [name]
-    for one in names:
-        told = client.call("DELETE", f"/sessions/{quote(one, safe='')}?after={seconds:g}")
-        printing.out.print(f"{told['stopped']} {f'will be stopped in {after}' if seconds else 'stopped'}")
+    path = "/sessions" if name == "all" else f"/sessions/{quote(name, safe='')}"
+    told = client.call("DELETE", f"{path}?after={seconds:g}", limit=STOPPING)
+    for one in told["stopped"] if name == "all" else [told["stopped"]]:
+        printing.out.print(f"{one} {f'will be stopped in {after}' if seconds else 'stopped'}")
+    for one, failed in told.get("failed", {}).items():
+        printing.out.print(f"{one} is not stopped:", printing.failure(wire.decode(Failure, failed)))
+    if told.get("failed"):
+        raise typer.Exit(1)
 
 
 def clean(client: Client, *, dry_run: bool) -> None:

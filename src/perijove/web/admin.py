@@ -5,6 +5,7 @@ Events are told as one JSON object a line, as they happen. A failure is an objec
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -53,6 +54,7 @@ SERVED_AT = re.compile(r"/(?:[A-Za-z0-9._~@%+-]+/){1,20}")
 """Paths of servers that a hub starts, whose names it encodes (`url_escape_path` of jupyterhub 6)."""
 LISTED = 200
 """Launches and ended sessions that a list shows."""
+STOPS_AT_ONCE = 16
 MOVING = ("memory", "disk", "processes", "last_activity", "used_at")
 """What changes all the time: no news to somebody who watches."""
 
@@ -148,14 +150,32 @@ class Admin:
         return self._events(request, subject(self._session(request).name))
 
     async def stop_session(self, request: Request) -> Response:
-        session, after = self._session(request), request.query_params.get("after", "0")
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", after):
-            raise Fail(BAD_REQUEST("after is no number of seconds", Evidence("after", after[:100])))
-        if seconds := float(after):
-            self.sessions.stop_later(session.name, seconds)
+        session, after = self._session(request), _after(request)
+        await self._stop(session.name, after)
+        return _json({"stopped": session.name, "after": after})
+
+    async def stop_sessions(self, request: Request) -> Response:
+        """All that run, some at a time; one that cannot be stopped holds up no other."""
+        after, room, failed = _after(request), asyncio.Semaphore(STOPS_AT_ONCE), dict[SessionName, Any]()
+        names = [session.name for session in self.sessions.live]
+
+        async def stop(name: SessionName) -> None:
+            async with room:
+                try:
+                    await self._stop(name, after)
+                except Fail as error:
+                    failed[name] = wire.encode(error.failure)
+
+        async with asyncio.TaskGroup() as tasks:
+            for name in names:
+                tasks.create_task(stop(name), name=f"stop of {name}")
+        return _json({"stopped": [name for name in names if name not in failed], "failed": failed})
+
+    async def _stop(self, name: SessionName, after: float) -> None:
+        if after:
+            self.sessions.stop_later(name, after)
         else:
-            await self.sessions.stop(session.name, EndReason.STOPPED)
-        return _json({"stopped": session.name, "after": seconds})
+            await self.sessions.stop(name, EndReason.STOPPED)
 
     def _session(self, request: Request) -> Session:
         """By its name, or by what it is called while it runs."""
@@ -297,6 +317,7 @@ class Admin:
             ("DELETE", "/launches/{name}", self.cancel_launch),
             ("GET", "/launches/{name}/events", self.launch_events),
             ("GET", "/sessions", self.list_sessions),
+            ("DELETE", "/sessions", self.stop_sessions),
             ("GET", "/sessions/{name:path}/events", self.session_events),
             ("GET", "/sessions/{name:path}", self.get_session),
             ("DELETE", "/sessions/{name:path}", self.stop_session),
@@ -328,6 +349,14 @@ def _rows(environments: Any) -> list[dict[str, Any]]:
 def _name(row: dict[str, Any]) -> str:
     """What a row is called, whatever it is of."""
     return str(row.get("name") or row.get("number") or row["key"])
+
+
+def _after(request: Request) -> float:
+    """Seconds. Raises Fail: `start.bad-request`."""
+    after = request.query_params.get("after", "0")
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", after):
+        raise Fail(BAD_REQUEST("after is no number of seconds", Evidence("after", after[:100])))
+    return float(after)
 
 
 def _json(value: Any) -> Response:

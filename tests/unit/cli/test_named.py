@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from perijove.domain import failures
+from perijove.domain.failures import Fail
 from perijove.domain.nouns import SessionName
 from perijove.launching.start.titles import entitle, title_of
 from tests.fakes.certificate_desk import Office
@@ -48,3 +52,27 @@ def test_it_is_stopped_and_described_by_that(perijove: Shell) -> None:
     assert perijove("stop", TITLE).lines == [f"{session} stopped"]
     assert perijove("stop", TITLE).status == 1, "it is called so no more, once it is over"
     assert perijove("stop", other).status == 0
+
+
+def test_all_are_stopped_side_by_side_and_one_that_cannot_be_holds_up_no_other(perijove: Shell) -> None:
+    hall = perijove.hall
+    names = [hall.run(begun(hall.office)) for _ in range(3)]
+    both, asked = asyncio.Event(), list[int]()
+
+    async def stopped() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            raise Fail(failures.PAD_DOWN("it is hung", failures.Evidence("pad", "no answer")))
+        if len(asked) == 3:
+            both.set()
+        await asyncio.wait_for(both.wait(), 10)
+
+    hall.office.world.sandboxes.before_stop = stopped
+    told = perijove("stop", "all")
+    assert told.status == 1
+    ended = [name for name, _ in hall.office.world.sandboxes.stopped]
+    assert len(ended) == 2
+    (left,) = {*names} - {*ended}
+    assert {f"{name} stopped" for name in ended} < {*told.lines}
+    assert f"{left} is not stopped:" in told.out
+    assert "it is hung" in told.out
