@@ -1,6 +1,7 @@
 """An installation, and sessions by its account, in a real cluster: TESTS_KUBECONFIG is a file of its admin's.
 
-TESTS_IMAGE is an image by its digest that nodes pull, with /usr/bin/python3. Pods have to be reached from here.
+TESTS_IMAGE is an image by its digest that nodes pull, with /usr/bin/python3 and a home of user 1000. Pods have to be
+reached from here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from perijove.backends.confined import ConfinedCalls
+from perijove.backends.kept import KeptOnDisk
 from perijove.backends.kubernetes import applying
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.applying import Done
@@ -34,7 +36,8 @@ from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.settings_layers import Layer, merged
 from perijove.domain.state import State
-from tests.fakes.confined import Follower, spec
+from tests.contracts.test_kept_work import KEY, TERMS, kept, unzipped
+from tests.fakes.confined import SERVER, Follower, spec
 from tests.fakes.kept_pods import keeping_in
 
 CONFIG, IMAGE = (os.environ.get(f"TESTS_{name}", "") for name in ("KUBECONFIG", "IMAGE"))
@@ -99,7 +102,7 @@ async def room_here() -> Room:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, state: State) -> AsyncIterator[World]:
     name = f"perijove-test-{uuid.uuid4().hex[:8]}"
     terms, admin = Terms(name, grace=1), Cluster("", CONFIG)
     options = Options(IMAGE, f"{name}-system", Expose.CLUSTER_IP, nodes=Nodes.PRIVILEGED)
@@ -113,7 +116,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             user["user"] = {"token": at(answer.body, "status", "token")}
         (tmp_path / "account").write_text(yaml.safe_dump(whole))
         api, confined = Cluster(name, str(tmp_path / "account")), ConfinedCalls()
-        keeping = keeping_in(State(tmp_path), confined)
+        keeping = keeping_in(state, confined)
         sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here, keeping)
         supervised, follower = asyncio.create_task(sessions.supervise(), name="supervision"), Follower(sessions)
         try:
@@ -185,6 +188,24 @@ async def test_what_a_session_s_programs_leave_behind_is_reaped(world: World) ->
     async with world.plane() as (sessions, follower):
         await sessions.start(spec("one", HOME, ORPHAN))
         assert (await follower.ended("one", LIMIT)).exit_code == 0
+
+
+async def test_what_changed_in_a_session_is_fetched_from_its_node_and_given_back(world: World, state: State) -> None:
+    (checkout := state.root / "checkout").mkdir()
+    works = KeptOnDisk(state, state.keeping)
+    async with world.plane() as (sessions, _):
+        await sessions.start(spec("one", checkout, f"open('mine', 'w').write('mine')\n{SERVER}"))
+        await sessions.status("one", "/user/one/", "token", LIMIT)
+        await sessions.keep("one", TERMS)
+        await sessions.stop("one", EndReason.IDLE)
+        work = await kept(sessions, works)
+        assert unzipped(works, work) == {"mine": b"mine"}
+        await sessions.start(spec("two", checkout))
+        await sessions.status("two", "/user/two/", "token", LIMIT)
+        assert (await sessions.give_back("two", *await works.opening(work, KEY), same_commit=True)).files == 1
+        await sessions.keep("two", TERMS)
+        await sessions.stop("two", EndReason.IDLE)
+        assert unzipped(works, await kept(sessions, works)) == {"mine": b"mine"}
 
 
 FORBIDDING = {
