@@ -23,6 +23,7 @@ from perijove.backends.kept import KeptOnDisk
 from perijove.backends.kubernetes import applying
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.applying import Done
+from perijove.backends.kubernetes.builds import ClusterBuilds
 from perijove.backends.kubernetes.exposing import Expose
 from perijove.backends.kubernetes.installing import Nodes, Options, manifests
 from perijove.backends.kubernetes.manifests import Terms, Work, closing, selector
@@ -31,13 +32,15 @@ from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.domain.cluster import at, listed, text
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import Fail
-from perijove.domain.nouns import EndReason, Room, SandboxSpec
+from perijove.domain.nouns import EndReason, ForeignRun, Room, SandboxSpec
 from perijove.domain.ports import Tell
 from perijove.domain.settings import Settings
 from perijove.domain.settings_layers import Layer, merged
 from perijove.domain.state import State
+from tests.contracts.test_foreign_code_port import run_of
 from tests.contracts.test_kept_work import KEY, TERMS, kept, unzipped
 from tests.fakes.confined import SERVER, Follower, spec
+from tests.fakes.foreign import UnconfinedForeignCode
 from tests.fakes.kept_pods import keeping_in
 
 CONFIG, IMAGE = (os.environ.get(f"TESTS_{name}", "") for name in ("KUBECONFIG", "IMAGE"))
@@ -206,6 +209,24 @@ async def test_what_changed_in_a_session_is_fetched_from_its_node_and_given_back
         await sessions.keep("two", TERMS)
         await sessions.stop("two", EndReason.IDLE)
         assert unzipped(works, await kept(sessions, works)) == {"mine": b"mine"}
+
+
+async def test_a_build_is_a_job_whose_result_is_fetched_and_that_goes(world: World, state: State) -> None:
+    async def image(_run: ForeignRun, _tell: Tell) -> str:
+        return IMAGE
+
+    code = "import os; print('builds', flush=True); os.mkdir('dist'); open('dist/a', 'w').write('made'); os._exit(3)"
+    run, told = replace(run_of(None, code, LIMIT), root=(Path("/"),)), list[str]()
+    confined, here = ConfinedCalls(), UnconfinedForeignCode()
+    async with world.plane() as (sessions, _):
+        builds = ClusterBuilds(sessions._cluster, world.terms, image, sessions.owner, confined, here)
+        assert (await builds.run(run, state.root / "into", told.append)).status == 3
+    confined.close()
+    assert "builds" in told
+    assert (state.root / "into/a").read_text() == "made"
+    async with asyncio.timeout(LIMIT):
+        while [*listed((await world.ask("GET", "jobs", base="/apis/batch")).body, "items")]:
+            await asyncio.sleep(0.2)
 
 
 FORBIDDING = {

@@ -19,6 +19,7 @@ from perijove.backends.kubernetes.manifests import (
     MOUNTS,
     RUN,
     SERVER,
+    STAYS,
     TEXTS,
     Json,
     Owner,
@@ -36,13 +37,13 @@ from perijove.launching.start.sandbox import HOME
 BATCH = "/apis/batch"
 BUILD = "perijove/build"
 """Label: the name of the run."""
-JOB = "batch.kubernetes.io/job-name"
-"""Label that the Job's controller gives its pods."""
+JOB = "perijove/job"
+"""Label of its pod: the Job's name."""
 HANDED = "/run/perijove-handed"
 """A volume: what is handed over is packed there."""
 OWN = 64 * 1024**2
 """Bytes of memory for those who start it and pack what it wrote."""
-STAYS, FETCH = 300, 600
+WAITS, FETCH = 300, 600
 """Seconds that it waits to be fetched, and that this may take."""
 KEPT = 300
 """Seconds after which the cluster removes what has ended, where we do not."""
@@ -58,12 +59,13 @@ def job(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
         "volumes": [*volumes(run.limits), {"name": "handed", "emptyDir": {}}],
     }  # fmt: skip
     # The seconds that it may take are counted here; the cluster's end for it is for when nobody is.
-    deadline = int(terms.start_limit + run.timeout + FETCH + STAYS)
+    about = {"labels": metadata(name, terms, {**labels, JOB: name}, None)["labels"], "annotations": {**STAYS}}
+    deadline = int(terms.start_limit + run.timeout + FETCH + WAITS)
     return {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(name, terms, labels, terms.owner),
         "spec": {
             "backoffLimit": 0, "activeDeadlineSeconds": deadline, "ttlSecondsAfterFinished": KEPT,
-            "template": {"metadata": {"labels": metadata(name, terms, labels, None)["labels"]}, "spec": pod},
+            "template": {"metadata": about, "spec": pod},
         },
     }  # fmt: skip
 
@@ -75,7 +77,7 @@ def _container(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
         "result": "" if run.layers else run.result, "size": limits.disk, "files": inodes(limits.disk),
     }  # fmt: skip
     python = ("/usr/bin/env", f"PATH={PATH}", "python3", "-Ic")
-    words = (f"files={terms.port}", f"folder={HANDED}", f"stay={STAYS}", f"limit={FETCH}", "waits=1")
+    words = (f"files={terms.port}", f"folder={HANDED}", f"stay={WAITS}", f"limit={FETCH}", "waits=1")
     # What it wrote lies there twice while it is handed over.
     disk = f"{2 * limits.disk + limits.tmp}"
     most = {"memory": f"{limits.memory + OWN}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
