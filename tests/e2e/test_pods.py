@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from tests.fakes.image_node import Running, running_cluster
 from tests.fakes.session_cluster import NAMESPACE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.same_for_any_user, needs_registry]
+
+
+REPOS = Path(__file__).parent.parent / "repos"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ def service(module_state: State, cluster: Running, registry: DockerRegistry) -> 
     service.config.write_text(
         f"[platform]\npackages = {json.dumps(BASE.packages)}\n"
         f"[engine]\nkind = 'kubernetes'\nnamespace = '{NAMESPACE}'\nregistry = '{registry.address}/perijove'\n"
-        "prepull = 1\n"
+        "prepull = 1\nbuilds = 'jobs'\n"
     )
     yield service.up()
     service.stop()
@@ -111,3 +115,23 @@ def test_what_a_visitor_changed_in_a_pod_is_there_again_also_where_its_pod_or_th
         until(lambda: visitor.get(f"kept/{again.name}").status_code == 200)
         assert visitor.zipped(again.name) == {"data.txt": b"mine", "new.ipynb": b"{}"}
     until(lambda: not [*service.state.keeping.glob("course*"), *service.state.unsealed.iterdir()])
+
+
+def test_what_a_repository_runs_while_it_is_built_runs_in_jobs_and_is_there_in_its_session(
+    service: Service, cluster: Running, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(REPOS / "post-build", repository)
+    with (repository / "binder" / "requirements.txt").open("a") as file:
+        file.write("docopt==0.6.2\n")  # which ships no wheel
+    told = service.launch(str(repository))
+    lines = [one["event"]["line"] for one in told if one["event"]["is"] == "Logged"]
+    assert any("Building wheel for docopt" in line for line in lines), lines
+    logs = " ".join(one for one in cluster.cluster.asked if one.endswith("/log"))
+    assert "perijove-post-build-" in logs
+    assert "perijove-compile-" in logs
+    session = service.session(str(repository))
+    ask = "import docopt, subprocess, sys; docopt.__version__, subprocess.check_output([sys.executable, 'verify'])"
+    assert session.execute(ask) == "('0.6.2', b'')"
+    until(lambda: not [one for one in cluster.cluster.things if one[0] == "jobs"])
+    service.cli("stop", session.name)
