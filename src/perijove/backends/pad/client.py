@@ -162,14 +162,14 @@ class Pad(Servers):
         try:
             async with asyncio.timeout(self.greets_within):
                 reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
-                hello = unpack(await reader.readline() or b"{}")
+                try:
+                    hello = unpack(await reader.readline())  # of one that is about to end there is no JSON
+                except BaseException:
+                    writer.close()
+                    raise
         except TimeoutError as error:
-            cause = f"the pad holds its socket, and said nothing within {self.greets_within:.0f} s"
-            raise self._down(cause) from error
+            raise self._down(f"the pad holds its socket, and said nothing for {self.greets_within:.0f} s") from error
         except (OSError, ValueError):
-            return False
-        if "hello" not in hello:  # it is just about to end
-            writer.close()
             return False
         if hello["sandboxed"] != (self._isolation == "sandbox"):
             await self._replace(hello, reader, writer)
