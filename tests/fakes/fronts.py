@@ -1,6 +1,6 @@
 """Real web servers in front of something: HAProxy, Apache, Caddy and nginx with configurations of the tests' own.
 
-    with running_front("HAProxy", folder, text, ports): ...     # returns once it listens on all ports
+    with running_front("HAProxy", folder, text, ports): ...     # returns once somebody takes requests at all ports
     text = written("Apache", front)                             # what `doctor.front.lines` says, for these ports
 
 Where a program is not installed, `missing` says so.
@@ -147,7 +147,7 @@ def running_front(name: str, folder: Path, text: str, address: str, *ports: int)
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environ)
     try:
-        until(lambda: process.poll() is not None or all(_listens(address, port) for port in ports), LIMIT)
+        until(lambda: process.poll() is not None or all(_answers(address, port) for port in ports), LIMIT)
         assert process.poll() is None, log.read_text() + text
         yield
     finally:
@@ -159,6 +159,16 @@ def running_front(name: str, folder: Path, text: str, address: str, *ports: int)
             process.wait(LIMIT)
 
 
-def _listens(address: str, port: int) -> bool:
+def _answers(address: str, port: int) -> bool:
+    """Whatever it says, or that it ends what is no TLS: who listens may take no requests yet."""
     with socket.socket() as probe:
-        return probe.connect_ex((address, port)) == 0
+        probe.settimeout(LIMIT)
+        try:
+            probe.connect((address, port))
+            probe.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            probe.recv(1)
+        except (ConnectionRefusedError, TimeoutError):
+            return False
+        except ConnectionError:
+            return True
+    return True
