@@ -99,6 +99,8 @@ def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None] | None
             there, onward = await _listening(port, host)
             ends.append(onward)
             await asyncio.gather(_moved(reader, onward), _moved(there, writer), return_exceptions=True)
+            # What was written last may still be on its way, which cutting both would lose.
+            await asyncio.gather(*(one.wait_closed() for one in ends), return_exceptions=True)
         except (TimeoutError, asyncio.CancelledError):  # the container is over
             for one in ends:
                 one.transport.abort()
