@@ -122,6 +122,13 @@ def special(kind: bytes, name: str = "special", to: str = "/etc/passwd") -> tarf
     return info
 
 
+def negative() -> bytes:
+    """A header, which says so."""
+    info = tarfile.TarInfo("a")
+    info.size = -100
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
 HEAD = b'HTTP/1.1 200 OK\r\nPerijove-Files: {"files": 1, "left_out": {}, "tag": 1}\r\n\r\n'
 SLOW = HEAD + b"it goes on"
 HOSTILE = {
@@ -136,6 +143,7 @@ HOSTILE = {
     "a file as a folder": HEAD + tar("a", "a/b"),
     "more files than asked for": HEAD + tar(*map(str, range(TERMS.files + 1))),
     "larger than asked for": HEAD + tar("a", content=bytes(TERMS.size + 1)),
+    "of a negative size": HEAD + negative() + tar("b"),
     "without end": HEAD + bytes(3 * TERMS.size),
     "cut off": HEAD + tar("a", content=bytes(99_999))[:50_000],
     "no tar": HEAD + b"what is a tar?" * 99,

@@ -59,7 +59,8 @@ def _unpack(tar: Path, home: Path, terms: KeepTerms, changes: Changes) -> None:
         for info in members:
             parts, content = info.name.split("/"), members.extractfile(info) if info.isreg() else None
             size, files = size - info.size, files - 1
-            if content is None or {"", ".", ".."} & {*parts} or len(parts) > DEEPEST + 1 or min(size, files) < 0:
+            wrong = {"", ".", ".."} & {*parts} or len(parts) > DEEPEST + 1
+            if content is None or wrong or min(info.size, size, files) < 0:  # a negative size makes room for others
                 raise ValueError(f"{info.name[:100]!r} was not asked for")
             at = home.joinpath(*parts)
             try:
