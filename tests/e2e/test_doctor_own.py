@@ -86,6 +86,7 @@ def doctor(
 
 
 def codes(told: dict[str, Any]) -> list[str]:
+    print(json.dumps(told["told"], indent=1))
     return [one["code"] for one in told["told"]]
 
 
@@ -269,11 +270,14 @@ def test_garbage_in_the_store_is_told_and_taken_away_by_fix(service: Service) ->
     garbage = service.state.environments / "0123456789abcdef"
     garbage.mkdir()
     (garbage / "perijove.json").write_text('{"python": ')
-    _, told = doctor(service.state.root)
-    assert codes(told) == [STORE_DAMAGED.code]
-    status, told = doctor(service.state.root, flags=("--no-launch", "--fix", "--yes"))
-    assert (status, told["told"]) == (0, [])
-    assert not garbage.exists()
+    try:
+        _, told = doctor(service.state.root)
+        assert codes(told) == [STORE_DAMAGED.code]
+        status, told = doctor(service.state.root, flags=("--no-launch", "--fix", "--yes"))
+        assert (status, told["told"]) == (0, [])
+        assert not garbage.exists()
+    finally:
+        shutil.rmtree(garbage, ignore_errors=True)
 
 
 def test_forbidden_namespaces_are_told_with_their_switch(service: Service) -> None:

@@ -70,7 +70,7 @@ async def look(state: State, settings: Settings, admin: Failure | None, clock: C
             asyncio.to_thread(_journal, state.database, answers=admin is None), name="look at the journal"
         )
         shown = group.create_task(_certificates(state, settings, admin), name="look at certificates")
-        outside = group.create_task(_outside(state, journal), name="look outside")
+        outside = group.create_task(_outside(state, journal, reaching.PATIENT), name="look outside")
     ground = replace(beneath.result(), reached=outside.result(), resolvers=reaching.resolvers())
     return Own(clock.now(), settings, ground, service.result(), journal.result(), shown.result())
 
@@ -84,16 +84,16 @@ async def beneath(state: State, settings: Settings, clock: Clock) -> Own:
         journal = group.create_task(
             asyncio.to_thread(_journal, state.database, answers=False), name="look at the journal"
         )
-        outside = group.create_task(_outside(state, journal), name="look outside")
+        outside = group.create_task(_outside(state, journal, reaching.LIMIT), name="look outside")
     seen = replace(ground.result(), reached=outside.result(), resolvers=reaching.resolvers())
     return Own(clock.now(), settings, seen, service, journal.result())
 
 
-async def _outside(state: State, journal: asyncio.Task[Journal | Unseen]) -> tuple[Reached, ...]:
+async def _outside(state: State, journal: asyncio.Task[Journal | Unseen], limit: float) -> tuple[Reached, ...]:
     """Whether hosts of repositories of late and the package index are in reach, by the service's own variables."""
     told = await journal
     repositories = () if isinstance(told, Unseen) else told.repositories
-    return await reaching.reached(holding.holder(state.run / "up.lock"), repositories)
+    return await reaching.reached(holding.holder(state.run / "up.lock"), repositories, limit)
 
 
 async def with_launch(own: Own, state: State) -> Own:

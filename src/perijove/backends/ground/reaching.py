@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import psutil
@@ -21,7 +23,12 @@ from perijove.domain.ground import PACKAGE_INDEX, Reached
 from perijove.domain.way_out import WayOut, way_out
 
 LIMIT = 3.0
-"""Seconds for a name and a connection together: a launch that failed waits 5 s for all that is looked at."""
+"""Seconds for a name, and for a connection: a launch that failed waits 5 s for all that is looked at."""
+PATIENT = 11.0
+"""Seconds for whoever has time: glibc waits 5 s for an answer and asks twice (resolv.conf(5), `timeout`, `attempts`).
+
+One lost packet alone takes longer than `LIMIT`."""
+TURNS = 10
 INDEX = "https://pypi.org"
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 """Variables of uv's and pip's, in the order in which they count for builds."""
@@ -31,9 +38,14 @@ RESOLVERS = Path("/etc/resolv.conf")
 _LOOKUPS = ThreadPoolExecutor(4, "names")
 """A resolver that is silent holds a thread for half a minute: no other work of the service waits behind these."""
 
+T = TypeVar("T")
 
-async def reached(service: int, repositories: Sequence[str]) -> tuple[Reached, ...]:
-    """The package index, and hosts that repositories came from; `service` is the process whose variables count."""
+
+async def reached(service: int, repositories: Sequence[str], limit: float = LIMIT) -> tuple[Reached, ...]:
+    """The package index, and hosts that repositories came from; `service` is the process whose variables count.
+
+    `limit`: seconds for each name, and for each connection.
+    """
     told = _environ(service)
     way = way_out(told)
     index = next((told[name] for name in _INDEXES if told.get(name)), "")
@@ -43,7 +55,8 @@ async def reached(service: int, repositories: Sequence[str]) -> tuple[Reached, .
     async with asyncio.TaskGroup() as group:
         looks = [
             group.create_task(
-                _reach(host or "", parts.port or {"http": 80}.get(parts.scheme, 443), what, way), name=f"reach {host}"
+                _reach(host or "", parts.port or {"http": 80}.get(parts.scheme, 443), what, way, limit),
+                name=f"reach {host}",
             )
             for host, (parts, what) in hosts.items()
         ]
@@ -87,26 +100,39 @@ def _environ(process: int) -> Mapping[str, str]:
         return os.environ
 
 
-async def _reach(host: str, port: int, what: str, way: WayOut) -> Reached:
+async def _reach(host: str, port: int, what: str, way: WayOut, limit: float) -> Reached:
     by = urlsplit(way.proxy("http" if port == 80 else "https", host))
     peer, at = (by.hostname, by.port or proxies.PORTS.get(by.scheme, 80)) if by.hostname else (host, port)
     seen = Reached(f"{host}:{port}", what, f"{peer}:{at}" if by.hostname else "")
-    until = asyncio.get_running_loop().time() + LIMIT
     try:
-        async with asyncio.timeout_at(until):
-            address = await found(peer, at)
+        address = await _within(limit, found(peer, at))
     except socket.gaierror as error:
         lasting = error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-        return Reached(seen.address, what, seen.proxy, str(error), unresolved=True, no_resolver=not lasting)
+        return replace(seen, words=str(error), unresolved=True, no_resolver=not lasting)
     except TimeoutError:
-        words = f"no answer within {LIMIT:g} s"
-        return Reached(seen.address, what, seen.proxy, words, unresolved=True, no_resolver=True)
+        return replace(seen, words=f"no answer within {limit:g} s", unresolved=True, no_resolver=True)
     try:
-        async with asyncio.timeout_at(until):
-            await _connected(address, at, (by.geturl(), host, port))
+        await _within(limit, _connected(address, at, (by.geturl(), host, port)))
     except (OSError, TimeoutError) as error:
-        return Reached(seen.address, what, seen.proxy, str(error) or f"no answer within {LIMIT:g} s")
+        return replace(seen, words=str(error) or f"no answer within {limit:g} s")
     return seen
+
+
+async def _within(limit: float, look: Coroutine[None, None, T]) -> T:
+    """What it came to. Raises TimeoutError.
+
+    It is waited for by turns: while this process itself was held up, as on a busy machine, no more than one goes by.
+    """
+    task = asyncio.create_task(look, name="reach")
+    try:
+        for _ in range(TURNS):
+            done, _ = await asyncio.wait((task,), timeout=limit / TURNS)
+            if done:
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def found(host: str, port: int) -> str:
