@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from perijove.domain.failures import Failure
 
 _BUILT_IN = {"", "apps", "networking.k8s.io", "storage.k8s.io"}
 """Groups whose kinds kubectl knows without them."""
+_SILENCE = re.compile(r"no answer|answer in time|time(?:d )?out", re.IGNORECASE)
 
 
 class Confidence(StrEnum):
@@ -22,6 +24,12 @@ class Confidence(StrEnum):
     """probes agree with it, and nothing seen speaks against it"""
     CERTAIN = "certain"
     """the evidence says so itself"""
+
+
+def sureness(failure: Failure) -> Confidence:
+    """Of what was seen in a moment: silence may be a busy machine's, or a lost packet's; all else says so itself."""
+    told = (failure.cause, *(one.saw for one in failure.evidence))
+    return Confidence.LIKELY if any(map(_SILENCE.search, told)) else Confidence.CERTAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from perijove.certifying.formatting import span
 from perijove.doctor.engine import NotSeen
 from perijove.domain.certificate_failures import NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import Evidence
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Confidence, Finding, sureness
 from perijove.domain.ground import CertificateSeen, CertificateState, Own, Shown, Unseen
 
 
@@ -62,12 +62,12 @@ def shown(own: Own) -> Iterator[Finding]:
     for one in _all(own):
         for port in one.shown:
             if one.state.fingerprint and (saw := _something_else(one.state, port)):
-                sure = Confidence.CERTAIN if port.ours else Confidence.LIKELY
+                what = "something else" if port.certificate is not None else "no certificate"
                 failure = NOT_SERVED(
-                    f"{port.address} shows something else for {one.state.host}", Evidence(port.address, saw),
+                    f"{port.address} shows {what} for {one.state.host}", Evidence(port.address, saw),
                     remedy="Look at who listens there: another program, or a web server in front with its own.",
                 )  # fmt: skip
-                yield Finding(failure, _subject(one.state), sure)
+                yield Finding(failure, _subject(one.state), sureness(failure) if port.ours else Confidence.LIKELY)
 
 
 def _something_else(state: CertificateState, port: Shown) -> str:

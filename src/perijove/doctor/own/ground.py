@@ -15,7 +15,7 @@ from perijove.domain.certificates import is_address
 from perijove.domain.cluster_session_failures import POLICY_UNENFORCED
 from perijove.domain.engine_settings import EngineKind
 from perijove.domain.failures import Evidence, Failure
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Confidence, Finding, sureness
 from perijove.domain.ground import PACKAGE_INDEX, FreeThen, Own, Reached, Unseen
 from perijove.domain.isolation import Isolation
 from perijove.domain.listening import loopback_only
@@ -59,7 +59,7 @@ def sandbox(own: Own) -> Iterator[Finding]:
     if isinstance(seen, Unseen):
         raise NotSeen(seen.why)
     if seen is not None:
-        yield Finding(seen, "This machine", Confidence.CERTAIN)
+        yield Finding(seen, "This machine", sureness(seen))
 
 
 def state(own: Own) -> Iterator[Finding]:
@@ -236,7 +236,7 @@ def names(own: Own) -> Iterator[Finding]:
         seen = [Evidence(f"address of {one.proxy or one.address}", one.words) for one in lost]
         names = " and ".join(dict.fromkeys((one.proxy or one.address).rpartition(":")[0] for one in lost))
         failure = NAMES_UNRESOLVED(f"it finds no address of {names}", *seen, Evidence("/etc/resolv.conf", asked))
-        yield Finding(failure, "This machine", Confidence.CERTAIN, commands=("getent hosts pypi.org",))
+        yield Finding(failure, "This machine", sureness(failure), commands=("getent hosts pypi.org",))
 
 
 def reach(own: Own) -> Iterator[Finding]:
@@ -249,14 +249,14 @@ def reach(own: Own) -> Iterator[Finding]:
             continue
         theirs = one.what != PACKAGE_INDEX
         way = f" by the proxy {one.proxy}" if one.proxy else ""
-        seen, sure, remedy = [Evidence(one.address, one.words)], Confidence.CERTAIN, ""
+        seen, remedy = [Evidence(one.address, one.words)], ""
         if theirs and reached:  # visitors named it: it may be gone for everybody, and nothing is wrong here
             seen.append(Evidence(reached, "is reached"))
-            sure, remedy = Confidence.POSSIBLE, CHOSEN_BY_VISITORS
+            remedy = CHOSEN_BY_VISITORS
         kind = rows.HOST_UNREACHABLE if theirs else rows.INDEX_UNREACHABLE
         failure = kind(f"{one.address} is not reached{way}: {one.words}", *seen, remedy=remedy)
         because = unnamed.code if unnamed is not None and one.unresolved else ""
-        yield Finding(failure, one.address, sure, because)
+        yield Finding(failure, one.address, Confidence.POSSIBLE if remedy else sureness(failure), because)
 
 
 def files(own: Own) -> Iterator[Finding]:

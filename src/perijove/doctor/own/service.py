@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from perijove.doctor.engine import NotSeen
 from perijove.domain import service_failures as rows
 from perijove.domain.failures import NOT_UP, Evidence, Failure
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Confidence, Finding, sureness
 from perijove.domain.ground import Own, Service, Unseen
 from perijove.domain.listening import http_listeners, session_hosts
 from perijove.domain.service_failures import aside, put_aside
@@ -40,7 +40,8 @@ def runs(own: Own) -> Iterator[Finding]:
         commands: tuple[str, ...] = (f"kill {pid}", f"perijove up --state {shlex.quote(str(root))}")
         if service.holder.stopped:
             commands = (f"kill -CONT {pid}",)  # stopped, it does not hear SIGTERM; nothing is lost
-        yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=commands)
+        sure = Confidence.CERTAIN if service.holder.stopped else sureness(failure)
+        yield Finding(failure, SERVICE, sure, commands=commands)
     elif service.admin.kind is NOT_UP:
         failure = NOT_UP("no process holds the state directory's lock", *service.admin.evidence)
         remedy = (f"perijove up --state {shlex.quote(str(root))}",)
@@ -68,7 +69,7 @@ def answers(own: Own) -> Iterator[Finding]:
     """The socket that Caddy leads visitors to."""
     failure = seen(own.service.control)
     if failure is not None:
-        yield Finding(failure, SERVICE, Confidence.CERTAIN)
+        yield Finding(failure, SERVICE, sureness(failure))
 
 
 def ports(own: Own) -> Iterator[Finding]:
@@ -90,7 +91,7 @@ def data_plane(own: Own) -> Iterator[Finding]:
         pid = service.caddy
         again = "the service starts it again; sessions stay" if service.holder.pid else "then start the service"
         commands = (f"kill -9 {pid}   # {again}",) if pid else ()
-        yield Finding(failure, "Caddy", Confidence.CERTAIN, because, commands)
+        yield Finding(failure, "Caddy", sureness(failure), because, commands)
 
 
 def pad(own: Own) -> Iterator[Finding]:
@@ -148,7 +149,7 @@ def login(own: Own) -> Iterator[Finding]:
     """What people log in by: the file of passwords, or the provider."""
     failure = seen(own.service.login)
     if failure is not None:
-        yield Finding(failure, "Logging in", Confidence.CERTAIN)
+        yield Finding(failure, "Logging in", sureness(failure))
 
 
 def origins(own: Own) -> Iterator[Finding]:

@@ -58,7 +58,8 @@ def binder(looked: SiteSeen) -> Iterator[Finding]:
         cause = f"/versions answers {versions.status}, /health {health.status}, neither as a Binder does"
         astray = next(reaching.redirects(looked), None)
         if astray is None and _asks_who(looked, health) and _asks_who(looked, versions):
-            raise NotSeen(f"strangers are not let in: /versions answers {versions.status} {versions.location}".strip())
+            saw = f"/versions answers {versions.status} {versions.location}".strip()
+            raise NotSeen(f"whoever asks is not let in, or led elsewhere: {saw}")
         yield found(
             NOT_A_BINDER, cause, looked.site.url, Confidence.LIKELY, answered(versions), answered(health),
             because=None if astray is None else REDIRECT_ASTRAY,
@@ -92,7 +93,7 @@ def _ill(looked: SiteSeen, told: Got, one: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _asks_who(looked: SiteSeen, got: Got) -> bool:
-    """Whether it is answered by somebody who lets in whom he knows."""
+    """Whether it is answered by somebody who lets in whom he knows, or leads elsewhere."""
     host = urlsplit(got.location).hostname or looked.site.host
     return got.status in {401, 403} or (
         bool(got.location) and (host != looked.site.host or bool(LOGIN.search(got.location)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from perijove.certifying.verdict.sentences import dns_evidence, hop_evidence
 from perijove.certifying.verdict.trail import Trail, why
@@ -14,7 +15,7 @@ from perijove.doctor.site.telling import SOLVER, shown
 from perijove.domain import certificate_failures as rows
 from perijove.domain.certificates import DnsSeen, Hop
 from perijove.domain.failures import Evidence, Kind
-from perijove.domain.findings import Confidence, Finding
+from perijove.domain.findings import Confidence, Finding, sureness
 from perijove.domain.site import AddressAsked, SiteSeen
 from perijove.domain.site_failures import HTTPS_UNANSWERED, REDIRECT_ASTRAY
 
@@ -86,7 +87,8 @@ def _closed(looked: SiteSeen, bad: list[AddressAsked], answer: list[AddressAsked
         return found(rows.IPV6_BROKEN, cause, looked.site.host, Confidence.LIKELY, *evidence, remedy=remedy)
     others = f"; {', '.join(one.address for one in answer)} does" if answer else ""
     cause = f"port {looked.site.port} of {at} does not answer as TLS: {bad[0].handshake}{others}"
-    return found(HTTPS_UNANSWERED, cause, looked.site.url, Confidence.CERTAIN, *evidence)
+    made = found(HTTPS_UNANSWERED, cause, looked.site.url, Confidence.CERTAIN, *evidence)
+    return replace(made, confidence=sureness(made.failure))
 
 
 def _plain(looked: SiteSeen, asked: tuple[AddressAsked, ...] | list[AddressAsked], *, well: bool) -> Iterator[Finding]:
@@ -104,10 +106,11 @@ def _plain(looked: SiteSeen, asked: tuple[AddressAsked, ...] | list[AddressAsked
             continue
         surer = "how the certificate is renewed: by TLS-ALPN-01 or DNS-01 it needs no port 80" if well else ""
         because = HTTPS_UNANSWERED if not well and looked.site.scheme == "https" else None
+        heard = Confidence.LIKELY if kind is rows.PORT_FILTERED else Confidence.CERTAIN
+        sure = Confidence.POSSIBLE if well else heard
         yield found(
-            kind, cause[:MOST], looked.site.http("/"), Confidence.POSSIBLE if well else Confidence.CERTAIN,
-            hop_evidence(told[0]), because=because,
-            remedy=remedy, foreseen=well, surer_with=surer,
+            kind, cause[:MOST], looked.site.http("/"), sure, hop_evidence(told[0]), because=because, remedy=remedy,
+            foreseen=well, surer_with=surer,
         )  # fmt: skip
         return
 

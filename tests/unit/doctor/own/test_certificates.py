@@ -82,14 +82,15 @@ def test_an_attempt_that_failed_explains_the_end_of_the_certificate() -> None:
     [
         (Shown(OURS, True, WRONG, ""), Confidence.CERTAIN),
         (Shown(OURS, True, None, "no TLS handshake"), Confidence.CERTAIN),
+        (Shown(OURS, True, None, "127.0.0.1 did not answer in time"), Confidence.LIKELY),
         (Shown(THEIRS, False, WRONG, ""), Confidence.LIKELY),
     ],
-    ids=["at our own port", "nothing at our own port", "where the name leads"],
+    ids=["at our own port", "nothing at our own port", "silence at our own port", "where the name leads"],
 )
 def test_a_port_that_shows_something_else(port: Shown, sure: Confidence) -> None:
     (told,) = diagnosed(certified(port)).told
     assert (told.finding.code, told.finding.confidence) == (NOT_SERVED.code, sure)
-    assert port.address in told.finding.failure.cause
+    assert f"{port.address} shows {'something else' if port.certificate else 'no'}" in told.finding.failure.cause
 
 
 def test_a_launch_that_failed_tells_what_it_ended_with() -> None:

@@ -24,6 +24,7 @@ from perijove.domain.failures import (
     NOT_UP,
     PAD_DOWN,
     PORT_TAKEN,
+    SANDBOX_FAILED,
     TOOL_MISSING,
     WAITED_TOO_LONG,
     Evidence,
@@ -202,6 +203,30 @@ def test_a_resolver_that_is_silent_is_the_root_of_hosts_out_of_reach() -> None:
 
 def test_a_journal_that_the_service_writes_itself_is_not_held() -> None:
     assert diagnosed(replace(WELL, journal=replace(JOURNAL, held=SERVICE.holder.pid))).findings == ()
+
+
+SILENCE = Evidence("somewhere", "no answer within 3 s")
+
+
+@pytest.mark.parametrize(
+    ("own", "silent"),
+    [
+        (reaching(replace(NO_ANSWER, words=SILENCE.saw)), True),
+        (reaching(replace(REFUSED, words=SILENCE.saw)), True),
+        (reaching(REFUSED), False),
+        (with_service(admin=NOT_ANSWERING("x", Evidence("admin.sock", "timed out")), control=Unseen("x")), True),
+        (with_service(admin=NO_SOCKET, held_for=3600.0, control=Unseen("x")), False),
+        (with_service(control=NOT_ANSWERING("x", Evidence("control.sock", "ReadTimeout('')"))), True),
+        (with_service(data_plane=DATA_PLANE_DOWN("x", Evidence("caddy.sock", "timed out")), ports=None), True),
+        (with_service(data_plane=DATA_PLANE_DOWN("x", Evidence("caddy.sock", "refused")), ports=None), False),
+        (with_ground(sandbox=SANDBOX_FAILED("x", Evidence("bwrap", "timed out after 9 seconds"))), True),
+        (with_service(login=PROVIDER_SILENT("x", Evidence("login", "ConnectTimeout('')"))), True),
+    ],
+)
+def test_what_rests_on_an_answer_that_did_not_come_in_time_is_not_certain(own: Own, silent: bool) -> None:
+    """A machine may be busy, and a packet lost: a remedy ended the service."""
+    wanted = Confidence.LIKELY if silent else Confidence.CERTAIN
+    assert {one.confidence for one in diagnosed(own).findings} == {wanted}
 
 
 BAD = {

@@ -225,6 +225,18 @@ def test_without_an_address_nothing_else_is_asked(statuses: tuple[str, str], cod
     assert {one.outcome for one in examination.results[1:]} == {Outcome.SKIPPED}
 
 
+@pytest.mark.parametrize(
+    ("seen", "sure"),
+    [
+        (at(certificate=None, handshake="no answer in time"), Confidence.LIKELY),
+        (at(certificate=None, handshake="Connection refused"), Confidence.CERTAIN),
+    ],
+)
+def test_a_port_that_is_silent_may_be_busy(seen: SiteSeen, sure: Confidence) -> None:
+    (told,) = (one for one in diagnosed(seen).findings if one.code == site_failures.HTTPS_UNANSWERED.code)
+    assert told.confidence is sure
+
+
 def test_a_renewal_that_will_fail_is_foreseen_and_one_that_is_late_is_its_consequence() -> None:
     due = at(shows(trusted=True, not_before=NOW - 62 * DAY, not_after=NOW + 28 * DAY), challenge=CIRCLE)
     [root] = diagnosed(due).told
