@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from perijove.cli import printing
 from perijove.domain import wire
-from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
+from perijove.domain.failures import NOT_UP, Fail, Failure
 from perijove.domain.state import State
 
 
 class Client:
     """One service's admin API."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, within: float = 60) -> None:
+        """`within`: seconds in which an answer begins."""
         self._socket = state.admin_socket
         # No TLS on this socket: a context without authorities spares the 30 ms of reading them.
         # No connection is kept: a command asks few times, and then nothing of it is left to be closed.
@@ -28,7 +28,7 @@ class Client:
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             limits=httpx.Limits(max_keepalive_connections=0),
         )
-        self._http = httpx.Client(transport=transport, base_url="http://perijove", timeout=60)
+        self._http = httpx.Client(transport=transport, base_url="http://perijove", timeout=within)
 
     def is_up(self) -> bool:
         """Whether a service answers, be it that something of it is down."""
@@ -38,18 +38,18 @@ class Client:
             return error.failure.kind is not NOT_UP
         return True
 
-    def call(self, method: str, path: str, body: Any = None, limit: float = 60) -> Any:
-        """One request's JSON answer, within `limit` seconds.
+    def call(self, method: str, path: str, body: Any = None, limit: float | None = None) -> Any:
+        """One request's JSON answer; `limit`: other seconds for it.
 
-        Raises Fail: `platform.not-up`, and what the service answers.
+        Raises Fail: `platform.not-up`, `platform.not-answering`, and what the service answers.
         """
         try:
             with printing.patience("Waiting for the service"):
-                answer = self._http.request(method, path, json=body, timeout=limit)
+                answer = self._http.request(method, path, json=body, timeout=limit or self._http.timeout)
         except httpx.TransportError as error:
-            raise Fail(self._not_up(error)) from error
+            raise Fail(self._unanswered(error)) from error
         if answer.is_error:
-            raise Fail(self._told(path, answer.text))
+            raise Fail(wire.refusal(path, answer.text))
         return answer.json()
 
     def events(self, path: str, *, follow: bool) -> Iterator[dict[str, Any]]:
@@ -59,23 +59,13 @@ class Client:
     def lines(self, path: str, **params: str) -> Iterator[dict[str, Any]]:
         """A stream's values as they come, a line each; blank ones say that it goes on. Raises Fail as `call` does."""
         try:
-            with self._http.stream("GET", path, params=params, timeout=60) as answer:
+            with self._http.stream("GET", path, params=params) as answer:
                 if answer.is_error:
-                    raise Fail(self._told(path, answer.read().decode(errors="replace")))
+                    raise Fail(wire.refusal(path, answer.read().decode(errors="replace")))
                 for line in filter(None, answer.iter_lines()):
                     yield json.loads(line)
         except httpx.TransportError as error:
-            raise Fail(self._not_up(error)) from error
+            raise Fail(self._unanswered(error)) from error
 
-    def _told(self, path: str, text: str) -> Failure:
-        """The failure that an answer tells."""
-        try:
-            failure: Failure = wire.decode(Failure, json.loads(text)["failure"])
-        except (ValueError, LookupError, TypeError):
-            return NOT_UP("what answers there is another version of it", Evidence(path, text[:300]))
-        return failure
-
-    def _not_up(self, error: Exception) -> Failure:
-        return NOT_UP(
-            "nothing answers at its admin socket", Evidence(str(Path(self._socket)), str(error) or repr(error))
-        )
+    def _unanswered(self, error: Exception) -> Failure:
+        return wire.unanswered(self._socket, error, silent=isinstance(error, httpx.TimeoutException))

@@ -10,6 +10,7 @@ from rich.text import Text
 from perijove.cli import printing
 from perijove.cli.places import StateOption, client_at, state_at
 from perijove.domain.failures import NOT_UP, Fail
+from perijove.domain.service_failures import NOT_ANSWERING
 
 
 def trust(
@@ -41,6 +42,6 @@ def _root(state: Path | None) -> Path:
     try:
         client_at(state).call("GET", "/trust")
     except Fail as error:
-        if error.failure.kind is not NOT_UP or not kept.is_file():
+        if error.failure.kind not in {NOT_UP, NOT_ANSWERING} or not kept.is_file():
             raise
     return kept

@@ -5,6 +5,7 @@ A value of a union (an event) carries its class's name under `is`; a failure's k
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Collection, Mapping, Set
 from dataclasses import fields, is_dataclass
@@ -34,7 +35,7 @@ from perijove.domain import (
     site_failures,
     system_failures,
 )
-from perijove.domain.failures import BUG, CATALOGUE, Kind
+from perijove.domain.failures import BUG, CATALOGUE, NOT_UP, Evidence, Failure, Kind
 
 assert certificate_failures, "imported for its rows of the catalogue"
 assert auth_failures, "likewise"
@@ -82,6 +83,23 @@ def decode_event(data: dict[str, Any]) -> events.Event:
 
 
 @cache
+def refusal(where: str, text: str) -> Failure:
+    """The failure that a service's answer tells."""
+    try:
+        failure: Failure = decode(Failure, json.loads(text)["failure"])
+    except (ValueError, LookupError, TypeError):
+        return NOT_UP("what answers there is another version of it", Evidence(where, text[:300]))
+    return failure
+
+
+def unanswered(socket: object, error: Exception, *, silent: bool) -> Failure:
+    """Why there is no answer at the operator's socket; `silent`: somebody has it, and says nothing in time."""
+    seen = Evidence(str(socket), str(error) or repr(error))
+    if silent:
+        return service_failures.NOT_ANSWERING("it says nothing at its admin socket", seen)
+    return NOT_UP("nothing answers at its admin socket", seen)
+
+
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 

@@ -14,7 +14,7 @@ import httpx
 
 from perijove.domain import wire
 from perijove.domain.events import LaunchEvent
-from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
+from perijove.domain.failures import Fail, Failure
 from perijove.domain.state import State
 
 ANSWERS_WITHIN = 60.0
@@ -24,23 +24,23 @@ ANSWERS_WITHIN = 60.0
 class Service:
     """What the service offers to programs of the operator's."""
 
-    def __init__(self, state: State) -> None:
-        self._socket = str(state.admin_socket)
+    def __init__(self, state: State, within: float = ANSWERS_WITHIN) -> None:
+        self._socket, self._within = str(state.admin_socket), within
 
     def _http(self) -> httpx.AsyncClient:
         # A context without authorities: no TLS on this socket.
         transport = httpx.AsyncHTTPTransport(uds=self._socket, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        return httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=ANSWERS_WITHIN)
+        return httpx.AsyncClient(transport=transport, base_url="http://perijove", timeout=self._within)
 
     async def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """One request's answer. Raises Fail: `platform.not-up`, and what the service answers."""
+        """One request's answer. Raises Fail: `platform.not-up`, `platform.not-answering`, what it says."""
         try:
             async with self._http() as http:
                 answer = await http.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise Fail(self._not_up(error)) from error
+            raise Fail(self._unanswered(error)) from error
         if not answer.is_success:
-            raise Fail(_told(path, answer.text))
+            raise Fail(wire.refusal(path, answer.text))
         value: dict[str, Any] = answer.json()
         return value
 
@@ -53,7 +53,7 @@ class Service:
         try:
             async with self._http() as http, http.stream("GET", path, params={"follow": "1"}) as answer:
                 if not answer.is_success:
-                    raise Fail(_told(path, (await answer.aread()).decode(errors="replace")))
+                    raise Fail(wire.refusal(path, (await answer.aread()).decode(errors="replace")))
                 async for line in answer.aiter_lines():
                     if not line:
                         continue
@@ -61,16 +61,7 @@ class Service:
                     event: Any = wire.decode_event(entry["event"])
                     yield event, entry.get("token", "")
         except httpx.TransportError as error:
-            raise Fail(self._not_up(error)) from error
+            raise Fail(self._unanswered(error)) from error
 
-    def _not_up(self, error: Exception) -> Failure:
-        return NOT_UP("nothing answers at its admin socket", Evidence(self._socket, str(error) or repr(error)))
-
-
-def _told(path: str, text: str) -> Failure:
-    """The failure that an answer tells."""
-    try:
-        failure: Failure = wire.decode(Failure, json.loads(text)["failure"])
-    except (ValueError, LookupError, TypeError):
-        return NOT_UP("what answers there is another version of it", Evidence(path, text[:300]))
-    return failure
+    def _unanswered(self, error: Exception) -> Failure:
+        return wire.unanswered(self._socket, error, silent=isinstance(error, httpx.TimeoutException))

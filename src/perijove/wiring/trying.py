@@ -19,7 +19,7 @@ import perijove.doctor.own as own_doctor
 from perijove.backends.probes.handshakes import unverified
 from perijove.backends.site.asking import UPGRADE, Asker, Place
 from perijove.domain import wire
-from perijove.domain.failures import NOT_UP, Evidence, Fail, Failure
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.ground import Launched
 from perijove.domain.listening import here, http_listeners, https_listeners, redirects
 from perijove.domain.parsing import bracketed, split_address
@@ -52,7 +52,8 @@ async def launch(state: State, service: ServiceSettings) -> Launched:
         except Fail as error:
             return Launched(number, time.monotonic() - began, error.failure)
         except httpx.TransportError as error:
-            failure = NOT_UP("it went away during the launch", Evidence(str(state.admin_socket), str(error)[:300]))
+            silent = isinstance(error, httpx.TimeoutException)
+            failure = wire.unanswered(state.admin_socket, error, silent=silent)
             return Launched(number, time.monotonic() - began, failure)
         return Launched(number, time.monotonic() - began, None)
 
@@ -61,7 +62,7 @@ async def _begun(operator: httpx.AsyncClient) -> int:
     """The launch's number. Raises Fail: why it may not begin."""
     asked = await operator.post("/launches", json={"folder": str(TINY)})
     if asked.is_error:
-        raise Fail(_told(asked.text))
+        raise Fail(wire.refusal("POST /launches", asked.text))
     return int(asked.json()["number"])
 
 
@@ -87,14 +88,6 @@ async def _ready(operator: httpx.AsyncClient, number: int) -> str:
         cause = f"it was neither ready nor failed after {LAUNCHES:.0f} seconds"
         raise Fail(KERNEL_UNREACHED(cause, Evidence(where, last))) from error
     raise Fail(KERNEL_UNREACHED("its events ended before it was ready", Evidence(where, last)))
-
-
-def _told(text: str) -> Failure:
-    try:
-        failure: Failure = wire.decode(Failure, json.loads(text)["failure"])
-    except (ValueError, LookupError, TypeError):
-        return NOT_UP("what answers there is another version of it", Evidence("POST /launches", text[:300]))
-    return failure
 
 
 @dataclass(frozen=True, slots=True)

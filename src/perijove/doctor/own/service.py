@@ -47,7 +47,7 @@ def runs(own: Own) -> Iterator[Finding]:
         remedy = (f"perijove up --state {shlex.quote(str(root))}",)
         yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=remedy)
     else:
-        yield Finding(service.admin, SERVICE, Confidence.CERTAIN)
+        yield Finding(service.admin, SERVICE, sureness(service.admin))
 
 
 def _starts(service: Service, admin: Failure) -> bool:
