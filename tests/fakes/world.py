@@ -204,6 +204,8 @@ class FakeSessions:
             self.tell(SessionEnded(session, reason, f"it was stopped ({reason})", -15))
 
     async def running(self) -> Sequence[RunningSandbox]:
+        if self.hangs:
+            await asyncio.Event().wait()
         return [RunningSandbox(name, 0.0, 1, 1, 1, 7, spec.limits) for name, spec in self.specs.items()]
 
     async def held(self, session: SessionName) -> RunningSandbox | None:
@@ -272,8 +274,6 @@ class FakeSessions:
         await asyncio.sleep(0)  # the real one asks another process
         if self.unanswered:
             raise Fail(self.unanswered)
-        if self.hangs:
-            await asyncio.Event().wait()
         return self.left
 
     async def isolation(self) -> Isolation:

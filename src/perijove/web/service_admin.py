@@ -12,9 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from perijove.domain import wire
-from perijove.domain.failures import BAD_REQUEST, PAD_DOWN, Evidence, Fail
+from perijove.domain.cluster_failures import API_UNREACHABLE
+from perijove.domain.engine_settings import EngineKind
+from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.ports import Clock, Sessions
 from perijove.domain.request_failures import DRAINED
+from perijove.domain.service_failures import PAD_SILENT
 from perijove.domain.settings import Settings
 from perijove.launching.launches import Launches
 from perijove.launching.start.admission import room_for
@@ -39,7 +42,7 @@ class ServiceAdmin:
     url: Callable[[], str]
     doors: OperatorDoors
     waits: float = 10.0
-    """Seconds for what the pad says: by this it is known whether the service is up, and commands wait for it."""
+    """Seconds for what is said of sessions: by this it is known whether the service is up, and commands wait for it."""
     since: float = field(init=False)
     """When it started, Unix seconds."""
 
@@ -75,13 +78,18 @@ class ServiceAdmin:
     async def _held(self) -> dict[str, Any]:
         """What whoever holds the sandboxes says."""
         settings = self.settings()
+        silent = API_UNREACHABLE if settings.engine.kind is EngineKind.KUBERNETES else PAD_SILENT
         try:
             async with asyncio.timeout(self.waits):
-                running, room = await self.sessions.running(), await self.sandboxes.room()
+                running = await self.sessions.running()
+                silent = PAD_SILENT  # of room it tells, whoever runs sessions
+                room = await self.sandboxes.room()
                 isolation = wire.encode(await self.sandboxes.isolation())
         except (Fail, TimeoutError) as error:
             cause = f"it gave no answer within {self.waits:g} s"
-            failure = error.failure if isinstance(error, Fail) else PAD_DOWN(cause, Evidence("the pad", "no answer"))
+            failure = (
+                error.failure if isinstance(error, Fail) else silent(cause, Evidence("how sessions stand", "no answer"))
+            )
             nothing = dict.fromkeys(("sessions", "memory", "room", "free", "isolation"))
             return nothing | {"pad": failure.message, "failure": wire.encode(failure)}
         live = [running[session.name] for session in self.sessions.live if session.name in running]

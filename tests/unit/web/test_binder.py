@@ -12,7 +12,10 @@ import pytest
 
 from perijove.domain import failures
 from perijove.domain.classes import ClassSettings
+from perijove.domain.cluster_failures import API_UNREACHABLE
+from perijove.domain.engine_settings import EngineKind, EngineSettings
 from perijove.domain.nouns import RunningSandbox
+from perijove.domain.service_failures import PAD_SILENT
 from perijove.launching.start.admission import room_for
 from perijove.web.front import public_app
 from tests.fakes.world import INPUTS, FakeSessions
@@ -255,6 +258,10 @@ async def test_the_service_says_how_it_is_where_whoever_holds_the_sandboxes_hang
         told = await replace(desk_of(web.world).service, waits=0.1).told()
     assert (told["room"], told["launches"]) == (None, 0)
     assert "it gave no answer within 0.1 s" in told["pad"]
+    assert told["failure"]["kind"] == PAD_SILENT.code, "whether it runs was not seen"
+    settings = replace(web.world.settings, engine=EngineSettings(EngineKind.KUBERNETES))
+    told = await replace(desk_of(web.world).service, waits=0.1, settings=lambda: settings).told()
+    assert told["failure"]["kind"] == API_UNREACHABLE.code
 
 
 async def test_providers_are_listed_as_forms_elsewhere_read_them(web: Web) -> None:
