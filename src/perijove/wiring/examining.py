@@ -114,12 +114,16 @@ async def _ground(state: State, settings: Settings) -> Ground:
         where["bubblewrap"] = lambda: str(tools.bubblewrap(state.pad, copied=False))
     there, missing = await programs.programs(where)
     sandbox = await _sandbox(state) if sandboxed else Unseen("session.isolation is none")
-    unusable, too_open = _files(state)
-    return Ground(
-        state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
-        unusable, too_open, _base(state, settings), _garbage(state), _past(state), await _homes(settings),
-        machine.memory(),
-    )  # fmt: skip
+    homes = await _homes(settings)
+
+    def ground() -> Ground:
+        unusable, too_open = _files(state)
+        return Ground(
+            state.root, machine.room(state.root), machine.switches(), machine.cgroups(), there, missing, sandbox,
+            unusable, too_open, _base(state, settings), _garbage(state), _past(state), homes, machine.memory(),
+        )  # fmt: skip
+
+    return await asyncio.to_thread(ground)  # a service looks too, and may have thousands of environments and keys
 
 
 async def _homes(settings: Settings) -> Failure | Unseen | None:

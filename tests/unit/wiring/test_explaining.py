@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from pathlib import Path
 
 import pytest
 
+from perijove.backends import statedir
+from perijove.backends.environments.store import NOTE
 from perijove.domain.failures import NOT_ALLOWED, PAD_DOWN, Failure
 from perijove.domain.ground import Own
+from perijove.domain.settings import Settings
+from perijove.domain.state import State
+from perijove.wiring import examining
 from perijove.wiring.explaining import FRESH, Explainer
 from tests.fakes.world import FakeClock
 from tests.unit.doctor.own.test_own import WELL
@@ -59,3 +67,35 @@ async def test_nobody_looks_where_the_machine_has_no_say() -> None:
     looks, stranger = Looks(), NOT_ALLOWED("it is banned")
     assert await Explainer(looks, FakeClock()).explain(stranger) == stranger
     assert looks.looks == 0
+
+
+async def test_a_look_at_the_store_holds_up_nobody(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9")
+    statedir.prepare(state)
+    note = state.environments / "one" / NOTE
+    note.parent.mkdir(parents=True)
+    os.mkfifo(note)
+
+    def written() -> None:
+        note.write_text("none")
+
+    held_up = threading.Timer(20, written)
+    held_up.start()
+    async with asyncio.TaskGroup() as group:
+        look = group.create_task(examining.beneath(state, Settings(), FakeClock()))
+        while not (there := await asyncio.to_thread(_read_by_somebody, note)):
+            assert not look.done()
+        os.write(there, b"none")
+        os.close(there)
+    alone = held_up.is_alive()
+    held_up.cancel()
+    assert alone, "nothing else ran meanwhile"
+    assert [one.where for one in look.result().ground.garbage] == [str(note.parent)]
+
+
+def _read_by_somebody(fifo: Path) -> int:
+    """Open to be written, where somebody has opened it to read; else 0."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
