@@ -89,6 +89,10 @@ def test_every_module_is_on_the_map() -> None:
     told = set(re.findall(r"[a-z0-9_]+", document("architecture.md")))
     stems = {path.stem if path.stem != "__init__" else path.parent.name for path in modules()}
     assert sorted(stems - told - {"__main__"}) == []
+    drawn = document("architecture.md").partition("\nsrc/perijove/\n")[2].partition("\n```")[0]
+    assert sorted(set(re.findall(r"\b([a-z0-9_]+)\.py\b", drawn)) - stems - {"__init__"}) == [], (
+        "on the map, and no more there"
+    )
 
 
 def test_every_dependency_is_accounted_for() -> None:
