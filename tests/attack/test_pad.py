@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.domain.nouns import EndReason, Overlay
 from perijove.domain.state import State
 from tests.fakes.confined import MIB, Follower, do, spec, with_less
-from tests.fakes.pads import running_pad
+from tests.fakes.pads import follower, pad, repo
 
+__all__ = ["follower", "pad", "repo"]
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 LIMIT = 96 * MIB
@@ -25,26 +24,6 @@ LIMIT = 96 * MIB
 def state(module_state: State) -> State:
     statedir.prepare(module_state)
     return module_state
-
-
-@pytest.fixture(scope="module")
-def repo(state: State) -> Path:
-    folder = state.checkouts / "repo"
-    folder.mkdir()
-    return folder
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pad(state: State) -> AsyncIterator[Pad]:
-    async with running_pad(state) as pad:
-        yield pad
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def follower(pad: Pad) -> AsyncIterator[Follower]:
-    follower = Follower(pad)
-    yield follower
-    await follower.close()
 
 
 PRELUDE = """

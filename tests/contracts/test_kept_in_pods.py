@@ -47,15 +47,20 @@ async def fetched(sessions: KubernetesSessions, state: State, name: str = "one")
     await until(lambda: snapshot.exists() and snapshot.stat().st_mtime_ns > before)
 
 
+async def begun(sessions: KubernetesSessions, state: State, repo: Path) -> None:
+    """A session, of which a snapshot has `mine`."""
+    await sessions.start(spec("one", repo))
+    await sessions.keep("one", TERMS)
+    await do(state, "one", MINE)
+    await fetched(sessions, state)
+
+
 async def test_a_pod_that_is_killed_without_warning_leaves_its_last_snapshot(
     world: World, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
     cluster, node, kubeconfig = world
     async with control_plane(state, node, kubeconfig) as sessions:
-        await sessions.start(spec("one", repo))
-        await sessions.keep("one", TERMS)
-        await do(state, "one", MINE)
-        await fetched(sessions, state)
+        await begun(sessions, state, repo)
         await do(state, "one", "open('mine', 'a').write(' and more'); open('later', 'w')")
         await fetched(sessions, state)
         await do(state, "one", "open('lost', 'w').write('never seen')")
@@ -70,10 +75,7 @@ async def test_what_a_server_that_ends_by_itself_left_is_fetched_before_its_pod_
 ) -> None:
     _, node, kubeconfig = world
     async with control_plane(state, node, kubeconfig) as sessions:
-        await sessions.start(spec("one", repo))
-        await sessions.keep("one", TERMS)
-        await do(state, "one", MINE)
-        await fetched(sessions, state)
+        await begun(sessions, state, repo)
         with pytest.raises(ConnectionError):
             await do(state, "one", "import os; open('last', 'w').write('last'); os._exit(3)")
         with pytest.raises((ConnectionError, TimeoutError)):
@@ -88,10 +90,7 @@ async def test_a_control_plane_that_is_killed_forgets_nobody_s_work(
 ) -> None:
     cluster, node, kubeconfig = world
     async with control_plane(state, node, kubeconfig) as sessions:
-        await sessions.start(spec("one", repo))
-        await sessions.keep("one", TERMS)
-        await do(state, "one", MINE)
-        await fetched(sessions, state)
+        await begun(sessions, state, repo)
     (state.unsealed / "one-left").mkdir()
     (state.unsealed / "one-left" / "files.tar").write_text("unsealed")
     if over:
@@ -180,10 +179,7 @@ async def test_a_pod_that_lies_about_its_files_changes_nothing(
 ) -> None:
     cluster, node, kubeconfig = world
     async with control_plane(state, node, kubeconfig) as sessions:
-        await sessions.start(spec("one", repo))
-        await sessions.keep("one", TERMS)
-        await do(state, "one", MINE)
-        await fetched(sessions, state)
+        await begun(sessions, state, repo)
         before, said = (state.keeping / "one.sealed").read_bytes(), [b""]
         async with lying(cluster, lambda: said[0]) as address:
             await until(lambda: sessions._pods.now["one"].status["podIP"] == address)

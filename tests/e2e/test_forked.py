@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -24,8 +23,9 @@ from perijove.domain.nouns import EndReason, Mount, SandboxSpec
 from perijove.domain.state import State
 from tests.e2e.service import furnish
 from tests.fakes.confined import ENVIRON, MIB, PREPARED, PYTHON, SERVER, Follower, do, forkable, spec, until, with_less
-from tests.fakes.pads import running_pad
+from tests.fakes.pads import follower, pad, repo
 
+__all__ = ["follower", "pad", "repo"]
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 NUMBERS = count()
@@ -36,26 +36,6 @@ def state(module_state: State) -> State:
     furnish(module_state)
     statedir.prepare(module_state)
     return module_state
-
-
-@pytest.fixture(scope="module")
-def repo(state: State) -> Path:
-    folder = state.checkouts / "repo"
-    folder.mkdir()
-    return folder
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pad(state: State) -> AsyncIterator[Pad]:
-    async with running_pad(state) as pad:
-        yield pad
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def follower(pad: Pad) -> AsyncIterator[Follower]:
-    follower = Follower(pad)
-    yield follower
-    await follower.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

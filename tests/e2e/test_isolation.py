@@ -25,8 +25,9 @@ from perijove.domain.state import State
 from tests.e2e.service import furnish
 from tests.fakes.bases import shared_base
 from tests.fakes.confined import MIB, Follower, do, forkable, spec, until
-from tests.fakes.pads import running_pad
+from tests.fakes.pads import pad
 
+__all__ = ["pad"]
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 Inside = Callable[[str], Coroutine[Any, Any, Any]]
@@ -46,12 +47,6 @@ def repo(state: State) -> Path:
     folder.mkdir()
     (folder / "secret.txt").write_text("the victim's file")
     return folder
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pad(state: State) -> AsyncIterator[Pad]:
-    async with running_pad(state) as pad:
-        yield pad
 
 
 @pytest.fixture(scope="module", params=["host-forked", "host-started", "base-forked", "host-blank"])

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
 
 from perijove.backends import statedir
 from perijove.backends.pad.client import Pad
 from perijove.domain.state import State
 from tests.e2e.service import furnish
+from tests.fakes.confined import Follower
 
 
 @asynccontextmanager
@@ -30,3 +35,26 @@ async def furnished_pad(state: State) -> AsyncIterator[Pad]:
     statedir.prepare(state)
     async with running_pad(state) as pad:
         yield pad
+
+
+@pytest.fixture(scope="module")
+def repo(state: State) -> Path:
+    """A repository without files, for all tests of a module."""
+    folder = state.checkouts / "repo"
+    folder.mkdir()
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pad(state: State) -> AsyncIterator[Pad]:
+    """One for all tests of a module."""
+    async with running_pad(state) as pad:
+        yield pad
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def follower(pad: Pad) -> AsyncIterator[Follower]:
+    """Of the module's pad."""
+    follower = Follower(pad)
+    yield follower
+    await follower.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from rich.text import Text
 
@@ -28,23 +28,14 @@ def follow(client: Client, order: str) -> bool:
     raise Fail(BUG("the attempt's events ended without Certified or Failed"))
 
 
-class Telling:
+class Telling(printing.MovingLine):
     """Steps as lines with the seconds since the first; what is waited for in one line that moves, where one can."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._began = 0.0
         self._failure: Failure | None = None
         self._waiting = ""
-        self._moving = printing.out.status("") if printing.out.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._moving:
-            self._moving.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._moving:
-            self._moving.stop()
 
     def tell(self, entry: dict[str, Any]) -> None:
         """Print one entry."""
@@ -65,8 +56,6 @@ class Telling:
 
     def _wait(self, what: str, message: str) -> None:
         """What is waited for, once where no line can move."""
-        if self._moving:
-            self._moving.update(Text(plain(message)[: printing.out.width - 4], "dim"))
-        elif what != self._waiting:
+        if not self.moved(plain(message)) and what != self._waiting:
             printing.out.print(Text(f"        … {plain(message)}", "dim"))
         self._waiting = what

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -97,29 +97,19 @@ class _Json(AbstractContextManager["_Json"]):
         return None
 
 
-class _Terminal:
+class _Terminal(printing.MovingLine):
     """Steps as lines; the log in one line that moves, or whole where nothing can move."""
 
     def __init__(self, number: int) -> None:
+        super().__init__()
         self._number = number
         self._log: deque[str] = deque(maxlen=LOG_SHOWN)
-        self._moving = printing.out.status("") if printing.out.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._moving:
-            self._moving.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._moving:
-            self._moving.stop()
 
     def tell(self, entry: dict[str, Any], event: Event, url: str) -> None:
-        if isinstance(event, e.Logged) and self._moving:
+        if isinstance(event, e.Logged) and self.moved(event.line):
             self._log.append(event.line)
-            self._moving.update(Text(event.line[: printing.out.width - 4], "dim"))
             return
-        if isinstance(event, e.Failed) and self._moving:
+        if isinstance(event, e.Failed) and self.status:
             for line in self._log:
                 printing.out.print(Text(f"    {line}", "dim"))
         printing.out.print(_line(event, url, self._number))

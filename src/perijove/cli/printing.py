@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.style import Style
@@ -98,6 +98,28 @@ def patience(words: str) -> Iterator[None]:
         soon.join()
         status.stop()
         _ONE.release()
+
+
+class MovingLine:
+    """One line that changes while something goes on, where a terminal can show it."""
+
+    def __init__(self) -> None:
+        self.status = out.status("") if out.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status:
+            self.status.stop()
+
+    def moved(self, text: str) -> bool:
+        """Have it say so; False where none can move."""
+        if self.status:
+            self.status.update(Text(text[: out.width - 4], "dim"))
+        return self.status is not None
 
 
 def say(text: str, *, level: str = "info", style: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
 
+from perijove.domain import events as e
 from perijove.domain import wire
 from perijove.domain.certificate_events import (
     Certified,
@@ -29,29 +30,7 @@ from perijove.domain.certificate_events import (
 )
 from perijove.domain.certificate_settings import IssuerSettings
 from perijove.domain.certificates import ChallengeType, Confidence, OrderStatus, Problem
-from perijove.domain.events import (
-    Announced,
-    BuildStarted,
-    Built,
-    Event,
-    Failed,
-    Fetched,
-    Logged,
-    Noted,
-    Phase,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Resolved,
-    Retrying,
-    SessionEnded,
-    SessionLogged,
-    SessionOpened,
-    SessionStarted,
-    SessionTitled,
-    SessionTroubled,
-)
+from perijove.domain.events import Event
 from perijove.domain.failures import CONFLICT, Evidence
 from perijove.domain.launch_options import LaunchOptions
 from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session
@@ -62,25 +41,25 @@ REPO = ResolvedRepo(ADDRESS, "a" * 40, "refs/heads/main")
 FAILURE = CONFLICT("a needs b<2", Evidence("uv", "because a==1 … é\n☃"), after=3.5)
 PROBLEM = Problem("urn:ietf:params:acme:error:caa", "forbidden", 403, {"subproblems": [{"type": "x", "n": 1}]})
 EVENTS: list[Event] = [
-    Requested(ADDRESS, "192.0.2.7", LaunchOptions(again=True)),
-    Resolved(REPO),
-    Queued(2, "full"),
-    Fetched("a" * 40),
-    Logged(Phase.BUILDING, 'a "line" with \u2028'),
-    BuildStarted("k", shared=True),
-    Built("k", found=False, seconds=1.25),
-    SessionStarted("repo-1"),
-    Retrying(FAILURE, 2.0),
-    Ready("repo-1", "/user/repo-1/"),
-    Noted("Requirements.txt is not read"),
-    Prepared("k"),
-    Failed(FAILURE),
-    SessionOpened(Session("repo-1", 7, REPO, "k", 12.5)),
-    SessionLogged("repo-1", "line"),
-    SessionTitled("s", "thesis"),
-    SessionTroubled("repo-1", FAILURE),
-    SessionEnded("repo-1", EndReason.MEMORY, "killed", None),
-    Announced("tests at 10", 1.5, 2.5),
+    e.Requested(ADDRESS, "192.0.2.7", LaunchOptions(again=True)),
+    e.Resolved(REPO),
+    e.Queued(2, "full"),
+    e.Fetched("a" * 40),
+    e.Logged(e.Phase.BUILDING, 'a "line" with \u2028'),
+    e.BuildStarted("k", shared=True),
+    e.Built("k", found=False, seconds=1.25),
+    e.SessionStarted("repo-1"),
+    e.Retrying(FAILURE, 2.0),
+    e.Ready("repo-1", "/user/repo-1/"),
+    e.Noted("Requirements.txt is not read"),
+    e.Prepared("k"),
+    e.Failed(FAILURE),
+    e.SessionOpened(Session("repo-1", 7, REPO, "k", 12.5)),
+    e.SessionLogged("repo-1", "line"),
+    e.SessionTitled("s", "thesis"),
+    e.SessionTroubled("repo-1", FAILURE),
+    e.SessionEnded("repo-1", EndReason.MEMORY, "killed", None),
+    e.Announced("tests at 10", 1.5, 2.5),
     OrderBegun("b.example-1", "b.example", "DoesNotExist", "there is none yet"),
     Looked(FAILURE, Confidence.INSIDE, (ChallengeType.HTTP, ChallengeType.TLS_ALPN), 0.01),
     IssuerChosen("letsencrypt", "https://ca.example/directory", "zerossl is down"),
@@ -142,8 +121,8 @@ def test_every_event_is_tried() -> None:
 
 
 def test_a_failure_of_a_kind_no_longer_known_is_still_read() -> None:
-    data = wire.encode(Failed(FAILURE))
+    data = wire.encode(e.Failed(FAILURE))
     data["failure"]["kind"] = "build.of-old"
     event = wire.decode_event(data)
-    assert isinstance(event, Failed)
+    assert isinstance(event, e.Failed)
     assert event.failure.cause == "a needs b<2"

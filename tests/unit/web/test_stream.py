@@ -7,31 +7,10 @@ from typing import get_args
 
 import pytest
 
-from perijove.domain import events, failures
+from perijove.domain import events as e
+from perijove.domain import failures
 from perijove.domain.certificate_events import CertificateEvent
-from perijove.domain.events import (
-    BuildStarted,
-    Built,
-    Entry,
-    Event,
-    Failed,
-    Fetched,
-    Logged,
-    Noted,
-    Phase,
-    Prepared,
-    Queued,
-    Ready,
-    Requested,
-    Resolved,
-    Retrying,
-    SessionEnded,
-    SessionLogged,
-    SessionOpened,
-    SessionStarted,
-    SessionTitled,
-    SessionTroubled,
-)
+from perijove.domain.events import Entry, Event
 from perijove.domain.launch_options import LaunchOptions
 from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Session, ref_url
 from perijove.web.statuses import status
@@ -46,40 +25,44 @@ READER = Reader("https://hub.test/", 7, "", HOLDER.token, OPENED, log=True)
 STRANGER = Reader("https://hub.test/", 7, "", HOLDER.token, OPENED, log=False)
 
 TOLD = [
-    pytest.param(Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),
-    pytest.param(Resolved(REPO), "fetching", f"main is main, commit {'a' * 40}", id="resolved"),
-    pytest.param(Queued(3, "no memory"), "waiting", "Waiting for room, number 3 in the queue: no memory", id="queued"),
+    pytest.param(e.Requested(ADDRESS, "192.0.2.7"), "waiting", "Launch 7: gh/o/r/main", id="requested"),
+    pytest.param(e.Resolved(REPO), "fetching", f"main is main, commit {'a' * 40}", id="resolved"),
     pytest.param(
-        Queued(3, "others start", 12.3),
+        e.Queued(3, "no memory"), "waiting", "Waiting for room, number 3 in the queue: no memory", id="queued"
+    ),
+    pytest.param(
+        e.Queued(3, "others start", 12.3),
         "waiting",
         "Waiting for room, number 3 in the queue, about 12 s: others start",
         id="queued, with an estimate",
     ),
-    pytest.param(Fetched("b" * 40), "fetching", "The files of bbbbbbbbbbbb are here", id="fetched"),
-    pytest.param(Noted("setup.cfg alone is not installed"), "building", "setup.cfg alone is not installed", id="noted"),
-    pytest.param(Logged(Phase.BUILDING, "Collecting x"), "building", "Collecting x", id="logged"),
-    pytest.param(BuildStarted("k" * 32, False), "building", "Resolving and building the environment", id="building"),
+    pytest.param(e.Fetched("b" * 40), "fetching", "The files of bbbbbbbbbbbb are here", id="fetched"),
     pytest.param(
-        BuildStarted("k" * 32, True),
+        e.Noted("setup.cfg alone is not installed"), "building", "setup.cfg alone is not installed", id="noted"
+    ),
+    pytest.param(e.Logged(e.Phase.BUILDING, "Collecting x"), "building", "Collecting x", id="logged"),
+    pytest.param(e.BuildStarted("k" * 32, False), "building", "Resolving and building the environment", id="building"),
+    pytest.param(
+        e.BuildStarted("k" * 32, True),
         "building",
         "Another launch is building this already; following it",
         id="building together",
     ),
-    pytest.param(Built("k" * 32, False, 1.26), "built", "Built the environment in 1.3 s, launching...", id="built"),
-    pytest.param(Built("k" * 32, True, 0), "built", "Found the environment built, launching...", id="found"),
-    pytest.param(SessionStarted("s"), "launching", "Launching server...", id="started"),
-    pytest.param(Retrying(OOM, 2), "waiting", f"{OOM.message} Trying again in 2 s.", id="retrying"),
-    pytest.param(Ready("s", "/user/s/"), "ready", "server running at https://hub.test/user/s/", id="ready"),
+    pytest.param(e.Built("k" * 32, False, 1.26), "built", "Built the environment in 1.3 s, launching...", id="built"),
+    pytest.param(e.Built("k" * 32, True, 0), "built", "Found the environment built, launching...", id="found"),
+    pytest.param(e.SessionStarted("s"), "launching", "Launching server...", id="started"),
+    pytest.param(e.Retrying(OOM, 2), "waiting", f"{OOM.message} Trying again in 2 s.", id="retrying"),
+    pytest.param(e.Ready("s", "/user/s/"), "ready", "server running at https://hub.test/user/s/", id="ready"),
     pytest.param(
-        Prepared("k"), "ready", "Done! The environment stands; nothing is launched", id="nothing but an environment"
+        e.Prepared("k"), "ready", "Done! The environment stands; nothing is launched", id="nothing but an environment"
     ),
-    pytest.param(Failed(OOM), "failed", OOM.message, id="failed"),
-    pytest.param(SessionOpened(Session("s", 7, REPO, "k", 0)), "session", "Session s opened", id="opened"),
-    pytest.param(SessionLogged("s", "words"), "session", "words", id="session logged"),
-    pytest.param(SessionTitled("s", "thesis"), "session", "It is called thesis", id="titled"),
-    pytest.param(SessionTroubled("s", OOM), "session", OOM.message, id="troubled"),
+    pytest.param(e.Failed(OOM), "failed", OOM.message, id="failed"),
+    pytest.param(e.SessionOpened(Session("s", 7, REPO, "k", 0)), "session", "Session s opened", id="opened"),
+    pytest.param(e.SessionLogged("s", "words"), "session", "words", id="session logged"),
+    pytest.param(e.SessionTitled("s", "thesis"), "session", "It is called thesis", id="titled"),
+    pytest.param(e.SessionTroubled("s", OOM), "session", OOM.message, id="troubled"),
     pytest.param(
-        SessionEnded("s", EndReason.IDLE, "nobody used it", 0),
+        e.SessionEnded("s", EndReason.IDLE, "nobody used it", 0),
         "session",
         "The session is over: nobody used it",
         id="ended",
@@ -88,8 +71,8 @@ TOLD = [
 
 
 def test_the_table_knows_every_event() -> None:
-    assert {type(case.values[0]) for case in TOLD} == set(get_args(events.Event)) - {
-        events.Announced,
+    assert {type(case.values[0]) for case in TOLD} == set(get_args(e.Event)) - {
+        e.Announced,
         *get_args(CertificateEvent),
     }
 
@@ -102,14 +85,14 @@ def test_an_event_is_told_in_words_and_by_phase(event: Event, phase: str, says: 
 
 
 def test_nothing_is_said_to_be_launched_where_nothing_is() -> None:
-    known = learn(Known(), Requested(ADDRESS, "x", LaunchOptions(build_only=True)))
-    assert message(Built("k", True, 0), known, HOLDER)["message"] == "Found the environment built\n"
-    assert message(Prepared("k"), known, HOLDER)["imageName"] == "k"
-    assert "url" not in message(Prepared("k"), known, HOLDER)
+    known = learn(Known(), e.Requested(ADDRESS, "x", LaunchOptions(build_only=True)))
+    assert message(e.Built("k", True, 0), known, HOLDER)["message"] == "Found the environment built\n"
+    assert message(e.Prepared("k"), known, HOLDER)["imageName"] == "k"
+    assert "url" not in message(e.Prepared("k"), known, HOLDER)
 
 
 def test_a_reader_without_the_key_is_not_told_where_the_session_is() -> None:
-    text = frame(Entry(3, 1.5, "launch/7", Ready("s", "/user/s/")), Known(), READER).decode()
+    text = frame(Entry(3, 1.5, "launch/7", e.Ready("s", "/user/s/")), Known(), READER).decode()
     assert text.startswith("id: 3\ndata: ")
     assert "token" not in text
     assert "/user/s/" not in text
@@ -135,15 +118,15 @@ def test_a_stranger_is_told_how_far_it_is_and_no_name_and_no_line(event: Event) 
     text = frame(Entry(3, 1.5, "launch/7", event), Known(ADDRESS, REPO, "k" * 32), STRANGER).decode()
     assert not [name for name in NAMES if name in text]
     assert '"session"' not in text
-    if isinstance(event, Failed):
+    if isinstance(event, e.Failed):
         assert OOM.kind.code in text
         assert OOM.kind.remedy in text
-    if isinstance(event, Queued):
+    if isinstance(event, e.Queued):
         assert '"position": 3' in text
 
 
 def test_a_frame_is_one_line_of_data_whatever_the_log_says() -> None:
-    entry = Entry(9, 2.0, "launch/7", Logged(Phase.BUILDING, "a\nid: 1\n\ndata: {}\r\u2028</script>\x00"))
+    entry = Entry(9, 2.0, "launch/7", e.Logged(e.Phase.BUILDING, "a\nid: 1\n\ndata: {}\r\u2028</script>\x00"))
     text = frame(entry, Known(), HOLDER)
     assert text.count(b"\n") == 3
     assert text.endswith(b"\n\n")
@@ -153,9 +136,9 @@ def test_a_frame_is_one_line_of_data_whatever_the_log_says() -> None:
 
 def test_what_was_told_before_is_repeated_at_the_end() -> None:
     known = Known()
-    for event in (Requested(ADDRESS, "x"), Resolved(REPO), Built("k" * 32, True, 0)):
+    for event in (e.Requested(ADDRESS, "x"), e.Resolved(REPO), e.Built("k" * 32, True, 0)):
         known = learn(known, event)
-    ready = message(Ready("s", "/user/s/"), known, HOLDER)
+    ready = message(e.Ready("s", "/user/s/"), known, HOLDER)
     assert ready["image"] == "k" * 32
     assert ready["binder_persistent_request"] == f"v2/gh/o/r/{'a' * 40}"
     assert ready["token"] == "token of s"
