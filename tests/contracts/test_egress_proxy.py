@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable, Coroutine
 
 import pytest
 
@@ -80,8 +81,8 @@ PLAIN = b"GET http://mirror.example/a?b HTTP/1.1\r\nHost: mirror.example\r\nProx
 TUNNEL = b"CONNECT mirror.example:443 HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 
 
-async def test_the_operator_s_proxy_leads_on_by_name_and_no_sandbox_sees_its_password() -> None:
-    heads: list[bytes] = []
+def greeting(heads: list[bytes]) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]:
+    """A web server that notes what it was asked."""
 
     async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -89,8 +90,13 @@ async def test_the_operator_s_proxy_leads_on_by_name_and_no_sandbox_sees_its_pas
         await writer.drain()
         writer.close()
 
+    return web
+
+
+async def test_the_operator_s_proxy_leads_on_by_name_and_no_sandbox_sees_its_password() -> None:
+    heads: list[bytes] = []
     told: list[Told] = []
-    server = await asyncio.start_server(web, "127.0.0.1", 0)
+    server = await asyncio.start_server(greeting(heads), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     hosts = {"mirror.example:443": port, "mirror.example:80": port}
     async with server, web_proxy(hosts, "us:secret") as proxy:
@@ -149,14 +155,7 @@ async def test_a_name_that_no_proxy_can_be_asked_for_is_answered(scheme: str) ->
 
 async def test_a_proxy_that_goes_by_the_host_is_told_of_no_other() -> None:
     heads: list[bytes] = []
-
-    async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(HELLO)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(web, "127.0.0.1", 0)
+    server = await asyncio.start_server(greeting(heads), "127.0.0.1", 0)
     async with server, web_proxy({"mirror.example:80": server.sockets[0].getsockname()[1]}) as proxy:
         asked = b"GET http://mirror.example/ HTTP/1.1\r\nHost: intranet\r\nConnection: keep-alive\r\nA: b\r\n\r\n"
         assert (await asked_through(PUBLIC, WayOut(proxy.url), asked, [])).endswith(b"hello")

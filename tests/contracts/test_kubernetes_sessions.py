@@ -29,7 +29,7 @@ from perijove.domain.settings import ServiceSettings, SessionSettings, Settings
 from perijove.domain.state import State
 from tests.fakes.cluster_api import kubeconfig
 from tests.fakes.confined import LIMITS, MIB, SERVER, Follower, spec, until
-from tests.fakes.kept_pods import keeping_in
+from tests.fakes.kept_pods import keeping_in, supervised
 from tests.fakes.ports import free_port
 from tests.fakes.session_cluster import NAMESPACE, SessionCluster, running, session_cluster, status, terminated
 
@@ -68,13 +68,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             api = Cluster(NAMESPACE, str(config))
             keeping = keeping_in(State(tmp_path), ConfinedCalls())
             sessions = KubernetesSessions(api, replace(terms, **changed), described, room_here, keeping)
-            supervised = asyncio.create_task(sessions.supervise(), name="supervision")
-            try:
+            async with supervised(sessions, api):
                 yield sessions
-            finally:
-                supervised.cancel()
-                await asyncio.wait([supervised])
-                await api.close()
 
         async with plane() as sessions:
             yield World(cluster, sessions, plane)

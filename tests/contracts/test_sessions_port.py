@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from perijove.domain.failures import PAD_DOWN, Fail, Failure
 from perijove.domain.nouns import Egress, EndReason
 from perijove.domain.state import State
 from perijove.domain.way_out import WayOut
-from tests.fakes.confined import LIMITS, MIB, PYTHON, SERVER, Follower, do, spec, until, with_less
+from tests.fakes.confined import LIMITS, MIB, ONCE_ASKED, PYTHON, SERVER, Follower, do, spec, until, with_less
 from tests.fakes.pads import running_pad
 from tests.fakes.web_proxy import web_proxy
 from tests.fakes.world import FakeSessions
@@ -212,7 +213,7 @@ async def test_what_stands_in_line_for_a_processor_is_told_and_what_was_stopped_
 
 
 async def test_an_early_request_waits_for_the_server(pad: Pad, repo: Path) -> None:
-    await pad.start(spec("one", repo, f"import time; time.sleep(0.3)\n{SERVER}"))
+    await pad.start(spec("one", repo, ONCE_ASKED + SERVER))
     assert (await pad.status("one", "/", "", 5)).kernels == 2
 
 
@@ -319,14 +320,14 @@ async def test_a_new_client_finds_what_runs_and_hears_what_ended(state: State, r
 import asyncio, os, sys
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
-from tests.fakes.confined import spec
+from tests.fakes.confined import ONCE_ASKED, spec
 from perijove.backends.pad.client import Pad
 from perijove.backends.pad.footing import mark
 from perijove.domain.state import State
 async def main():
     pad = Pad(State(Path({str(state.root)!r})), {isolation!r})
     await pad.ensure()
-    for name, code in (("stays", None), ("goes", "import time; time.sleep(1)")):
+    for name, code in (("stays", None), ("goes", ONCE_ASKED)):
         await pad.start(spec(name, Path({str(repo)!r}), *([code] if code else [])))
     print("started", flush=True)
     await asyncio.sleep(100)
@@ -337,6 +338,8 @@ asyncio.run(main())
     assert await first.stdout.readline() == b"started\n"
     first.kill()
     await first.wait()
+    with socket.socket(socket.AF_UNIX) as asks:
+        asks.connect(str(state.session_sockets / "goes.sock"))
     await until(lambda: not (state.session_sockets / "goes.sock").exists())
     pad = Pad(state, isolation)
     follower = Follower(pad)

@@ -19,6 +19,8 @@ from perijove.domain.ports import Sessions
 from perijove.domain.state import State
 
 PYTHON = "/usr/bin/python3"
+ONCE_ASKED = "import os, select\nselect.select([int(os.environ['PERIJOVE_SOCKET_FD'])], [], [])\n"
+"""Waits for somebody who connects."""
 SERVER = """
 import json, os, socket, sys, threading, traceback
 listener = socket.socket(fileno=int(os.environ["PERIJOVE_SOCKET_FD"]))

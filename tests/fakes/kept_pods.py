@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -69,6 +69,18 @@ async def home_cluster(state: State) -> AsyncIterator[tuple[SessionCluster, Home
 
 
 @asynccontextmanager
+async def supervised(sessions: KubernetesSessions, api: Cluster) -> AsyncIterator[None]:
+    """With the task that follows pods; whoever asks the cluster for them is closed afterwards."""
+    supervising = asyncio.create_task(sessions.supervise(), name="supervision")
+    try:
+        yield
+    finally:
+        supervising.cancel()
+        await asyncio.wait([supervising])
+        await api.close()
+
+
+@asynccontextmanager
 async def control_plane(state: State, node: HomeNode, kubeconfig: Path) -> AsyncIterator[KubernetesSessions]:
     """As a killed one leaves it, in the end."""
 
@@ -83,11 +95,6 @@ async def control_plane(state: State, node: HomeNode, kubeconfig: Path) -> Async
     confined, api = ConfinedCalls(), Cluster(NAMESPACE, str(kubeconfig))
     keeping = keeping_in(state, confined)
     sessions = KubernetesSessions(api, Terms(NAMESPACE, grace=1, end_limit=1.0), described, room_here, keeping)
-    supervised = asyncio.create_task(sessions.supervise(), name="supervision")
-    try:
-        yield sessions
-    finally:
-        supervised.cancel()
-        await asyncio.wait([supervised])
-        await api.close()
-        confined.close()
+    with closing(confined):
+        async with supervised(sessions, api):
+            yield sessions
