@@ -63,7 +63,7 @@ LOW = "The node was low on resource: ephemeral-storage. Threshold quantity: 2Gi,
     [
         (terminated(137, reason="OOMKilled"), "build.out-of-memory"),
         (evicted("Pod ephemeral local storage usage exceeds the total limit of containers 144Mi."), "build.too-large"),
-        (evicted(LOW), "build.disk-full"),
+        (evicted(LOW), "cluster.pods-evicted"),
         (evicted("The node was low on resource: memory."), "cluster.pods-evicted"),
         ({"phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer"}, "build.too-slow"),
         (waits("ErrImagePull", "manifest unknown"), "cluster.image-not-found"),

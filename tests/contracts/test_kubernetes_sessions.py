@@ -183,6 +183,9 @@ ENDS = {
               'Pod ephemeral local storage usage exceeds the total limit of containers 80Mi. '}, EndReason.DISK, ""),
     "pressure": ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
                  EndReason.PAD_LOST, "cluster.pods-evicted"),
+    "node's disk": ({"phase": "Failed", "reason": "Evicted", "message":
+                     "The node was low on resource: ephemeral-storage. Threshold quantity: 2Gi, available: 1Gi. "},
+                    EndReason.PAD_LOST, "cluster.pods-evicted"),
     "no room after all": ({"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource"},
                           EndReason.PAD_LOST, "cluster.pod-unschedulable-full"),
 }  # fmt: skip

@@ -221,8 +221,6 @@ class _Run:
         match over.reason:
             case EndReason.MEMORY:
                 raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", seen))
-            case EndReason.DISK if "low on resource" in over.detail:
-                raise Fail(BUILD_DISK("the disk of its node had no room for what it writes", seen))
             case EndReason.DISK:
                 raise Fail(BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", seen))
             case EndReason.OLD:

@@ -14,6 +14,7 @@ from perijove.domain import cluster_failures as rows
 from perijove.domain.cluster import Thing, at, listed, mapping, text
 from perijove.domain.cluster_pods import (
     CANNOT_START,
+    OWN_LIMIT,
     PULLING,
     SHORT_OF,
     Ended,
@@ -32,8 +33,6 @@ from perijove.domain.nouns import EndReason, Limits, RunningSandbox, SessionName
 from perijove.session_events import IN_WORDS
 
 OVER = {"Failed", "Succeeded"}
-OF_DISK = ("ephemeral", "EmptyDir", "local storage")
-"""In the words of an eviction for what the pod itself took (kubelet's eviction manager, `helpers.go`)."""
 LINE = 2000
 """Letters of a line of a server's that are told."""
 SAW = 500
@@ -100,7 +99,7 @@ def end(pod: Thing) -> End | None:
     lines = tuple(line[:LINE] for line in last.message.splitlines() if line.strip()) if last else ()
     if why == "DeadlineExceeded":
         return End(EndReason.OLD, "it reached the cluster's deadline for it", None, lines=lines)
-    if why == "Evicted" and any(word in words for word in OF_DISK):
+    if why == "Evicted" and OWN_LIMIT.search(words):
         return End(EndReason.DISK, f"it was evicted: {shown(words)}", None, lines=lines)
     if taken := _taken(pod, why, words):
         return End(EndReason.PAD_LOST, taken.cause, None, taken, lines)

@@ -17,6 +17,7 @@ from perijove.doctor.cluster.view import Cluster
 from perijove.domain import cluster_failures as rows
 from perijove.domain.cluster import Thing, at, listed, text
 from perijove.domain.cluster_ground_failures import CLUSTER_NAMES_DOWN
+from perijove.domain.cluster_pods import OWN_LIMIT
 from perijove.domain.cluster_tls_failures import CERT_MANAGER_DOWN
 from perijove.domain.failures import Evidence, Kind
 from perijove.domain.findings import Confidence, Finding
@@ -36,8 +37,6 @@ COMMAND_FAILS = {126, 127}
 """POSIX sh: what was to be run cannot be, or is not there."""
 _FORMAT = re.compile(r"exec format error", re.IGNORECASE)
 """ENOEXEC, by containerd and runc: as recorded of kubernetes/node-problem-detector#797."""
-_OWN_LIMIT = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
-"""kubernetes 1.33 pkg/kubelet/eviction/eviction_manager.go: pod, container and emptyDir."""
 _EMPTY_DIR = re.compile(r'EmptyDir volume "([^"]+)" exceeds the limit "([^"]+)"')
 _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
 
@@ -203,7 +202,7 @@ def unready(cluster: Cluster) -> Iterator[Finding]:
 def evicted(cluster: Cluster) -> Iterator[Finding]:
     """Pods that were thrown out lately, by the node that did it."""
     them = [one for one in cluster.pods if text(one.status.get("reason")) == "Evicted" and cluster.age(_end(one)) < DAY]
-    own = [one for one in them if _OWN_LIMIT.search(text(one.status.get("message")))]
+    own = [one for one in them if OWN_LIMIT.search(text(one.status.get("message")))]
     them = [one for one in them if one not in own]
     if own:
         yield _beyond_limit(cluster, own)

@@ -43,6 +43,10 @@ def event(message: str, reason: str = "Failed") -> Thing:
 CORDONED = "0/1 nodes are available: 1 node(s) were unschedulable."
 OTHER = "0/1 nodes are available: 1 of another kind."
 DISK = 'Usage of EmptyDir volume "tmp" exceeds the limit "16Mi".'
+LOW = (
+    "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi, available: 9Gi. Container server was"
+    " using 5Gi, request is 8Gi, has larger consumption of ephemeral-storage. "
+)
 TAINTED = (
     "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 3 node(s) had"
     " untolerated taint {hub.jupyter.org/dedicated: user}. preemption: 0/4 nodes are available: 4 Preemption is not"
@@ -114,6 +118,7 @@ ENDS = {
     "killed": (over("Error", 137), EndReason.EXITED, -9),
     "no command": (over("StartError", 128, "exec: no such file"), EndReason.FAILED_START, None),
     "disk": ({"phase": "Failed", "reason": "Evicted", "message": DISK}, EndReason.DISK, None),
+    "the node's disk": ({"phase": "Failed", "reason": "Evicted", "message": LOW}, EndReason.PAD_LOST, None),
     "unread": ({"phase": "Failed"}, EndReason.EXITED, None),
 }  # fmt: skip
 
