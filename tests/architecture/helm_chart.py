@@ -25,7 +25,7 @@ VALUES = {
     "host.example": '{{ printf "%q" .Values.host }}', "'*.sessions.example'": '{{ printf "%q" .Values.sessionHosts }}',
     "THE-SETTINGS": '{{ printf "%q" .Values.settings }}', "HELM-REVISION": '"{{ .Release.Revision }}"',
     **{f"THE-{name}": f'{{{{ printf "%q" .Values.{name} }}}}' for name in (
-        "class", "issuer", "files", "pullSecret", "storageClass", "storage", "runtimeClass",
+        "class", "issuer", "files", "envFrom", "pullSecret", "storageClass", "storage", "runtimeClass",
         "placeholderCpu", "placeholderMemory", "placeholderDisk", "memoryLimit",
     )},
     "THE-NUMBER": "{{ .Values.placeholders }}", "THE-BEHIND": '"{{ range $at, $one := .Values.behind }}'
@@ -37,8 +37,8 @@ VALUES = {
 ITSELF = '(or (eq .Values.expose "load-balancer") (eq .Values.expose "node-port"))'
 CONDITIONS = {
     **{name: f"if .Values.{name}" for name in (
-        "class", "issuer", "files", "pullSecret", "storageClass", "runtimeClass", "privileged", "sessionHosts",
-        "placeholders", "pullSecrets",
+        "class", "issuer", "files", "envFrom", "pullSecret", "storageClass", "runtimeClass", "privileged",
+        "sessionHosts", "placeholders", "pullSecrets",
     )},
     "confined": "if not .Values.privileged", "itself": f"if {ITSELF}", "front": f"if not {ITSELF}",
     "balancer": 'if and .Values.class (eq .Values.expose "load-balancer")',
@@ -88,8 +88,8 @@ def _by_name(expose: Expose, more: Json) -> dict[str, Json]:
     })])  # fmt: skip
     image = next(iter(VALUES))
     options = Options(
-        image, "HELM-NAMESPACE", expose, "THE-class", "THE-issuer", "THE-files", "THE-pullSecret", "THE-storage",
-        "THE-storageClass",
+        image, "HELM-NAMESPACE", expose, "THE-class", "THE-issuer", "THE-files", "THE-envFrom", "THE-pullSecret",
+        "THE-storage", "THE-storageClass",
     )  # fmt: skip
     found = {f"{one['kind']} {one['metadata']['name']}": one for one in manifests(settings, told, options)}
     privileged = manifests(settings, told, replace(options, nodes=Nodes.PRIVILEGED))
@@ -127,6 +127,7 @@ def _control_plane(plain: dict[str, Json], front: dict[str, Json]) -> None:
     container["WHEN-front-ports"] = other["ports"]
     when("itself", container, "ports")
     when("confined", container, "securityContext")
+    when("envFrom", container, "envFrom")
     when("confined", pod, "hostUsers")
     when("pullSecret", pod, "imagePullSecrets")
     when("files", pod["volumes"][-1], "name")

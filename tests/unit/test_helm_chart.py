@@ -30,8 +30,9 @@ SCHEMA: Json = json.loads((CHART / "values.schema.json").read_text())
 LEAST: Json = {**DEFAULTS, "image": IMAGE, "host": "binder.example.org", "memoryLimit": f"{10 << 30}"}
 FULL: Json = {
     **LEAST, "sessionHosts": "*.run.example.org", "class": "outer", "issuer": "letsencrypt", "files": "files",
-    "pullSecret": "pull", "storageClass": "fast", "sessionsNamespace": "sessions", "runtimeClass": "gvisor",
-    "placeholders": 3, "placeholderMemory": f"{2 << 30}", "placeholderDisk": f"{2560 << 20}", "pullSecrets": ["a", "b"],
+    "envFrom": "environ", "pullSecret": "pull", "storageClass": "fast", "sessionsNamespace": "sessions",
+    "runtimeClass": "gvisor", "placeholders": 3,
+    "placeholderMemory": f"{2 << 30}", "placeholderDisk": f"{2560 << 20}", "pullSecrets": ["a", "b"],
     "settings": '[service]\ntitle = "Binder: \\"é\\""\n',
 }  # fmt: skip
 FRONT: Json = {"behind": ["10.0.0.0/8", "fd00::/8"]}
@@ -72,7 +73,7 @@ def wanted(values: Json) -> dict[str, Json]:
     settings, told = merged([Layer("file", settings_of(values))])
     options = Options(
         IMAGE, "binder", Expose(values["expose"]), values["class"], values["issuer"], values["files"],
-        values["pullSecret"], values["storage"], values["storageClass"],
+        values["envFrom"], values["pullSecret"], values["storage"], values["storageClass"],
         Nodes.PRIVILEGED if values["privileged"] else Nodes.USER_NAMESPACES,
     )  # fmt: skip
     found = {f"{one['kind']} {one['metadata']['name']}": one for one in manifests(settings, told, options)}

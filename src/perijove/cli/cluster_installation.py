@@ -39,6 +39,9 @@ ExposeOption = Annotated[str, typer.Option("--expose", help=EXPOSE)]
 FilesOption = Annotated[
     str, typer.Option("--files", metavar="SECRET", help="Mounted at /etc/perijove/files, where settings name files.")
 ]
+EnvFromOption = Annotated[
+    str, typer.Option("--env-from", metavar="SECRET", help="Its entries are variables: https_proxy, SSL_CERT_FILE.")
+]
 PullOption = Annotated[str, typer.Option("--pull-secret", metavar="SECRET", help="By which nodes pull the image.")]
 PrivilegedOption = Annotated[
     bool, typer.Option("--privileged", help="Where pods have no user namespaces, before Kubernetes 1.33.")
@@ -53,6 +56,7 @@ def install(
     class_name: Annotated[str, typer.Option("--class", help="Of the Ingress, Gateway or load balancer.")] = "",
     issuer: Annotated[str, typer.Option("--issuer", help="cert-manager's ClusterIssuer.")] = "",
     files: FilesOption = "",
+    env_from: EnvFromOption = "",
     pull_secret: PullOption = "",
     storage: Annotated[str, typer.Option("--storage", help="How large the volume is.")] = "50Gi",
     storage_class: Annotated[str, typer.Option("--storage-class", help="Else the cluster's.")] = "",
@@ -61,17 +65,15 @@ def install(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the manifests and change nothing.")] = False,
 ) -> None:
     """Put Perijove into a cluster, with sessions as its pods: what `kubectl apply` would do. Safe to repeat."""
-    from perijove.backends.kubernetes import installing  # noqa: PLC0415  imported late: few need it
-    from perijove.backends.kubernetes.exposing import Expose  # noqa: PLC0415  imported late: few need it
+    from perijove.backends.kubernetes import exposing, installing  # noqa: PLC0415  imported late: few need it
     from perijove.backends.registry.addresses import for_images  # noqa: PLC0415  imported late: few need it
 
-    if expose not in [*Expose]:
-        raise typer.BadParameter(f"it is one of {', '.join(Expose)}", param_hint="--expose")
+    if expose not in [*exposing.Expose]:
+        raise typer.BadParameter(f"it is one of {', '.join(exposing.Expose)}", param_hint="--expose")
     settings, told = service.loader(config, {"engine.kind": "kubernetes"})()
     nodes = installing.Nodes.PRIVILEGED if privileged else installing.Nodes.USER_NAMESPACES
-    wish = installing.Options(
-        image, namespace, Expose(expose), class_name, issuer, files, pull_secret, storage, storage_class, nodes
-    )
+    wish = installing.Options(image, namespace, exposing.Expose(expose), class_name, issuer, files, env_from,
+                              pull_secret, storage, storage_class, nodes)  # fmt: skip
     for name, why, saw in installing.faults(settings, wish):
         if name.startswith("--"):
             raise typer.BadParameter(f"it {why}", param_hint=name)

@@ -74,6 +74,8 @@ class Options:
     """The ClusterIssuer of cert-manager whom an Ingress or a Gateway names; empty: its Secrets are the operator's."""
     files: str = ""
     """A Secret of the operator's, mounted at `FILES`: what settings name as files."""
+    env_from: str = ""
+    """A Secret of the operator's, whose entries are the control plane's variables: proxies, whom it believes."""
     pull_secret: str = ""
     """A Secret of the operator's by which nodes pull `image`."""
     storage: str = "50Gi"
@@ -297,6 +299,7 @@ def _container(settings: Settings, options: Options) -> Json:
     environ = {"PERIJOVE_CONFIG": f"{SETTINGS}/perijove.toml", "PERIJOVE_STATE": f"{STATE}/state", "HOME": "/tmp"}  # noqa: S108
     return {
         "name": "perijove", "image": options.image, "command": ["perijove", "up"],
+        **({"envFrom": [{"secretRef": {"name": options.env_from}}]} if options.env_from else {}),
         "env": [{"name": name, "value": value} for name, value in environ.items()],
         "ports": [{"name": one.name, "containerPort": one.number, "protocol": one.protocol} for one in ports],
         # A first start installs a Jupyter server.

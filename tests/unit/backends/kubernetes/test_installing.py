@@ -29,7 +29,8 @@ HOSTS = {"service.hosts": ["binder.example.org"], "service.session_hosts": ["*.r
 OWN = {**HOSTS, "engine.placeholders": 2, "engine.pull_secrets": ["pull"], "engine.runtime_class": "gvisor"}
 BEHIND = {**OWN, "service.behind": ["10.0.0.0/8", "fd00::1"], "service.base": "/binder/"}
 FULL: Json = {
-    "class_name": "outer", "issuer": "letsencrypt", "files": "files", "pull_secret": "pull", "storage_class": "fast",
+    "class_name": "outer", "issuer": "letsencrypt", "files": "files", "env_from": "environ", "pull_secret": "pull",
+    "storage_class": "fast",
 }  # fmt: skip
 FRONT = (Expose.INGRESS, Expose.GATEWAY, Expose.CLUSTER_IP)
 KINDS = {"gateway.networking.k8s.io/v1"}
@@ -203,6 +204,15 @@ def test_files_of_the_operator_s_secret_and_of_the_state_are_there() -> None:
     named = {"engine.registry_credentials": "/etc/perijove/files/config.json", "auth.password_file": "people"}
     settings, _ = merged([Layer("file", {**OWN, **named, "launching.push_secret_file": "/var/lib/perijove/push"})])
     assert not [*faults(settings, with_files(OPTIONS))]
+
+
+def test_a_proxy_and_authorities_of_the_operator_s_are_variables_of_its_secret() -> None:
+    def container(**options: Any) -> Json:
+        told: Json = made(**options)["Deployment perijove"]["spec"]["template"]["spec"]["containers"][0]
+        return told
+
+    assert container(env_from="environ")["envFrom"] == [{"secretRef": {"name": "environ"}}]
+    assert "envFrom" not in container()
 
 
 def test_whoever_is_named_in_front_is_not_passed_by() -> None:
