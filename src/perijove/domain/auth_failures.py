@@ -1,44 +1,37 @@
 """Why somebody is not let in, or not to this: rows of the catalogue. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Retry, operator_row, visitor_row
 
-LOGIN_NEEDED = row(
+LOGIN_NEEDED = visitor_row(
     "start.login-needed", "Log in first",
-    Owner.VISITOR, Retry.NEVER,
     "Open the service's front page in the browser and log in.",
 )  # fmt: skip
-LOGIN_WRONG = row(
+LOGIN_WRONG = visitor_row(
     "start.login-wrong", "The name or the password is wrong",
-    Owner.VISITOR, Retry.NEVER,
     "Check both; whoever runs this service gives a new password with `perijove user password NAME`.",
 )  # fmt: skip
-LOGIN_SLOWED = row(
+LOGIN_SLOWED = visitor_row(
     "start.login-slowed", "Too many wrong passwords",
-    Owner.VISITOR, Retry.AFTER,
-    "Wait, and then check the name and the password.",
+    "Wait, and then check the name and the password.", Retry.AFTER,
 )  # fmt: skip
-LOGIN_CROWD = row(
+LOGIN_CROWD = visitor_row(
     "start.login-crowd", "Too many log in at this moment",
-    Owner.VISITOR, Retry.AFTER,
-    "Try again in a few seconds.",
+    "Try again in a few seconds.", Retry.AFTER,
 )  # fmt: skip
-LOGIN_NOT_KEPT = row(
+LOGIN_NOT_KEPT = visitor_row(
     "start.login-not-kept", "This browser does not keep what shows who you are",
-    Owner.VISITOR, Retry.NEVER,
     "Allow cookies for this service and for its sessions, and open the session from its launch's page again.",
 )  # fmt: skip
-NOT_YOURS = row(
+NOT_YOURS = visitor_row(
     "start.not-yours", "This belongs to somebody else",
-    Owner.VISITOR, Retry.NEVER,
     "Launch the repository yourself: its link is for everybody who may launch it.",
 )  # fmt: skip
 NOT_FOR_YOU = operator_row(
     "start.not-for-you", "You may not launch this here",
     "Ask the operator: auth.allowed, auth.repositories and `who` of classes decide.",
 )  # fmt: skip
-LOGIN_STALE = row(
+LOGIN_STALE = visitor_row(
     "start.login-stale", "Logging in took too long, or began elsewhere",
-    Owner.VISITOR, Retry.NEVER,
     "Begin again at the front page, in one browser that keeps cookies.",
 )  # fmt: skip
 LOGIN_REFUSED = operator_row(

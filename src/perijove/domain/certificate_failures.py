@@ -1,6 +1,6 @@
 """What can go wrong on the way to a certificate: the catalogue's rows `cert.*`. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Retry, operator_row, upstream_row
 
 # what DNS says
 DNS_NO_SUCH_NAME = operator_row(
@@ -121,9 +121,8 @@ HTTPS_PENDING = operator_row(
 )  # fmt: skip
 
 # what the CA says
-ACME_UNREACHABLE = row(
+ACME_UNREACHABLE = upstream_row(
     "cert.acme-unreachable", "The CA cannot be reached",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Look at this machine's DNS, proxy and firewall: it must reach the CA by https.",
 )  # fmt: skip
 ACME_UNTRUSTED = operator_row(
@@ -134,19 +133,16 @@ ACME_NOT_ACME = operator_row(
     "cert.acme-not-acme", "What answers at the CA's address is no ACME server",
     "Check the issuer's `directory`; a portal or a proxy may answer in its place.", Retry.BACKOFF,
 )  # fmt: skip
-ACME_UNAVAILABLE = row(
+ACME_UNAVAILABLE = upstream_row(
     "cert.acme-unavailable", "The CA is down for a while",
-    Owner.UPSTREAM, Retry.AFTER,
-    "It is asked again by itself; its status page says more.",
+    "It is asked again by itself; its status page says more.", Retry.AFTER,
 )  # fmt: skip
-ACME_RATE_LIMITED = row(
+ACME_RATE_LIMITED = upstream_row(
     "cert.rate-limited", "The CA's rate limit is reached",
-    Owner.UPSTREAM, Retry.AFTER,
-    "It is asked again by itself as soon as the CA allows.",
+    "It is asked again by itself as soon as the CA allows.", Retry.AFTER,
 )  # fmt: skip
-ACME_BAD_NONCE = row(
+ACME_BAD_NONCE = upstream_row(
     "cert.bad-nonce", "The CA refuses every nonce",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Something between here and the CA keeps or repeats answers; look at proxies.",
 )  # fmt: skip
 ACME_EAB_REQUIRED = operator_row(
@@ -174,24 +170,20 @@ VALIDATION_FAILED = operator_row(
     "Read what it saw below; where it differs from what this machine sees, look at NAT, split DNS and CDNs.",
     Retry.BACKOFF,
 )  # fmt: skip
-ORDER_INVALID = row(
+ORDER_INVALID = upstream_row(
     "cert.order-invalid", "The CA ended the order",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "A new order is placed by itself; read the CA's words below.",
 )  # fmt: skip
-ORDER_LOST = row(
+ORDER_LOST = upstream_row(
     "cert.order-lost", "The CA does not know the order any more",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "A new order is placed by itself.",
 )  # fmt: skip
-CA_SLOW = row(
+CA_SLOW = upstream_row(
     "cert.ca-slow", "The CA takes long",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "The same order is looked at again by itself; the CA's status page says more.",
 )  # fmt: skip
-ACME_ERROR = row(
+ACME_ERROR = upstream_row(
     "cert.acme-error", "The CA refuses",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Read its words below.",
 )  # fmt: skip
 BUDGET_SPENT = operator_row(

@@ -114,128 +114,130 @@ def operator_row(code: str, title: str, remedy: str, retry: Retry = Retry.NEVER)
     return row(code, title, Owner.OPERATOR, retry, remedy)
 
 
+def author_row(code: str, title: str, remedy: str, retry: Retry = Retry.NEVER) -> Kind:
+    """The same for what the repository's author puts right."""
+    return row(code, title, Owner.AUTHOR, retry, remedy)
+
+
+def visitor_row(code: str, title: str, remedy: str, retry: Retry = Retry.NEVER) -> Kind:
+    """The same for what the visitor puts right."""
+    return row(code, title, Owner.VISITOR, retry, remedy)
+
+
+def upstream_row(code: str, title: str, remedy: str, retry: Retry = Retry.BACKOFF) -> Kind:
+    """A new kind that somebody else's server puts right: trying again may help, unless it says otherwise."""
+    return row(code, title, Owner.UPSTREAM, retry, remedy)
+
+
 # resolve: which commit is this?
-BAD_LINK = row(
-    "resolve.bad-link", "This link names no repository", Owner.VISITOR, Retry.NEVER,
+BAD_LINK = visitor_row(
+    "resolve.bad-link", "This link names no repository",
     "Write it as gh/owner/repo/ref, or paste the repository's web address.",
 )  # fmt: skip
-UNKNOWN_PROVIDER = row(
-    "resolve.unknown-provider", "This kind of link is not served here", Owner.VISITOR, Retry.NEVER,
+UNKNOWN_PROVIDER = visitor_row(
+    "resolve.unknown-provider", "This kind of link is not served here",
     "Use one of gh, gl, gist or git.",
 )  # fmt: skip
-FORBIDDEN_ADDRESS = row(
-    "resolve.forbidden-address", "This address may not be fetched from", Owner.VISITOR, Retry.NEVER,
+FORBIDDEN_ADDRESS = visitor_row(
+    "resolve.forbidden-address", "This address may not be fetched from",
     "Use a public https address; the operator can allow private ones with repositories.private_addresses.",
 )  # fmt: skip
-REPO_NOT_FOUND = row(
-    "resolve.repo-not-found", "The repository was not found", Owner.VISITOR, Retry.NEVER,
+REPO_NOT_FOUND = visitor_row(
+    "resolve.repo-not-found", "The repository was not found",
     "Check the spelling, and that the repository is public.",
 )  # fmt: skip
-REF_NOT_FOUND = row(
-    "resolve.ref-not-found", "The branch, tag or commit was not found", Owner.VISITOR, Retry.NEVER,
+REF_NOT_FOUND = visitor_row(
+    "resolve.ref-not-found", "The branch, tag or commit was not found",
     "Check its spelling; HEAD is always the default branch.",
 )  # fmt: skip
-HOST_UNREACHABLE = row(
-    "resolve.host-unreachable", "The repository's host does not answer", Owner.UPSTREAM, Retry.BACKOFF,
+HOST_UNREACHABLE = upstream_row(
+    "resolve.host-unreachable", "The repository's host does not answer",
     "Try again in a minute; if it lasts, the operator should look at this machine's DNS, proxy and firewall.",
 )  # fmt: skip
-REPO_FORBIDDEN = row(
-    "resolve.access-denied", "The repository's host refused us", Owner.VISITOR, Retry.NEVER,
+REPO_FORBIDDEN = visitor_row(
+    "resolve.access-denied", "The repository's host refused us",
     "Make it public, or ask the operator to name it in repositories.private and to give git credentials for it.",
 )  # fmt: skip
-FETCH_FAILED = row(
-    "resolve.fetch-failed", "The repository could not be fetched", Owner.UPSTREAM, Retry.BACKOFF,
+FETCH_FAILED = upstream_row(
+    "resolve.fetch-failed", "The repository could not be fetched",
     "Read git's words below; try again if its host was busy.",
 )  # fmt: skip
-TOO_LARGE = row(
-    "resolve.too-large", "The repository is too large", Owner.AUTHOR, Retry.NEVER,
+TOO_LARGE = author_row(
+    "resolve.too-large", "The repository is too large",
     "Move large data out of the repository, or ask the operator to raise repositories.max_size or max_files.",
 )  # fmt: skip
-BAD_TREE = row(
-    "resolve.bad-tree", "The repository holds files that cannot be laid out", Owner.AUTHOR, Retry.NEVER,
+BAD_TREE = author_row(
+    "resolve.bad-tree", "The repository holds files that cannot be laid out",
     "Run `git fsck --full` on it, mend or rename what it names, and push.",
 )  # fmt: skip
-TOO_SLOW = row(
-    "resolve.too-slow", "Fetching the repository took too long", Owner.UPSTREAM, Retry.AFTER,
-    "Try again; the operator can raise repositories.fetch_timeout.",
+TOO_SLOW = upstream_row(
+    "resolve.too-slow", "Fetching the repository took too long",
+    "Try again; the operator can raise repositories.fetch_timeout.", Retry.AFTER,
 )  # fmt: skip
-LFS_MISSING = row(
-    "resolve.lfs-missing", "A file that the repository keeps in Git LFS cannot be had", Owner.AUTHOR, Retry.NEVER,
+LFS_MISSING = author_row(
+    "resolve.lfs-missing", "A file that the repository keeps in Git LFS cannot be had",
     "Bring it to the server with `git lfs push --all`, or remove it from the repository.",
 )  # fmt: skip
-SUBMODULE_FAILED = row(
-    "resolve.submodule-failed", "A submodule could not be fetched", Owner.AUTHOR, Retry.NEVER,
+SUBMODULE_FAILED = author_row(
+    "resolve.submodule-failed", "A submodule could not be fetched",
     "Point the submodule at a public https address and at a commit that exists there.",
 )  # fmt: skip
 
 # build: which environment is that?
-UNSUPPORTED_FILE = row(
+UNSUPPORTED_FILE = author_row(
     "build.unsupported-file", "The repository describes its environment in a way not supported yet",
-    Owner.AUTHOR, Retry.NEVER,
     "Describe the environment with requirements.txt, pyproject.toml or environment.yml.",
 )  # fmt: skip
-BAD_FILE = row(
+BAD_FILE = author_row(
     "build.bad-file", "A file that describes the environment cannot be read",
-    Owner.AUTHOR, Retry.NEVER,
     "Correct the file and push.",
 )  # fmt: skip
-PYTHON_UNAVAILABLE = row(
+PYTHON_UNAVAILABLE = author_row(
     "build.python-unavailable", "The Python version asked for cannot be had here",
-    Owner.AUTHOR, Retry.NEVER,
     "Ask for one of the versions listed, or have the operator install it.",
 )  # fmt: skip
-NO_SUCH_PACKAGE = row(
+NO_SUCH_PACKAGE = author_row(
     "build.no-such-package", "A package cannot be found",
-    Owner.AUTHOR, Retry.NEVER,
     "Check its spelling and version in the requirements.",
 )  # fmt: skip
-NO_WHEEL = row(
+NO_WHEEL = author_row(
     "build.no-wheel", "A package has no build for this Python",
-    Owner.AUTHOR, Retry.NEVER,
     "Ask for a version of the package that has one, or for another Python in runtime.txt.",
 )  # fmt: skip
-CONFLICT = row(
+CONFLICT = author_row(
     "build.conflict", "The requirements contradict one another",
-    Owner.AUTHOR, Retry.NEVER,
     "Loosen one of the versions named below.",
 )  # fmt: skip
-BUILD_BROKE = row(
+BUILD_BROKE = author_row(
     "build.package-broke", "A package's own build failed",
-    Owner.AUTHOR, Retry.NEVER,
     "Read the last lines of its log; a version that ships wheels avoids the build.",
 )  # fmt: skip
-POST_BUILD_FAILED = row(
+POST_BUILD_FAILED = author_row(
     "build.post-build-failed", "The repository's postBuild failed",
-    Owner.AUTHOR, Retry.NEVER,
     "Read the last lines of its log: postBuild has to end with exit status 0.",
 )  # fmt: skip
-INDEX_UNREACHABLE = row(
+INDEX_UNREACHABLE = upstream_row(
     "build.index-unreachable", "The package index does not answer",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's network and uv's index settings.",
 )  # fmt: skip
 INDEX_UNDATED = operator_row(
     "build.index-undated", "The package index does not tell since when it has its packages",
     "Set build.exclude_newer = false, or use an index that tells upload times (PEP 700), as PyPI does.",
 )  # fmt: skip
-INSTALL_FAILED = row(
+INSTALL_FAILED = author_row(
     "build.install-failed", "The environment could not be installed",
-    Owner.AUTHOR, Retry.NEVER,
     "Read uv's words below.",
 )  # fmt: skip
-BUILD_TOO_SLOW = row(
+BUILD_TOO_SLOW = author_row(
     "build.too-slow", "Building the environment took too long",
-    Owner.AUTHOR, Retry.NEVER,
     "Ask for fewer packages, or ones that ship wheels; the operator can raise build.timeout.",
 )  # fmt: skip
-BUILD_MEMORY = row(
+BUILD_MEMORY = author_row(
     "build.out-of-memory", "Building the environment needed more memory than allowed",
-    Owner.AUTHOR, Retry.NEVER,
     "Use packages that ship wheels, or ask the operator to raise build.memory.",
 )  # fmt: skip
-BUILD_TOO_LARGE = row(
+BUILD_TOO_LARGE = author_row(
     "build.too-large", "The environment is too large",
-    Owner.AUTHOR, Retry.NEVER,
     "Ask for smaller packages; the operator can raise build.environment_size, build.environment_files, build.disk.",
 )  # fmt: skip
 BUILD_DISK = operator_row(
@@ -248,9 +250,8 @@ NOT_ALLOWED = operator_row(
     "start.not-allowed", "This repository may not be launched here",
     "Ask the operator: launching.banned and launching.allowed decide.",
 )  # fmt: skip
-BAD_REQUEST = row(
+BAD_REQUEST = visitor_row(
     "start.bad-request", "This request cannot be answered",
-    Owner.VISITOR, Retry.NEVER,
     "Correct the client that sent it.",
 )  # fmt: skip
 QUEUE_FULL = operator_row(
@@ -272,29 +273,24 @@ SANDBOX_FAILED = operator_row(
 )  # fmt: skip
 
 # session: what happens to one that runs
-KERNEL_MEMORY = row(
+KERNEL_MEMORY = visitor_row(
     "session.kernel-out-of-memory", "A process was killed for memory",
-    Owner.VISITOR, Retry.NEVER,
     "Your files are safe; restart the kernel and work on less data at once. The operator can raise session.memory.",
 )  # fmt: skip
-SESSION_MEMORY = row(
+SESSION_MEMORY = visitor_row(
     "session.out-of-memory", "The session was killed for memory",
-    Owner.VISITOR, Retry.NEVER,
     "Launch again and work on less data at once. The operator can raise session.memory.",
 )  # fmt: skip
-SESSION_DISK_SOON = row(
+SESSION_DISK_SOON = visitor_row(
     "session.disk-nearly-full", "The session's disk is nearly full",
-    Owner.VISITOR, Retry.NEVER,
     "Remove files that nobody needs, or write less; the operator can raise session.disk.",
 )  # fmt: skip
-SESSION_DISK = row(
+SESSION_DISK = visitor_row(
     "session.disk-full", "The session's disk is full",
-    Owner.VISITOR, Retry.NEVER,
     "Launch again and write less; the operator can raise session.disk.",
 )  # fmt: skip
-SESSION_CRASHED = row(
+SESSION_CRASHED = author_row(
     "session.server-died", "The session's Jupyter server ended",
-    Owner.AUTHOR, Retry.NEVER,
     "Launch again; its last words stand below.",
 )  # fmt: skip
 
@@ -357,14 +353,12 @@ INTERRUPTED = operator_row(
     "platform.interrupted", "The service stopped during this launch",
     "Launch again; what was built is kept.", Retry.BACKOFF,
 )  # fmt: skip
-NO_SUCH_OBJECT = row(
+NO_SUCH_OBJECT = visitor_row(
     "platform.no-such-object", "There is no such thing here",
-    Owner.VISITOR, Retry.NEVER,
     "`perijove get` lists what there is: `perijove get sessions`, and so launches, environments, certificates.",
 )  # fmt: skip
-NO_LONGER_KEPT = row(
+NO_LONGER_KEPT = visitor_row(
     "platform.no-longer-kept", "It is no longer kept",
-    Owner.VISITOR, Retry.NEVER,
     "Launch its repository again; journal.keep_age and journal.keep_size say how long launches are kept.",
 )  # fmt: skip
 

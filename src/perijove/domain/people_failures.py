@@ -1,21 +1,18 @@
 """Why what belongs to a person cannot be used. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Retry, author_row, operator_row, visitor_row
 
-TOKEN_REFUSED = row(
+TOKEN_REFUSED = visitor_row(
     "resolve.token-refused", "The repository's host refused your token",
-    Owner.VISITOR, Retry.NEVER,
     "It has expired, was revoked, or was pasted incompletely: make a new one there and give it on your page, /you.",
 )  # fmt: skip
-TOKEN_LACKS_ACCESS = row(
+TOKEN_LACKS_ACCESS = visitor_row(
     "resolve.token-lacks-access", "Your token does not open this repository",
-    Owner.VISITOR, Retry.NEVER,
     "Check the spelling; give a token on your page, /you, that may read this repository's contents: on GitHub a "
     "fine-grained one names it, and an organisation may have to authorise it; on GitLab the scope is read_repository.",
 )  # fmt: skip
-DEVICE_ENDED = row(
+DEVICE_ENDED = visitor_row(
     "start.device-ended", "The Git host gives no token for that code",
-    Owner.VISITOR, Retry.NEVER,
     "Begin again on your page, /you, and type the new code there.",
 )  # fmt: skip
 DEVICE_UNUSABLE = operator_row(
@@ -31,17 +28,15 @@ HOME_UNUSABLE = operator_row(
     "home.unusable", "Your home cannot be used",
     "Make home.path a folder of the service's user; where the service is root's, of a user who exists for that alone.",
 )  # fmt: skip
-HOME_FULL = row(
+HOME_FULL = visitor_row(
     "home.full", "Your home holds more than it may",
-    Owner.VISITOR, Retry.NEVER,
     "Remove what you do not need from ~/home, in this session or in another: one that makes it fuller is ended.",
 )  # fmt: skip
 HOME_NOT_MAPPED = operator_row(
     "home.not-mapped", "Homes on this file system cannot be given to sessions",
     "Put them on ext4, XFS or Btrfs; or run the service without root, where sessions have its own user: NFS works so.",
 )  # fmt: skip
-HOME_COVERED = row(
+HOME_COVERED = author_row(
     "home.covered", "The repository has something else where your home belongs",
-    Owner.AUTHOR, Retry.NEVER,
     "Rename the file `home` at its top, and push; or launch it where people have no homes.",
 )  # fmt: skip

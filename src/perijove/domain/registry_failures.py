@@ -1,10 +1,9 @@
 """The catalogue of failures: what keeps an environment from becoming an image in a registry. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Owner, Retry, author_row, operator_row, row, upstream_row
 
-UNPACKABLE = row(
+UNPACKABLE = author_row(
     "registry.unpackable", "What was built cannot be packed as an image",
-    Owner.AUTHOR, Retry.NEVER,
     "Rename or remove what the evidence names; most often postBuild made it.",
 )  # fmt: skip
 CREDENTIALS_UNUSABLE = operator_row(
@@ -23,10 +22,9 @@ OCI_FULL = operator_row(
     "registry.full", "The registry takes no more",
     "Remove old images from it, or raise the quota of the project or the account.",
 )  # fmt: skip
-OCI_BUSY = row(
+OCI_BUSY = upstream_row(
     "registry.busy", "The registry asks us to wait",
-    Owner.UPSTREAM, Retry.AFTER,
-    "Wait; if it lasts, raise what the registry allows the account in a time.",
+    "Wait; if it lasts, raise what the registry allows the account in a time.", Retry.AFTER,
 )  # fmt: skip
 OCI_TLS = operator_row(
     "registry.tls", "There is no trusted connection to the registry",
@@ -36,9 +34,8 @@ OCI_UNREACHABLE = operator_row(
     "registry.unreachable", "The registry does not answer",
     "Look at the registry, and at this machine's DNS, proxy and firewall.", Retry.BACKOFF,
 )  # fmt: skip
-OCI_INTERRUPTED = row(
+OCI_INTERRUPTED = upstream_row(
     "registry.interrupted", "The registry lost what was being pushed",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Try again: layers that are there already are not moved again. If it lasts, look at the registry's log.",
 )  # fmt: skip
 OCI_REFUSED = row(

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Failure, Owner, Retry, operator_row, row
+from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Failure, Retry, operator_row, visitor_row
 
 CLIENT_BANNED = operator_row(
     "start.client-banned", "Your network may not launch here",
     "Ask the operator: launching.banned_networks decides.",
 )  # fmt: skip
-RATE_LIMITED = row(
+RATE_LIMITED = visitor_row(
     "start.rate-limited", "Too many launches from your address",
-    Owner.VISITOR, Retry.AFTER,
-    "Wait, or launch from this service's own page.",
+    "Wait, or launch from this service's own page.", Retry.AFTER,
 )  # fmt: skip
-TOO_MANY_AT_ONCE = row(
+TOO_MANY_AT_ONCE = visitor_row(
     "start.too-many-at-once", "Too many launches or sessions of your address at once",
-    Owner.VISITOR, Retry.AFTER,
-    "End a session that nobody needs any more, or wait until one ends.",
+    "End a session that nobody needs any more, or wait until one ends.", Retry.AFTER,
 )  # fmt: skip
-FOREIGN_PAGE = row(
+FOREIGN_PAGE = visitor_row(
     "start.foreign-page", "Only this service's own pages may launch here",
-    Owner.VISITOR, Retry.NEVER,
     "Open the launch's link in the browser; the operator allows other sites' pages by service.cors_allow_origin.",
 )  # fmt: skip
 PUSH_NOT_SIGNED = operator_row(
     "start.push-not-signed", "Only signed pushes are taken here",
     "Give the Git host's webhook the secret that stands in the file of launching.push_secret_file.",
 )  # fmt: skip
-TOO_MANY_READERS = row(
+TOO_MANY_READERS = visitor_row(
     "start.too-many-readers", "Too many follow launches at this moment",
-    Owner.VISITOR, Retry.AFTER,
-    "Wait a little; the launch goes on whoever looks.",
+    "Wait a little; the launch goes on whoever looks.", Retry.AFTER,
 )  # fmt: skip
-LOG_CLOSED = row(
+LOG_CLOSED = visitor_row(
     "start.log-closed", "Only whoever began this launch may read its log",
-    Owner.VISITOR, Retry.NEVER,
     "Open it in the browser that began the launch; service.open_logs opens logs of public repositories to all.",
 )  # fmt: skip
-CANCELLED = row(
+CANCELLED = visitor_row(
     "start.cancelled", "This launch was given up",
-    Owner.VISITOR, Retry.AFTER,
-    "Launch again: what was fetched and built meanwhile is kept.",
+    "Launch again: what was fetched and built meanwhile is kept.", Retry.AFTER,
 )  # fmt: skip
-CANCEL_CLOSED = row(
+CANCEL_CLOSED = visitor_row(
     "start.cancel-closed", "Only whoever began this launch may give it up",
-    Owner.VISITOR, Retry.NEVER,
     "Use the button in the browser that began the launch.",
 )  # fmt: skip
-ADMIN_CLOSED = row(
+ADMIN_CLOSED = visitor_row(
     "start.admin-closed", "This page is the operator's",
-    Owner.VISITOR, Retry.NEVER,
     "Run `perijove admin` on the server: it prints a link that opens this page once.",
 )  # fmt: skip
 ADMIN_SHARED = operator_row(
     "start.admin-shared", "The operator's page is not served beside sessions",
     "Give sessions hosts of their own with service.session_hosts, or use `perijove get` and `perijove stop`.",
 )  # fmt: skip
-WRONG_HOST = row(
+WRONG_HOST = visitor_row(
     "start.wrong-host", "This service is not reached by this name",
-    Owner.VISITOR, Retry.NEVER,
     "Use one of its own names; the operator lists them in service.hosts.",
 )  # fmt: skip
 DRAINING = operator_row(

@@ -1,20 +1,17 @@
 """What becomes of a session's Jupyter server that does not start, or is killed: rows of the catalogue. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Retry, author_row, operator_row, visitor_row
 
-SERVER_CRASHED = row(
+SERVER_CRASHED = author_row(
     "start.server-crashed", "The Jupyter server ended as soon as it started",
-    Owner.AUTHOR, Retry.NEVER,
     "Read its last words below.",
 )  # fmt: skip
-START_NO_EXEC = row(
+START_NO_EXEC = author_row(
     "start.no-exec", "The repository's start does not run the server",
-    Owner.AUTHOR, Retry.NEVER,
     'End the file with the line `exec "$@"`: start is given the server\'s command, and has to become it.',
 )  # fmt: skip
-START_FAILED = row(
+START_FAILED = author_row(
     "start.start-failed", "The repository's start failed before it ran the server",
-    Owner.AUTHOR, Retry.NEVER,
     'Read its last words below: what fails there must not keep the file from its last line, `exec "$@"`.',
 )  # fmt: skip
 SERVER_KILLED = operator_row(
@@ -26,9 +23,8 @@ SERVER_STOPPED = operator_row(
     "start.stopped", "The session was stopped as it started",
     "Launch again.",
 )  # fmt: skip
-SERVER_HANGS = row(
+SERVER_HANGS = author_row(
     "start.server-hangs", "The Jupyter server started but does nothing",
-    Owner.AUTHOR, Retry.NEVER,
     "Read its last words below: it waits for something that does not come.",
 )  # fmt: skip
 SERVER_TOO_SLOW = operator_row(
@@ -44,9 +40,8 @@ START_MEMORY = operator_row(
     "start.out-of-memory", "The Jupyter server was killed for memory as it started",
     "Ask the operator to raise session.memory.",
 )  # fmt: skip
-TOO_MANY_PROCESSES = row(
+TOO_MANY_PROCESSES = visitor_row(
     "session.too-many-processes", "The session has as many processes and threads as it may",
-    Owner.VISITOR, Retry.NEVER,
     "Shut down kernels and terminals that nobody needs; the operator can raise session.processes.",
 )  # fmt: skip
 SESSION_KILLED = operator_row(

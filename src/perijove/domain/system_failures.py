@@ -1,6 +1,6 @@
 """The catalogue of failures: what may be wrong with the system that environments stand on. Pure."""
 
-from perijove.domain.failures import Owner, Retry, operator_row, row
+from perijove.domain.failures import Retry, author_row, operator_row, upstream_row
 
 NO_ROOT = operator_row(
     "platform.no-root", "A sandbox cannot have a system of its own",
@@ -31,23 +31,19 @@ APT_UNAVAILABLE = operator_row(
     "build.apt-unavailable", "Packages of the system cannot be had here",
     "The operator can set platform.root = auto; or remove the file, if what it names is on conda-forge or PyPI.",
 )  # fmt: skip
-NO_SUCH_SYSTEM_PACKAGE = row(
+NO_SUCH_SYSTEM_PACKAGE = author_row(
     "build.no-such-system-package", "The distribution has no such package",
-    Owner.AUTHOR, Retry.NEVER,
     "Write the name that this Debian release has for it: https://packages.debian.org lists them.",
 )  # fmt: skip
-SYSTEM_CONFLICT = row(
+SYSTEM_CONFLICT = author_row(
     "build.system-conflict", "Packages of the system do not fit together",
-    Owner.AUTHOR, Retry.NEVER,
     "Remove one of them from apt.txt.",
 )  # fmt: skip
-MIRROR_UNREACHABLE = row(
+MIRROR_UNREACHABLE = upstream_row(
     "build.mirror-unreachable", "The mirror of the system's packages does not answer",
-    Owner.UPSTREAM, Retry.BACKOFF,
     "Try again in a minute; if it lasts, the operator should look at this machine's network and at platform.mirror.",
 )  # fmt: skip
-SYSTEM_INSTALL_FAILED = row(
+SYSTEM_INSTALL_FAILED = author_row(
     "build.system-install-failed", "A package of the system cannot be installed",
-    Owner.AUTHOR, Retry.NEVER,
     "Read the lines below: what needs a running service, other users or set-uid programs cannot be installed here.",
 )  # fmt: skip
