@@ -171,7 +171,8 @@ class Request:
         return ASKED
 
     def _say(self, status: str, body: bytes = b"") -> None:
-        self.line.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body))
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        self.line.sendall(head.encode() + body)
 
     def _hand_out(self, bounds: dict[str, int]) -> None:
         """The smallest that fit within `size` bytes and `files`, by their names; none where `known` is their tag."""

@@ -38,9 +38,15 @@ class Pod:
     url: str
     home: Path
 
-    def get(self, query: str = "", token: str = "secret") -> httpx.Response:
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(f"{self.url}/{query}", headers=headers, trust_env=False, timeout=30)
+    def ask(self, method: str, query: str = "", token: bytes = b"secret", content: bytes = b"") -> httpx.Response:
+        """It says of each answer that nothing follows by this connection."""
+        given: Any = {"headers": {b"Authorization": b"Bearer " + token}, "content": content}
+        answer = httpx.request(method, f"{self.url}/{query}", **given, trust_env=False, timeout=30)
+        assert answer.headers["Connection"] == "close"
+        return answer
+
+    def get(self, query: str = "") -> httpx.Response:
+        return self.ask("GET", query)
 
     def files(self, query: str = "") -> dict[str, bytes]:
         return unpacked(self.get(query).content)
@@ -49,8 +55,7 @@ class Pod:
         return json.loads(self.get(query).headers["Perijove-Files"])
 
     def put(self, tar: bytes) -> Any:
-        url, headers = f"{self.url}/?room=100&same_commit=1", {"Authorization": "Bearer secret"}
-        return httpx.put(url, content=tar, headers=headers, trust_env=False, timeout=30).json()
+        return self.ask("PUT", "?room=100&same_commit=1", content=tar).json()
 
 
 Start = Callable[..., Pod]
@@ -132,9 +137,8 @@ def test_what_changed_is_handed_out_and_nothing_else(start: Start) -> None:
 @pytest.mark.parametrize("token", ["x", "secre", "secrets", "sécret"])
 def test_nobody_is_answered_without_the_token(start: Start, token: str) -> None:
     pod = start("stay=60")
-    header = f"Bearer {token}".encode()
     for method in ("GET", "PUT"):
-        answer = httpx.request(method, pod.url, headers={b"Authorization": header}, trust_env=False, timeout=30)
+        answer = pod.ask(method, token=token.encode())
         assert (answer.status_code, answer.content) == (401, b"")
 
 
@@ -186,7 +190,7 @@ def test_one_that_was_asked_before_stays_until_the_last_is_fetched(start: Start)
     socket.create_connection(("127.0.0.1", port)).close()
     with pytest.raises(subprocess.TimeoutExpired):
         pod.process.wait(1)
-    assert pod.get(token="wrong").status_code == 401
+    assert pod.ask("GET", token=b"wrong").status_code == 401
     assert pod.files() == {"last": b"last"}
     assert pod.process.wait(20) == 0
 
