@@ -220,6 +220,10 @@ INDEX_UNREACHABLE = upstream_row(
     "build.index-unreachable", "The package index does not answer",
     "Try again in a minute; if it lasts, the operator should look at this machine's network and uv's index settings.",
 )  # fmt: skip
+INDEX_UNTRUSTED = operator_row(
+    "build.index-untrusted", "The package index's authority is not known",
+    "Name a file that has its authority, and all others, as SSL_CERT_FILE of the service.",
+)  # fmt: skip
 INDEX_UNDATED = operator_row(
     "build.index-undated", "The package index does not tell since when it has its packages",
     "Set build.exclude_newer = false, or use an index that tells upload times (PEP 700), as PyPI does.",

@@ -20,6 +20,8 @@ _INDEX = re.compile(
     r"|invalid peer certificate"
     r"|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|SSLCertVerificationError"
 )
+_UNTRUSTED = re.compile(r"UnknownIssuer|unable to get local issuer|self[- ]signed certificate")
+"""By rustls, for uv, and by OpenSSL, for pip. Of an index, or of a proxy that opens TLS."""
 _NETWORK = re.compile(
     _INDEX.pattern + r"|[Tt]unnel(?:l?ing)? (?:connection )?failed|[Pp]roxy (?:tunnel(?:l?ing)|CONNECT) \w*|via proxy"
     r"|proxy-connection-failed|(?:not|unable to) (?:resolve|connect)|Failed to (?:connect|download|open TCP)"
@@ -93,7 +95,7 @@ def failure(words: Sequence[str]) -> Failure:
     if FULL.search(flat):
         return failures.BUILD_DISK("uv found no space left", evidence)
     if _INDEX.search(flat):
-        return failures.INDEX_UNREACHABLE("uv could not reach it", evidence)
+        return _index("uv", flat, evidence)
     if _UNREADABLE.search(flat):
         return failures.BAD_FILE("uv cannot read a requirement", evidence)
     if not _UNSOLVED.search(flat) and not _UNKNOWN.search(flat):
@@ -172,6 +174,12 @@ def _beside(unreached: Sequence[Unreached]) -> tuple[Evidence, ...]:
     return tuple(Evidence("egress proxy", one.said) for one in unreached)
 
 
+def _index(who: str, flat: str, *evidence: Evidence) -> Failure:
+    if _UNTRUSTED.search(flat):
+        return failures.INDEX_UNTRUSTED(f"{who} does not know who signed its certificate", *evidence)
+    return failures.INDEX_UNREACHABLE(f"{who} could not reach it", *evidence)
+
+
 def post_build_failure(path: str, words: tuple[str, ...], unreached: tuple[Unreached, ...] = ()) -> Failure:
     """What the output of a postBuild that failed says went wrong."""
     words = _own(words)
@@ -206,7 +214,7 @@ def pip_failure(status: int, words: tuple[str, ...], unreached: tuple[Unreached,
     if _UNLIKE.search(flat):
         return failures.INSTALL_FAILED("a package's file is another one than its hash names", *evidence)
     if _INDEX.search(flat) and "subprocess" not in flat.lower():
-        return failures.INDEX_UNREACHABLE("pip could not reach it", *evidence)
+        return _index("pip", flat, *evidence)
     if _UNSOLVED.search(flat):
         return failures.CONFLICT("pip finds no set of versions that satisfies all requirements", *evidence)
     if found := re.search(r"No matching distribution found for (\S+)", flat):

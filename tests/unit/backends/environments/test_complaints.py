@@ -78,6 +78,18 @@ END = "we can conclude that your requirements are unsatisfiable."
             id="index refuses",
         ),
         pytest.param(
+            [
+                "error: Failed to fetch: https://h/simple/async-lru/",
+                "  cause: error sending request for url (https://h/simple/async-lru/)",
+                "  cause: client error (Connect)",
+                "  cause: invalid peer certificate: UnknownIssuer",
+                "  hint: Consider enabling use of system TLS certificates with the `--system-certs` command-line flag",
+            ],
+            failures.INDEX_UNTRUSTED,
+            "who signed its certificate",
+            id="index of an authority of its own",
+        ),
+        pytest.param(
             ["error: Failed to fetch: `http://h/simple/a/`", "  cause: HTTP status server error (503 Unavailable)"],
             failures.INDEX_UNREACHABLE,
             "could not reach",
@@ -171,6 +183,14 @@ def test_packages_without_a_wheel_are_named(words: list[str], names: set[str]) -
         pytest.param(["ERROR: No matching distribution found for nosuch"], failures.NO_SUCH_PACKAGE, id="no such name"),
         pytest.param(["ERROR: ResolutionImpossible: for help visit"], failures.CONFLICT, id="conflict"),
         pytest.param(["NewConnectionError: Failed to establish"], failures.INDEX_UNREACHABLE, id="no network"),
+        pytest.param(
+            [
+                "WARNING: Retrying after connection broken by 'SSLError(SSLCertVerificationError(1, '[SSL:",
+                " CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate'))'",
+            ],
+            failures.INDEX_UNTRUSTED,
+            id="an authority of its own",
+        ),
         pytest.param(["OSError: [Errno 28] No space left on device"], failures.BUILD_TOO_LARGE, id="disk full"),
         pytest.param(
             ["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you"],
