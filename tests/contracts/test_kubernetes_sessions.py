@@ -416,12 +416,21 @@ def once(asked: str, answer: Callable[[], web.Response]) -> Callable[[str], web.
 
 
 QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9, limited: pods=9'
+QUOTA_UNKNOWN = 'pods "p" is forbidden: status unknown for quota: q, resources: pods'
+QUOTA_CHANGED = (
+    'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; please apply your changes to'
+    " the latest version and try again"
+)
 RBAC = 'pods is forbidden: User "system:serviceaccount:s:perijove" cannot create resource "pods" in API group ""'
 SECURITY = 'pods "p" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
 WEBHOOK = 'Internal error occurred: failed calling webhook "validate.kyverno.svc": connect: connection refused'
 DENIED = 'admission webhook "validate.kyverno.svc" denied the request: no digests here'
 LIMIT_RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi'
+POLICY_DENIED = "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'q' with binding 'b' denied request: no digests"
 REFUSALS = {
+    "quota in use": (409, "Conflict", QUOTA_CHANGED, {}, "cluster.api-busy"),
+    "quota without a count": (403, "Forbidden", QUOTA_UNKNOWN, {}, "cluster.resource-quota-exceeded"),
+    "policy": (422, "Invalid", POLICY_DENIED, {}, "cluster.admission-refused"),
     "quota": (403, "Forbidden", QUOTA, {}, "cluster.resource-quota-exceeded"),
     "rights": (403, "Forbidden", RBAC, {}, "cluster.api-forbidden"),
     "account": (401, "Unauthorized", "Unauthorized", {}, "cluster.api-forbidden"),
@@ -450,7 +459,7 @@ async def test_what_the_api_refuses_is_told_and_leaves_nothing(world: World, nam
     failure = await failing(world.sessions.start(spec("one", HOME)))
     assert failure.kind.code == wanted
     assert message in failure.evidence[0].saw or wanted == "cluster.api-unreachable"
-    assert failure.after == (7 if wanted == "cluster.api-busy" else 0)
+    assert failure.after == (float(headers.get("Retry-After", 5)) if wanted == "cluster.api-busy" else 0)
     await until(lambda: not world.cluster.pods)
 
 

@@ -23,6 +23,9 @@ LONGEST = 300.0
 """Seconds that it is believed at most."""
 _RIGHTS = re.compile(r"cannot \w+ resource")
 """Of its RBAC authorizer; 403 is also what a LimitRange says, and a namespace that goes."""
+_QUOTA = re.compile(r"(?:exceeded|failed|status unknown for) quota: |insufficient quota to ")
+_RECOUNTED = "cannot be fulfilled on resourcequotas"
+"""Others were counted meanwhile (kubernetes 1.36 apiserver pkg/admission/plugin/resourcequota/controller.go)."""
 _POLICY = re.compile(r"violates PodSecurity|denied the request|disallowed|admission webhook|ValidatingAdmissionPolicy")
 
 
@@ -53,8 +56,8 @@ def unreachable(asked: str, why: str) -> Failure:
 def refused(answer: Answer) -> Failure:
     """Why it did not do it."""
     words, seen = answer.words, answer.evidence
-    if "exceeded quota" in words:
-        return RESOURCE_QUOTA_EXCEEDED(f"it refuses {answer.asked}: a quota is exceeded", seen)
+    if _QUOTA.search(words):
+        return RESOURCE_QUOTA_EXCEEDED(f"it refuses {answer.asked} by a quota", seen)
     if "failed calling webhook" in words or "failed to call webhook" in words:
         return WEBHOOK_DOWN(f"{_quoted(words)} was to be asked about {answer.asked}, and did not answer", seen)
     if _POLICY.search(words):
@@ -63,7 +66,7 @@ def refused(answer: Answer) -> Failure:
     if answer.status == UNAUTHORIZED or _RIGHTS.search(words):
         why = "it does not know our account" if answer.status == UNAUTHORIZED else "our account may not"
         return API_FORBIDDEN(f"{answer.asked}: {why}", seen)
-    if answer.status == BUSY or (answer.status >= BROKEN and answer.after):
+    if answer.status == BUSY or (answer.status >= BROKEN and answer.after) or _RECOUNTED in words:
         after = min(answer.after or LATER, LONGEST)
         return API_BUSY(f"{answer.asked}: not before {after:.0f} s", seen, after=after)
     if answer.status >= BROKEN:

@@ -23,7 +23,7 @@ from perijove.backends.kubernetes.keeping import Keeping, Note
 from perijove.backends.kubernetes.last_words import LastWords
 from perijove.backends.kubernetes.manifests import Owner, Terms, Work, pod_name
 from perijove.backends.kubernetes.pods import Pods, longer
-from perijove.backends.kubernetes.refusals import CONFLICT, CREATED, FORBIDDEN, MISSING, OK, refused, unreachable
+from perijove.backends.kubernetes.refusals import CREATED, FORBIDDEN, MISSING, OK, refused, unreachable
 from perijove.backends.kubernetes.starting import Start
 from perijove.domain.activity import NO_NOTICES, Activity, Notices, ServerStatus, ServerUse
 from perijove.domain.cluster import Thing, mapping, text
@@ -135,7 +135,7 @@ class KubernetesSessions(Servers):
 
     async def _create(self, plural: str, manifest: manifests.Json, name: SessionName) -> str:
         answer = await self._cluster.ask("POST", plural, manifest)
-        if answer.status == CONFLICT:
+        if answer.body.get("reason") == "AlreadyExists":
             raise _taken(name)
         if answer.status not in (OK, CREATED):
             raise Fail(refused(answer))
