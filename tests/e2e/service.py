@@ -28,7 +28,8 @@ from perijove.domain.state import State
 from perijove.domain.system_settings import PlatformSettings
 from tests.fakes.ports import free_port
 
-STARTS_WITHIN = 200.0
+STARTS_WITHIN = 500.0
+"""Seconds; a machine on which much else runs took more than 200. It ends sooner where the process does."""
 _PAUSE = threading.Event()
 
 
