@@ -7,7 +7,9 @@ import itertools
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -126,3 +128,38 @@ def test_nothing_is_published_that_belongs_to_one_machine(pattern: re.Pattern[st
             continue
         found += [f"{name_of(path)}: {match[0]}" for match in pattern.finditer(path.read_text(errors="replace"))]
     assert not found, why
+
+
+CONFINED = {"backends/git/lfs.py", "backends/environments/system/registry.py"}
+"""What runs in a process of its own, where nobody else waits for the event loop."""
+
+
+def test_no_authorities_are_read_on_the_event_loop() -> None:
+    """That takes 30 ms and more; httpx does it for every client and transport that is not told otherwise."""
+    found = [
+        f"{name_of(path)}:{call.lineno}"
+        for path in modules()
+        if str(path.relative_to(PACKAGE)) not in CONFINED
+        for call in [*filter(_reads_authorities, nodes(path)), *_made_at_once(path)]
+    ]
+    assert not found
+
+
+def _made_at_once(path: Path) -> Iterator[ast.Call]:
+    making = ("create_default_context", "create_ssl_context")
+    for function in functions(path):
+        for call in ast.walk(function) if isinstance(function, ast.AsyncFunctionDef) else ():
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(making):
+                yield call
+
+
+def _reads_authorities(call: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether httpx would, or an operator's socket is asked by TLS, which it does not speak."""
+    if not isinstance(call, ast.Call):
+        return False
+    name, given = ast.unparse(call.func), {one.arg: one.value for one in call.keywords}
+    if name not in {"httpx.AsyncClient", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport"}:
+        return False
+    if "uds" in given:
+        return "verify" not in given or ast.unparse(given["verify"]) != "False"
+    return not {"verify", "transport"} & given.keys()

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from perijove.authorities import believed
 from perijove.domain.auth_settings import AuthSettings, DeviceSettings
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.people import DEVICE_TOKEN, DeviceCode, HostToken, device_hosts, host_of
@@ -122,7 +123,7 @@ class DeviceFlow:
         try:
             async with (
                 asyncio.timeout(WITHIN),
-                httpx.AsyncClient(timeout=WITHIN) as client,
+                httpx.AsyncClient(timeout=WITHIN, verify=await believed()) as client,
                 client.stream("POST", url, data=form, headers={"Accept": "application/json"}) as answer,
             ):
                 async for part in answer.aiter_bytes():

@@ -15,6 +15,7 @@ from urllib.parse import quote_plus
 
 import httpx
 
+from perijove.authorities import believed
 from perijove.domain.auth_failures import LOGIN_REFUSED, NAME_UNUSABLE, PROVIDER_SILENT, PROVIDER_WRONG
 from perijove.domain.auth_settings import AuthSettings
 from perijove.domain.failures import BAD_SETTINGS, Evidence, Fail, Failure
@@ -97,7 +98,7 @@ class OidcProvider:
         address = await self.address(Leave(redirect_uri, "state", "nonce", "v" * 43))
         await self._keys(await self._discovered(), anew=True)
         try:
-            async with httpx.AsyncClient(timeout=WITHIN) as client:
+            async with httpx.AsyncClient(timeout=WITHIN, verify=await believed()) as client:
                 answer = await client.get(f"{address}&prompt=none")
         except httpx.HTTPError as error:
             raise Fail(_silent(address, error)) from error
@@ -202,7 +203,7 @@ class OidcProvider:
         content = b""
         try:
             async with (
-                httpx.AsyncClient(timeout=WITHIN) as client,
+                httpx.AsyncClient(timeout=WITHIN, verify=await believed()) as client,
                 client.stream(method, url, headers=headers, content=body) as answer,
             ):
                 async for part in answer.aiter_bytes():

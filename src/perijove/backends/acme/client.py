@@ -214,7 +214,7 @@ class Client:
             return reach.unreachable(error, url)
         shown, date = b"", 0.0
         try:
-            trust = reach.lenient(reach.roots(self._ca_file), refused)
+            trust = reach.lenient(await asyncio.to_thread(reach.roots, self._ca_file), refused)
             connection = await connect(url, trust, self._proxy(url), self._step_limit)
             try:
                 shown = connection.certificate()
@@ -233,7 +233,7 @@ class Client:
             idle = self._idle[url.partition("://")[2].partition("/")[0]]
             while idle and not idle[-1].usable:
                 idle.pop().close()
-            connection = idle.pop() if idle else await connect(url, self._roots(), self._proxy(url), self._step_limit)
+            connection = idle.pop() if idle else await self._connected(url)
             try:
                 yield connection
             finally:
@@ -249,10 +249,10 @@ class Client:
             self._proxies[host] = reach.proxy(host)
         return self._proxies[host]
 
-    def _roots(self) -> ssl.SSLContext:
+    async def _connected(self, url: str) -> Connection:
         if self._trust is None:
-            self._trust = reach.roots(self._ca_file)
-        return self._trust
+            self._trust = await asyncio.to_thread(reach.roots, self._ca_file)
+        return await connect(url, self._trust, self._proxy(url), self._step_limit)
 
 
 @asynccontextmanager

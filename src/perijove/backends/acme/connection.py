@@ -120,7 +120,7 @@ async def _by_proxy(proxy: str, host: str, port: int, trust: ssl.SSLContext | No
     by = urlsplit(proxy)
     if by.scheme not in PORTS or not by.hostname:
         raise ProxyRefused("only proxies with http, https or socks5 can be used")
-    own = ssl.create_default_context() if by.scheme == "https" else None
+    own = await asyncio.to_thread(ssl.create_default_context) if by.scheme == "https" else None
     streams = await _opened(by.hostname, by.port or PORTS[by.scheme], own)
     try:
         await lead_on(streams, by, host, port)

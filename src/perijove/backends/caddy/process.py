@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import ssl
 from typing import Any
 
 import httpx
@@ -231,9 +230,7 @@ class Caddy:
         raise Fail(self._down("Caddy refused its configuration", said))
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        # No TLS on this socket: a context without authorities spares the event loop the 30 ms of reading them.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        transport = httpx.AsyncHTTPTransport(uds=str(self._state.caddy_socket), verify=context)
+        transport = httpx.AsyncHTTPTransport(uds=str(self._state.caddy_socket), verify=False)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", timeout=self._admin_limit
         ) as client:

@@ -43,7 +43,7 @@ async def connected(
     repository: Repository, login: Login | None, ca_file: Path | None = None
 ) -> AsyncIterator[Registry]:
     """`ca_file` has authorities, in PEM, that are trusted beside this machine's. Raises Fail: `registry.tls`."""
-    trust = ssl.create_default_context()
+    trust = await asyncio.to_thread(ssl.create_default_context)
     if ca_file is not None:
         try:
             trust.load_verify_locations(ca_file)
