@@ -416,11 +416,13 @@ def once(asked: str, answer: Callable[[], web.Response]) -> Callable[[str], web.
 
 
 QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9, limited: pods=9'
-QUOTA_UNKNOWN = 'pods "p" is forbidden: status unknown for quota: q, resources: pods'
 QUOTA_CHANGED = (
     'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; please apply your changes to'
     " the latest version and try again"
 )
+UNSAID = 'pods "p" is forbidden: failed quota: q: must specify requests.ephemeral-storage for: session'
+UNCOUNTED = 'pods "p" is forbidden: status unknown for quota: q, resources: limits.cpu,limits.memory'
+TERMINATING = 'pods "p" is forbidden: unable to create new content in namespace s because it is being terminated'
 RBAC = 'pods is forbidden: User "system:serviceaccount:s:perijove" cannot create resource "pods" in API group ""'
 SECURITY = 'pods "p" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
 WEBHOOK = 'Internal error occurred: failed calling webhook "validate.kyverno.svc": connect: connection refused'
@@ -429,9 +431,11 @@ LIMIT_RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 1Gi,
 POLICY_DENIED = "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'q' with binding 'b' denied request: no digests"
 REFUSALS = {
     "quota in use": (409, "Conflict", QUOTA_CHANGED, {}, "cluster.api-busy"),
-    "quota without a count": (403, "Forbidden", QUOTA_UNKNOWN, {}, "cluster.resource-quota-exceeded"),
     "policy": (422, "Invalid", POLICY_DENIED, {}, "cluster.admission-refused"),
     "quota": (403, "Forbidden", QUOTA, {}, "cluster.resource-quota-exceeded"),
+    "quota of what is not said": (403, "Forbidden", UNSAID, {}, "cluster.resource-quota-exceeded"),
+    "quota not counted": (403, "Forbidden", UNCOUNTED, {}, "cluster.api-busy"),
+    "namespace goes": (403, "Forbidden", TERMINATING, {}, "cluster.namespace-terminating"),
     "rights": (403, "Forbidden", RBAC, {}, "cluster.api-forbidden"),
     "account": (401, "Unauthorized", "Unauthorized", {}, "cluster.api-forbidden"),
     "pod security": (403, "Forbidden", SECURITY, {}, "cluster.admission-refused"),

@@ -100,6 +100,18 @@ ANSWERS = [
         f"acme: authorization error for {HOST}: 400 urn:ietf:params:acme:error:dns: DNS problem: SERVFAIL "
         f"looking up CAA for x",
     ),
+    *(
+        ("cluster.acme-dns01-unseen", f"acme: authorization error for {HOST}: {said}")
+        for said in (
+            f"403 urn:ietf:params:acme:error:unauthorized: No TXT record found at _acme-challenge.{HOST}",
+            f'403 urn:ietf:params:acme:error:unauthorized: Incorrect TXT record "x" (and 1 more) found at {HOST}',
+            f"400 urn:ietf:params:acme:error:dns: DNS problem: NXDOMAIN looking up TXT for _acme-challenge.{HOST}",
+        )
+    ),
+    (
+        "cluster.acme-name-unresolved",
+        f"acme: authorization error for {HOST}: 400 no valid A records found for {HOST}; no valid AAAA records found",
+    ),
     (
         "cluster.acme-name-refused",
         f"acme: authorization error for {HOST}: 400 urn:ietf:params:acme:error:rejectedIdentifier: Domain name "

@@ -1,7 +1,8 @@
 """Why does the API not do what it was asked? In: what was asked, its answer. Out: a failure of the catalogue. Pure.
 
 Answers are a `Status` (kubernetes.io/docs/reference/kubernetes-api/common-definitions/status); a proxy before the API
-may answer with anything.
+may answer with anything. Of quotas: apiserver pkg/admission/plugin/resourcequota/controller.go; of namespaces that go:
+pkg/admission/plugin/namespace/lifecycle/admission.go.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from dataclasses import dataclass
 
 from perijove.domain.cluster import JSON, text
 from perijove.domain.cluster_failures import ADMISSION_REFUSED, API_UNREACHABLE, RESOURCE_QUOTA_EXCEEDED
-from perijove.domain.cluster_session_failures import API_BUSY, API_FORBIDDEN, POD_REFUSED, WEBHOOK_DOWN
+from perijove.domain.cluster_session_failures import (
+    API_BUSY,
+    API_FORBIDDEN,
+    NAMESPACE_TERMINATING,
+    POD_REFUSED,
+    WEBHOOK_DOWN,
+)
 from perijove.domain.failures import Evidence, Failure
 
 OK, CREATED, UNAUTHORIZED, FORBIDDEN, MISSING, CONFLICT, GONE, BUSY, BROKEN = (
@@ -23,7 +30,7 @@ LONGEST = 300.0
 """Seconds that it is believed at most."""
 _RIGHTS = re.compile(r"cannot \w+ resource")
 """Of its RBAC authorizer; 403 is also what a LimitRange says, and a namespace that goes."""
-_QUOTA = re.compile(r"(?:exceeded|failed|status unknown for) quota: |insufficient quota to ")
+_QUOTA = re.compile(r"exceeded quota: |insufficient quota to ")
 _RECOUNTED = "cannot be fulfilled on resourcequotas"
 """Others were counted meanwhile (kubernetes 1.36 apiserver pkg/admission/plugin/resourcequota/controller.go)."""
 _POLICY = re.compile(r"violates PodSecurity|denied the request|disallowed|admission webhook|ValidatingAdmissionPolicy")
@@ -58,6 +65,15 @@ def refused(answer: Answer) -> Failure:
     words, seen = answer.words, answer.evidence
     if _QUOTA.search(words):
         return RESOURCE_QUOTA_EXCEEDED(f"it refuses {answer.asked} by a quota", seen)
+    if "failed quota: " in words:
+        remedy = "Give the namespace a LimitRange with defaults for what the quota counts."
+        cause = f"it refuses {answer.asked}: a quota counts what it does not say"
+        return RESOURCE_QUOTA_EXCEEDED(cause, seen, remedy=remedy)
+    if "status unknown for quota: " in words:
+        remedy = "It is asked again by itself; if it lasts, look whether kube-controller-manager runs."
+        return API_BUSY(f"{answer.asked}: a quota has not been counted yet", seen, remedy=remedy, after=LATER)
+    if "because it is being terminated" in words:
+        return NAMESPACE_TERMINATING(f"it refuses {answer.asked}", seen)
     if "failed calling webhook" in words or "failed to call webhook" in words:
         return WEBHOOK_DOWN(f"{_quoted(words)} was to be asked about {answer.asked}, and did not answer", seen)
     if _POLICY.search(words):

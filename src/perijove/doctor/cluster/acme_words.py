@@ -1,7 +1,8 @@
 """What CAs and cert-manager say when they refuse, and which failure that is. In: their words. Pure.
 
 Facts: error types of RFC 8555, 6.7; cert-manager's sentences in pkg/controller/acmechallenges/sync.go (read on its main
-branch), pkg/issuer/acme/http and pkg/controller/acmeorders; Boulder's in va/caa.go, bdns/problem.go and ra/ra.go.
+branch), pkg/issuer/acme/http and pkg/controller/acmeorders; Boulder's in va/caa.go, va/dns.go, bdns/dns.go,
+bdns/problem.go and ra/ra.go.
 """
 
 from __future__ import annotations
@@ -131,13 +132,18 @@ def _self_check(low: str) -> Meaning:
     return Meaning(rows.ACME_HTTP01_SELFCHECK_FAILED, "cert-manager's look at the challenge was answered wrong")
 
 
+_UNRESOLVED = ("error:dns", "nxdomain", "no valid ip addresses", "no valid a records", "servfail", "no such host")
+
+
 def _of_validation(low: str) -> Meaning | None:
     """The CA's own words, by their types."""
     if "looking up caa" in low:
         return Meaning(rows.ACME_CAA, "The CA got no answer when it looked for CAA records")
     if any(word in low for word in ("error:caa", "caa record", "rechecking caa")):
         return Meaning(rows.ACME_CAA, "CAA records do not let this CA issue a certificate")
-    if any(word in low for word in ("error:dns", "nxdomain", "no valid ip addresses", "servfail", "no such host")):
+    if any(word in low for word in ("looking up txt", "no txt record found", "incorrect txt record")):
+        return Meaning(rows.ACME_DNS01_UNSEEN, "The CA does not find the record that cert-manager had written")
+    if any(word in low for word in _UNRESOLVED):
         return Meaning(rows.ACME_NAME_UNRESOLVED, "The CA finds no address for the name")
     if "error:connection" in low or "likely firewall problem" in low or "timeout during connect" in low:
         return Meaning(rows.ACME_CHALLENGE_UNREACHABLE, "The CA could not connect")
