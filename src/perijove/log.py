@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+
+LAST_WORDS = 2000
+"""Bytes."""
+
+
+def last_words(path: Path) -> str:
+    """The end of a program's log, however long that is, for evidence. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(-min(file.seek(0, os.SEEK_END), LAST_WORDS), os.SEEK_END)
+        return file.read(LAST_WORDS).decode(errors="replace")
 
 
 def _written(level: str, event: str, values: dict[str, object], error: BaseException | None) -> None:

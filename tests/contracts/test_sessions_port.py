@@ -21,6 +21,7 @@ from perijove.backends.pad.footing import mark
 from perijove.domain.events import SessionEnded
 from perijove.domain.failures import PAD_DOWN, Fail, Failure
 from perijove.domain.nouns import Egress, EndReason
+from perijove.domain.service_failures import PAD_SILENT
 from perijove.domain.state import State
 from perijove.domain.way_out import WayOut
 from tests.fakes.confined import LIMITS, MIB, ONCE_ASKED, PYTHON, SERVER, Follower, do, spec, until, with_less
@@ -391,7 +392,7 @@ async def test_a_pad_that_hangs_behind_its_socket_is_told_to_whoever_connects(pa
                 await second.running()
     finally:
         os.kill(pad_process(state), signal.SIGCONT)
-    assert caught.value.failure.kind is PAD_DOWN
+    assert caught.value.failure.kind is PAD_SILENT
     assert await second.running() == []
     await second.close(stop=False)
     del caught

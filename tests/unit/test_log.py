@@ -8,6 +8,9 @@ import pty
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
+
+from perijove.log import LAST_WORDS, last_words
 
 SAYS = """
 from perijove.cli import printing
@@ -76,3 +79,14 @@ def test_in_a_terminal_people_read_it() -> None:
     assert lines[1].partition(" ")[2] == "[error] a bug"
     assert "ValueError: no" in lines
     assert sum(line.partition(" ")[2].startswith("[") for line in lines) == 3
+
+
+def test_of_a_log_that_is_very_long_the_end_alone_is_read(tmp_path: Path) -> None:
+    """Whoever waited for the pad had all of it read, while nobody else was answered."""
+    (log := tmp_path / "pad.log").write_bytes(b"first\n")
+    assert last_words(log) == "first\n"
+    os.truncate(log, 1 << 40)
+    with log.open("ab") as file:
+        file.write("last ☃".encode())
+    assert last_words(log).endswith("\0last ☃")
+    assert len(last_words(log)) <= LAST_WORDS

@@ -9,6 +9,7 @@ from perijove.domain import keeping_failures as k
 from perijove.domain import people_failures as p
 from perijove.domain import request_failures as r
 from perijove.domain import server_failures as s
+from perijove.domain import service_failures as o
 from perijove.domain.failures import Failure, Owner
 
 BY_KIND: dict[str, int] = {
@@ -53,6 +54,7 @@ BY_KIND: dict[str, int] = {
     f.INTERRUPTED.code: 503,
     f.DATA_PLANE_DOWN.code: 503,
     f.PAD_DOWN.code: 503,
+    o.PAD_SILENT.code: 503,
     c.HTTPS_PENDING.code: 503,
     f.NO_SUCH_OBJECT.code: 404,
     f.NO_LONGER_KEPT.code: 410,

@@ -24,6 +24,7 @@ from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.listening import here
 from perijove.domain.parsing import split_address
 from perijove.domain.state import State
+from perijove.log import last_words
 
 START_LIMIT = 10.0
 """Seconds until a new Caddy's admin socket answers."""
@@ -33,8 +34,8 @@ STOP_LIMIT = 5.0
 """Seconds to end after SIGTERM, before SIGKILL."""
 GARBAGE = "50"
 """Percent by which Go's heap may grow until it is collected, 100 by itself: 3 MB less under traffic."""
-LAST_WORDS = 2000
-"""Characters of Caddy's log that go into a failure."""
+ANSWERED = 2000
+"""Characters of an answer that go into a failure."""
 KILLED = "Caddy was killed or crashed; another takes its place"
 
 
@@ -224,7 +225,7 @@ class Caddy:
             raise Fail(self._down("Caddy did not take its configuration", Evidence("/load", repr(error)))) from error
         if answer.is_success:
             return
-        said = Evidence("Caddy, asked to load its configuration", answer.text[:LAST_WORDS])
+        said = Evidence("Caddy, asked to load its configuration", answer.text[:ANSWERED])
         if "address already in use" in answer.text:
             raise Fail(addresses.taken(*addresses.named(answer.text, table), said))
         raise Fail(self._down("Caddy refused its configuration", said))
@@ -238,7 +239,7 @@ class Caddy:
 
     def _down(self, cause: str, *evidence: Evidence) -> Failure:
         try:
-            words = self._log.read_text(errors="replace")[-LAST_WORDS:] or "(nothing)"
+            words = last_words(self._log) or "(nothing)"
         except OSError as error:
             words = str(error)
         return failures.DATA_PLANE_DOWN(cause, *evidence, Evidence(str(self._log), words))

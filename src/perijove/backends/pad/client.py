@@ -16,32 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from perijove.asking import Connection, Servers
+from perijove.backends.pad import wire as protocol
 from perijove.backends.pad.spawning import reaped
 from perijove.backends.pad.trees import fetched
-from perijove.backends.pad.wire import (
-    FILLS,
-    LINE_LIMIT,
-    Message,
-    order_of,
-    pack,
-    read_event,
-    read_failure,
-    read_ran,
-    read_running,
-    unpack,
-    write_order,
-)
 from perijove.domain import wire
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionHappening, SessionLogged
-from perijove.domain.failures import PAD_DOWN, Evidence, Fail, Failure
+from perijove.domain.failures import PAD_DOWN, Evidence, Fail, Failure, Kind
 from perijove.domain.isolation import Isolation
 from perijove.domain.keeping import GivenBack, KeepTerms
 from perijove.domain.nouns import EndReason, ForeignRun, Room, RunningSandbox, SandboxSpec, SessionName
 from perijove.domain.ports import Tell
 from perijove.domain.ran import Ran
+from perijove.domain.service_failures import PAD_SILENT
 from perijove.domain.state import State
 from perijove.domain.way_out import STRAIGHT
+from perijove.log import last_words
 from perijove.session_events import UNREAD, Happenings
 
 START_LIMIT = 15.0
@@ -97,13 +87,13 @@ class Pad(Servers):
         return self._process is not None and self._process.poll() is None
 
     async def begin(self) -> None:
-        """Start one where none answers, for `ensure` to wait for. Raises Fail: `platform.pad-down`."""
+        """Start one where none answers, for `ensure` to wait for. Raises Fail: `platform.pad-*`."""
         async with self._connecting:
             if not await self._connect() and not self._belongs_to_another():
                 self._spawn()
 
     async def ensure(self) -> None:
-        """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-down`."""
+        """Connect to the pad; start one where none answers. Raises Fail: `platform.pad-*`."""
         async with self._connecting:
             if (self._reading is not None and not self._reading.done()) or await self._connect():
                 return
@@ -152,30 +142,31 @@ class Pad(Servers):
             except OSError as error:
                 raise self._down(f"the pad cannot be started: {error.strerror}") from error
 
-    def _down(self, cause: str) -> Fail:
-        words = ""
+    def _down(self, cause: str, kind: Kind = PAD_DOWN) -> Fail:
+        words, log = "", self._state.logs / "pad.log"
         with contextlib.suppress(OSError):
-            words = (self._state.logs / "pad.log").read_text(errors="replace")[-2000:]
-        return Fail(PAD_DOWN(cause, Evidence(str(self._state.logs / "pad.log"), words or "nothing is written there")))
+            words = last_words(log)
+        return Fail(kind(cause, Evidence(str(log), words or "nothing is written there")))
 
     async def _connect(self) -> bool:
         try:
             async with asyncio.timeout(self.greets_within):
-                reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
+                reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=protocol.LINE_LIMIT)
                 try:
-                    hello = unpack(await reader.readline())  # of one that is about to end there is no JSON
+                    hello = protocol.unpack(await reader.readline())  # of one that is about to end there is no JSON
                 except BaseException:
                     writer.close()
                     raise
         except TimeoutError as error:
-            raise self._down(f"the pad holds its socket, and said nothing for {self.greets_within:.0f} s") from error
+            said = f"it holds its socket, and said nothing for {self.greets_within:.0f} s"
+            raise self._down(said, PAD_SILENT) from error
         except (OSError, ValueError):
             return False
         if hello["sandboxed"] != (self._isolation == "sandbox"):
             await self._replace(hello, reader, writer)
             return False
         self._writer, self.is_child, self._does = writer, hello["child"], tuple(hello.get("does", ()))
-        self.fills = FILLS in self._does
+        self.fills = protocol.FILLS in self._does
         was, self._pad, self._answered = self._pad, hello["hello"], self._process
         before, self._sessions = self._sessions, set(hello["sessions"])
         if was and was != self._pad:
@@ -188,12 +179,14 @@ class Pad(Servers):
         self._reading = asyncio.create_task(self._read(reader), name="pad connection")
         return True
 
-    async def _replace(self, hello: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _replace(
+        self, hello: protocol.Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """A pad of another isolation must not serve us: its sessions would not be what the settings promise."""
         try:
             if not hello["child"]:
                 raise self._down(f"the pad that runs was not started with --isolation {self._isolation}")
-            writer.write(pack({"id": 0, "ask": "quit"}))
+            writer.write(protocol.pack({"id": 0, "ask": "quit"}))
             async with asyncio.timeout(QUIT_LIMIT):
                 while await reader.readline():
                     continue
@@ -207,24 +200,25 @@ class Pad(Servers):
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while line := await reader.readline():
-                self._take(unpack(line))
+                self._take(protocol.unpack(line))
         except ConnectionError:
             pass
         finally:
+            down = self._down("the connection to the pad broke").failure
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(self._down("the connection to the pad broke"))
+                    answer.set_exception(Fail(down))
             self._answers.clear()
             self._tells.clear()
             if self._writer is not None:
                 self._writer.close()
             self._lost.set()
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: protocol.Message) -> None:
         if "kept" in message:
             self._kept.set()
         elif "event" in message:
-            event = read_event(message["event"])
+            event = protocol.read_event(message["event"])
             if isinstance(event, SessionEnded):
                 self._sessions.discard(event.session)
             self._tell(event, message["number"])
@@ -233,7 +227,7 @@ class Pad(Servers):
                 tell(message["line"])
         elif (answer := self._answers.pop(message["id"], None)) and not answer.done():
             if "fail" in message:
-                answer.set_exception(Fail(read_failure(message["fail"])))
+                answer.set_exception(Fail(protocol.read_failure(message["fail"])))
             else:
                 answer.set_result(message["ok"])
 
@@ -251,9 +245,9 @@ class Pad(Servers):
         if number and not isinstance(event, SessionLogged):
             self._send({"seen": number})
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: protocol.Message) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(pack(message))
+            self._writer.write(protocol.pack(message))
 
     async def _ask(
         self,
@@ -278,7 +272,7 @@ class Pad(Servers):
                     await then(value)
                 return value
         except TimeoutError as error:
-            raise self._down(f"the pad did not answer `{ask}` within {limit:.0f} s") from error
+            raise self._down(f"it did not answer `{ask}` within {limit:.0f} s", PAD_SILENT) from error
         finally:
             self._answers.pop(number, None)
             self._tells.pop(number, None)
@@ -330,7 +324,7 @@ class Pad(Servers):
 
     async def start(self, spec: SandboxSpec) -> None:
         """Raises Fail: `start.*`, `home.*`, `platform.*`."""
-        await self._ask("start", order=write_order(order_of(spec, self.way_out), self._does))
+        await self._ask("start", order=protocol.write_order(protocol.order_of(spec, self.way_out), self._does))
         self._sessions.add(spec.session)
 
     async def fill(self, session: SessionName, home_from: Path) -> None:
@@ -342,10 +336,10 @@ class Pad(Servers):
         await self._ask("stop", session=session, reason=reason)
 
     async def running(self) -> Sequence[RunningSandbox]:
-        return [read_running(told) for told in await self._ask("running")]
+        return [protocol.read_running(told) for told in await self._ask("running")]
 
     async def held(self, session: SessionName) -> RunningSandbox | None:
-        told = map(read_running, await self._ask("running", session=session))  # a pad of before tells of all
+        told = map(protocol.read_running, await self._ask("running", session=session))  # a pad of before tells of all
         return next((one for one in told if one.session == session), None)
 
     async def activity(self, session: SessionName) -> Activity:
@@ -363,7 +357,7 @@ class Pad(Servers):
 
         Raises Fail, as `isolation`.
         """
-        return str(await self._ask("warm", order=write_order(order_of(spec, self.way_out))))
+        return str(await self._ask("warm", order=protocol.write_order(protocol.order_of(spec, self.way_out))))
 
     async def keep(self, session: SessionName, terms: KeepTerms) -> None:
         """Raises Fail: `platform.*`."""
@@ -375,7 +369,7 @@ class Pad(Servers):
         return wire.decode(GivenBack, await self._ask("give_back", session=session, words=words))  # type: ignore[no-any-return]
 
     async def kept(self) -> Sequence[SessionName]:
-        """Raises Fail: `platform.pad-down`."""
+        """Raises Fail: `platform.pad-*`."""
         while True:
             self._kept.clear()  # rings with each new connection, and whenever something waits
             if waiting := await self._ask("kept"):
@@ -392,8 +386,8 @@ class Pad(Servers):
             run.timeout + ASK_LIMIT,
             tell,
             lambda answer: asyncio.to_thread(fetched, self._state.handed / answer["folder"], into),
-            order=write_order(order_of(run, self.way_out)),
+            order=protocol.write_order(protocol.order_of(run, self.way_out)),
             result=None if run.layers else run.result,
             timeout=run.timeout,
         )
-        return read_ran(answer["ran"])
+        return protocol.read_ran(answer["ran"])
