@@ -20,7 +20,7 @@ DOCUMENTS = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 def endpoints() -> list[str]:
     """The paths of all rows of the URL map."""
     calls = [node for node in nodes(PACKAGE / "web" / "front.py") if isinstance(node, ast.Call)]
-    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Row"]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("Row", "_form")]
     return [str(call.args[0].value) for call in named if isinstance(call.args[0], ast.Constant)]
 
 

@@ -15,7 +15,7 @@ from perijove.domain.failures import BAD_REQUEST, Evidence, Fail, Failure
 from perijove.domain.people import DeviceCode, HostToken
 from perijove.domain.people_failures import DEVICE_ENDED
 from perijove.web.answers import reads_pages
-from perijove.web.forms import by_our_page, form
+from perijove.web.forms import form
 from perijove.web.identity import People
 from perijove.web.limits import RateWindows
 from perijove.web.public import Public
@@ -45,7 +45,6 @@ class DeviceCodes:
 
     async def begin(self, request: Request) -> Response:
         """A code of a host for whoever asks, or the one that they have. Raises Fail."""
-        by_our_page(request)
         asking, people = self.public.gate.identity.theirs(request)
         host, name, now = (await form(request)).get("host", ""), asking.person.name, self.public.clock.now()
         if host not in people.devices.hosts:
@@ -68,7 +67,6 @@ class DeviceCodes:
 
     async def ask(self, request: Request) -> Response:
         """Whether it was typed there: to scripts in how many seconds to ask again, 0 once that is over. Raises Fail."""
-        by_our_page(request)
         asking, people = self.public.gate.identity.theirs(request)
         await self._ask(asking.person.name, people)
         if reads_pages(request):

@@ -26,6 +26,7 @@ from perijove.web.below import BelowBase, outside
 from perijove.web.binder import Binder
 from perijove.web.challenge import PATH, Challenge
 from perijove.web.fair_queue import FairQueue
+from perijove.web.forms import by_our_page
 from perijove.web.guard import Guard
 from perijove.web.headers import EdgeHeaders
 from perijove.web.hosts import led_on
@@ -55,6 +56,16 @@ class Row:
     guard: Guard
     form: Form = Form.JSON
     methods: tuple[str, ...] = READ
+
+
+def _form(path: str, handler: Handler, guard: Guard) -> Row:
+    """A form of our own pages, for which no other page may ask."""
+
+    async def ours(request: Request) -> Response:
+        by_our_page(request)
+        return await handler(request)
+
+    return Row(path, ours, guard, Form.PAGE, ("POST",))
 
 
 def rows(public: Public) -> tuple[Row, ...]:
@@ -94,8 +105,8 @@ def _of_launches(public: Public, pages: Pages) -> tuple[Row, ...]:
         Row("/", pages.form, gate.person, Form.PAGE),
         Row("/v2/{spec:path}", running.link, gate.person, Form.PAGE),
         Row("/launch/running", running.all, gate.person, Form.PAGE),
-        Row("/launch/running/{session}/stop", running.stop, gate.person, Form.PAGE, ("POST",)),
-        Row("/launch/running/{session}/rename", running.rename, gate.person, Form.PAGE, ("POST",)),
+        _form("/launch/running/{session}/stop", running.stop, gate.person),
+        _form("/launch/running/{session}/rename", running.rename, gate.person),
         Row("/launch/{number:int}", pages.launch, gate.person, Form.PAGE),
         Row("/launch/{number:int}/log", pages.log, gate.person, Form.PAGE),
         Row("/launch/{number:int}/preview", PreviewPage(public).show, gate.person, Form.PAGE),
@@ -105,7 +116,7 @@ def _of_launches(public: Public, pages: Pages) -> tuple[Row, ...]:
         Row("/kept", kept.all, gate.person, Form.PAGE),
         Row("/kept/{session}", kept.one, gate.person, Form.PAGE),
         Row("/kept/{session}/files.zip", kept.zip, gate.person, Form.PAGE, ("GET",)),
-        Row("/kept/{session}/remove", kept.remove, gate.person, Form.PAGE, ("POST",)),
+        _form("/kept/{session}/remove", kept.remove, gate.person),
     )
 
 
@@ -115,11 +126,11 @@ def _of_operators(public: Public) -> tuple[Row, ...]:
     return (
         Row("/admin", operator.show, operator.guard, Form.PAGE),
         Row("/admin/events", operator.events, operator.guard, methods=("GET",)),
-        Row("/admin/stop", operator.stop, operator.guard, Form.PAGE, ("POST",)),
-        Row("/admin/examine", operator.examine, operator.guard, Form.PAGE, ("POST",)),
-        Row("/admin/fix", operator.fix, operator.guard, Form.PAGE, ("POST",)),
-        Row("/admin/close", operator.close, operator.guard, Form.PAGE, ("POST",)),
-        Row("/admin/message", operator.message, operator.guard, Form.PAGE, ("POST",)),
+        _form("/admin/stop", operator.stop, operator.guard),
+        _form("/admin/examine", operator.examine, operator.guard),
+        _form("/admin/fix", operator.fix, operator.guard),
+        _form("/admin/close", operator.close, operator.guard),
+        _form("/admin/message", operator.message, operator.guard),
     )
 
 
@@ -128,17 +139,17 @@ def _of_people(public: Public, pages: Pages) -> tuple[Row, ...]:
     gate, login, elsewhere, you = public.gate, Login(public), OidcLogin(public), You(public)
     return (
         Row("/login", login.page, gate.visitor, Form.PAGE, ("GET",)),
-        Row("/login", login.login, gate.visitor, Form.PAGE, ("POST",)),
+        _form("/login", login.login, gate.visitor),
         Row("/login/start", elsewhere.start, gate.visitor, Form.PAGE, ("GET",)),
         Row("/login/back", elsewhere.back, gate.visitor, Form.PAGE, ("GET",)),
-        Row("/logout", login.logout, gate.visitor, Form.PAGE, ("POST",)),
+        _form("/logout", login.logout, gate.visitor),
         Row("/you", you.page, gate.person, Form.PAGE),
-        Row("/you/tokens", you.begin_token, gate.person, Form.PAGE, ("POST",)),
-        Row("/you/tokens/end", you.end_token, gate.person, Form.PAGE, ("POST",)),
-        Row("/you/hosts", you.keep_host, gate.person, Form.PAGE, ("POST",)),
-        Row("/you/device", you.codes.begin, gate.person, Form.PAGE, ("POST",)),
-        Row("/you/device/ask", you.codes.ask, gate.person, Form.PAGE, ("POST",)),
-        Row("/you/hosts/remove", you.remove_host, gate.person, Form.PAGE, ("POST",)),
+        _form("/you/tokens", you.begin_token, gate.person),
+        _form("/you/tokens/end", you.end_token, gate.person),
+        _form("/you/hosts", you.keep_host, gate.person),
+        _form("/you/device", you.codes.begin, gate.person),
+        _form("/you/device/ask", you.codes.ask, gate.person),
+        _form("/you/hosts/remove", you.remove_host, gate.person),
         Row("/open/{session}", pages.open, gate.person, Form.PAGE, ("GET",)),
     )
 

@@ -17,7 +17,6 @@ from perijove.domain.keeping import KeptWork
 from perijove.domain.keeping_failures import NOTHING_KEPT
 from perijove.launching.resolve.address import launch_link
 from perijove.sealing import public_half
-from perijove.web.forms import by_our_page
 from perijove.web.kept_words import day, files
 from perijove.web.launch_records import SessionRecord, session_record
 from perijove.web.pages import page
@@ -63,8 +62,7 @@ class KeptPages:
         return StreamingResponse(works.zipped(work, key), media_type="application/zip", headers=headers)
 
     async def remove(self, request: Request) -> Response:
-        """Now, and not when its time has come. Raises Fail: `start.foreign-page`."""
-        by_our_page(request)
+        """Now, and not when its time has come."""
         await self.public.keeping.works.remove(await self._work(request))
         return RedirectResponse("/kept", 303)
 

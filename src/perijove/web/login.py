@@ -13,7 +13,7 @@ from perijove.domain.failures import NO_SUCH_OBJECT, Evidence, Fail, Failure
 from perijove.domain.people import Person
 from perijove.domain.reach import household
 from perijove.web import cookies, pages
-from perijove.web.forms import by_our_page, form
+from perijove.web.forms import form
 from perijove.web.limits import RateWindows
 from perijove.web.public import Public
 from perijove.web.redirects import ours
@@ -46,7 +46,6 @@ class Login:
 
     async def login(self, request: Request) -> Response:
         """A name and a password."""
-        by_our_page(request)
         self._with_form(AuthMethod.PASSWORD)
         given = await form(request)
         name, there = given.get("name", "").strip()[:200], ours(given.get("next", ""))
@@ -59,7 +58,6 @@ class Login:
 
     async def logout(self, request: Request) -> Response:
         """Nothing of this browser's log-in opens anything any more."""
-        by_our_page(request)
         self._with_form()
         self.public.gate.identity.end(request)
         answer = RedirectResponse("/login", 303)

@@ -22,7 +22,7 @@ from perijove.domain.repository_names import canonical
 from perijove.domain.request_failures import ADMIN_CLOSED, ADMIN_SHARED, TOO_MANY_READERS
 from perijove.launching.start.titles import title_of
 from perijove.web.following import EventStream
-from perijove.web.forms import by_our_page, form
+from perijove.web.forms import form
 from perijove.web.launch_page import heading
 from perijove.web.operator_figures import figures, lines
 from perijove.web.pages import page
@@ -143,7 +143,6 @@ class OperatorPage:
 
     async def stop(self, request: Request) -> Response:
         """Sessions are stopped, after some minutes: one, all of a repository, or all."""
-        by_our_page(request)
         asked = await form(request)
         minutes = _minutes(asked)
         for session in self._meant(asked):
@@ -166,7 +165,6 @@ class OperatorPage:
 
     async def close(self, request: Request) -> Response:
         """No new launches are taken, with words for visitors; or they are taken again."""
-        by_our_page(request)
         asked = await form(request)
         if asked.get("open") == "open":
             self.public.launches.closed = None
@@ -176,13 +174,11 @@ class OperatorPage:
 
     async def examine(self, request: Request) -> Response:
         """The doctor looks soon."""
-        by_our_page(request)
         self.desk.doctor.begin()
         return RedirectResponse("/admin#doctor", 303)
 
     async def fix(self, request: Request) -> Response:
         """The doctor mends what it said that it would, and looks again; nothing where it says something else by now."""
-        by_our_page(request)
         asked, last = await form(request), self.desk.doctor.last
         if asked.get("sure") == "yes" and last and last.fixes and asked.get("fixes") == last.planned:
             self.desk.doctor.begin(last.planned)
@@ -190,7 +186,6 @@ class OperatorPage:
 
     async def message(self, request: Request) -> Response:
         """All pages, those of sessions too, say these words for some minutes; nothing any more without words."""
-        by_our_page(request)
         asked = await form(request)
         self.public.sessions.announcing.say(asked.get("words", ""), 60.0 * _minutes(asked))
         return RedirectResponse("/admin", 303)

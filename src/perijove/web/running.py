@@ -20,7 +20,7 @@ from perijove.launching.resolve.urlpath import relative_urlpath
 from perijove.launching.start.factory import canonical_address
 from perijove.launching.start.titles import entitle, title_of
 from perijove.sealing import public_half
-from perijove.web.forms import by_our_page, form
+from perijove.web.forms import form
 from perijove.web.pages import page
 from perijove.web.public import Public
 from perijove.web.requests import launch_options, raw_spec, read_title
@@ -76,18 +76,17 @@ class RunningPages:
         return JSONResponse({"sessions": told}, headers={"Cache-Control": "no-store"})
 
     async def stop(self, request: Request) -> Response:
-        """End one of them, at the word of our own pages alone; then the others. Raises Fail."""
+        """End one of them; then the others. Raises Fail."""
         await self.public.sessions.stop(self._theirs(request), EndReason.STOPPED)
         return RedirectResponse("/launch/running", 303)
 
     async def rename(self, request: Request) -> Response:
-        """Call one of them something, or nothing any more, at the word of our own pages alone. Raises Fail."""
+        """Call one of them something, or nothing any more. Raises Fail."""
         name = self._theirs(request)
         entitle(self.public.journal, name, read_title((await form(request)).get("title", "")))
         return RedirectResponse("/launch/running", 303)
 
     def _theirs(self, request: Request) -> SessionName:
-        by_our_page(request)
         name: SessionName = request.path_params["session"]
         if name not in {session.name for session in _running(self.public, request)}:
             seen, remedy = Evidence("this browser", "it began no such session that runs"), "Begin at the front page."

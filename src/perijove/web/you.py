@@ -13,7 +13,7 @@ from perijove.domain.failures import BAD_REQUEST, Evidence, Fail
 from perijove.domain.people import ANY_USER, HostToken, Login, host_of
 from perijove.web import pages
 from perijove.web.device_codes import DeviceCodes
-from perijove.web.forms import by_our_page, form
+from perijove.web.forms import form
 from perijove.web.identity import Asking, People
 from perijove.web.public import Public
 from perijove.web.running import running
@@ -38,7 +38,6 @@ class You:
 
     async def begin_token(self, request: Request) -> Response:
         """A new one, shown once."""
-        by_our_page(request)
         self.public.gate.identity.theirs(request)
         program = (await form(request)).get("program", "").strip()
         if not program.isprintable() or not 0 < len(program) <= LONGEST:
@@ -48,7 +47,6 @@ class You:
 
     async def end_token(self, request: Request) -> Response:
         """It opens nothing any more."""
-        by_our_page(request)
         asking, people = self.public.gate.identity.theirs(request)
         token = (await form(request)).get("token", "")
         for login in self._tokens(asking, people):
@@ -58,7 +56,6 @@ class You:
 
     async def keep_host(self, request: Request) -> Response:
         """Their token for a Git host, which no page shows again."""
-        by_our_page(request)
         asking, people = self.public.gate.identity.theirs(request)
         told = {name: value.strip() for name, value in (await form(request)).items()}
         named = told.get("host", "")
@@ -73,7 +70,6 @@ class You:
 
     async def remove_host(self, request: Request) -> Response:
         """It opens nothing here any more."""
-        by_our_page(request)
         asking, people = self.public.gate.identity.theirs(request)
         people.host_tokens.remove(asking.person.name, (await form(request)).get("host", ""))
         return RedirectResponse("/you", 303)

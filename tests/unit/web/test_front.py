@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from perijove.launching.resolve.address import from_launch_path
 from perijove.web.answers import Form
 from perijove.web.front import Row, application, rows
 from perijove.web.guard import Guard
@@ -40,6 +41,19 @@ async def test_only_challenges_probes_and_pictures_are_open_to_anyone(web: Web) 
         "/favicon.ico",
         "/robots.txt",
     }
+
+
+async def test_no_other_site_s_page_has_a_form_of_ours_taken(web: Web) -> None:
+    number = web.public.launches.begin(from_launch_path("gh/owner/repo/HEAD"), "x")
+    answers = {}
+    for row in rows(web.public):
+        if row.methods == ("POST",):
+            path = re.sub(r"\{[^}]+\}", str(number), row.path)
+            told = await web.client.post(path, headers={"Origin": "https://evil.test"})
+            answers[row.path] = told.json()["failure"]["code"]
+    others = {path: code for path, code in answers.items() if code != "start.foreign-page"}
+    operators = {path: "start.admin-shared" for path in answers if path.startswith("/admin/")}
+    assert others == {"/hooks/prepare": "start.push-not-signed", **operators}
 
 
 MISTAKES = [
