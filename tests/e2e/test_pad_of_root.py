@@ -18,7 +18,8 @@ from urllib.parse import quote
 import pytest
 
 from perijove.backends.caddy import Caddy
-from perijove.backends.pad.wire import Message, order_of, pack, write_order
+from perijove.backends.pad.wire import Message, order_of, pack
+from perijove.domain import wire
 from perijove.domain.nouns import ForeignRun
 from perijove.domain.state import State
 from tests.e2e.service import BASE, Service, Session, shared_cache, until
@@ -274,7 +275,8 @@ def asked(state: State, **message: object) -> Message:
 
 def order(home_from: Path | None, code: str = "", name: str = "evil") -> Message:
     run = ForeignRun(name, (PYTHON, "-c", code), ENVIRON, (), home_from, "dist", LIMITS, spec("x", ROOT).egress, (), 20)
-    return write_order(order_of(run))
+    told: Message = wire.encode(order_of(run))
+    return told
 
 
 @pytest.fixture

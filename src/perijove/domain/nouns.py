@@ -355,7 +355,7 @@ class RunningSandbox:
     """Bytes in use now, and in its home."""
     processes: int
     threads: int = 0
-    """Of all its processes, which `session.processes` bounds. A pad of before does not tell, nor what is allowed."""
+    """Of all its processes, which `session.processes` bounds."""
     limits: Limits | None = None
 
 

@@ -174,7 +174,7 @@ class Sessions(Protocol):
 
     @property
     def fills(self) -> bool:
-        """Whether whoever holds them knows `fill`: they may be of a version before."""
+        """Whether `fill` can be done: the home of a pod is part of its image."""
         ...
 
     async def fill(self, session: SessionName, home_from: Path) -> None:

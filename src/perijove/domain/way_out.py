@@ -52,8 +52,8 @@ def way_out(environ: Mapping[str, str], authorities: Path | None = None) -> WayO
 
 
 def read_way_out(told: Mapping[str, Any]) -> WayOut:
-    """From JSON. Whoever tells of none goes straight."""
-    return WayOut(str(told.get("http", "")), str(told.get("https", "")), tuple(told.get("direct", ())))
+    """From JSON."""
+    return WayOut(told["http"], told["https"], tuple(told["direct"]))
 
 
 def unusable(way: WayOut) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
 
-from perijove.backends.pad.wire import Message, write_event
+from perijove.backends.pad.wire import Message
 from perijove.domain.events import SessionEvent, SessionLogged
 
 KEPT = 2000
@@ -32,7 +32,7 @@ class Backlog:
 
     def tell(self, event: SessionEvent) -> None:
         number = next(self._numbers)
-        message = {"number": number, "event": write_event(event)}
+        message = {"number": number, "event": event}
         if not isinstance(event, SessionLogged):
             self._unheard[number] = message
             while len(self._unheard) > KEPT:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from perijove.asking import Connection, Servers
-from perijove.backends.pad import wire as protocol
 from perijove.backends.pad.spawning import reaped
 from perijove.backends.pad.trees import fetched
+from perijove.backends.pad.wire import LINE_LIMIT, Message, order_of, pack, unpack
 from perijove.domain import wire
 from perijove.domain.activity import Activity
 from perijove.domain.events import SessionEnded, SessionEvent, SessionHappening, SessionLogged
@@ -59,8 +59,8 @@ class Pad(Servers):
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._lost, self._kept = asyncio.Event(), asyncio.Event()
-        self._pad, self._does = "", tuple[str, ...]()
-        self.fills = False
+        self._pad = ""
+        self.fills = True
         self.is_child = False
         """Whether a stop ends it and its sessions: no service manager started it."""
         self._sessions, self._number = set[SessionName](), 0
@@ -151,9 +151,9 @@ class Pad(Servers):
     async def _connect(self) -> bool:
         try:
             async with asyncio.timeout(self.greets_within):
-                reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=protocol.LINE_LIMIT)
+                reader, writer = await asyncio.open_unix_connection(self._state.pad_socket, limit=LINE_LIMIT)
                 try:
-                    hello = protocol.unpack(await reader.readline())  # of one that is about to end there is no JSON
+                    hello = unpack(await reader.readline())  # of one that is about to end there is no JSON
                 except BaseException:
                     writer.close()
                     raise
@@ -165,8 +165,7 @@ class Pad(Servers):
         if hello["sandboxed"] != (self._isolation == "sandbox"):
             await self._replace(hello, reader, writer)
             return False
-        self._writer, self.is_child, self._does = writer, hello["child"], tuple(hello.get("does", ()))
-        self.fills = protocol.FILLS in self._does
+        self._writer, self.is_child = writer, hello["child"]
         was, self._pad, self._answered = self._pad, hello["hello"], self._process
         before, self._sessions = self._sessions, set(hello["sessions"])
         if was and was != self._pad:
@@ -179,14 +178,12 @@ class Pad(Servers):
         self._reading = asyncio.create_task(self._read(reader), name="pad connection")
         return True
 
-    async def _replace(
-        self, hello: protocol.Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _replace(self, hello: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A pad of another isolation must not serve us: its sessions would not be what the settings promise."""
         try:
             if not hello["child"]:
                 raise self._down(f"the pad that runs was not started with --isolation {self._isolation}")
-            writer.write(protocol.pack({"id": 0, "ask": "quit"}))
+            writer.write(pack({"id": 0, "ask": "quit"}))
             async with asyncio.timeout(QUIT_LIMIT):
                 while await reader.readline():
                     continue
@@ -200,7 +197,7 @@ class Pad(Servers):
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while line := await reader.readline():
-                self._take(protocol.unpack(line))
+                self._take(unpack(line))
         except ConnectionError:
             pass
         finally:
@@ -214,11 +211,11 @@ class Pad(Servers):
                 self._writer.close()
             self._lost.set()
 
-    def _take(self, message: protocol.Message) -> None:
+    def _take(self, message: Message) -> None:
         if "kept" in message:
             self._kept.set()
         elif "event" in message:
-            event = protocol.read_event(message["event"])
+            event = wire.decode(SessionEvent, message["event"])
             if isinstance(event, SessionEnded):
                 self._sessions.discard(event.session)
             self._tell(event, message["number"])
@@ -227,7 +224,7 @@ class Pad(Servers):
                 tell(message["line"])
         elif (answer := self._answers.pop(message["id"], None)) and not answer.done():
             if "fail" in message:
-                answer.set_exception(Fail(protocol.read_failure(message["fail"])))
+                answer.set_exception(Fail(wire.decode(Failure, message["fail"])))
             else:
                 answer.set_result(message["ok"])
 
@@ -245,9 +242,9 @@ class Pad(Servers):
         if number and not isinstance(event, SessionLogged):
             self._send({"seen": number})
 
-    def _send(self, message: protocol.Message) -> None:
+    def _send(self, message: Message) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(protocol.pack(message))
+            self._writer.write(pack(message))
 
     async def _ask(
         self,
@@ -324,7 +321,7 @@ class Pad(Servers):
 
     async def start(self, spec: SandboxSpec) -> None:
         """Raises Fail: `start.*`, `home.*`, `platform.*`."""
-        await self._ask("start", order=protocol.write_order(protocol.order_of(spec, self.way_out), self._does))
+        await self._ask("start", order=order_of(spec, self.way_out))
         self._sessions.add(spec.session)
 
     async def fill(self, session: SessionName, home_from: Path) -> None:
@@ -336,11 +333,11 @@ class Pad(Servers):
         await self._ask("stop", session=session, reason=reason)
 
     async def running(self) -> Sequence[RunningSandbox]:
-        return [protocol.read_running(told) for told in await self._ask("running")]
+        return [wire.decode(RunningSandbox, told) for told in await self._ask("running")]
 
     async def held(self, session: SessionName) -> RunningSandbox | None:
-        told = map(protocol.read_running, await self._ask("running", session=session))  # a pad of before tells of all
-        return next((one for one in told if one.session == session), None)
+        told = await self._ask("running", session=session)
+        return wire.decode(RunningSandbox, told[0]) if told else None
 
     async def activity(self, session: SessionName) -> Activity:
         return Activity(**await self._ask("activity", session=session))
@@ -357,16 +354,17 @@ class Pad(Servers):
 
         Raises Fail, as `isolation`.
         """
-        return str(await self._ask("warm", order=protocol.write_order(protocol.order_of(spec, self.way_out))))
+        return str(await self._ask("warm", order=order_of(spec, self.way_out)))
 
     async def keep(self, session: SessionName, terms: KeepTerms) -> None:
         """Raises Fail: `platform.*`."""
-        await self._ask("keep", session=session, terms=wire.encode(terms))
+        await self._ask("keep", session=session, terms=terms)
 
     async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
         """Raises Fail: `session.kept-unreadable`, `platform.*`."""
         words = {"archive": archive, "opens": opens.hex(), "same_commit": same_commit}
-        return wire.decode(GivenBack, await self._ask("give_back", session=session, words=words))  # type: ignore[no-any-return]
+        given: GivenBack = wire.decode(GivenBack, await self._ask("give_back", session=session, words=words))
+        return given
 
     async def kept(self) -> Sequence[SessionName]:
         """Raises Fail: `platform.pad-*`."""
@@ -386,8 +384,9 @@ class Pad(Servers):
             run.timeout + ASK_LIMIT,
             tell,
             lambda answer: asyncio.to_thread(fetched, self._state.handed / answer["folder"], into),
-            order=protocol.write_order(protocol.order_of(run, self.way_out)),
+            order=order_of(run, self.way_out),
             result=None if run.layers else run.result,
             timeout=run.timeout,
         )
-        return protocol.read_ran(answer["ran"])
+        ran: Ran = wire.decode(Ran, answer["ran"])
+        return ran

@@ -353,7 +353,7 @@ class SandboxProxies:
                 self._shut(message["close"])
             else:
                 rule = Rule(message["public"], tuple(message["allowed"]))
-                way_out = read_way_out(message.get("way_out", {}))
+                way_out = read_way_out(message["way_out"])
                 await self._open(message["open"], rule, way_out, socket.socket(fileno=fds[0]))
 
     async def _open(self, name: str, rule: Rule, way_out: WayOut, listener: socket.socket) -> None:

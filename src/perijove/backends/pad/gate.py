@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 
 from perijove.backends.pad.box import Box
 from perijove.backends.pad.footing import Footing
@@ -128,7 +127,7 @@ class Gate:
             "open": box.order.name,
             "public": box.order.egress is Egress.PUBLIC,
             "allowed": box.order.egress_allowed,
-            "way_out": asdict(box.order.way_out),
+            "way_out": box.order.way_out,
         }
         self._send(rule, (box.gate.fileno(),))
 

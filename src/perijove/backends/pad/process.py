@@ -17,8 +17,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from perijove import durable
@@ -27,11 +26,13 @@ from perijove.backends.pad.backlog import Backlog
 from perijove.backends.pad.holder import Holder
 from perijove.backends.pad.master import Master, named, settle
 from perijove.backends.pad.spawning import adopt_orphans, keep_rights_to_ourselves
-from perijove.backends.pad.wire import DOES, LINE_LIMIT, Message, checked_name, pack, read_order, unpack, write_failure
+from perijove.backends.pad.wire import LINE_LIMIT, Message, checked_name, pack, read_order, unpack
 from perijove.domain import failures, wire
+from perijove.domain.activity import Activity
 from perijove.domain.failures import Fail
-from perijove.domain.keeping import KeepTerms
-from perijove.domain.nouns import EndReason
+from perijove.domain.isolation import Isolation
+from perijove.domain.keeping import GivenBack, KeepTerms
+from perijove.domain.nouns import EndReason, Room, RunningSandbox
 from perijove.domain.state import State
 
 LONELY = 600.0
@@ -86,7 +87,7 @@ class Clients:
                 writer.write(pack(message))
 
         hello = {"hello": f"{os.getpid()}-{self._born}", "child": self._child, "sessions": self._holder.names}
-        send({**hello, "sandboxed": self._holder.sandboxed, "does": DOES})
+        send({**hello, "sandboxed": self._holder.sandboxed})
         self._backlog.join(send)
         runs: dict[int, asyncio.Task[None]] = {}
         self._writers.add(writer)
@@ -126,7 +127,7 @@ class Clients:
                 return
             value = await self._asks[message["ask"]](message)
         except Exception as error:  # noqa: BLE001 - becomes a row of the catalogue, told to whoever asked
-            send({"id": number, "fail": write_failure(failures.of(error))})
+            send({"id": number, "fail": failures.of(error)})
         else:
             send({"id": number, "ok": value})
 
@@ -136,17 +137,17 @@ class Clients:
     async def _stop(self, message: Message) -> None:
         await self._holder.stop(message["session"], EndReason(message["reason"]))
 
-    async def _running(self, message: Message) -> list[Message]:
-        return [asdict(sandbox) for sandbox in self._holder.running(message.get("session"))]
+    async def _running(self, message: Message) -> Sequence[RunningSandbox]:
+        return self._holder.running(message.get("session"))
 
-    async def _activity(self, message: Message) -> Message:
-        return asdict(self._holder.activity(message["session"]))
+    async def _activity(self, message: Message) -> Activity:
+        return self._holder.activity(message["session"])
 
-    async def _room(self, _message: Message) -> Message:
-        return asdict(self._holder.room())
+    async def _room(self, _message: Message) -> Room:
+        return self._holder.room()
 
-    async def _isolation(self, _message: Message) -> Message:
-        return asdict(await self._holder.isolation())
+    async def _isolation(self, _message: Message) -> Isolation:
+        return await self._holder.isolation()
 
     async def _warm(self, message: Message) -> str:
         return await self._holder.warm(read_order(message["order"]))
@@ -157,10 +158,10 @@ class Clients:
     async def _keep(self, message: Message) -> None:
         await self._holder.keep(message["session"], wire.decode(KeepTerms, message["terms"]))
 
-    async def _give_back(self, message: Message) -> Message:
+    async def _give_back(self, message: Message) -> GivenBack:
         words = message["words"]
         archive, opens, same_commit = Path(words["archive"]), bytes.fromhex(words["opens"]), bool(words["same_commit"])
-        return asdict(await self._holder.give_back(message["session"], archive, opens, same_commit=same_commit))
+        return await self._holder.give_back(message["session"], archive, opens, same_commit=same_commit)
 
     async def _kept(self, _message: Message) -> list[str]:
         return list(self._holder.keeping.waiting())
@@ -174,7 +175,7 @@ class Clients:
         line: Callable[[str], None] = lambda text: send({"id": number, "line": text})  # noqa: E731
         async with self._holder.ran(order, message["result"], float(message["timeout"]), line) as ended:
             ran, folder = ended
-            send({"id": number, "ok": {"ran": asdict(ran), "folder": folder}})
+            send({"id": number, "ok": {"ran": ran, "folder": folder}})
             await asyncio.Event().wait()
 
     async def _quit(self, _message: Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perijove.backends.pad.backlog import KEPT, Backlog
-from perijove.backends.pad.wire import Message, read_event
+from perijove.backends.pad.wire import Message
 from perijove.domain.events import SessionEnded, SessionLogged
 from perijove.domain.nouns import EndReason
 
@@ -15,7 +15,7 @@ def test_an_end_waits_for_the_first_client_and_a_line_does_not() -> None:
     backlog.tell(SessionLogged("s", "line"))
     backlog.tell(ENDED)
     backlog.join(got.append)
-    assert [read_event(message["event"]) for message in got] == [ENDED]
+    assert [message["event"] for message in got] == [ENDED]
 
 
 def test_what_a_client_has_not_told_on_is_sent_to_the_next() -> None:
