@@ -26,18 +26,24 @@ def by_our_page(request: Request) -> None:
         raise Fail(FOREIGN_PAGE("A page of another site asked", Evidence("the request's Origin", asking)))
 
 
-async def form(request: Request) -> Mapping[str, str]:
-    """Raises Fail: `platform.bad-request`."""
-    body, bound = b"", Evidence("the request", f"more than {size(LONGEST_FORM)} or {READ_WITHIN:.0f} s")
+async def body(request: Request, most: int, seconds: float) -> bytes:
+    """What it sends: at most so many bytes, in so many seconds. Raises Fail: `start.bad-request`."""
+    sent, bound = bytearray(), Evidence("the request", f"more than {size(most)} or {seconds:.0f} s")
     try:
-        async with asyncio.timeout(READ_WITHIN):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
-                body += part
-                if len(body) > LONGEST_FORM:
-                    raise Fail(BAD_REQUEST("the form is too long", bound))
+                sent += part
+                if len(sent) > most:
+                    raise Fail(BAD_REQUEST("its body is too large", bound))
     except TimeoutError:
-        raise Fail(BAD_REQUEST("the form did not come", bound)) from None
+        raise Fail(BAD_REQUEST("its body did not come", bound)) from None
+    return bytes(sent)
+
+
+async def form(request: Request) -> Mapping[str, str]:
+    """Raises Fail: `start.bad-request`."""
+    sent = await body(request, LONGEST_FORM, READ_WITHIN)
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=10))
+        return dict(parse_qsl(sent.decode(), keep_blank_values=True, max_num_fields=10))
     except ValueError as error:
         raise Fail(BAD_REQUEST("the form cannot be read", Evidence("the request", str(error)[:200]))) from error

@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse, Response
 from perijove.domain.failures import BAD_REQUEST, NO_SUCH_OBJECT, Evidence, Fail
 from perijove.domain.repository_names import canonical
 from perijove.domain.request_failures import PUSH_NOT_SIGNED
-from perijove.domain.sizes import size
 from perijove.launching.resolve.pasted import pasted
 from perijove.log import log
+from perijove.web.forms import body
 from perijove.web.public import Public
 from perijove.web.requests import client
 
@@ -45,12 +45,12 @@ class Pushes:
         given = [request.headers.get(name, "") for name in ("x-hub-signature-256", "x-gitlab-token")]
         if not secret or not any(given):
             raise self._refused(request, "it has no signature" if secret else "this service takes none")
-        body = await _body(request)
-        signed = f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}".encode()
+        sent = await body(request, MOST, READ_WITHIN)
+        signed = f"sha256={hmac.new(secret, sent, hashlib.sha256).hexdigest()}".encode()
         rights = zip(given, (signed, secret), strict=True)
         if not any(hmac.compare_digest(said.encode("latin-1"), right) for said, right in rights):
             raise self._refused(request, "its signature is another secret's")
-        numbers = [number for repository in _repositories(body) for number in self._public.pushed(repository)]
+        numbers = [number for repository in _repositories(sent) for number in self._public.pushed(repository)]
         if not numbers:
             raise Fail(NO_SUCH_OBJECT("no class has this repository", Evidence("launching.classes", "no such link")))
         return JSONResponse({"launches": numbers}, 202)
@@ -74,24 +74,10 @@ class Pushes:
         return Fail(failure or PUSH_NOT_SIGNED(why, Evidence("your address", client(request))))
 
 
-async def _body(request: Request) -> bytes:
-    """Raises Fail for one that is too large or does not come."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_WITHIN):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST:
-                    raise Fail(BAD_REQUEST("its body is too large", Evidence("the body", f"more than {size(MOST)}")))
-    except TimeoutError:
-        raise Fail(BAD_REQUEST("its body did not come", Evidence("the body", f"after {READ_WITHIN:.0f} s"))) from None
-    return bytes(body)
-
-
-def _repositories(body: bytes) -> Iterator[str]:
+def _repositories(sent: bytes) -> Iterator[str]:
     """The canonical names by which a push calls its repository. Raises Fail for what is no push."""
     try:
-        told = json.loads(body)
+        told = json.loads(sent)
         # GitHub, Gitea and Forgejo: repository; GitLab: project.
         named = [told.get(part) or {} for part in ("repository", "project")]
         links = {one.get(key) for one in named for key in ("clone_url", "html_url", "git_http_url", "web_url")}
