@@ -24,7 +24,6 @@ from perijove.certifying.records import (
     Condition,
     IssuerRecord,
     OrderRecord,
-    SecretRecord,
 )
 from perijove.domain import certificate_events as e
 from perijove.domain.certificate_failures import CERT_REVOKED, REDIRECT_NOT_FORWARDED
@@ -57,11 +56,11 @@ REDIRECTED = REDIRECT_NOT_FORWARDED(
 VERDICT = "Port 80 is redirected, and Perijove is never asked: seen 12 s ago, looked at again in 2 s."
 
 
-def secret_record(folder: Path, now: float) -> SecretRecord:
+def secret(folder: Path, now: float) -> Secret:
     """That of the host that has one; 61 days and some hours are left."""
-    return SecretRecord(
-        SERVED, "kubernetes.io/tls", "1", (SERVED,), "letsencrypt", "R11", "0a1b2c", "ff00",
-        now - 28 * DAY, now + 61.5 * DAY, str(folder / "chain.pem"), str(folder / "key.pem"),
+    return Secret(
+        SERVED, "1", (SERVED,), now - 28 * DAY, now + 61.5 * DAY, "0a1b2c", "ff00", "R11", "letsencrypt", "", "",
+        folder / "chain.pem", folder / "key.pem",
     )  # fmt: skip
 
 
@@ -86,7 +85,7 @@ def records(folder: Path, now: float) -> list[CertificateRecord]:
         ),
         CertificateRecord(
             SERVED, f"Ready: {SERVED} is served by R11 for 61 d.", True, (ready,), ("letsencrypt",), ("http-01",),
-            secret_record(folder, now), True, True, now + 31.5 * DAY, "a third of its life is left then", 0, None, 0,
+            secret(folder, now), True, True, now + 31.5 * DAY, "a third of its life is left then", 0, None, 0,
             False, replace(order, name=f"{SERVED}-1", host=SERVED, state="valid", reason="", step="certified",
                            rehearsal=False, failure=None, ended_at=now - 28 * DAY, challenges=()),
             now - 28.5 * DAY,

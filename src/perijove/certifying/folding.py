@@ -8,14 +8,7 @@ from dataclasses import dataclass, replace
 from perijove.certifying.attempts import host_of
 from perijove.certifying.formatting import listed, moment, span
 from perijove.certifying.issuer import FALLS_OVER
-from perijove.certifying.records import (
-    CertificateRecord,
-    ChallengeRecord,
-    Condition,
-    IssuerRecord,
-    OrderRecord,
-    SecretRecord,
-)
+from perijove.certifying.records import CertificateRecord, ChallengeRecord, Condition, IssuerRecord, OrderRecord
 from perijove.certifying.renewal import RenewalDecision, lacking
 from perijove.domain import certificate_events as e
 from perijove.domain.certificate_failures import CERT_REVOKED
@@ -108,14 +101,6 @@ def _challenges_after(record: OrderRecord, entry: Entry) -> tuple[ChallengeRecor
     return tuple(found.values())
 
 
-def secret_record(secret: Secret) -> SecretRecord:
-    """Where a key and its chain are, and what they say."""
-    return SecretRecord(
-        secret.host, "kubernetes.io/tls", secret.revision, secret.names, secret.issuer, secret.signed_by,
-        secret.serial, secret.fingerprint, secret.not_before, secret.not_after, str(secret.chain), str(secret.key),
-    )  # fmt: skip
-
-
 def issuer_record(issuer: Issuer, hosts: Iterable[str], orders: Iterable[Sequence[Entry]]) -> IssuerRecord:
     """An issuer, by what became of the orders it was asked for; these in any order."""
     created, last_at, failure, signed = 0.0, 0.0, None, False
@@ -176,7 +161,7 @@ def certificate_record(standing: Standing, now: float) -> CertificateRecord:
     return CertificateRecord(
         standing.spec.host, verdict, ready, _conditions(standing, failure, now, ready=ready, running=running),
         tuple(issuer.name for issuer in standing.spec.issuers), tuple(kind.value for kind in standing.spec.challenges),
-        secret_record(secret) if secret else None, standing.trusted, standing.hsts,
+        secret, standing.trusted, standing.hsts,
         decision.again_at if decision and not decision.due else 0, decision.why if decision else "",
         0 if running else standing.next_attempt, failure, since, foreseen, last, standing.created_at,
         standing.spec.also,

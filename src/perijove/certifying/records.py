@@ -1,4 +1,4 @@
-"""The objects that operators see: certificate, order, challenge, issuer, secret, in their familiar shapes. Pure.
+"""The objects that operators see: certificate, order, challenge, issuer, in their familiar shapes. Pure.
 
 Columns and conditions are those that people know from Kubernetes; `verdict` is one line that says it all.
 Times are Unix seconds; 0 stands for one that is not known.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perijove.domain.certificates import HostName, OrderName
+from perijove.domain.certificates import HostName, OrderName, Secret
 from perijove.domain.failures import Failure
 
 
@@ -87,26 +87,6 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretRecord:
-    """A key and its chain on disk. Columns: NAME TYPE REVISION EXPIRES AGE."""
-
-    name: HostName
-    type: str
-    """`kubernetes.io/tls`, as others call such a thing."""
-    revision: str
-    names: tuple[HostName, ...]
-    issuer: str
-    signed_by: str
-    serial: str
-    fingerprint: str
-    not_before: float
-    not_after: float
-    chain: str
-    key: str
-    """Paths; never what stands in the files."""
-
-
-@dataclass(frozen=True, slots=True)
 class IssuerRecord:
     """Who signs. Columns: NAME READY KIND AGE; wide: DIRECTORY STATUS."""
 
@@ -141,7 +121,7 @@ class CertificateRecord:
     challenges: tuple[str, ...]
     """Allowed ones; empty: whatever is open."""
     # status
-    secret: SecretRecord | None
+    secret: Secret | None
     """The one that is served."""
     trusted: bool
     """Whether a handshake on our port showed it as trusted by visitors' browsers."""

@@ -9,16 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from perijove.certifying.records import (
-    CertificateRecord,
-    ChallengeRecord,
-    Condition,
-    IssuerRecord,
-    OrderRecord,
-    SecretRecord,
-)
+from perijove.certifying.records import CertificateRecord, ChallengeRecord, Condition, IssuerRecord, OrderRecord
 from perijove.domain import wire
-from perijove.domain.certificates import HostName, IssuerKind, is_address
+from perijove.domain.certificates import HostName, IssuerKind, Secret, is_address
 
 Object = dict[str, Any]
 API_VERSION = "perijove/v1"
@@ -110,11 +103,11 @@ def issuer(record: IssuerRecord) -> Object:
     }
 
 
-def secret(record: SecretRecord) -> Object:
+def secret(held: Secret) -> Object:
     """A key and its chain: where they lie, never what stands in them."""
-    made = _object("Secret", record.name, record.not_before, owner=("Certificate", record.name))
-    files = {"tls.crt": record.chain, "tls.key": record.key}
-    return made | {"type": record.type, "files": files, "status": _secret_status(record)}
+    made = _object("Secret", held.host, held.not_before, owner=("Certificate", held.host))
+    files = {"tls.crt": str(held.chain), "tls.key": str(held.key)}
+    return made | {"type": "kubernetes.io/tls", "files": files, "status": _secret_status(held)}
 
 
 def _failing(record: OrderRecord | None) -> Mapping[HostName, str]:
@@ -122,16 +115,16 @@ def _failing(record: OrderRecord | None) -> Mapping[HostName, str]:
     return {host: failure.message for host, failure in record.failing} if record else {}
 
 
-def _secret_status(record: SecretRecord) -> Object:
+def _secret_status(held: Secret) -> Object:
     return {
-        "revision": record.revision,
-        "names": list(record.names),
-        "issuer": record.issuer,
-        "signedBy": record.signed_by,
-        "serial": record.serial,
-        "fingerprint": record.fingerprint,
-        "notBefore": time(record.not_before),
-        "notAfter": time(record.not_after),
+        "revision": held.revision,
+        "names": list(held.names),
+        "issuer": held.issuer,
+        "signedBy": held.signed_by,
+        "serial": held.serial,
+        "fingerprint": held.fingerprint,
+        "notBefore": time(held.not_before),
+        "notAfter": time(held.not_after),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perijove.certifying.folding import Standing, certificate_record, issuer_record, order_record, secret_record
+from perijove.certifying.folding import Standing, certificate_record, issuer_record, order_record
 from perijove.certifying.formatting import DAY, moment
 from perijove.certifying.records import CertificateRecord
 from perijove.certifying.renewal import RenewalDecision
@@ -42,6 +42,7 @@ from perijove.domain.certificates import (
 from perijove.domain.events import Entry, Event, Failed
 from perijove.domain.failures import Evidence
 from perijove.domain.wire import encode
+from perijove.web.certificate_objects import secret
 
 NOW = 1_800_000_000.0
 HOST, ORDER = "binder.example.org", "binder.example.org-1"
@@ -152,7 +153,7 @@ def test_the_embedded_ca_is_ready_before_anybody_asks() -> None:
 
 
 def test_a_secret_names_its_files_and_holds_no_key() -> None:
-    told = json.dumps(encode(secret_record(SECRET)))
+    told = json.dumps(secret(SECRET))
     assert '"/s/tls.key"' in told
     assert '"type": "kubernetes.io/tls"' in told
 
