@@ -6,18 +6,17 @@ from collections.abc import Iterator
 
 from perijove.certifying.formatting import span
 from perijove.doctor.engine import NotSeen
+from perijove.doctor.own.ground import fact
 from perijove.domain.certificate_failures import NOT_SERVED, NOT_VALID_NOW
 from perijove.domain.failures import Evidence
 from perijove.domain.findings import Confidence, Finding, sureness
-from perijove.domain.ground import CertificateSeen, CertificateState, Own, Shown, Unseen
+from perijove.domain.ground import CertificateSeen, CertificateState, Own, Shown
 
 
 def _all(own: Own) -> tuple[CertificateSeen, ...]:
-    if isinstance(own.certificates, Unseen):
-        raise NotSeen(own.certificates.why)
-    if not own.certificates:
+    if not (found := fact(own.certificates)):
         raise NotSeen("this service has no host of its own")
-    return own.certificates
+    return found
 
 
 def _subject(state: CertificateState) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from perijove.certifying.formatting import moment, span
 from perijove.certifying.verdict.judging import clock_wrong
@@ -47,6 +48,16 @@ FEW_INODES = 10_000
 """As for admission: fewer are too few for one more session."""
 
 
+_T = TypeVar("_T")
+
+
+def fact(value: _T | Unseen) -> _T:
+    """It, where it was seen. Raises NotSeen."""
+    if isinstance(value, Unseen):
+        raise NotSeen(value.why)
+    return value
+
+
 def programs(own: Own) -> Iterator[Finding]:
     """Those that the service runs."""
     for failure in own.ground.missing:
@@ -55,9 +66,7 @@ def programs(own: Own) -> Iterator[Finding]:
 
 def sandbox(own: Own) -> Iterator[Finding]:
     """Whether one was made."""
-    seen = own.ground.sandbox
-    if isinstance(seen, Unseen):
-        raise NotSeen(seen.why)
+    seen = fact(own.ground.sandbox)
     if seen is not None:
         yield Finding(seen, "This machine", sureness(seen))
 
@@ -122,9 +131,7 @@ def store(own: Own) -> Iterator[Finding]:
 
 def base(own: Own) -> Iterator[Finding]:
     """What environments with packages of the system stand on."""
-    seen = own.ground.base
-    if isinstance(seen, Unseen):
-        raise NotSeen(seen.why)
+    seen = fact(own.ground.base)
     if seen is not None:
         commands = ("apt-get install mmdebstrap", "perijove base prepare") if seen.kind is BASE_MISSING else ()
         yield Finding(seen, "The base", Confidence.CERTAIN, commands=commands, foreseen=True)
@@ -132,9 +139,7 @@ def base(own: Own) -> Iterator[Finding]:
 
 def homes(own: Own) -> Iterator[Finding]:
     """Where people have homes of their own."""
-    seen = own.ground.homes
-    if isinstance(seen, Unseen):
-        raise NotSeen(seen.why)
+    seen = fact(own.ground.homes)
     if seen is not None:
         yield Finding(seen, own.settings.home.path, Confidence.CERTAIN)
 
@@ -173,9 +178,7 @@ def seats(own: Own) -> Iterator[Finding]:
 
 def limits(own: Own) -> Iterator[Finding]:
     """Who keeps sessions to their memory, and what their environments cost."""
-    isolation = own.service.isolation
-    if isinstance(isolation, Unseen):
-        raise NotSeen(isolation.why)
+    isolation = fact(own.service.isolation)
     if failure := memory_not_held(isolation, own.settings.service):
         yield Finding(failure, "This machine", Confidence.CERTAIN)
     if isolation.open_policies:
@@ -212,9 +215,8 @@ def clock(own: Own) -> Iterator[Finding]:
 
 
 def _reached(own: Own) -> tuple[Reached, ...]:
-    seen = own.ground.reached
-    if isinstance(seen, Unseen) or not seen:
-        raise NotSeen(seen.why if isinstance(seen, Unseen) else "uv's own files say where packages come from")
+    if not (seen := fact(own.ground.reached)):
+        raise NotSeen("uv's own files say where packages come from")
     return seen
 
 

@@ -6,23 +6,17 @@ import shlex
 from collections.abc import Iterator
 
 from perijove.doctor.engine import NotSeen
+from perijove.doctor.own.ground import fact
 from perijove.domain import service_failures as rows
 from perijove.domain.failures import NOT_UP, Evidence, Failure
 from perijove.domain.findings import Confidence, Finding, sureness
-from perijove.domain.ground import Own, Service, Unseen
+from perijove.domain.ground import Own, Service
 from perijove.domain.listening import http_listeners, session_hosts
 from perijove.domain.service_failures import aside, put_aside
 
 SERVICE = "The service"
 FIRST_START = 600.0
 """Seconds that the first start may take: it installs what sessions run on."""
-
-
-def seen(value: Failure | Unseen | None) -> Failure | None:
-    """The failure, if any. Raises NotSeen."""
-    if isinstance(value, Unseen):
-        raise NotSeen(value.why)
-    return value
 
 
 def runs(own: Own) -> Iterator[Finding]:
@@ -67,14 +61,14 @@ def settings(own: Own) -> Iterator[Finding]:
 
 def answers(own: Own) -> Iterator[Finding]:
     """The socket that Caddy leads visitors to."""
-    failure = seen(own.service.control)
+    failure = fact(own.service.control)
     if failure is not None:
         yield Finding(failure, SERVICE, sureness(failure))
 
 
 def ports(own: Own) -> Iterator[Finding]:
     """Whether they can be had, where Caddy does not have them."""
-    failure = seen(own.service.ports)
+    failure = fact(own.service.ports)
     if failure is not None:
         yield Finding(failure, SERVICE, Confidence.CERTAIN, commands=("ss -ltunp",))
 
@@ -84,7 +78,7 @@ def data_plane(own: Own) -> Iterator[Finding]:
     service = own.service
     if service.admin is not None and (not service.caddy or _starts(service, service.admin)):
         raise NotSeen("the service, which starts it, does not answer")
-    failure = seen(service.data_plane)
+    failure = fact(service.data_plane)
     if failure is not None:
         ports = service.ports
         because = ports.kind.code if isinstance(ports, Failure) else ""
@@ -96,7 +90,7 @@ def data_plane(own: Own) -> Iterator[Finding]:
 
 def pad(own: Own) -> Iterator[Finding]:
     """The process that holds the sandboxes, as the service hears from it."""
-    failure = seen(own.service.pad)
+    failure = fact(own.service.pad)
     if failure is not None:
         process = own.service.pad_process
         stopped = failure.kind is rows.PAD_SILENT and process.stopped
@@ -107,9 +101,7 @@ def pad(own: Own) -> Iterator[Finding]:
 
 def secret(own: Own) -> Iterator[Finding]:
     """The one on disk, with which the next start makes all tokens."""
-    same = own.service.same_secret
-    if isinstance(same, Unseen):
-        raise NotSeen(same.why)
+    same = fact(own.service.same_secret)
     if not same:
         path = own.ground.root / "control/secret"
         cause = "the next restart makes other tokens: no link to a running session will open it any more"
@@ -119,9 +111,7 @@ def secret(own: Own) -> Iterator[Finding]:
 
 def journal(own: Own) -> Iterator[Finding]:
     """What the service reads at its next start, and when it lists."""
-    told = own.journal
-    if isinstance(told, Unseen):
-        raise NotSeen(told.why)
+    told = fact(own.journal)
     if told.held and told.held != own.service.holder.pid:
         cause = f"process {told.held} keeps the service from writing it"
         failure = rows.JOURNAL_HELD(cause, Evidence(f"/proc/locks of {told.path}", f"written by process {told.held}"))
@@ -147,7 +137,7 @@ def journal(own: Own) -> Iterator[Finding]:
 
 def login(own: Own) -> Iterator[Finding]:
     """What people log in by: the file of passwords, or the provider."""
-    failure = seen(own.service.login)
+    failure = fact(own.service.login)
     if failure is not None:
         yield Finding(failure, "Logging in", sureness(failure))
 
@@ -165,9 +155,7 @@ def origins(own: Own) -> Iterator[Finding]:
 
 def launch(own: Own) -> Iterator[Finding]:
     """What a launch of a tiny repository ended with."""
-    one = own.launch
-    if isinstance(one, Unseen):
-        raise NotSeen(one.why)
+    one = fact(own.launch)
     if one.failure is not None:
         command = (f"perijove describe launch {one.number}",) if one.number else ()
         yield Finding(one.failure, "A launch of a tiny repository", Confidence.CERTAIN, commands=command)
