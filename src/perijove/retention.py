@@ -35,18 +35,18 @@ class Forgotten:
     """Bytes."""
 
 
+@dataclass(eq=False)
 class Retention:
-    """Keeps the journal within its bounds; `needed` says of a subject that is over whether somebody reads it still."""
+    """Keeps the journal within its bounds."""
 
-    def __init__(
-        self, journal: Journal, clock: Clock, settings: Callable[[], JournalSettings], needed: Callable[[str], bool]
-    ) -> None:
-        self._journal = journal
-        self._ledger = journal.ledger
-        self._clock = clock
-        self._settings = settings
-        self._needed = needed
-        self._turn = asyncio.Lock()
+    _journal: Journal
+    _clock: Clock
+    _settings: Callable[[], JournalSettings]
+    _needed: Callable[[str], bool]
+    """Whether somebody still reads a subject that is over."""
+
+    def __post_init__(self) -> None:
+        self._ledger, self._turn = self._journal.ledger, asyncio.Lock()
 
     async def clean(self, *, dry_run: bool = False) -> Forgotten:
         """Remove what is too old, and the oldest while there is too much. Raises Fail, as `Ledger` does."""

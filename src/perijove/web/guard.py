@@ -63,30 +63,22 @@ class CertificateStanding:
     """Unix seconds; 0 while one runs."""
 
 
+@dataclass(eq=False)
 class Gate:
     """The guards."""
 
-    def __init__(
-        self,
-        settings: Callable[[], Settings],
-        keys: Keys,
-        clock: Clock,
-        journal: Journal,
-        certificates: Callable[[HostName], CertificateStanding | None],
-        limits: Limits,
-        timetable: Timetable,
-        identity: Identity,
-        launches: Launches,
-    ) -> None:
-        self._settings = settings
-        self._keys = keys
-        self._journal = journal
-        self._certificates = certificates
-        self._limits = limits
-        self._timetable = timetable
-        self._launches = launches
-        self.identity = identity
-        self.tokens = BuildTokens(keys, clock)
+    _settings: Callable[[], Settings]
+    _keys: Keys
+    _clock: Clock
+    _journal: Journal
+    _certificates: Callable[[HostName], CertificateStanding | None]
+    _limits: Limits
+    _timetable: Timetable
+    identity: Identity
+    _launches: Launches
+
+    def __post_init__(self) -> None:
+        self.tokens = BuildTokens(self._keys, self._clock)
 
     def anyone(self, request: Request) -> Failure | None:
         """For probes, badges and the like: by any name, from any network."""

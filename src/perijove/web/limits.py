@@ -149,16 +149,16 @@ class BuildTokens:
         return uses < TOKEN_USES
 
 
+@dataclass(eq=False)
 class Limits:
     """What each visitor has begun, and what of it still runs."""
 
-    def __init__(
-        self, settings: Callable[[], Settings], clock: Clock, launches: Launches, sessions: SessionKeeper
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._launches = launches
-        self._sessions = sessions
+    _settings: Callable[[], Settings]
+    _clock: Clock
+    _launches: Launches
+    _sessions: SessionKeeper
+
+    def __post_init__(self) -> None:
         self._windows = {way: RateWindows() for way in Way}
         self._looks = RateWindows()
         self._counted: dict[int, tuple[Way, str, float]] = {}

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from weakref import WeakValueDictionary
@@ -42,28 +43,23 @@ class _Turn(asyncio.Lock):
     """What the last one came to, for all who waited for it: each would wait as long for a host that hangs."""
 
 
+@dataclass(eq=False)
 class GitRepositories:
-    """The port Repositories. `private_addresses`: whether visitors may name hosts that are not public."""
+    """The port Repositories."""
 
-    def __init__(
-        self,
-        state: State,
-        settings: RepositoriesSettings,
-        private_addresses: bool,
-        confined: Confined,
-        tokens: HostTokens | None = None,
-        now: Callable[[], float] = time.monotonic,
-        renewed: Callable[[HostToken], Awaitable[HostToken]] | None = None,
-    ) -> None:
-        self._store = state.checkouts
-        self._settings = settings
-        self._private_addresses = private_addresses
-        self._confined = confined
-        self._tokens = tokens
-        self._now = now
-        self._renewed = renewed
-        self._resolving: dict[tuple[RepoAddress, str], Cached[ResolvedRepo]] = {}
-        self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+    state: State
+    _settings: RepositoriesSettings
+    _private_addresses: bool
+    """Whether visitors may name hosts that are not public."""
+    _confined: Confined
+    _tokens: HostTokens | None = None
+    now: Callable[[], float] = time.monotonic
+    renewed: Callable[[HostToken], Awaitable[HostToken]] | None = None
+    _resolving: dict[tuple[RepoAddress, str], Cached[ResolvedRepo]] = field(default_factory=dict, init=False)
+    _locks: WeakValueDictionary[str, _Turn] = field(default_factory=WeakValueDictionary, init=False)
+
+    def __post_init__(self) -> None:
+        self._store = self.state.checkouts
 
     def apply(self, settings: RepositoriesSettings, private_addresses: bool) -> None:
         """Other settings from now on; fetches under way keep theirs."""
@@ -92,7 +88,7 @@ class GitRepositories:
             self._resolving = {known: look for known, look in self._resolving.items() if not look.stale}
         if asked not in self._resolving and len(self._resolving) >= REMEMBERED:
             return await self._listed(*asked)
-        look = self._resolving.get(asked) or Cached(lambda: self._listed(*asked), self._now, "a link, resolved")
+        look = self._resolving.get(asked) or Cached(lambda: self._listed(*asked), self.now, "a link, resolved")
         self._resolving[asked] = look
         return await look.get()
 
@@ -185,12 +181,12 @@ class GitRepositories:
     async def _usable(self, address: RepoAddress, person: str) -> HostToken | None:
         """One that has not ended, where its host renews it: once for all who ask, for it takes each renewal once."""
         token = self._token(address, person)
-        if token is None or not token.renewal or self._tokens is None or self._renewed is None:
+        if token is None or not token.renewal or self._tokens is None or self.renewed is None:
             return token
         async with self._lock(f"{person} {token.host}"):
             if (token := self._token(address, person)) is None:
                 return None
-            renewed = await self._renewed(token)
+            renewed = await self.renewed(token)
             if renewed != token and self._token(address, person) == token:
                 self._tokens.keep(person, renewed)
             return renewed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from perijove.domain import failures
 from perijove.domain.bounded_log import BoundedLog, clean, clean_colours
@@ -28,17 +29,17 @@ KEPT = 8 * 1024**2
 """Bytes of a build's log that are held for its followers; the journal keeps less of it."""
 
 
+@dataclass(eq=False)
 class Builds:
     """The builds in progress, at most `concurrent` at once; their tasks belong to `group`."""
 
-    def __init__(
-        self, environments: Environments, confined: Confined, concurrent: int, group: asyncio.TaskGroup
-    ) -> None:
-        self._environments = environments
-        self._confined = confined
-        self._group = group
-        self._room = asyncio.Semaphore(concurrent)
-        self._running: dict[str, _Build] = {}
+    _environments: Environments
+    _confined: Confined
+    concurrent: int
+    _group: asyncio.TaskGroup
+
+    def __post_init__(self) -> None:
+        self._room, self._running = asyncio.Semaphore(self.concurrent), dict[str, _Build]()
 
     async def built(
         self, checkout: Checkout, *, again: bool = False

@@ -7,6 +7,7 @@ logs, and files that their visitors alone can open. What is kept is asked of the
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 
 from perijove.domain.events import LaunchEvent, Logged, Phase
 from perijove.domain.failures import Fail
@@ -22,27 +23,22 @@ PAUSE = 10.0
 """Seconds until something that could not be taken in is tried again."""
 
 
+@dataclass(eq=False)
 class Keeping:
     """Keeps and gives back."""
 
-    def __init__(self, works: KeptWorks, sandboxes: Sessions, clock: Clock, settings: Callable[[], Settings]) -> None:
-        self._works = works
-        self._sandboxes = sandboxes
-        self._clock = clock
-        self._settings = settings
-
-    @property
-    def works(self) -> KeptWorks:
-        """The files."""
-        return self._works
+    works: KeptWorks
+    _sandboxes: Sessions
+    _clock: Clock
+    _settings: Callable[[], Settings]
 
     async def all(self) -> Sequence[KeptWork]:
         """What is kept, the newest first. Raises Fail: `platform.*`."""
-        return self._lasting(await self._works.all())
+        return self._lasting(await self.works.all())
 
     async def of(self, visitor: str) -> Sequence[KeptWork]:
         """The same of one visitor."""
-        return self._lasting(await self._works.of(visitor))
+        return self._lasting(await self.works.of(visitor))
 
     def until(self, work: KeptWork) -> float:
         """When it is removed; Unix seconds."""
@@ -87,7 +83,7 @@ class Keeping:
         return works[0] if works else None
 
     async def _given_back(self, session: Session, work: KeptWork, key: str) -> GivenBack:
-        archive, opens = await self._works.opening(work, key)
+        archive, opens = await self.works.opening(work, key)
         same = work.commit == session.repo.commit
         return await self._sandboxes.give_back(session.name, archive, opens, same_commit=same)
 
@@ -103,24 +99,24 @@ class Keeping:
                 await self._clock.sleep(PAUSE)
 
     async def _taken_in(self, session: SessionName) -> None:
-        work = await self._works.take_in(session)
+        work = await self.works.take_in(session)
         if work is not None and work.given_back and work.whole:  # all of it is in the newer one
-            for older in await self._works.of(work.visitor):
+            for older in await self.works.of(work.visitor):
                 if older.session == work.given_back:
-                    await self._works.remove(older)
+                    await self.works.remove(older)
         await self._sandboxes.fetched(session)
         await self.clean()
 
     async def clean(self, *, dry_run: bool = False) -> Sequence[KeptWork]:
         """Remove what is kept for too long, or too much; what that is. Raises Fail: `platform.*`."""
         settings = self._settings().session
-        works = await self._works.all()
+        works = await self.works.all()
         gone = to_remove(works, self._clock.now(), settings.keep, settings.keep_total, settings.keep_per_visitor)
         for work in () if dry_run else gone:
             log.info("kept work removed", session=work.session, files=work.files, size=work.size)
-            await self._works.remove(work)
+            await self.works.remove(work)
         if not dry_run:
-            await self._works.tidy(self._clock.now() - settings.keep)
+            await self.works.tidy(self._clock.now() - settings.keep)
         return gone
 
 

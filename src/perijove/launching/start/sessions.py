@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence, Set
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perijove.domain import events as e
@@ -50,19 +50,19 @@ def subject(name: SessionName) -> str:
     return f"session/{name}"
 
 
+@dataclass(eq=False)
 class SessionKeeper:
     """Starts sessions, hears what happens to them, stops those that are idle or old."""
 
-    def __init__(
-        self, sandboxes: Sessions, journal: Journal, keys: Keys, clock: Clock, settings: Callable[[], Settings]
-    ) -> None:
-        self.sandboxes = sandboxes
-        self._journal = journal
-        self._keys = keys
-        self._clock = clock
-        self._settings = settings
+    sandboxes: Sessions
+    _journal: Journal
+    _keys: Keys
+    _clock: Clock
+    _settings: Callable[[], Settings]
+
+    def __post_init__(self) -> None:
         self._watches: dict[SessionName, Watch] = {}
-        self.announcing = Announcing(journal, clock)
+        self.announcing = Announcing(self._journal, self._clock)
         self._turn = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._troubled = asyncio.Queue[SessionName]()
         """Sessions whose pages do not know yet what went wrong."""
