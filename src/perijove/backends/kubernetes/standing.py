@@ -6,6 +6,7 @@ Reasons are those of kubelet, scheduler and node lifecycle controller of Kuberne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,13 +27,15 @@ from perijove.domain.cluster_pods import (
     why_unplaced,
     why_unpulled,
 )
-from perijove.domain.cluster_session_failures import POD_SLOW
+from perijove.domain.cluster_session_failures import POD_SLOW, SESSION_CANNOT
 from perijove.domain.events import SessionEnded, SessionEvent, SessionLogged, SessionTroubled
 from perijove.domain.failures import Evidence, Failure, Kind, Retry
 from perijove.domain.nouns import EndReason, Limits, RunningSandbox, SessionName
 from perijove.session_events import IN_WORDS
 
 OVER = {"Failed", "Succeeded"}
+NO_USERS = re.compile(r'spec\.[hH]ostUsers|the handler "" is not known|idmap mounts not supported')
+"""By kubelet (since kubernetes/kubernetes#131623, and before) and containerd 2.1: pods have no user namespace there."""
 LINE = 2000
 """Letters of a line of a server's that are told."""
 SAW = 500
@@ -152,7 +155,13 @@ def waits(pod: Thing, events: Sequence[Thing]) -> Waits | None:
             seen = Evidence(f"{pod.said} container {name}", shown(f"{why}: {words}"))
             cause = f"{pod.said} needs what {pod.namespace} does not have"
             return Waits(rows.MOUNT_OBJECT_MISSING(cause, seen), lasting=False)
-    return None
+    without = next((one for one in events if NO_USERS.search(message(one))), None)
+    if without is None:
+        return None
+    seen = Evidence(f"event {text(without.raw.get('reason'))}", shown(message(without)))
+    remedy = "Set engine.user_namespaces = false, or give nodes a kernel and a runtime that have them."
+    cause = f"node {_node(pod)} has no user namespaces for pods"
+    return Waits(SESSION_CANNOT(cause, seen, remedy=remedy), lasting=True)
 
 
 def slow(pod: Thing, events: Sequence[Thing], seconds: float) -> Failure:

@@ -56,6 +56,13 @@ FULL = (
     "0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {node-role.kubernetes.io/"
     "control-plane: }. preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod."
 )
+NO_USERS = (  # kubelet 1.33
+    "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces"
+)
+NO_IDMAP = (  # containerd 2.1.9 with runc 1.1.5
+    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: failed to"
+    " validate OCI runtime features: idmap mounts not supported: missing `mountExtensions.idmap` entry in `features`"
+)
 LIMITED = (
     "failed to copy: httpReadSeeker: failed open: unexpected status code https://registry-1.docker.io/v2/x/manifests/"
     "sha256:50aa: 429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit."
@@ -74,6 +81,10 @@ WAITS = {
     "unknown pull": (stuck("ImagePullBackOff", "Back-off"), [], "cluster.image-pull-failed", False),
     "no secret yet": (stuck("CreateContainerConfigError", 'secret "perijove-one" not found'), [],
                       "cluster.mount-object-missing", False),
+    "old runtime": (stuck("ContainerCreating"), [event(NO_USERS, "FailedCreatePodSandBox")],
+                    "cluster.session-cannot", True),
+    "old runc": (stuck("ContainerCreating"), [event(NO_IDMAP, "FailedCreatePodSandBox")],
+                 "cluster.session-cannot", True),
     "runtime": (stuck("RunContainerError", "oci"), [], "cluster.container-start-failed", True),
 }  # fmt: skip
 
