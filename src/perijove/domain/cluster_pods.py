@@ -21,7 +21,8 @@ IMAGE_WORDS: tuple[tuple[Kind, str], ...] = (
     (rows.REGISTRY_UNTRUSTED, r"x509:|certificate signed by unknown authority|certificate has expired|"
                              r"tls: failed to verify"),
     (rows.REGISTRY_UNREACHABLE, r"no such host|i/o timeout|connection refused|tls handshake timeout|no route to host|"
-                                r"connection reset|context deadline exceeded|server misbehaving"),
+                                r"connection reset|context deadline exceeded|server misbehaving|"
+                                r"network is unreachable"),
     (rows.IMAGE_PULL_UNAUTHORIZED, r"401 unauthorized|403 forbidden|unauthorized|authentication required|no basic auth|"
                                    r"pull access denied|access denied|denied:|authorization failed"),
     (rows.IMAGE_OTHER_ARCHITECTURE, r"no match for platform|no matching manifest for|"
