@@ -200,7 +200,7 @@ async def _ready(given: Given, launching: LaunchParts, tasks: Tasks, tell: Tell)
         both.create_task(launching.environments.look_around(), name="interpreters and caches, looked at")
     isolation = asked.result()
     tell(launching.engine.told if launching.engine else _ground(isolation))
-    if failure := memory_not_held(isolation, given.settings().service):
+    if failure := memory_not_held(isolation, given.settings()):
         log.warning(failure.kind.title, code=failure.kind.code, message=failure.message)
     tasks.add(launching.pad.supervise(telling("pad")), "pad, supervised")
     if launching.engine:

@@ -14,7 +14,7 @@ from perijove.domain import failures as rows
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.certificates import is_address
 from perijove.domain.cluster_session_failures import POLICY_UNENFORCED
-from perijove.domain.engine_settings import EngineKind
+from perijove.domain.engine_settings import Builds, EngineKind
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.findings import Confidence, Finding, sureness
 from perijove.domain.ground import PACKAGE_INDEX, FreeThen, Own, Reached, Unseen
@@ -29,7 +29,7 @@ from perijove.domain.service_failures import (
     SERVERS_STARTED,
     STORE_DAMAGED,
 )
-from perijove.domain.settings import ServiceSettings
+from perijove.domain.settings import Settings
 from perijove.domain.sizes import size
 from perijove.domain.system_failures import BASE_MISSING
 from perijove.launching.start.admission import Load, shortage
@@ -179,7 +179,7 @@ def seats(own: Own) -> Iterator[Finding]:
 def limits(own: Own) -> Iterator[Finding]:
     """Who keeps sessions to their memory, and what their environments cost."""
     isolation = fact(own.service.isolation)
-    if failure := memory_not_held(isolation, own.settings.service):
+    if failure := memory_not_held(isolation, own.settings):
         yield Finding(failure, "This machine", Confidence.CERTAIN)
     if isolation.open_policies:
         seen = Evidence("a pod that may reach nothing", f"reached {isolation.open_policies}")
@@ -195,12 +195,19 @@ def limits(own: Own) -> Iterator[Finding]:
         yield Finding(SERVERS_STARTED(cause, seen), "This machine", Confidence.CERTAIN)
 
 
-def memory_not_held(isolation: Isolation, service: ServiceSettings) -> Failure | None:
+def memory_not_held(isolation: Isolation, settings: Settings) -> Failure | None:
     """Where strangers come in, and nothing counts all that their code takes."""
-    if isolation.cgroups or not isolation.sandboxed or loopback_only(service):
+    if isolation.cgroups or not isolation.sandboxed or loopback_only(settings.service):
         return None
     cause = "a stranger's code can take more of the machine's memory than session.memory, and others are ended for it"
-    return MEMORY_NOT_HELD(cause, Evidence("the pad", "it may make no control groups, and watches processes instead"))
+    remedy = ""
+    if settings.engine.kind is EngineKind.KUBERNETES:  # which holds sessions
+        if settings.engine.builds is Builds.JOBS:
+            return None
+        cause = "the code of a repository that is built can take the control plane's memory, which is ended with it"
+        remedy = "Set engine.builds = jobs: it runs in pods of its own then."
+    seen = Evidence("the pad", "it may make no control groups, and watches processes instead")
+    return MEMORY_NOT_HELD(cause, seen, remedy=remedy)
 
 
 def clock(own: Own) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from perijove.doctor.own.diagnosis import CHECKS, diagnosed
 from perijove.domain.auth_failures import PEOPLE_UNREADABLE, PROVIDER_SILENT
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.classes import ClassSettings
-from perijove.domain.engine_settings import EngineKind, EngineSettings
+from perijove.domain.engine_settings import Builds, EngineKind, EngineSettings
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
     DISK_FULL,
@@ -124,6 +124,15 @@ def test_a_machine_without_memory_keeps_no_session_from_a_cluster() -> None:
     in_cluster = replace(short.settings, engine=EngineSettings(EngineKind.KUBERNETES))
     assert [one.code for one in diagnosed(short).findings] == ["start.no-room"]
     assert diagnosed(replace(short, settings=in_cluster)).findings == ()
+
+
+@pytest.mark.parametrize(("builds", "told"), [(Builds.HERE, ["engine.builds = jobs"]), (Builds.JOBS, [])])
+def test_a_cluster_holds_sessions_and_a_build_is_held_where_it_is_a_job(builds: Builds, told: list[str]) -> None:
+    settings = serving(http=("0.0.0.0:8000",), session_hosts=("off",)).settings
+    in_cluster = replace(settings, engine=EngineSettings(EngineKind.KUBERNETES, builds=builds))
+    failures = diagnosed(replace(with_service(isolation=UNHELD), settings=in_cluster)).findings
+    assert [one.failure.kind for one in failures] == [MEMORY_NOT_HELD] * len(told)
+    assert all(words in one.failure.remedy for words, one in zip(told, failures, strict=True))
 
 
 NO_SOCKET = NOT_UP("nothing answers", Evidence("admin.sock", "[Errno 2] No such file or directory"))
