@@ -15,10 +15,11 @@ import pytest
 from perijove.backends.kept import KeptOnDisk
 from perijove.backends.kubernetes import in_pod
 from perijove.backends.kubernetes.sessions import KubernetesSessions
+from perijove.domain.failures import Fail
 from perijove.domain.keeping import LeftOut
 from perijove.domain.nouns import EndReason
 from perijove.domain.state import State
-from tests.contracts.test_kept_work import TERMS, kept, nothing_left, repo, unzipped
+from tests.contracts.test_kept_work import KEY, TERMS, changed, kept, nothing_left, repo, unzipped
 from tests.fakes.confined import do, spec, until
 from tests.fakes.kept_pods import HomeNode, control_plane, home_cluster
 from tests.fakes.session_cluster import SessionCluster
@@ -148,6 +149,8 @@ HOSTILE = {
     "no tar": HEAD + b"what is a tar?" * 99,
     "not told": b"HTTP/1.1 200 OK\r\n\r\n" + tar("a"),
     "told wrong": HEAD.replace(b"{}", b'{"x": 1}') + tar("a"),
+    "more than any number left out": HEAD.replace(b"{}", b'{"MANY": Infinity}') + tar("a"),
+    "a tag that is no number": HEAD.replace(b"1}", b"1e999}") + tar("a"),
     "told in depth": HEAD.replace(b"{}", b"[" * 9999) + tar("a"),
     "redirected": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
     "no HTTP": b"220 smtp",
@@ -193,6 +196,22 @@ async def test_a_pod_that_lies_about_its_files_changes_nothing(
         cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
         work = await kept(sessions, works)
         assert (unzipped(works, work), work.left_out) == ({"new": b"x"}, {LeftOut.LINK: 3, LeftOut.DEEP: 1})
+
+
+async def test_a_pod_that_lies_about_what_it_was_given_is_told_as_one(
+    world: World, state: State, repo: Path, works: KeptOnDisk
+) -> None:
+    cluster, node, kubeconfig = world
+    said = b'HTTP/1.1 200 OK\r\n\r\n{"files": Infinity, "beside": [], "no_room": 0, "refused": 0}'
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await changed(sessions, state, repo, MINE)
+        given = await works.opening(await kept(sessions, works), KEY)
+        await sessions.start(spec("one", repo))
+        async with lying(cluster, lambda: said) as address:
+            await until(lambda: sessions._pods.now["one"].status["podIP"] == address)
+            with pytest.raises(Fail) as caught:
+                await sessions.give_back("one", *given, same_commit=True)
+        assert caught.value.failure.kind.code == "session.kept-unreadable"
 
 
 async def test_the_token_is_in_the_secret_alone(world: World, state: State, repo: Path) -> None:

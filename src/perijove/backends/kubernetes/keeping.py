@@ -51,9 +51,10 @@ ANSWER = 64 * 1024
 """Bytes of an answer that is no files."""
 NOTE, SNAPSHOT, KEPT = ".json", ".sealed", ".kept"
 _ERRORS = (
-    httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+    httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError,
+    RuntimeError,
 )  # fmt: skip
-"""TimeoutError and RecursionError among them: what a stranger says may be anything."""
+"""TimeoutError, RecursionError and OverflowError among them: what a stranger says may be anything, and infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,8 @@ class Keeping:
             told = await self._received(name, pod, kept, folder / handed_out.TAR)
             if told is None:
                 return
-            left_out = {LeftOut[why].value: min(abs(int(number)), MOST) for why, number in told["left_out"].items()}
-            work = None
+            left_out = {LeftOut[why].value: _count(number) for why, number in told["left_out"].items()}
+            tag, work = int(told["tag"]), None
             if told["files"] or left_out:
                 bounds = Bounds(
                     Identity.FETCHER, LIMIT, cpu=60, memory=512 * MIB, file_size=2 * terms.size + 64 * MIB,
@@ -203,7 +204,7 @@ class Keeping:
                     raise ValueError("what was sealed is a link")
                 made.rename(to)
                 await durable.in_thread(lambda: durable.sync(to.parent))
-            kept.tag = int(told["tag"])
+            kept.tag = tag
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder))
 
@@ -291,7 +292,12 @@ async def _in_threads(pieces: Callable[[], Any]) -> AsyncIterator[bytes]:
         yield piece
 
 
+def _count(told: Any) -> int:
+    """Of files, as a pod says. Raises one of `_ERRORS`."""
+    return min(abs(int(told)), MOST)
+
+
 def _given(told: Any) -> GivenBack:
-    """What a pod says, which may be anything. Raises ValueError, KeyError, TypeError."""
+    """What a pod says, which may be anything. Raises one of `_ERRORS`."""
     names = [shown(tuple(str(part) for part in path))[:1000] for path in told["beside"][:TOLD]]
-    return GivenBack(int(told["files"]), tuple(names), int(told["no_room"]), int(told["refused"]))
+    return GivenBack(_count(told["files"]), tuple(names), _count(told["no_room"]), _count(told["refused"]))
