@@ -113,7 +113,7 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     length = ANSWER
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+        if name.strip().lower() == b"content-length" and re.fullmatch(rb"[0-9]{1,9}", value.strip()):
             length = min(int(value), ANSWER)
     body = b""
     while len(body) < length and (piece := await reader.read(length - len(body))):

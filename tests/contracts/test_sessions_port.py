@@ -227,9 +227,10 @@ async def test_an_early_request_waits_for_the_server(pad: Pad, repo: Path) -> No
         b"HTTP/1.1 404 Not Found\r\n\r\n{}",
         b"no http at all",
         b"X" * 300_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n[{}]",
         b"",
     ],
-    ids=["huge", "list", "deep", "404", "garbage", "endless-head", "nothing"],
+    ids=["huge", "list", "deep", "404", "garbage", "endless-head", "endless-length", "nothing"],
 )
 async def test_a_wicked_answer_is_a_connection_error(state: State, answer: bytes) -> None:
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
