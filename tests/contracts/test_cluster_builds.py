@@ -12,6 +12,7 @@ import pytest
 
 from perijove.backends.kubernetes import in_job
 from perijove.backends.kubernetes.manifests import RULES
+from perijove.backends.kubernetes.standing import LINE
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Mount
 from perijove.domain.ran import Ran
@@ -150,6 +151,13 @@ async def test_a_log_that_breaks_off_goes_on_where_it_was(foreign: Jobs, into: P
     foreign.cluster.faults.append(lambda asked: next(broken, None) if asked.endswith("/log") else None)
     assert await foreign.run(run_of(None, "print('one'); print('two')"), into, told.append) == Ran(0)
     assert told == ["one", "two"]
+
+
+async def test_a_line_without_end_hides_no_other(foreign: Jobs, into: Path) -> None:
+    told: list[str] = []
+    code = "import sys; sys.stdout.write('x' * (3 << 20)); print(); print('end')"
+    assert await foreign.run(run_of(None, code), into, told.append) == Ran(0)
+    assert (told[-1], max(map(len, told))) == ("end", LINE)
 
 
 async def test_what_an_earlier_control_plane_left_goes_before_the_first_run_and_sessions_stay(

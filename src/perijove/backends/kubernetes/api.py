@@ -46,6 +46,8 @@ PAGE, PAGES = 500, 100
 """Pods of a page, and pages of a list: more than a cluster of a thousand nodes runs."""
 LARGEST = 2 * 1024**2
 """Bytes of one object; etcd takes 1.5 MiB."""
+LINE = 64 * 1024
+"""Bytes of a line of a container's log; what goes on is another one."""
 LOG = 256 * 1024
 """Bytes of a container's log that are followed: what a server says while it starts."""
 Version = str
@@ -185,14 +187,15 @@ class Cluster:
         seconds; of it so many bytes at most. Raises Fail: `cluster.*`; Gone.
         """
         params = {"container": container, "follow": "true", "limitBytes": most}
-        async with aclosing(self._streamed("GET pods/log", f"pods/{pod}/log", params, limit)) as lines:
+        async with aclosing(self._streamed("GET pods/log", f"pods/{pod}/log", params, limit, LINE)) as lines:
             async for line in lines:
                 yield line.decode(errors="replace")
 
     async def _streamed(
-        self, asked: str, path: str, params: Mapping[str, Any], quiet: float
+        self, asked: str, path: str, params: Mapping[str, Any], quiet: float, cut: int = 0
     ) -> AsyncGenerator[bytes, None]:
-        """Lines of an answer that goes on; `quiet`: seconds without one after which it is given up.
+        """Lines of an answer that goes on; `quiet`: seconds without one after which it is given up; `cut`: bytes of one
+        beyond which it is another, 0 for none.
 
         Raises Fail: `cluster.*`; Gone.
         """
@@ -202,7 +205,7 @@ class Cluster:
                 if response.status_code != OK:
                     await response.aread()
                     _raise_for(_read(asked, response))
-                async with aclosing(_lines(response)) as lines:
+                async with aclosing(_lines(response, cut)) as lines:
                     async for line in lines:
                         yield line
         except _ERRORS as error:
@@ -215,13 +218,16 @@ def _pod(raw: JSON) -> Thing:
     return Thing({"kind": "Pod", **raw, "metadata": about})
 
 
-async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+async def _lines(response: httpx.Response, cut: int) -> AsyncGenerator[bytes, None]:
     rest = b""
     async for piece in response.aiter_bytes():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             if line.strip():
                 yield line
+        if cut and len(rest) > cut:
+            yield rest
+            rest = b""
         if len(rest) > LARGEST:
             raise ValueError("an object is larger than any can be")
     if rest.strip():
