@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from tests.contracts.test_foreign_code_port import run_of
 from tests.fakes.cluster_builds import Jobs, jobs
 from tests.fakes.confined import until
 from tests.fakes.docker_registry import DockerRegistry, needs_registry
-from tests.fakes.session_cluster import Json, status, terminated
+from tests.fakes.session_cluster import Json, running, status, terminated
 
 pytestmark = [needs_registry, pytest.mark.same_for_any_user]
 SAYS = "import time; print('runs', flush=True); time.sleep(100)"
@@ -158,6 +161,40 @@ async def test_a_line_without_end_hides_no_other(foreign: Jobs, into: Path) -> N
     code = "import sys; sys.stdout.write('x' * (3 << 20)); print(); print('end')"
     assert await foreign.run(run_of(None, code), into, told.append) == Ran(0)
     assert (told[-1], max(map(len, told))) == ("end", LINE)
+
+
+@asynccontextmanager
+async def lying(foreign: Jobs, *said: bytes, over: Json | None = None) -> AsyncIterator[None]:
+    """In place of a pod's first process; it breaks off then, and the pod is `over`."""
+    address = f"127.78.{random.randint(1, 250)}.{random.randint(1, 250)}"
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.writelines(said)
+        await writer.drain()
+        if over:
+            foreign.cluster.change("build-1", status=over)
+        writer.close()
+
+    foreign.cluster.statuses["build-1"] = running(address)
+    async with await asyncio.start_server(answered, address, foreign.builds._terms.port):
+        yield
+
+
+async def test_what_is_handed_over_is_taken_as_it_comes_and_not_as_it_says_that_it_is_packed(
+    foreign: Jobs, into: Path
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip, gzip\r\n\r\n"
+    async with lying(foreign, head, gzip.compress(gzip.compress(bytes(1 << 20)))):
+        found = await failure(foreign, "", into, [])
+    assert found.cause == "what its pod handed over cannot be unpacked"
+
+
+async def test_one_that_ends_while_it_is_fetched_is_told_as_soon_as_it_broke_off(foreign: Jobs, into: Path) -> None:
+    async with lying(foreign, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", over=evicted(LOW)):
+        async with asyncio.timeout(30):
+            found = await failure(foreign, "", into, [], timeout=100)
+    assert found.kind.code == "cluster.pods-evicted"
 
 
 async def test_what_an_earlier_control_plane_left_goes_before_the_first_run_and_sessions_stay(

@@ -192,10 +192,10 @@ class _Run:
                 await asyncio.wait({fetching, over}, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.wait({fetching}, timeout=FETCH if self._begun else LAST_WORDS)
                 await asyncio.wait({telling}, timeout=LAST_WORDS)
-            if fetching.done():
-                return fetching.result()
+            if fetching.done() and (status := fetching.result()) is not None:
+                return status
             fetching.cancel()
-            return self._without(over.result())
+            return self._without(await over)
         except TimeoutError as error:
             fetching.cancel()
             where = Evidence(" ".join(self._run.command)[:500], f"still ran after {self._run.timeout:.0f} s")
@@ -206,9 +206,14 @@ class _Run:
 
     async def _over(self) -> Thing | None:
         """Its pod, once it has ended; None where it is gone, or somebody wants it gone."""
-        while (pod := self._pods.now.get(self._run.name)) is not None and standing.lives(pod):
+        while self._lives():
             await self._pods.change(LAST_WORDS)
+        pod = self._pods.now.get(self._run.name)
         return None if pod is None or pod.deleting else pod
+
+    def _lives(self) -> bool:
+        pod = self._pods.now.get(self._run.name)
+        return pod is not None and standing.lives(pod)
 
     def _without(self, pod: Thing | None) -> int:
         """What a pod's end means that has handed nothing over. Raises Fail."""
@@ -248,8 +253,8 @@ class _Run:
             pause = longer(pause)
             await asyncio.sleep(pause)
 
-    async def _fetch(self, pod: Thing, token: str, to: Path, limit: asyncio.Timeout) -> int:
-        """As soon as the command has ended; what breaks off is asked for again, for as long as the pod runs."""
+    async def _fetch(self, pod: Thing, token: str, to: Path, limit: asyncio.Timeout) -> int | None:
+        """As soon as the command has ended; what breaks off is asked for again, for as long as the pod runs: None."""
         address = f"http://{bracketed(text(pod.status.get('podIP')))}:{self._terms.port}/"
         transport = httpx.AsyncHTTPTransport(socket_options=ALIVE, verify=False)  # it is http
         timeout, headers = httpx.Timeout(CONNECT, read=None), {"Authorization": f"Bearer {token}"}
@@ -263,7 +268,9 @@ class _Run:
                         await self._write(answer, to)
                         told = re.search(r'"status": ([0-9]{1,3})\b', answer.headers.get("Perijove-Files", ""))
                         return int(told[1]) if told else 0
-                except httpx.HTTPError:  # it does not listen yet, or broke off; `_over` says when that is no use
+                except httpx.HTTPError:  # it does not listen yet, or broke off
+                    if not self._lives():
+                        return None
                     await asyncio.sleep(RETRY)
 
     async def _write(self, answer: httpx.Response, to: Path) -> None:
@@ -271,7 +278,7 @@ class _Run:
         left = limits.disk + inodes(limits.disk) * A_FILE + MIB
         try:
             with to.open("wb") as file:
-                async for piece in answer.aiter_bytes():
+                async for piece in answer.aiter_raw():
                     left -= len(piece)
                     if left < 0:
                         where = Evidence("build.disk", size(limits.disk))
