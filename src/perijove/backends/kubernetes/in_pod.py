@@ -115,9 +115,9 @@ class Pod:
     def _answer(self, requests: socket.socket) -> None:
         try:
             line, _ = requests.accept()
-        except OSError:  # whoever asked is gone
+            self.last, self.child = self.status is not None, os.fork()
+        except OSError:  # whoever asked is gone, or the pod's people left no process
             return
-        self.last, self.child = self.status is not None, os.fork()
         if self.child:
             line.close()
             return

@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts one, with further words, whose home has two files of an image."""
     began = list[Pod]()
 
-    def started(*words: str, code: str = IDLE, python: str = sys.executable) -> Pod:
+    def started(*words: str, code: str = IDLE, python: str = sys.executable, program: str = TEXT) -> Pod:
         home, port = tmp_path / "home", free_port()
         (home / "data").mkdir(parents=True)
         for path in ("read.md", "data/table.csv"):
@@ -74,8 +74,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             os.utime(home / path, (MADE, MADE))
         told = [f"files={port}", f"folder={home}", f"made={MADE}"]
         told += ["top=.cache/.local", "names=__pycache__", *words]
-        command = [python, "-Ic", TEXT, *told, "--", "/usr/bin/python3", "-c", code]
-        environ = {**os.environ, in_pod.TOKEN: "secret", in_pod.GIVING: GIVING}
+        command = [python, "-Ic", program, *told, "--", "/usr/bin/python3", "-c", code]
+        environ = {**os.environ, in_pod.TOKEN: "secret", in_pod.GIVING: GIVING, "TEXT": TEXT}
         process = subprocess.Popen(
             command, env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True,
@@ -204,6 +204,22 @@ def test_where_requests_wait_they_are_answered_once_the_command_has_ended(start:
         told = answer.result(20)
     assert (unpacked(told.content), json.loads(told.headers["Perijove-Files"])["status"]) == ({"last": b"last"}, 3)
     assert pod.process.wait(20) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another uid has processes of its own alone")
+def test_one_whose_people_left_no_process_for_a_request_goes_on(start: Start) -> None:
+    program = """
+import os, resource
+resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))
+os.setuid(54_321)
+exec(os.environ["TEXT"])
+"""
+    pod = start(python="/usr/bin/python3", program=program)
+    for _ in range(2):
+        with pytest.raises(httpx.HTTPError):
+            pod.get()
+    pod.process.terminate()
+    assert pod.process.wait(20) == 128 + signal.SIGTERM
 
 
 def test_it_stays_no_longer_than_it_is_told(start: Start) -> None:
