@@ -14,6 +14,7 @@ import pytest
 
 from perijove.backends.kept import KeptOnDisk
 from perijove.backends.kubernetes import in_pod
+from perijove.backends.kubernetes.keeping import EVERY, LONGEST
 from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.domain.failures import Fail
 from perijove.domain.keeping import LeftOut
@@ -196,6 +197,24 @@ async def test_a_pod_that_lies_about_its_files_changes_nothing(
         cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
         work = await kept(sessions, works)
         assert (unzipped(works, work), work.left_out) == ({"new": b"x"}, {LeftOut.LINK: 3, LeftOut.DEEP: 1})
+
+
+async def test_a_slow_pod_holds_a_place_of_others_less_and_less(world: World, state: State, repo: Path) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await begun(sessions, state, repo)
+        keeping, honest = sessions._keeping, sessions._pods.now["one"]
+        kept, clock = keeping._sessions["one"], asyncio.get_running_loop().time
+        async with lying(cluster, lambda: SLOW) as address:
+            await until(lambda: sessions._pods.now["one"].status["podIP"] == address)
+            keeping.limit = 0.1
+            for _ in range(4):
+                await keeping.snapshot(sessions._pods.now["one"])
+            keeping.look("one")
+            assert EVERY * 10 < kept.due - clock() < 1.25 * LONGEST
+        keeping.limit = 30.0
+        await keeping.snapshot(honest)
+        assert kept.due - clock() < EVERY * 2
 
 
 async def test_a_pod_that_lies_about_what_it_was_given_is_told_as_one(

@@ -39,8 +39,8 @@ from perijove.domain.state import State
 from perijove.giving import TOLD
 from perijove.log import log
 
-EVERY = 180.0
-"""Seconds between two looks at a home, half of them to the first."""
+EVERY, LONGEST = 180.0, 3000.0
+"""Seconds between two looks at a home, and at most, where looks fail: a pod that is slow holds a place of others."""
 AT_ONCE = 16
 LIMIT = 90.0
 """Seconds for what a pod hands out or takes in."""
@@ -72,6 +72,8 @@ class _Kept:
     note: Note
     due: float = float("inf")
     """When its home is looked at; by the loop's clock."""
+    pause: float = EVERY
+    """Seconds from this look to the next."""
     tag: int | None = None
     """Of what was fetched last."""
     final: bool = False
@@ -113,9 +115,9 @@ class Keeping:
             self.look(session)
 
     def look(self, session: SessionName) -> None:
-        """Fetch what changed soon."""
+        """Fetch what changed soon, where the last look did not fail."""
         kept = self._sessions.get(session)
-        if kept is not None and kept.note.terms is not None:
+        if kept is not None and kept.note.terms is not None and kept.pause == EVERY:
             kept.due = 0.0
             self._bell.set()
 
@@ -169,14 +171,15 @@ class Keeping:
             return
         try:
             async with asyncio.timeout(2 * LIMIT), kept.fetching, self._at_once:  # others may hold it up
+                kept.pause = min(2 * kept.pause, LONGEST)
                 await self._fetch(name, pod, kept, kept.note.terms)
-                kept.final = final
+                kept.final, kept.pause = final, EVERY
         except Fail as error:
             log.warning("what changed in a session is not kept", session=name, message=error.failure.message)
         except (*_ERRORS, Beyond) as error:
             why = f"{type(error).__name__}: {error}"[:300]
             log.warning("what changed in a session is not fetched", session=name, message=why)
-        kept.due = asyncio.get_running_loop().time() + EVERY * (0.75 + random.random() / 2)  # noqa: S311
+        kept.due = asyncio.get_running_loop().time() + kept.pause * (0.75 + random.random() / 2)  # noqa: S311
 
     async def _fetch(self, name: SessionName, pod: Thing, kept: _Kept, terms: KeepTerms) -> None:
         folder = Path(await asyncio.to_thread(mkdtemp, prefix=f"{name}-", dir=self._state.unsealed))
