@@ -131,7 +131,7 @@ def negative() -> bytes:
 
 
 HEAD = b'HTTP/1.1 200 OK\r\nPerijove-Files: {"files": 1, "left_out": {}, "tag": 1}\r\n\r\n'
-SLOW = HEAD + b"it goes on"
+SLOW, CHUNKED = HEAD + b"it goes on", b"Transfer-Encoding: chunked\r\n\r\n"
 HOSTILE = {
     "slow": SLOW,
     "a link": HEAD + tar(special(tarfile.SYMTYPE)),
@@ -154,6 +154,8 @@ HOSTILE = {
     "a tag that is no number": HEAD.replace(b"1}", b"1e999}") + tar("a"),
     "told in depth": HEAD.replace(b"{}", b"[" * 9999) + tar("a"),
     "redirected": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+    "byte by byte": HEAD[:-2] + CHUNKED + b"".join(b"1\r\n%c\r\n" % one for one in tar("a")) + b"0\r\n\r\n",
+    "with more cookies than a pod reads": HEAD[:-2] + b"Set-Cookie: a=" + b"x" * in_pod.HEAD + b"\r\n\r\n",
     "no HTTP": b"220 smtp",
     "nothing": b"",
 }
@@ -165,9 +167,9 @@ async def lying(cluster: SessionCluster, answer: Callable[[], bytes]) -> AsyncIt
     address = f"127.77.{random.randint(1, 250)}.{random.randint(1, 250)}"
 
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
         with suppress(ConnectionError):
-            writer.write(said := answer())
+            writer.write(said := answer() if len(head) < in_pod.HEAD else b"")
             await writer.drain()
             if said == SLOW:
                 await reader.read()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from perijove.backends.kubernetes import handed_over, jobs, policies, standing
+from perijove.backends.kubernetes import fetching, handed_over, jobs, policies, standing
 from perijove.backends.kubernetes.api import Cluster, Gone
 from perijove.backends.kubernetes.handed_over import AGAIN, RESULT, Ended
 from perijove.backends.kubernetes.jobs import BATCH, BUILD, FETCH, JOB
@@ -257,11 +257,10 @@ class _Run:
         """As soon as the command has ended; what breaks off is asked for again, for as long as the pod runs: None."""
         address = f"http://{bracketed(text(pod.status.get('podIP')))}:{self._terms.port}/"
         transport = httpx.AsyncHTTPTransport(socket_options=ALIVE, verify=False)  # it is http
-        timeout, headers = httpx.Timeout(CONNECT, read=None), {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout, headers=headers) as client:
+        async with fetching.client(httpx.Timeout(CONNECT, read=None), transport) as client:
             while True:
                 try:
-                    async with client.stream("GET", address) as answer:
+                    async with client.stream("GET", address, headers={"Authorization": f"Bearer {token}"}) as answer:
                         self._begun = True  # what is on its way arrives, or breaks off, whether the pod is there or not
                         limit.reschedule(asyncio.get_running_loop().time() + FETCH)
                         answer.raise_for_status()
@@ -275,15 +274,12 @@ class _Run:
 
     async def _write(self, answer: httpx.Response, to: Path) -> None:
         limits = self._run.limits
-        left = limits.disk + inodes(limits.disk) * A_FILE + MIB
         try:
             with to.open("wb") as file:
-                async for piece in answer.aiter_raw():
-                    left -= len(piece)
-                    if left < 0:
-                        where = Evidence("build.disk", size(limits.disk))
-                        raise Fail(BUILD_TOO_LARGE("what it wrote is more than may be kept", where))
-                    file.write(piece)
+                await fetching.received(answer, file, limits.disk + inodes(limits.disk) * A_FILE + MIB)
+        except ValueError as error:
+            where = Evidence("build.disk", size(limits.disk))
+            raise Fail(BUILD_TOO_LARGE("what it wrote is more than may be kept", where)) from error
         except OSError as error:
             if error.errno not in (ENOSPC, EDQUOT):
                 raise

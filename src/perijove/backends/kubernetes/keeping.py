@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from typing import Any, NoReturn
 import httpx
 
 from perijove import durable, kept_files
-from perijove.backends.kubernetes import handed_out, standing
+from perijove.backends.kubernetes import fetching, handed_out, standing
 from perijove.backends.kubernetes.in_pod import MOST
 from perijove.backends.kubernetes.pods import Pods
 from perijove.domain import wire
@@ -89,7 +90,7 @@ class Keeping:
         self._state, self._confined, self._port = state, confined, port
         self.token, self.limit = token, LIMIT
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._client = httpx.AsyncClient(trust_env=False, verify=False, timeout=httpx.Timeout(LIMIT, connect=10))  # noqa: S501  http
+        self._client = fetching.client(httpx.Timeout(LIMIT, connect=10))
         self._bell, self._waiting = asyncio.Event(), asyncio.Event()
         self._over = set[SessionName]()
         with durable.told(state.keeping):
@@ -215,18 +216,13 @@ class Keeping:
         """What a pod says of its files, which lie in a file then; None where they are those of before."""
         terms = kept.note.terms
         assert terms is not None
-        left = terms.size + (terms.files + 16) * A_FILE
         known = "" if kept.tag is None else f"&known={kept.tag}"
         async with self._asked("GET", pod, f"size={terms.size}&files={terms.files}{known}") as answer:
             if answer.status_code == httpx.codes.NOT_MODIFIED:
                 return None
             answer.raise_for_status()
             with to.open("xb") as file:
-                async for piece in answer.aiter_raw():
-                    left -= len(piece)
-                    if left < 0:
-                        raise ValueError("it is more than was asked for")
-                    file.write(piece)
+                await fetching.received(answer, file, terms.size + (terms.files + 16) * A_FILE)
             told = json.loads(answer.headers["Perijove-Files"])
         return told if isinstance(told, dict) else {}
 
@@ -248,12 +244,8 @@ class Keeping:
             sent = {"headers": {"Content-Length": f"{size}"}, "content": content}
             async with self._asked("PUT", pod, query, **sent) as answer:
                 answer.raise_for_status()
-                body = b""
-                async for piece in answer.aiter_raw():
-                    body += piece
-                    if len(body) > ANSWER:
-                        raise ValueError("its answer is too long")
-            return _given(json.loads(body))
+                await fetching.received(answer, told := BytesIO(), ANSWER)
+            return _given(json.loads(told.getvalue()))
         except (*_ERRORS, EOFError) as error:
             where = Evidence(archive.name, f"{type(error).__name__}: {error}"[:300])
             raise Fail(KEPT_UNREADABLE("the files could not be given back", where)) from error
