@@ -14,7 +14,7 @@ import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
@@ -28,20 +28,12 @@ from perijove.backends.kubernetes.manifests import COMPONENT, SERVER, Json, Owne
 from perijove.backends.kubernetes.pods import Pods, longer
 from perijove.backends.kubernetes.refusals import CREATED, FORBIDDEN, MISSING, OK, Answer, refused
 from perijove.backends.kubernetes.starting import EVENTS_EVERY, Start, events_of
+from perijove.domain import failures as rows
 from perijove.domain.cluster import Thing, text
 from perijove.domain.cluster_session_failures import API_FORBIDDEN
 from perijove.domain.confinement import MIB, Beyond, Bounds, Identity
 from perijove.domain.events import Logged, Queued, SessionProgressed, SessionTroubled
-from perijove.domain.failures import (
-    BUILD_DISK,
-    BUILD_MEMORY,
-    BUILD_TOO_LARGE,
-    BUILD_TOO_SLOW,
-    SANDBOX_FAILED,
-    Evidence,
-    Fail,
-    Failure,
-)
+from perijove.domain.failures import Evidence, Fail, Failure
 from perijove.domain.nouns import EndReason, ForeignRun
 from perijove.domain.parsing import bracketed
 from perijove.domain.ports import Confined, ForeignCode, Tell
@@ -61,22 +53,18 @@ ALIVE = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socke
 """An answer comes when the command has ended, perhaps hours after it was asked for."""
 
 
+@dataclass(eq=False)
 class ClusterBuilds:
-    """In the sessions' namespace."""
+    """In the sessions' namespace. `_image`: publishes a run's. `_owner`: whom Jobs go away with, as sessions do."""
 
-    def __init__(
-        self, cluster: Cluster, terms: Terms, image: Callable[[ForeignRun, Tell], Awaitable[str]],
-        owner: Callable[[], Awaitable[Owner | None]], confined: Confined, here: ForeignCode,
-    ) -> None:  # fmt: skip
-        """`image`: publishes a run's. `owner`: whom Jobs go away with, as sessions do."""
-        self._cluster = cluster
-        self._terms = terms
-        self._image = image
-        self._owner = owner
-        self._confined = confined
-        self._here = here
-        self._swept = False
-        self._sweeping = asyncio.Lock()
+    _cluster: Cluster
+    _terms: Terms
+    _image: Callable[[ForeignRun, Tell], Awaitable[str]]
+    _owner: Callable[[], Awaitable[Owner | None]]
+    _confined: Confined
+    _here: ForeignCode
+    _swept: bool = field(default=False, init=False)
+    _sweeping: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def sweep(self) -> None:
         """Remove what an earlier control plane left, once. Raises Fail: `cluster.*`."""
@@ -128,20 +116,20 @@ class ClusterBuilds:
             log.warning("a build's Job is not removed", job=name, message=error.failure.message)
 
 
+@dataclass(eq=False)
 class _Run:
     """One, from its Job to its result."""
 
-    def __init__(
-        self, cluster: Cluster, terms: Terms, confined: Confined, run: ForeignRun, job: Thing, tell: Tell
-    ) -> None:
-        self._cluster = cluster
-        self._terms = terms
-        self._confined = confined
-        self._run = run
-        self._job = job
-        self._tell = tell
-        self._begun = False
-        self._pods = Pods(cluster, f"{JOB}={job.name}", lambda pod, *, gone: None, BUILD)
+    _cluster: Cluster
+    _terms: Terms
+    _confined: Confined
+    _run: ForeignRun
+    _job: Thing
+    _tell: Tell
+    _begun: bool = False
+
+    def __post_init__(self) -> None:
+        self._pods = Pods(self._cluster, f"{JOB}={self._job.name}", lambda pod, *, gone: None, BUILD)
 
     async def ended(self, token: str, into: Path) -> Ran:
         """How; what it wrote, in `into`. Raises Fail."""
@@ -199,7 +187,7 @@ class _Run:
         except TimeoutError as error:
             fetching.cancel()
             where = Evidence(" ".join(self._run.command)[:500], f"still ran after {self._run.timeout:.0f} s")
-            raise Fail(BUILD_TOO_SLOW("a package's own build did not end", where)) from error
+            raise Fail(rows.BUILD_TOO_SLOW("a package's own build did not end", where)) from error
         finally:
             telling.cancel()
             over.cancel()
@@ -219,20 +207,20 @@ class _Run:
         """What a pod's end means that has handed nothing over. Raises Fail."""
         over = standing.end(pod) if pod is not None else None
         if over is None:
-            raise Fail(SANDBOX_FAILED("somebody deleted its pod", Evidence("job", self._job.said), remedy=AGAIN))
+            raise Fail(rows.SANDBOX_FAILED("somebody deleted its pod", Evidence("job", self._job.said), remedy=AGAIN))
         limits, seen = self._run.limits, Evidence(f"pod of {self._job.said}", over.detail)
         if over.failure is not None:
             raise Fail(over.failure)
         match over.reason:
             case EndReason.MEMORY:
-                raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", seen))
+                raise Fail(rows.BUILD_MEMORY(f"it reached its {size(limits.memory)}", seen))
             case EndReason.DISK:
-                raise Fail(BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", seen))
+                raise Fail(rows.BUILD_TOO_LARGE(f"it wrote more than {size(limits.disk)}", seen))
             case EndReason.OLD:
-                raise Fail(BUILD_TOO_SLOW("a package's own build did not end", seen))
+                raise Fail(rows.BUILD_TOO_SLOW("a package's own build did not end", seen))
         if over.code is not None and over.code < 0:
             return 128 - over.code
-        raise Fail(SANDBOX_FAILED("its pod ended before its result was fetched", seen, remedy=AGAIN))
+        raise Fail(rows.SANDBOX_FAILED("its pod ended before its result was fetched", seen, remedy=AGAIN))
 
     async def _log(self, pod: str) -> None:
         """Line by line; where it breaks off, from where it was."""
@@ -279,11 +267,11 @@ class _Run:
                 await fetching.received(answer, file, limits.disk + inodes(limits.disk) * A_FILE + MIB)
         except ValueError as error:
             where = Evidence("build.disk", size(limits.disk))
-            raise Fail(BUILD_TOO_LARGE("what it wrote is more than may be kept", where)) from error
+            raise Fail(rows.BUILD_TOO_LARGE("what it wrote is more than may be kept", where)) from error
         except OSError as error:
             if error.errno not in (ENOSPC, EDQUOT):
                 raise
-            raise Fail(BUILD_DISK("no space is left for what it wrote", Evidence(str(to), str(error)))) from error
+            raise Fail(rows.BUILD_DISK("no space is left for what it wrote", Evidence(str(to), str(error)))) from error
 
     async def _unpacked(self, status: int, work: Path, into: Path) -> Ran:
         run, handed, folder = self._run, work / "handed", work / "unpacked"
@@ -301,7 +289,7 @@ class _Run:
                 given = (handed, folder, tops, run.limits)
                 ended = await self._confined.call(handed_over.unpacked, *given, bounds=bounds)
             except Beyond as beyond:
-                raise Fail(beyond.told(BUILD_TOO_LARGE, "what its pod handed over")) from beyond
+                raise Fail(beyond.told(rows.BUILD_TOO_LARGE, "what its pod handed over")) from beyond
             finally:
                 await asyncio.to_thread(self._confined.take_back, folder)
         if ended is not None:
@@ -316,12 +304,14 @@ def _judge(ended: Ended, run: ForeignRun) -> None:
     limits = run.limits
     if ended.status and ended.killed:
         seen = Evidence("memory.events", f"oom_kill {ended.killed}")
-        raise Fail(BUILD_MEMORY(f"it reached its {size(limits.memory)}", seen))
+        raise Fail(rows.BUILD_MEMORY(f"it reached its {size(limits.memory)}", seen))
     if ended.short:
-        raise Fail(BUILD_DISK("the disk of its node had no room for what it hands over", Evidence("pod", ended.short)))
+        raise Fail(
+            rows.BUILD_DISK("the disk of its node had no room for what it hands over", Evidence("pod", ended.short))
+        )
     if ended.too_large:
         where = Evidence("build.disk", f"{size(limits.disk)}, {inodes(limits.disk)} files")
-        raise Fail(BUILD_TOO_LARGE("what it wrote is more than may be kept", where))
+        raise Fail(rows.BUILD_TOO_LARGE("what it wrote is more than may be kept", where))
 
 
 def _moved(folder: Path, into: Path) -> None:

@@ -11,25 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perijove.backends.kubernetes import in_job, in_pod
-from perijove.backends.kubernetes.manifests import (
-    COMPONENT,
-    CONFINED,
-    EGRESS,
-    MOUNTS,
-    RUN,
-    SERVER,
-    STAYS,
-    TEXTS,
-    Json,
-    Owner,
-    Terms,
-    egress_key,
-    metadata,
-    milli,
-    volumes,
-)
-from perijove.backends.kubernetes.manifests import placed as placed_pod
+from perijove.backends.kubernetes import in_job, in_pod, manifests
+from perijove.backends.kubernetes.manifests import Json, Owner, Terms
 from perijove.domain.nouns import ForeignRun
 from perijove.domain.sizes import inodes
 from perijove.launching.start.sandbox import HOME
@@ -52,17 +35,20 @@ PROGRAM = Path(in_job.__file__).read_text()
 
 
 def job(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
-    labels = {COMPONENT: "build", BUILD: run.name, EGRESS: egress_key(run)}
+    labels = {manifests.COMPONENT: "build", BUILD: run.name, manifests.EGRESS: manifests.egress_key(run)}
     pod: Json = {
-        **placed_pod(terms), "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+        **manifests.placed(terms), "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
         "containers": [_container(run, name, image, terms)],
-        "volumes": [*volumes(run.limits), {"name": "handed", "emptyDir": {}}],
+        "volumes": [*manifests.volumes(run.limits), {"name": "handed", "emptyDir": {}}],
     }  # fmt: skip
     # The seconds that it may take are counted here; the cluster's end for it is for when nobody is.
-    about = {"labels": metadata(name, terms, {**labels, JOB: name}, None)["labels"], "annotations": {**STAYS}}
+    about = {
+        "labels": manifests.metadata(name, terms, {**labels, JOB: name}, None)["labels"],
+        "annotations": {**manifests.STAYS},
+    }
     deadline = int(terms.start_limit + run.timeout + FETCH + WAITS)
     return {
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(name, terms, labels, terms.owner),
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": manifests.metadata(name, terms, labels, terms.owner),
         "spec": {
             "backoffLimit": 0, "activeDeadlineSeconds": deadline, "ttlSecondsAfterFinished": KEPT,
             "template": {"metadata": about, "spec": pod},
@@ -80,16 +66,17 @@ def _container(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
     words = (f"files={terms.port}", f"folder={HANDED}", f"stay={WAITS}", f"limit={FETCH}", "waits=1")
     # What it wrote lies there twice while it is handed over.
     disk = f"{2 * limits.disk + limits.tmp}"
-    most = {"memory": f"{limits.memory + OWN}", "cpu": milli(limits.cpus), "ephemeral-storage": disk}
+    sure, cpus = (manifests.milli(cpus) for cpus in (min(terms.cpu_request, limits.cpus), limits.cpus))
+    most = {"memory": f"{limits.memory + OWN}", "cpu": cpus, "ephemeral-storage": disk}
     return {
-        "name": SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": [*python, RUN, *words, "--", *python, PROGRAM, json.dumps(told)],
+        "name": manifests.SERVER, "image": image, "imagePullPolicy": "IfNotPresent",
+        "command": [*python, manifests.RUN, *words, "--", *python, PROGRAM, json.dumps(told)],
         "workingDir": HOME,
         "envFrom": [{"secretRef": {"name": name}}],
         "ports": [{"name": "http", "containerPort": terms.port}],
-        "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
-        "securityContext": CONFINED,
-        "volumeMounts": [*MOUNTS, {"name": "handed", "mountPath": HANDED}],
+        "resources": {"requests": {**most, "cpu": sure}, "limits": most},
+        "securityContext": manifests.CONFINED,
+        "volumeMounts": [*manifests.MOUNTS, {"name": "handed", "mountPath": HANDED}],
     }  # fmt: skip
 
 
@@ -97,8 +84,9 @@ def variables(run: ForeignRun, made: Mapping[str, Any], token: str, terms: Terms
     """The Secret with its variables, and with the token by which its result is fetched; gone with the Job."""
     name = str(made["metadata"]["name"])
     owner = Owner("batch/v1", "Job", name, str(made["metadata"]["uid"]))
-    told = {in_job.VARIABLES: json.dumps(dict(run.environ)), **TEXTS, in_pod.TOKEN: token}
+    told = {in_job.VARIABLES: json.dumps(dict(run.environ)), **manifests.TEXTS, in_pod.TOKEN: token}
     return {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
-        "metadata": metadata(name, terms, {COMPONENT: "build", BUILD: run.name}, owner), "stringData": told,
+        "metadata": manifests.metadata(name, terms, {manifests.COMPONENT: "build", BUILD: run.name}, owner),
+        "stringData": told,
     }  # fmt: skip

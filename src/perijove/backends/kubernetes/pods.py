@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from perijove.backends.kubernetes.api import Cluster, Gone, Version
@@ -33,21 +34,20 @@ class Change(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class Pods:
-    """Those of one Perijove, by their sessions."""
+    """Those of one Perijove, by their sessions, or by what another label of theirs says."""
 
-    def __init__(self, cluster: Cluster, selector: str, changed: Change, label: str = SESSION) -> None:
-        """`label`: by which of theirs they are known."""
-        self._cluster = cluster
-        self._selector = selector
-        self._changed = changed
-        self._label = label
-        self._since: Version = ""
-        self._pause = 0.0
-        self.now: dict[SessionName, Thing] = {}
-        self._line: dict[SessionName, None] = {}
-        """Those for which no node has a place, in the order they came."""
-        self._bell = asyncio.Event()
+    _cluster: Cluster
+    _selector: str
+    _changed: Change
+    _label: str = SESSION
+    _since: Version = ""
+    _pause: float = 0.0
+    now: dict[SessionName, Thing] = field(default_factory=dict)
+    _line: dict[SessionName, None] = field(default_factory=dict)
+    """Those for which no node has a place, in the order they came."""
+    _bell: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def listed(self) -> bool:

@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from perijove.backends.kubernetes.manifests import (
-    COMPONENT,
-    EGRESS,
-    HOME_OF,
-    Json,
-    Terms,
-    egress_key,
-    metadata,
-    selector,
-)
+from perijove.backends.kubernetes import manifests
+from perijove.backends.kubernetes.manifests import Json, Terms
 from perijove.domain.cluster_session_failures import SESSION_CANNOT
 from perijove.domain.failures import Evidence, Fail
 from perijove.domain.nouns import Egress, ForeignRun, SandboxSpec
@@ -50,15 +42,16 @@ DNS: tuple[Json, ...] = (
 
 def policy(spec: SandboxSpec | ForeignRun, terms: Terms) -> Json:
     """For all sessions, or builds, that may reach what this one may. Raises Fail: `cluster.session-cannot`."""
-    key, whose = egress_key(spec), "build" if isinstance(spec, ForeignRun) else "session"
-    labels = {COMPONENT: whose, EGRESS: key}
-    mine = {**selector(terms), COMPONENT: "control-plane"}
-    homes: tuple[Json, ...] = ({}, {"namespaceSelector": {"matchLabels": {HOME_OF: terms.instance}}})
+    key, whose = manifests.egress_key(spec), "build" if isinstance(spec, ForeignRun) else "session"
+    labels = {manifests.COMPONENT: whose, manifests.EGRESS: key}
+    mine = {**manifests.selector(terms), manifests.COMPONENT: "control-plane"}
+    homes: tuple[Json, ...] = ({}, {"namespaceSelector": {"matchLabels": {manifests.HOME_OF: terms.instance}}})
     return {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": metadata(f"{terms.instance}-{whose}s-{key}", terms, labels, terms.owner),
+        "metadata": manifests.metadata(f"{terms.instance}-{whose}s-{key}", terms, labels, terms.owner),
         "spec": {
-            "podSelector": {"matchLabels": {**selector(terms), **labels}}, "policyTypes": ["Ingress", "Egress"],
+            "policyTypes": ["Ingress", "Egress"],
+            "podSelector": {"matchLabels": {**manifests.selector(terms), **labels}},
             "ingress": [{"from": [{**home, "podSelector": {"matchLabels": mine}} for home in homes],
                          "ports": [_port(terms.port), _port(terms.files_port)]}],
             "egress": [*_egress(spec)],

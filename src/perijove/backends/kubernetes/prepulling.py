@@ -12,20 +12,11 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
+from perijove.backends.kubernetes import manifests
 from perijove.backends.kubernetes.api import APPLY, Cluster
-from perijove.backends.kubernetes.manifests import (
-    ABOUT,
-    COMPONENT,
-    MANAGER,
-    Json,
-    Owner,
-    Terms,
-    metadata,
-    placed,
-    selector,
-    small_container,
-)
+from perijove.backends.kubernetes.manifests import Json, Owner, Terms
 from perijove.backends.kubernetes.refusals import CREATED, MISSING, OK, Answer, refused
 from perijove.domain import failures
 from perijove.domain.cluster import JSON, NOTHING, at, listed, text
@@ -43,17 +34,17 @@ KNOWN, TIMES = 100, 1000
 APPS = "/apis/apps"
 PULL = "pull-"
 """Begins the names of containers."""
-MADE_OF = f"{ABOUT}made-of"
+MADE_OF = f"{manifests.ABOUT}made-of"
 """Annotation: a hash of what we asked for. What stands has the API's defaults too, and what webhooks changed."""
 
 
 def daemon_set_spec(images: Sequence[str], terms: Terms) -> Json:
     """Has each node that sessions may get pull them, one after another."""
-    labels = {**selector(terms), COMPONENT: "prepull"}
-    pulls = [small_container(f"{PULL}{number}", image, "true") for number, image in enumerate(images)]
+    labels = {**manifests.selector(terms), manifests.COMPONENT: "prepull"}
+    pulls = [manifests.small_container(f"{PULL}{number}", image, "true") for number, image in enumerate(images)]
     pod = {
-        **placed(terms), "terminationGracePeriodSeconds": 0, "initContainers": pulls,
-        "containers": [small_container("rest", images[0], "sleep", "infinity")],
+        **manifests.placed(terms), "terminationGracePeriodSeconds": 0, "initContainers": pulls,
+        "containers": [manifests.small_container("rest", images[0], "sleep", "infinity")],
     }  # fmt: skip
     return {
         "selector": {"matchLabels": labels},
@@ -63,37 +54,37 @@ def daemon_set_spec(images: Sequence[str], terms: Terms) -> Json:
     }
 
 
+async def _none() -> Sequence[SandboxSpec]:
+    return ()
+
+
+@dataclass(eq=False)
 class Prepull:
-    """Keeps the DaemonSet."""
+    """Keeps the DaemonSet. `_most`: images, 0 for none. `_owner`: whom it goes away with, as sessions do.
 
-    def __init__(
-        self, cluster: Cluster, terms: Terms, most: int, owner: Callable[[], Awaitable[Owner | None]],
-        publish: Callable[[SandboxSpec], Awaitable[str]], now: Callable[[], float] = time.monotonic,
-        look_every: float = LOOK_EVERY,
-    ) -> None:  # fmt: skip
-        """`most`: images, 0 for none. `owner`: whom it goes away with, as sessions do.
+    `_publish`: the image of such a session. Raises Fail: `registry.*`, `platform.*`.
+    """
 
-        `publish`: the image of such a session. Raises Fail: `registry.*`, `platform.*`.
-        """
-        self.classes: Callable[[], Awaitable[Sequence[SandboxSpec]]] = _none
-        """What people of classes that are open will start."""
-        self._cluster = cluster
-        self._terms = terms
-        self._most = most
-        self._owner = owner
-        self._publish = publish
-        self._now = now
-        self._look_every = look_every
-        self._began = now()
-        self._asked: dict[str, deque[float]] = {}
+    _cluster: Cluster
+    _terms: Terms
+    _most: int
+    _owner: Callable[[], Awaitable[Owner | None]]
+    _publish: Callable[[SandboxSpec], Awaitable[str]]
+    now: Callable[[], float] = time.monotonic
+    look_every: float = LOOK_EVERY
+    classes: Callable[[], Awaitable[Sequence[SandboxSpec]]] = _none
+    """What people of classes that are open will start."""
+    _asked: dict[str, deque[float]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._began, self._name = self.now(), f"{self._terms.instance}-prepull"
         self._met, self._told = set[str](), set[str]()
         """Codes of what this look has met, and what the one before had."""
-        self._name = f"{terms.instance}-prepull"
 
     def asked(self, image: str) -> None:
         """A session starts with it."""
         times = self._asked.pop(image, None) or deque[float](maxlen=TIMES)
-        times.append(self._now())
+        times.append(self.now())
         self._asked[image] = times
         if len(self._asked) > KNOWN:
             del self._asked[next(iter(self._asked))]
@@ -101,7 +92,7 @@ class Prepull:
     async def run(self) -> None:
         """Keep it as it should be, for ever; where it never should be, until it is gone."""
         while True:
-            pause = self._look_every
+            pause = self.look_every
             try:
                 await self.look()
                 if not self._most:
@@ -150,24 +141,20 @@ class Prepull:
 
     def _wanted(self, first: Sequence[str], stands: JSON) -> list[str]:
         """By name. Whoever has just begun has heard of few launches: what an earlier one wanted stays meanwhile."""
-        now = self._now()
+        now = self.now()
         before = _images(stands) if now - self._began < REMEMBERED else ()
         chosen = dict.fromkeys((*first, *most_asked(self._asked, now, self._most), *before))
         return sorted([*chosen][: self._most])
 
     async def _apply(self, spec: Json, made_of: str) -> None:
-        about = metadata(self._name, self._terms, {}, await self._owner())
+        about = manifests.metadata(self._name, self._terms, {}, await self._owner())
         about["annotations"] = {MADE_OF: made_of}
         whole = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": about, "spec": spec}
-        params = {"fieldManager": MANAGER, "force": "true"}
+        params = {"fieldManager": manifests.MANAGER, "force": "true"}
         path = f"daemonsets/{self._name}"
         answer = await self._cluster.ask("PATCH", path, whole, base=APPS, params=params, content=APPLY)
         if answer.status not in (OK, CREATED):
             raise Fail(_refused(answer))
-
-
-async def _none() -> Sequence[SandboxSpec]:
-    return ()
 
 
 def _images(stands: JSON) -> Iterator[str]:
