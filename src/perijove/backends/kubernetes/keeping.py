@@ -95,8 +95,8 @@ class Keeping:
         self._over = set[SessionName]()
         with durable.told(state.keeping):
             durable.folder(state.keeping)
-            for left in state.unsealed.iterdir():
-                shutil.rmtree(left)
+            for left in (*state.unsealed.iterdir(), *state.keeping.glob(".*")):
+                durable.remove(left)
             self._sessions = {path.stem: _Kept(_read(path)) for path in state.keeping.glob(f"[!.]*{NOTE}")}
         self._before = {*self._sessions}
         """Sessions of an earlier control plane of which is not known yet whether they are over."""
