@@ -99,7 +99,6 @@ async def test_a_control_plane_that_is_killed_forgets_nobody_s_work(
         cluster.remove("pods", cluster.pod("one")["metadata"]["name"])
     async with control_plane(state, node, kubeconfig) as sessions:
         if not over:
-            await until(lambda: "one" in sessions._pods.now)
             await do(state, "one", "open('more', 'w').write('more')")
             await sessions.stop("one", EndReason.IDLE)
         work = await kept(sessions, works)

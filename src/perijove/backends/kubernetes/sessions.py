@@ -193,7 +193,10 @@ class KubernetesSessions(Servers):
 
         Raises Fail: `cluster.*`; it is ended once the API answers then.
         """
-        name, pod = pod_name(session, self._terms), self._pods.now.get(session)
+        name = pod_name(session, self._terms)
+        if session not in self._pods.now and not self._pods.listed:  # just after a start
+            await self._pods.change(LOOK_EVERY)
+        pod = self._pods.now.get(session)
         uid = pod.uid if pod else ""
         if pod is not None and not pod.deleting:
             await self._keeping.snapshot(pod, final=True)
