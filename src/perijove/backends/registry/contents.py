@@ -23,6 +23,9 @@ PLACE = PurePosixPath("/opt/perijove/environment")
 """Where the environment lies, whatever its key is, so that others share its layers; its own path leads there."""
 
 
+PACKAGES = "site-packages"
+
+
 class Shown(Protocol):
     """What a sandbox is shown beside its home, each as `SandboxSpec` has it."""
 
@@ -37,7 +40,11 @@ class Shown(Protocol):
 def contents(shown: Shown, home: Path | None) -> list[Layer]:
     """Without a home it has an empty one, without a root no system. Raises Fail: `registry.unpackable`."""
     found = system(shown.root)
-    found += [_whole(f"server {mount.target}", mount.source, mount.target, SESSION) for mount in shown.mounts]
+    for mount in shown.mounts:
+        if mount.source.name == PACKAGES:
+            found += _packages(mount)
+        else:
+            found.append(_whole(f"server {mount.target}", mount.source, mount.target, SESSION))
     for number, one in enumerate(shown.overlays):
         lowest, *over = one.layers
         place = PLACE if number == 0 else PurePosixPath(one.target)
@@ -54,6 +61,15 @@ def contents(shown: Shown, home: Path | None) -> list[Layer]:
 def system(root: Sequence[Path]) -> list[Layer]:
     """The layers of a root file system's folders, the lowest first."""
     return [_whole(f"system {number}", path, Path("/"), ROOT) for number, path in enumerate(root)]
+
+
+def _packages(mount: Mount) -> list[Layer]:
+    """Those of an environment that are to be compiled, where sessions have them: what is compiled is there already."""
+    top = mount.source.parents[2]
+    within = mount.source.relative_to(top)
+    found = {str(above) if above.name else "": Entry((top / above).stat()) for above in within.parents}
+    found |= {(within / path).as_posix(): entry for path, entry in entries(mount.source).items()}
+    return layers(top, PLACE, found, SESSION, {str(mount.target): str(PLACE / within)}, MOST // 2)
 
 
 def _whole(name: str, source: Path, target: Path, owner: tuple[int, int]) -> Layer:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from perijove.backends.registry.contents import contents
 from perijove.backends.registry.distributions import layers
 from perijove.backends.registry.packing import Layer, entries, pack
+from perijove.domain.nouns import Mount, Overlay
 
 SITE = "lib/python3.11/site-packages"
 TARGET = PurePosixPath("/opt/environment")
@@ -123,3 +127,28 @@ def test_a_list_that_is_a_link_is_not_followed(environment: Path, tmp_path: Path
     os.rename(record, tmp_path / "elsewhere")
     record.symlink_to(tmp_path / "elsewhere")
     assert [layer.name for layer in made(environment)] == ["jupiter-1.0", "environment"]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What one is shown."""
+
+    mounts: tuple[Mount, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
+    root: tuple[Path, ...] = ()
+
+
+def test_packages_that_are_compiled_have_the_layers_of_sessions_wherever_their_environment_lies_meanwhile(
+    environment: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(environment, work, copy_function=os.link)
+    installed(work, "neptune", BIG)
+    compiled = contents(Pod((Mount(work / SITE, work / SITE),)), None)
+    session = contents(Pod(overlays=(Overlay((environment,), Path("/environments/key")),)), None)
+    assert [one.name for one in compiled] == ["jupiter-1.0", "neptune-1.0", "saturn-1.0", "environment", "home"]
+    shared = {one.name for one in compiled} & {one.name for one in session}
+    keys, others = ({one.name: one.key for one in found} for found in (compiled, session))
+    assert {name for name in shared if keys[name] == others[name]} >= {"jupiter-1.0", "saturn-1.0"}
+    assert compiled[-2].links == {str(work / SITE): f"/opt/perijove/environment/{SITE}"}
+    assert {path for path in files(compiled) if not path.startswith(SITE)} == set()
