@@ -21,7 +21,7 @@ from perijove.domain.keeping import LeftOut
 from perijove.domain.nouns import EndReason
 from perijove.domain.state import State
 from tests.contracts.test_kept_work import KEY, TERMS, changed, kept, nothing_left, repo, unzipped
-from tests.fakes.confined import do, spec, until
+from tests.fakes.confined import Follower, do, spec, until
 from tests.fakes.kept_pods import HomeNode, control_plane, home_cluster
 from tests.fakes.session_cluster import SessionCluster
 
@@ -72,16 +72,22 @@ async def test_a_pod_that_is_killed_without_warning_leaves_its_last_snapshot(
         await nothing_left(state)
 
 
+@pytest.mark.parametrize("probes", [True, False], ids=["told by its cluster", "asked for its use"])
 async def test_what_a_server_that_ends_by_itself_left_is_fetched_before_its_pod_goes(
-    world: World, state: State, repo: Path, works: KeptOnDisk
+    world: World, state: State, repo: Path, works: KeptOnDisk, probes: bool
 ) -> None:
-    _, node, kubeconfig = world
+    cluster, node, kubeconfig = world
+    cluster.probes = probes
     async with control_plane(state, node, kubeconfig) as sessions:
+        follower = Follower(sessions)
         await begun(sessions, state, repo)
         with pytest.raises(ConnectionError):
             await do(state, "one", "import os; open('last', 'w').write('last'); os._exit(3)")
-        with pytest.raises((ConnectionError, TimeoutError)):
-            await sessions.use("one", "/user/one/", "", 0.5)
+        if not probes:
+            with pytest.raises((ConnectionError, TimeoutError)):
+                await sessions.use("one", "/user/one/", "", 0.5)
+        ended = await follower.ended("one")  # far sooner than its pod would wait
+        assert (ended.reason, ended.exit_code) == (EndReason.EXITED, 3)
         work = await kept(sessions, works)
         assert unzipped(works, work) == {"mine": b"mine", "last": b"last"}
 

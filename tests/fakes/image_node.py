@@ -77,7 +77,7 @@ class ImageNode:
             for port, ours in ports.items():
                 there = await asyncio.start_server(to(ours, relays=relays), address, port)
                 await stack.enter_async_context(there)
-            yield Container(command, address)
+            yield Container(command, address, ports)
         await asyncio.to_thread(shutil.rmtree, own)
 
     async def root(self, pod: Json, home: Path) -> Sequence[str]:

@@ -14,9 +14,9 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class Container:
     command: list[str]
     address: str = "127.0.0.1"
     """Where its port is reached."""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """What stands in the place of its own on this machine."""
 
 
 @asynccontextmanager
@@ -81,6 +83,8 @@ class SessionCluster(kmock.RawHandler):
         """Why their controller cannot make any."""
         self.enforces = True
         """Whether a pod that nobody may reach, and that may reach nothing, is held to that."""
+        self.probes = True
+        """Whether its kubelet asks what runs whether it is ready."""
         self.address = ""
         self.logs: dict[str, bytearray] = {}
         """What containers have said, by their pods' names."""
@@ -374,6 +378,20 @@ class SessionCluster(kmock.RawHandler):
         self._said_all.add(name)
         self._ring()
 
+    async def _probe(self, pod: Json, container: Container, probe: Json | None) -> None:
+        """As its pod wants it, five times as often as a kubelet."""
+        while probe:
+            await asyncio.sleep(probe["periodSeconds"] / 5)
+            port = probe["tcpSocket"]["port"]
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", container.ports.get(port, port))
+                writer.close()
+                ready = True
+            except OSError:
+                ready = False
+            if ready != pod["status"]["containerStatuses"][0]["ready"]:
+                self.change(_session(pod), status=running(container.address, ready=ready))
+
     async def _contained(self, session: str, name: str, pod: Json, container: Container) -> None:
         host, _, port = self.address.rpartition(":")
         environ = {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
@@ -391,7 +409,9 @@ class SessionCluster(kmock.RawHandler):
             assert process.stdout is not None
             self.logs[name] = bytearray()
             self._said_all.discard(name)
-            self.change(session, status=running(container.address))
+            probe = pod["spec"]["containers"][0].get("readinessProbe") if self.probes else None
+            self.change(session, status=running(container.address, ready=not probe))
+            probing = asyncio.create_task(self._probe(pod, container, probe), name="readiness")
             saying = asyncio.create_task(self._hear(name, process.stdout), name="container's log")
             marked = asyncio.create_task(self._marked(pod), name="deletion")
             ended = asyncio.create_task(process.wait(), name="container")
@@ -399,7 +419,9 @@ class SessionCluster(kmock.RawHandler):
             if not ended.done():
                 process.terminate()
             code = await ended
-            marked.cancel()
+            for task in (marked, probing):
+                task.cancel()
+            await asyncio.wait({probing})
             await saying
             said = self.logs[name].decode()
             if ("pods", name) in self.things:
@@ -434,14 +456,17 @@ def _secret(pod: Json) -> tuple[str, str] | None:
     return ("secrets", named[0]["secretRef"]["name"]) if named else None
 
 
-def running(address: str = "127.0.0.1") -> Json:
-    """As a kubelet of 1.31 tells it, recorded; but for the address."""
+def running(address: str = "127.0.0.1", *, ready: bool = True) -> Json:
+    """As a kubelet of 1.31 tells it, recorded; but for the address, and what is not ready."""
     started = {"running": {"startedAt": day(time.time())}}
     return {
         "phase": "Running", "hostIP": "10.0.0.111", "podIP": address, "qosClass": "Burstable",
-        "conditions": [{"type": one, "status": "True"} for one in ("Initialized", "Ready", "PodScheduled")],
+        "conditions": [
+            *({"type": one, "status": "True"} for one in ("Initialized", "PodScheduled")),
+            {"type": "Ready", "status": str(ready)},
+        ],
         "containerStatuses": [
-            {"name": "server", "ready": True, "restartCount": 0, "started": True, "state": started, "lastState": {}}
+            {"name": "server", "ready": ready, "restartCount": 0, "started": True, "state": started, "lastState": {}}
         ],
     }  # fmt: skip
 

@@ -118,7 +118,7 @@ class Keeping:
     def look(self, session: SessionName) -> None:
         """Fetch what changed soon, where the last look did not fail."""
         kept = self._sessions.get(session)
-        if kept is not None and kept.note.terms is not None and kept.pause == EVERY:
+        if kept is not None and kept.note.terms is not None and (kept.pause == EVERY or kept.fetching.locked()):
             kept.due = 0.0
             self._bell.set()
 
@@ -156,7 +156,8 @@ class Keeping:
                 self._over.clear()
                 for name, kept in self._sessions.items():
                     pod = pods.now.get(name)
-                    if kept.due <= loop.time() and pod is not None and standing.runs(pod):
+                    free = not kept.fetching.locked()
+                    if free and kept.due <= loop.time() and pod is not None and standing.runs(pod):
                         kept.due = float("inf")
                         tasks.create_task(self.snapshot(pod), name=f"what changed in {name}")
                 try:
@@ -180,7 +181,9 @@ class Keeping:
         except (*_ERRORS, Beyond) as error:
             why = f"{type(error).__name__}: {error}"[:300]
             log.warning("what changed in a session is not fetched", session=name, message=why)
-        kept.due = asyncio.get_running_loop().time() + kept.pause * (0.75 + random.random() / 2)  # noqa: S311
+        if kept.due or kept.pause != EVERY:  # else it was asked for once more meanwhile
+            kept.due = asyncio.get_running_loop().time() + kept.pause * (0.75 + random.random() / 2)  # noqa: S311
+        self._bell.set()
 
     async def _fetch(self, name: SessionName, pod: Thing, kept: _Kept, terms: KeepTerms) -> None:
         folder = Path(await asyncio.to_thread(mkdtemp, prefix=f"{name}-", dir=self._state.unsealed))

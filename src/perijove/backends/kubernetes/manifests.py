@@ -214,6 +214,10 @@ def _container(spec: SandboxSpec, image: str, name: str, terms: Terms) -> Json:
         "ports": [
             {"name": "http", "containerPort": terms.port}, {"name": "files", "containerPort": terms.files_port}
         ],
+        # Nobody listens any more as soon as its server is over, whose pod waits for what it left to be fetched.
+        "readinessProbe": {
+            "tcpSocket": {"port": terms.port}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1,
+        },
         "resources": {"requests": {**most, "cpu": milli(min(terms.cpu_request, limits.cpus))}, "limits": most},
         "securityContext": CONFINED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words come with its end

@@ -264,6 +264,8 @@ class KubernetesSessions(Servers):
             over = replace(over, lines=self._words.untold(name, over.lines))
             failed = name in self._starting and (over.failure is not None or pod.deleting)
             self._over(pod, [] if failed else standing.events(name, over))
+        elif standing.silent(pod):  # once what its server left is fetched, its pod is over too
+            self._keeping.look(name)
 
     def _lead_to(self, name: SessionName, pod: Thing, *, gone: bool) -> None:
         address = text(pod.status.get("podIP")) if not gone and standing.runs(pod) else ""

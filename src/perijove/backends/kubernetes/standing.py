@@ -74,6 +74,11 @@ def runs(pod: Thing) -> bool:
     return phase(pod) == "Running" and not pod.deleting and any(one is not None for one in state)
 
 
+def silent(pod: Thing) -> bool:
+    """Whether it runs, and nobody listens in it: its server is over, or has not begun."""
+    return runs(pod) and any(at(one, "ready") is False for one in listed(pod.status, "containerStatuses"))
+
+
 def lives(pod: Thing) -> bool:
     """Whether it runs, or may come to: neither over nor being ended."""
     return not pod.deleting and end(pod) is None

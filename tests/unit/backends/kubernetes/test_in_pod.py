@@ -134,16 +134,6 @@ def test_what_changed_is_handed_out_and_nothing_else(start: Start) -> None:
     assert (told["files"], told["left_out"], told["status"]) == (3, {"CACHE": 2}, None)
 
 
-def test_each_answer_says_that_its_connection_ends_which_nobody_shall_ask_by_again(start: Start) -> None:
-    pod = start()
-    url, headers = f"{pod.url}/?room=100&same_commit=1", {"Authorization": "Bearer secret"}
-    put = httpx.put(url, content=packed(("new", b"x")), headers=headers, trust_env=False, timeout=30)
-    answers = [put, pod.get(), pod.get(f"?known={pod.told()['tag']}"), pod.get(token="x")]
-    assert [(one.status_code, one.headers["Connection"]) for one in answers] == [
-        (status, "close") for status in (200, 200, 304, 401)
-    ]
-
-
 @pytest.mark.parametrize("token", ["x", "secre", "secrets", "sécret"])
 def test_nobody_is_answered_without_the_token(start: Start, token: str) -> None:
     pod = start("stay=60")
