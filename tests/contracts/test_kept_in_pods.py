@@ -42,11 +42,9 @@ def works(state: State) -> KeptOnDisk:
 
 
 async def fetched(sessions: KubernetesSessions, state: State, name: str = "one") -> None:
-    """A snapshot has been made since."""
-    snapshot = state.keeping / f"{name}.sealed"
-    before = snapshot.stat().st_mtime_ns if snapshot.exists() else 0
-    sessions._keeping.look(name)
-    await until(lambda: snapshot.exists() and snapshot.stat().st_mtime_ns > before)
+    """What changed so far is, and nothing is under way."""
+    await sessions._keeping.snapshot(sessions._pods.now[name])
+    assert (state.keeping / f"{name}.sealed").exists()
 
 
 async def begun(sessions: KubernetesSessions, state: State, repo: Path) -> None:

@@ -71,7 +71,7 @@ class ImageNode:
             *("--chdir", container.get("workingDir", "/"), "--die-with-parent", *words),
         ]
         address = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
-        relays = set[asyncio.Task[None] | None]()
+        relays = set[asyncio.Task[None]]()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(_cut, relays)
             for port, ours in ports.items():
@@ -88,12 +88,11 @@ class ImageNode:
         return "--overlay-src", str(image), "--tmp-overlay", "/"
 
 
-def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None] | None] | None = None) -> Any:
+def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None]] | None = None) -> Any:
     """Relays to there, each one of `relays` while it lasts."""
     relays = set() if relays is None else relays
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        relays.add(asyncio.current_task())
         ends = [writer]
         try:
             there, onward = await _listening(port, host)
@@ -104,18 +103,21 @@ def to(port: int, host: str = "127.0.0.1", relays: set[asyncio.Task[None] | None
         except (TimeoutError, asyncio.CancelledError):  # the container is over
             for one in ends:
                 one.transport.abort()
-        finally:
-            relays.discard(asyncio.current_task())
 
-    return relay
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relays.add(task := asyncio.create_task(relay(reader, writer), name="relay"))
+        task.add_done_callback(relays.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # also where it was cut before it began
+
+    return accepted
 
 
-async def _cut(relays: set[asyncio.Task[None] | None]) -> None:
-    if tasks := [task for task in relays if task]:
-        await asyncio.wait(tasks, timeout=2)  # what is on its way arrives
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _cut(relays: set[asyncio.Task[None]]) -> None:
+    if relays:
+        await asyncio.wait(relays, timeout=2)  # what is on its way arrives
+    for task in (tasks := [*relays]):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _listening(port: int, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
