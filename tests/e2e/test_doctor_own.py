@@ -24,7 +24,9 @@ from cryptography import x509
 from perijove.backends import statedir
 from perijove.backends.caddy import Caddy
 from perijove.backends.ground import disk_history, holding
+from perijove.domain import wire
 from perijove.domain.certificate_failures import CLOCK_WRONG, DNS_NO_SUCH_NAME, NOT_SERVED, NOT_VALID_NOW
+from perijove.domain.events import Announced
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
     DISK_FULL,
@@ -333,8 +335,9 @@ def test_a_state_directory_that_nobody_can_write_is_told(empty_state: State) -> 
 
 def test_a_clock_that_was_set_back_is_told(service: Service) -> None:
     with sqlite3.connect(service.state.database) as db:
-        row = "insert into events (subject, at, weight, body) select subject, at + 259200, weight, body from events"
-        (number,) = db.execute(f"{row} order by seq desc limit 1 returning seq").fetchone()
+        row = "insert into events (subject, at, weight, body) values (?, ?, 0, ?) returning seq"
+        body = json.dumps(wire.encode(Announced("", 0.0, 0.0)))
+        (number,) = db.execute(row, ("operator/message", time.time() + 259200, body)).fetchone()
     try:
         _, told = doctor(service.state.root)
     finally:
