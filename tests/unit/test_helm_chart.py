@@ -48,13 +48,13 @@ def rendered(values: Json, folder: Path) -> dict[str, Json]:
     given = {"apiVersion": "perijove/v1", "kind": "Values", "metadata": {"name": "values"}, "Values": values}
     release = {"Namespace": "binder", "Revision": 7}
     (folder / "values.json").write_text(json.dumps({**given, "Release": release}))
-    found: list[Json] = []
-    for template in sorted((CHART / "templates").iterdir()):
-        words = ["kubectl", "label", "--local", "--kubeconfig=/dev/null", f"-f={folder / 'values.json'}", "a=b"]
-        words += ["-o", f"go-template-file={template}"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        found += [one for one in yaml.safe_load_all(done.stdout) if one]
+    whole = "\n---\n".join(path.read_text() for path in sorted((CHART / "templates").iterdir()))
+    (folder / "templates").write_text(whole)
+    words = ["kubectl", "label", "--local", "--kubeconfig=/dev/null", f"-f={folder / 'values.json'}", "a=b"]
+    words += ["-o", f"go-template-file={folder / 'templates'}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = [one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one]
     return {f"{one['kind']} {one['metadata']['name']}": one for one in found}
 
 

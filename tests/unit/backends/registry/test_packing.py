@@ -192,9 +192,10 @@ def test_folders_lie_in_one_another_as_deep_as_paths_go(tmp_path: Path) -> None:
     tree, opened = tmp_path / "deep", []
     tree.mkdir()
     here = os.open(tree, os.O_RDONLY)
-    for count in range(2100):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
+    for count in range(1115):
+        name = "d" if count <= 1100 else "d" * 255
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
         if count == 1100:
