@@ -32,7 +32,7 @@ run: .venv/installed  ## Start Perijove, launch examples/hello, print its link; 
 
 # What drives no service runs first, on both processors, with a third process for while they wait; the rest waits for
 # others most of the time: file by file, by WORKERS processes, or by one where that is 0.
-WORKERS ?= 2
+WORKERS ?= 3
 QUICK := $(wildcard tests/architecture tests/contracts/test_cluster_port.py tests/doctor tests/unit tests/ways)
 # What takes longest: attacks that build, start and draw much; what kills at every step; what examines whole services;
 # a hundred repositories that are built or refused; what makes systems, and conda packages of real ones.
