@@ -37,23 +37,12 @@ from perijove.domain import (
 )
 from perijove.domain.failures import BUG, CATALOGUE, NOT_UP, Evidence, Failure, Kind
 
-assert certificate_failures, "imported for its rows of the catalogue"
-assert auth_failures, "likewise"
-assert conda_failures, "likewise"
-assert egress_failures, "likewise"
-assert front_failures, "likewise"
-assert keeping_failures, "likewise"
-assert server_failures, "likewise"
-assert cluster_failures, "likewise"
-assert cluster_ground_failures, "likewise"
-assert cluster_session_failures, "likewise"
-assert cluster_tls_failures, "likewise"
-assert people_failures, "likewise"
-assert request_failures, "likewise"
-assert service_failures, "likewise"
-assert site_failures, "likewise"
-assert registry_failures, "likewise"
-assert system_failures, "likewise"
+_ROWS = (
+    auth_failures, certificate_failures, cluster_failures, cluster_ground_failures, cluster_session_failures,
+    cluster_tls_failures, conda_failures, egress_failures, front_failures, keeping_failures, people_failures,
+    registry_failures, request_failures, server_failures, service_failures, site_failures, system_failures,
+)  # fmt: skip
+"""Imported for what stands in the catalogue by them."""
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.Event)}
 _NAMED = _EVENTS | {kind.__name__: kind for kind in get_args(nouns.Step)}
 """Members of unions."""

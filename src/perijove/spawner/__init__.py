@@ -21,20 +21,7 @@ from jupyterhub.spawner import LocalProcessSpawner
 from tornado.web import HTTPError
 from traitlets import Bool, Dict, Unicode, default
 
-from perijove.domain.events import (
-    BuildStarted,
-    Built,
-    Failed,
-    Fetched,
-    LaunchEvent,
-    Logged,
-    Noted,
-    Queued,
-    Ready,
-    Resolved,
-    Retrying,
-    SessionStarted,
-)
+from perijove.domain import events as e
 from perijove.domain.failures import BAD_LINK, BUG, NO_SUCH_OBJECT, NOT_ALLOWED, Fail, Failure, Owner
 from perijove.domain.state import State
 from perijove.spawner.service import Service
@@ -140,14 +127,14 @@ class PerijoveSpawner(LocalProcessSpawner):  # type: ignore[misc]
         async with aclosing(self._service.events(self.launch)) as events:
             async for event, token in events:
                 self._tell(event)
-                if isinstance(event, Noted):
+                if isinstance(event, e.Noted):
                     opens = event.urlpath or opens
-                elif isinstance(event, Failed):
+                elif isinstance(event, e.Failed):
                     raise Fail(event.failure)
-                elif isinstance(event, Ready):
+                elif isinstance(event, e.Ready):
                     self.session, self._for_gate = event.session, {"PERIJOVE_SESSION_TOKEN": token}
                     return opens
-        raise Fail(BUG("the launch's events ended without Ready or Failed"))
+        raise Fail(BUG("the launch's events ended without e.Ready or e.Failed"))
 
     async def stop(self, now: bool = False) -> None:
         """Raises Fail: `platform.not-up`; the hub tries again."""
@@ -229,7 +216,7 @@ class PerijoveSpawner(LocalProcessSpawner):  # type: ignore[misc]
                 shown += 1
             await news.wait()
 
-    def _tell(self, event: LaunchEvent) -> None:
+    def _tell(self, event: e.LaunchEvent) -> None:
         if (told := progress_of(event)) and len(self._told) < KEPT:
             self._told.append(told)
         self._news.set()
@@ -241,26 +228,26 @@ def field(name: str, label: str, shown: str) -> str:
     return f'<div class="form-group mb-3"><label for="{name}">{label}</label>{shown}</div>'
 
 
-def progress_of(event: LaunchEvent) -> dict[str, Any]:
+def progress_of(event: e.LaunchEvent) -> dict[str, Any]:
     """An event as the hub's page shows it; {} where it shows nothing."""
     match event:
-        case Resolved(repo):
+        case e.Resolved(repo):
             return {"progress": 10, "message": f"Commit {repo.commit[:10]} of {repo.address.url}"}
-        case Fetched():
+        case e.Fetched():
             return {"progress": 20, "message": "Files fetched"}
-        case Logged(_, line) | Noted(line):
+        case e.Logged(_, line) | e.Noted(line):
             return {"message": line}
-        case BuildStarted():
+        case e.BuildStarted():
             return {"progress": 30, "message": "Building the environment"}
-        case Built():
+        case e.Built():
             return {"progress": 70, "message": "The environment stands"}
-        case Queued(position, why, about=about):
+        case e.Queued(position, why, about=about):
             return {"message": f"Waiting for room, number {position} in the queue{about}: {why}"}
-        case SessionStarted():
+        case e.SessionStarted():
             return {"progress": 80, "message": "Starting the server"}
-        case Retrying(failure, delay):
+        case e.Retrying(failure, delay):
             return {"message": f"{failure.message} Trying again in {delay:.0f} s."}
-        case Ready():
+        case e.Ready():
             return {"progress": 95, "message": "The server answers"}
     return {}
 

@@ -6,23 +6,10 @@ from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from perijove.doctor.front import requests as r
 from perijove.doctor.front.matching import http_server, named_server, stream_server, taking
 from perijove.doctor.front.phases import answer
 from perijove.doctor.front.proxying import upstream
-from perijove.doctor.front.requests import (
-    CLOSED,
-    USUAL_PORTS,
-    Hop,
-    NotListening,
-    Outcome,
-    Passes,
-    PassesTcp,
-    Redirects,
-    Request,
-    Responds,
-    Unknown,
-    step,
-)
 from perijove.doctor.front.servers import Front, StreamServer
 from perijove.doctor.front.variables import Variables
 
@@ -30,10 +17,10 @@ MOST = 10
 """Redirects that a CA follows (Boulder and cert-manager alike)."""
 
 
-def trace(front: Front, request: Request) -> tuple[Hop, ...]:
+def trace(front: Front, request: r.Request) -> tuple[r.Hop, ...]:
     """Hop by hop; the last one's outcome is what the request comes to, as far as the configuration tells."""
-    hops: list[Hop] = []
-    asked: Request | None = request
+    hops: list[r.Hop] = []
+    asked: r.Request | None = request
     while asked is not None and len(hops) <= MOST:
         if any(hop.request == asked for hop in hops):
             break
@@ -42,13 +29,13 @@ def trace(front: Front, request: Request) -> tuple[Hop, ...]:
     return tuple(hops)
 
 
-def circles(front: Front, hops: tuple[Hop, ...]) -> bool:
+def circles(front: Front, hops: tuple[r.Hop, ...]) -> bool:
     """Whether it was led back to where it had been."""
     onward = _next(front, hops[-1])
     return onward is not None and any(hop.request == onward for hop in hops)
 
 
-def _hop(front: Front, request: Request) -> Hop:
+def _hop(front: Front, request: r.Request) -> r.Hop:
     found = http_server(front, request.address, request.port, request.host)
     if found is not None:
         server, listen = found
@@ -58,17 +45,17 @@ def _hop(front: Front, request: Request) -> Hop:
         told = answer(front, server, request)
         closed = server.block.last("ssl_reject_handshake") or server.http.last("ssl_reject_handshake")
         if tls and closed is not None and closed.args == ("on",):
-            told = Hop(request, (step(closed),), Responds(CLOSED, closed), server.block)
+            told = r.Hop(request, (r.step(closed),), r.Responds(r.CLOSED, closed), server.block)
         if tls and request.scheme == "http":
             told = answer(front, server, request, plain=listen.by)
         elif request.scheme == "https" and not tls:
-            told = replace(told, outcome=Unknown("TLS is spoken to a listener of plain http", listen.by))
-        return replace(told, steps=(step(listen.by, _named(listen.by.words, server.names)), *told.steps))
+            told = replace(told, outcome=r.Unknown("TLS is spoken to a listener of plain http", listen.by))
+        return replace(told, steps=(r.step(listen.by, _named(listen.by.words, server.names)), *told.steps))
     stream = stream_server(front, request.address, request.port)
     if stream is not None:
         return _streamed(front, stream, request)
     at = f"{request.address or 'any address'}:{request.port}"
-    return Hop(request, (), NotListening(f"nothing in this configuration listens on {at}"))
+    return r.Hop(request, (), r.NotListening(f"nothing in this configuration listens on {at}"))
 
 
 def _named(words: str, names: tuple[str, ...]) -> str:
@@ -76,37 +63,37 @@ def _named(words: str, names: tuple[str, ...]) -> str:
     return f"{words}; server_name {told}" if told else words
 
 
-def _streamed(front: Front, stream: StreamServer, request: Request) -> Hop:
+def _streamed(front: Front, stream: StreamServer, request: r.Request) -> r.Hop:
     listens = taking(stream.listens, request.address, request.port)
-    steps = [step(listens[0].by)]
+    steps = [r.step(listens[0].by)]
     onward = stream.block.last("proxy_pass")
-    outcome: Outcome
+    outcome: r.Outcome
     if onward is None or not onward.args:
-        outcome = Unknown("what this stream answers stands not in the configuration", stream.block)
-        return Hop(request, tuple(steps), outcome, stream.block)
-    steps.append(step(onward))
+        outcome = r.Unknown("what this stream answers stands not in the configuration", stream.block)
+        return r.Hop(request, tuple(steps), outcome, stream.block)
+    steps.append(r.step(onward))
     variables = Variables(front, request, "stream")
     name = variables.filled(onward.args[0])
-    outcome = Unknown(f"what {onward.args[0]} is stands not in the configuration", onward)
+    outcome = r.Unknown(f"what {onward.args[0]} is stands not in the configuration", onward)
     if name:
         target = upstream(variables, name)
-        outcome = PassesTcp(target, onward)
+        outcome = r.PassesTcp(target, onward)
         if target != name:
-            steps.append(step(onward, f"upstream {name} is {target}"))
-    return Hop(request, tuple(steps), outcome, stream.block)
+            steps.append(r.step(onward, f"upstream {name} is {target}"))
+    return r.Hop(request, tuple(steps), outcome, stream.block)
 
 
-def _next(front: Front, hop: Hop) -> Request | None:
+def _next(front: Front, hop: r.Hop) -> r.Request | None:
     """What is asked next within this configuration; None where the trail leaves it or ends."""
     asked = hop.request
     match hop.outcome:
-        case Redirects(location=location):
+        case r.Redirects(location=location):
             return _redirected(front, asked, location)
-        case Passes(scheme=scheme, target=target, path=path, host=host):
+        case r.Passes(scheme=scheme, target=target, path=path, host=host):
             own = _own(front, target)
             headed = host.partition(":")[0] if host else asked.host
             return own and replace(asked, scheme=scheme, address=own[0], port=own[1], host=headed, path=path)
-        case PassesTcp(target=target):
+        case r.PassesTcp(target=target):
             own = _own(front, target)
             return own and replace(asked, address=own[0], port=own[1])
         case _:
@@ -127,13 +114,13 @@ def _own(front: Front, target: str) -> tuple[str, int] | None:
     return (address, int(port)) if ours and taking(front.listens, address, int(port)) else None
 
 
-def _redirected(front: Front, asked: Request, location: str) -> Request | None:
+def _redirected(front: Front, asked: r.Request, location: str) -> r.Request | None:
     """The redirect's target, where it leads back here."""
     if location.startswith("/"):
         return replace(asked, path=location)
     parts = urlsplit(location)
     try:
-        port = parts.port or USUAL_PORTS.get(parts.scheme, 0)
+        port = parts.port or r.USUAL_PORTS.get(parts.scheme, 0)
     except ValueError:
         return None
     host = (parts.hostname or "").lower()
