@@ -12,7 +12,8 @@ from perijove.doctor.engine import Check, examine
 from perijove.doctor.own import diagnosis
 from perijove.domain import egress_failures, server_failures
 from perijove.domain import failures as rows
-from perijove.domain.failures import Evidence, Failure
+from perijove.domain.failures import Evidence, Failure, Owner
+from perijove.domain.findings import Confidence, sureness
 from perijove.domain.ground import Own
 
 _SANDBOX = ("ground.programs", "ground.sandbox", "ground.state", "ground.disk")
@@ -45,13 +46,16 @@ def may_be(failure: Failure) -> bool:
 def explained(failure: Failure, own: Own) -> Failure:
     """The root cause, with what the launch ended with as its last evidence; else the failure itself.
 
-    Commands that the doctor would print stand in its remedy.
+    Commands that the doctor would print stand in its remedy. A moment's silence takes no author's failure away: it is
+    told beside it.
     """
     wanted = BY.get(failure.kind.code, ())
     checks = [Check(one.name, one.question, one.look) for one in diagnosis.CHECKS if one.name in wanted]
     root = next((told.finding for told in examine(own, checks).told if not told.finding.foreseen), None)
     if root is None or root.code == failure.kind.code:
         return failure
+    if failure.kind.owner is Owner.AUTHOR and sureness(root.failure) is not Confidence.CERTAIN:
+        return replace(failure, evidence=(*failure.evidence, *root.failure.evidence))
     ended = Evidence("the launch ended with", f"{failure.kind.code}: {failure.cause}")
     seen = (*root.failure.evidence, ended, *failure.evidence[:2])
     remedy = " ".join((root.failure.remedy, *(f"`{command}`" for command in root.commands)))

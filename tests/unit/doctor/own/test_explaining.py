@@ -14,7 +14,8 @@ from perijove.domain.egress_failures import HOST_SILENT
 from perijove.domain.failures import Evidence, Failure, Kind
 from perijove.domain.ground import Own
 from perijove.domain.server_failures import SERVER_CRASHED, SERVER_TOO_SLOW
-from tests.unit.doctor.own.test_own import NOW, ROOM, WELL, with_ground
+from perijove.domain.service_failures import NAMES_UNRESOLVED
+from tests.unit.doctor.own.test_own import NO_ANSWER, NOW, ROOM, WELL, reaching, with_ground
 
 SWITCH = Evidence("user.max_user_namespaces", "0")
 OFF = with_ground(sandbox=rows.NAMESPACES_FORBIDDEN("off", SWITCH))
@@ -65,6 +66,16 @@ def test_each_is_explained_by_what_can_bring_it_about(failure: Failure, own: Own
 )
 def test_what_the_machine_does_not_explain_is_told_as_it_is(failure: Failure, own: Own) -> None:
     assert explained(failure, own) == failure
+
+
+def test_a_moment_s_silence_takes_no_author_s_failure_away() -> None:
+    """One lost packet while the machine was looked at, and a script that is wrong was the resolver's fault."""
+    silent = reaching(replace(NO_ANSWER, words="no answer within 3 s"))
+    assert explained(rows.HOST_UNREACHABLE("no TLS"), silent).kind is NAMES_UNRESOLVED
+    assert explained(rows.POST_BUILD_FAILED("status 1"), reaching(NO_ANSWER)).kind is NAMES_UNRESOLVED
+    told = explained(rows.POST_BUILD_FAILED("status 1"), silent)
+    assert told.kind is rows.POST_BUILD_FAILED
+    assert "no answer within 3 s" in {one.saw for one in told.evidence}
 
 
 def test_what_says_itself_what_broke_costs_no_look() -> None:
