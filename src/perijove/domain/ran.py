@@ -10,7 +10,8 @@ from perijove.domain.failures import KILLED, Evidence, Fail
 
 PROXY = "Perijove's egress proxy: "
 """Begins a line of a sandbox's log that the proxy tells, among those of what runs there."""
-
+OWN_PROXY = "this service's own proxy"
+"""What it calls the operator's, behind it."""
 
 BY_OTHERS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 """No program of a run ends itself by these: somebody did, most likely the kernel that ran out of memory."""

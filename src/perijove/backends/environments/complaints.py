@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perijove.domain import failures
-from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
+from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT, PROXY_REFUSES
 from perijove.domain.failures import Evidence, Failure
-from perijove.domain.ran import PROXY, Unreached, Withheld
+from perijove.domain.ran import OWN_PROXY, PROXY, Unreached, Withheld
 
 FULL = re.compile(r"No space left on device|enough free space in /|os error 28|Disk quota exceeded|\[Errno 28\]")
 _INDEX = re.compile(
@@ -33,6 +33,8 @@ _NETWORK = re.compile(
     r"|\b(?:403 Forbidden|502 Bad Gateway|503 Too Many Connections|504 Gateway)"
 )
 """A program that had no network says so; more words than pip's own, for any may be a postBuild's."""
+_BY_PROXY = re.compile(r"tunnel error: |error connecting to socks proxy|407 Proxy Authentication")
+"""uv's words that come up where there is a proxy alone."""
 _UNREADABLE = re.compile(r"Couldn't parse|Unexpected '|Invalid requirement")
 _UNSOLVED = re.compile(r"No solution found|unsatisfiable|conflicting dependencies|ResolutionImpossible")
 _UNKNOWN = re.compile(
@@ -94,6 +96,8 @@ def failure(words: Sequence[str]) -> Failure:
     evidence = Evidence("uv", "\n".join(words)[-4000:])
     if FULL.search(flat):
         return failures.BUILD_DISK("uv found no space left", evidence)
+    if _BY_PROXY.search(flat):
+        return PROXY_REFUSES("uv does not get through it to the package index", evidence)
     if _INDEX.search(flat):
         return _index("uv", flat, evidence)
     if _UNREADABLE.search(flat):
@@ -160,6 +164,8 @@ def withheld(who: str, words: Sequence[str], unreached: Sequence[Unreached], ind
             return HOST_FORBIDDEN(f"{who} asked for {one.host}: {one.said}", *evidence)
         case Withheld.LIMIT:
             return BUILD_CONNECTIONS(f"{who} had {one.said}", *evidence)
+        case Withheld.UNREACHABLE if OWN_PROXY in one.said:
+            return PROXY_REFUSES(f"{who} could not reach {one.said}", *evidence)
         case Withheld.UNREACHABLE if index and one.host.rpartition(":")[0] == index:
             return failures.INDEX_UNREACHABLE(f"{who} could not reach it: {one.said}", *evidence)
         case Withheld.UNREACHABLE:

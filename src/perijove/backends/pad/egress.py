@@ -27,7 +27,7 @@ from perijove.backends.pad.egress_rule import Rule, judge, judge_name
 from perijove.backends.pad.spawning import readable
 from perijove.backends.pad.unreached import REACHED, Told, packed
 from perijove.domain.parsing import bracketed
-from perijove.domain.ran import Withheld
+from perijove.domain.ran import OWN_PROXY, Withheld
 from perijove.domain.sizes import size
 from perijove.domain.way_out import STRAIGHT, WayOut, read_way_out
 from perijove.nearby import near
@@ -190,13 +190,13 @@ class SandboxProxy:
                     await _lead_on(streams, proxy, wanted)
                 return streams
         except TimeoutError as error:
-            text = f"{there}: this service's own proxy does not answer"
+            text = f"{there}: {OWN_PROXY} does not answer"
             raise Refused("504 Gateway Timeout", text, SILENT) from error
         except ProxyRefused as error:
-            raise Refused("502 Bad Gateway", f"{there}: this service's own proxy says: {error}", SILENT) from error
+            raise Refused("502 Bad Gateway", f"{there}: {OWN_PROXY} says: {error}", SILENT) from error
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else "its name cannot be resolved"
-            text = f"{there}: this service's own proxy cannot be reached: {why}"
+            text = f"{there}: {OWN_PROXY} cannot be reached: {why}"
             raise Refused("502 Bad Gateway", text, SILENT) from error
 
 

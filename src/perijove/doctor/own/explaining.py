@@ -32,6 +32,7 @@ BY: dict[str, tuple[str, ...]] = {
     rows.INDEX_UNREACHABLE.code: _FAR,
     rows.TOO_SLOW.code: _FAR,
     egress_failures.HOST_SILENT.code: _FAR,
+    egress_failures.PROXY_REFUSES.code: _FAR,
     rows.BUILD_BROKE.code: _FAR,
     rows.POST_BUILD_FAILED.code: _FAR,
 }

@@ -14,6 +14,7 @@ from perijove.domain import failures as rows
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.certificates import is_address
 from perijove.domain.cluster_session_failures import POLICY_UNENFORCED
+from perijove.domain.egress_failures import PROXY_REFUSES
 from perijove.domain.engine_settings import Builds, EngineKind
 from perijove.domain.failures import Evidence, Failure
 from perijove.domain.findings import Confidence, Finding, sureness
@@ -262,7 +263,7 @@ def reach(own: Own) -> Iterator[Finding]:
         if theirs and reached:  # visitors named it: it may be gone for everybody, and nothing is wrong here
             seen.append(Evidence(reached, "is reached"))
             remedy = CHOSEN_BY_VISITORS
-        kind = rows.HOST_UNREACHABLE if theirs else rows.INDEX_UNREACHABLE
+        kind = rows.HOST_UNREACHABLE if theirs else PROXY_REFUSES if one.proxy else rows.INDEX_UNREACHABLE
         failure = kind(f"{one.address} is not reached{way}: {one.words}", *seen, remedy=remedy)
         because = unnamed.code if unnamed is not None and one.unresolved else ""
         yield Finding(failure, one.address, Confidence.POSSIBLE if remedy else sureness(failure), because)

@@ -9,7 +9,7 @@ from perijove.backends.environments.complaints import (
     without_wheels,
 )
 from perijove.domain import failures
-from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT
+from perijove.domain.egress_failures import BUILD_CONNECTIONS, HOST_FORBIDDEN, HOST_SILENT, PROXY_REFUSES
 from perijove.domain.failures import Kind
 from perijove.domain.ran import Unreached, Withheld
 
@@ -76,6 +76,21 @@ END = "we can conclude that your requirements are unsatisfiable."
             failures.INDEX_UNREACHABLE,
             "could not reach",
             id="index refuses",
+        ),
+        *(
+            pytest.param(
+                ["error: Failed to fetch: https://h/simple/a/", f"  cause: {said}"],
+                PROXY_REFUSES,
+                "get through",
+                id=said,
+            )
+            for said in (
+                "tunnel error: unsuccessful",
+                "tunnel error: proxy authorization required",
+                "tunnel error: failed to create underlying connection",
+                "error connecting to socks proxy",
+                "HTTP status client error (407 Proxy Authentication Required) for url (http://h/simple/a/)",
+            )
         ),
         pytest.param(
             [
@@ -327,6 +342,9 @@ def test_why_a_post_build_failed(words: tuple[str, ...], kind: Kind, says: str) 
 
 
 INDEX = Unreached("pypi.org:443", Withheld.UNREACHABLE, "pypi.org cannot be resolved: no name server answers")
+FILTERED = Unreached(
+    "pypi.org:443", Withheld.UNREACHABLE, "pypi.org:443: this service's own proxy says: 403 Not On The List"
+)
 DATA = Unreached("data.example:443", Withheld.UNREACHABLE, "data.example:443 does not answer")
 PRIVATE = Unreached("10.1.2.3:8080", Withheld.FORBIDDEN, "only the ports 80 and 443 may be reached, not 8080")
 MANY = Unreached("", Withheld.LIMIT, "more than 256 connections at once")
@@ -340,6 +358,7 @@ TOLD = "Perijove's egress proxy: data.example:443 does not answer"
     ("unreached", "words", "kind", "says"),
     [
         pytest.param((INDEX,), BY_PIP, failures.INDEX_UNREACHABLE, "no name server answers", id="the index"),
+        pytest.param((FILTERED,), BY_PIP, PROXY_REFUSES, "403 Not On The List", id="the operator's proxy"),
         pytest.param((DATA,), "curl: (56) CONNECT tunnel failed, response 504", HOST_SILENT, "not answer", id="curl"),
         pytest.param((DATA,), "data.example: exit status 4", HOST_SILENT, "does not answer", id="by its name alone"),
         pytest.param(

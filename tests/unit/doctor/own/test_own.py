@@ -14,6 +14,7 @@ from perijove.doctor.own.diagnosis import CHECKS, diagnosed
 from perijove.domain.auth_failures import PEOPLE_UNREADABLE, PROVIDER_SILENT
 from perijove.domain.certificate_failures import CLOCK_WRONG
 from perijove.domain.classes import ClassSettings
+from perijove.domain.egress_failures import PROXY_REFUSES
 from perijove.domain.engine_settings import Builds, EngineKind, EngineSettings
 from perijove.domain.failures import (
     DATA_PLANE_DOWN,
@@ -240,6 +241,7 @@ def test_what_rests_on_an_answer_that_did_not_come_in_time_is_not_certain(own: O
 
 BAD = {
     "the index refuses": (reaching(REFUSED), INDEX_UNREACHABLE),
+    "the proxy refuses": (reaching(replace(REFUSED, proxy="proxy.example:3128")), PROXY_REFUSES),
     "somebody holds the journal": (replace(WELL, journal=replace(JOURNAL, held=99)), JOURNAL_HELD),
     "homes cannot be used": (
         with_ground(homes=HOME_UNUSABLE("it is not as it must be", Evidence("/srv/homes", "it is no folder"))),
