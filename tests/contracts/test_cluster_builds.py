@@ -163,6 +163,17 @@ async def test_a_line_without_end_hides_no_other(foreign: Jobs, into: Path) -> N
     assert (told[-1], max(map(len, told))) == ("end", LINE)
 
 
+async def test_a_flood_of_lines_is_told_whole_and_no_faster_than_others_are_heard_beside_it(
+    foreign: Jobs, into: Path
+) -> None:
+    told: list[float] = []
+    clock = asyncio.get_running_loop().time
+    code = "print('x\\n' * 60_000)"
+    assert await foreign.run(run_of(None, code), into, lambda line: told.append(clock())) == Ran(0)
+    assert len(told) == 60_000
+    assert told[-1] - told[0] > 1
+
+
 @asynccontextmanager
 async def lying(foreign: Jobs, *said: bytes, over: Json | None = None) -> AsyncIterator[None]:
     """In place of a pod's first process; it breaks off then, and the pod is `over`."""

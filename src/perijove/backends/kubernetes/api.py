@@ -46,8 +46,8 @@ PAGE, PAGES = 500, 100
 """Pods of a page, and pages of a list: more than a cluster of a thousand nodes runs."""
 LARGEST = 2 * 1024**2
 """Bytes of one object; etcd takes 1.5 MiB."""
-LINE = 64 * 1024
-"""Bytes of a line of a container's log; what goes on is another one."""
+LINE, LINES = 64 * 1024, 20_000
+"""Bytes of a line of a container's log, what goes on is another one; and lines of it in a second: a flood waits."""
 LOG = 256 * 1024
 """Bytes of a container's log that are followed: what a server says while it starts."""
 Version = str
@@ -225,9 +225,11 @@ async def _lines(response: httpx.Response, cut: int) -> AsyncGenerator[bytes, No
         for line in lines:
             if line.strip():
                 yield line
-        if cut and len(rest) > cut:
-            yield rest
-            rest = b""
+        if cut:
+            await asyncio.sleep(len(lines) / LINES)
+            if len(rest) > cut:
+                yield rest
+                rest = b""
         if len(rest) > LARGEST:
             raise ValueError("an object is larger than any can be")
     if rest.strip():
