@@ -42,16 +42,13 @@ def job(run: ForeignRun, name: str, image: str, terms: Terms) -> Json:
         "volumes": [*manifests.volumes(run.limits), {"name": "handed", "emptyDir": {}}],
     }  # fmt: skip
     # The seconds that it may take are counted here; the cluster's end for it is for when nobody is.
-    about = {
-        "labels": manifests.metadata(name, terms, {**labels, JOB: name}, None)["labels"],
-        "annotations": {**manifests.STAYS},
-    }
+    of_pod = manifests.metadata(name, terms, {**labels, JOB: name}, None)["labels"]
     deadline = int(terms.start_limit + run.timeout + FETCH + WAITS)
     return {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": manifests.metadata(name, terms, labels, terms.owner),
         "spec": {
             "backoffLimit": 0, "activeDeadlineSeconds": deadline, "ttlSecondsAfterFinished": KEPT,
-            "template": {"metadata": about, "spec": pod},
+            "template": {"metadata": {"labels": of_pod, "annotations": {**manifests.STAYS}}, "spec": pod},
         },
     }  # fmt: skip
 
