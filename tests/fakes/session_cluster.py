@@ -431,6 +431,8 @@ class SessionCluster(kmock.RawHandler):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, 9)
                 await process.wait()
+            # What it started may hold its output: closed by nobody, that is told in whichever test comes later.
+            process._transport.close()  # type: ignore[attr-defined]
 
 
 def _owners(thing: Json) -> list[Json]:
