@@ -48,7 +48,13 @@ from perijove.domain.service_failures import (
     SECRET_CHANGED,
     STORE_DAMAGED,
 )
+from perijove.domain.settings import ServiceSettings, Settings
 from perijove.domain.state import State
+from perijove.web.challenge import Challenge
+from perijove.web.opening import opening_app
+from perijove.wiring import examining
+from perijove.wiring.given import SystemClock
+from perijove.wiring.sockets import serving
 from tests.e2e.certified import certified_world
 from tests.e2e.service import Service, until
 from tests.fakes import nginx
@@ -140,6 +146,14 @@ def test_what_hangs_is_told_soon_and_what_its_process_does(service: Service, wha
     assert "stopped" in roots[kind.code]["cause"]
     assert roots[kind.code]["commands"] == commands
     until(lambda: doctor(service.state.root)[1]["told"] == [])
+
+
+async def test_a_service_that_starts_is_known_by_what_it_tells_visitors(state: State) -> None:
+    state.run.mkdir(parents=True, exist_ok=True)
+    silent = await examining.look(state, Settings(), NOT_UP("no socket"), SystemClock())
+    async with serving(opening_app(Challenge("", lambda _: None), ServiceSettings), state.control_socket):
+        starts = await examining.look(state, Settings(), NOT_UP("no socket"), SystemClock())
+    assert (silent.service.opening, starts.service.opening) == (False, True)
 
 
 def test_control_groups_are_those_that_the_service_has(service: Service) -> None:

@@ -173,6 +173,8 @@ class Service:
     """What its pad has for limits."""
     held_for: float = 0
     """Seconds since that process began."""
+    opening: bool = False
+    """Whether it tells visitors that it still starts."""
     pad: Failure | Unseen | None = Unseen("the service does not answer")
     """Why whoever holds the sandboxes does not answer the service."""
     pad_process: Process = Process(0)

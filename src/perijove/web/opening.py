@@ -17,7 +17,8 @@ from perijove.web.challenge import PATH, Challenge
 from perijove.web.headers import EdgeHeaders
 
 COME_BACK = {"Retry-After": "2", "Refresh": "2", "Cache-Control": "no-store"}
-STARTING = PlainTextResponse("Perijove is starting. This page tries again by itself.\n", 503, COME_BACK)
+OPENING = "Perijove is starting."
+STARTING = PlainTextResponse(f"{OPENING} This page tries again by itself.\n", 503, COME_BACK)
 
 
 def opening_app(challenge: Challenge, service: Callable[[], ServiceSettings]) -> Starlette:

@@ -52,6 +52,7 @@ from perijove.domain.system_settings import Root
 from perijove.routing.table import table
 from perijove.web.assets import ASSETS_VERSION, STATIC
 from perijove.web.challenge import MARKER, NOBODYS
+from perijove.web.opening import OPENING
 from perijove.wiring import showing, trying
 from perijove.wiring.given import SystemClock
 
@@ -209,6 +210,7 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
         served = group.create_task(caddy.look(), name="look at Caddy")
         login = group.create_task(_login(settings, state), name="look at how people log in")
         answering = None if admin else group.create_task(_answering(state, settings), name="ask the service")
+        opening = group.create_task(_asked("http://perijove/", state.control_socket), name="ask whether it starts")
     control, led, same_secret = answering.result() if answering else (silent, silent, silent)
     isolation, pad = await _sandboxes(state, settings) if admin is None else (silent, silent)
     holder = holding.process_of(state.run / "up.lock")
@@ -216,6 +218,7 @@ async def _service(state: State, settings: Settings, admin: Failure | None) -> S
     return Service(
         holder=holder,
         held_for=max(0.0, time.time() - began) if began else 0.0,
+        opening=OPENING in opening.result()[0].saw,
         admin=admin,
         control=control,
         same_secret=same_secret,

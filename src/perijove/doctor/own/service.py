@@ -15,8 +15,8 @@ from perijove.domain.listening import http_listeners, session_hosts
 from perijove.domain.service_failures import aside, put_aside
 
 SERVICE = "The service"
-FIRST_START = 600.0
-"""Seconds that the first start may take: it installs what sessions run on."""
+OPENS_WITHIN = 120.0
+"""Seconds until a service that starts says so to visitors, on a machine where much else runs."""
 
 
 def runs(own: Own) -> Iterator[Finding]:
@@ -45,9 +45,13 @@ def runs(own: Own) -> Iterator[Finding]:
 
 
 def _starts(service: Service, admin: Failure) -> bool:
-    """Whether nobody listens at the operator's socket yet: one who hangs has it, and says nothing."""
+    """Whether nobody listens at the operator's socket yet, where it says to visitors that it starts, or will soon.
+
+    All that a start waits for has limits: it ends by itself. A first one may install for long.
+    """
     none = admin.kind is NOT_UP and any("No such file" in one.saw or "refused" in one.saw for one in admin.evidence)
-    return none and service.holder.pid > 0 and service.held_for < FIRST_START
+    opens = service.opening or service.held_for < OPENS_WITHIN
+    return none and service.holder.pid > 0 and not service.holder.stopped and opens
 
 
 def settings(own: Own) -> Iterator[Finding]:

@@ -140,10 +140,17 @@ NO_SOCKET = NOT_UP("nothing answers", Evidence("admin.sock", "[Errno 2] No such 
 
 
 def test_a_first_start_is_no_hang() -> None:
-    told = diagnosed(with_service(admin=NO_SOCKET, held_for=90.0, control=Unseen("x")))
-    (runs,) = (one for one in told.results if one.name == "service.runs")
-    assert (told.findings, runs.outcome) == ((), Outcome.SKIPPED)
-    assert "starting" in runs.why_skipped
+    for opening, held_for in ((False, 90.0), (True, 5000.0)):
+        told = diagnosed(with_service(admin=NO_SOCKET, held_for=held_for, opening=opening, control=Unseen("x")))
+        (runs,) = (one for one in told.results if one.name == "service.runs")
+        assert (told.findings, runs.outcome) == ((), Outcome.SKIPPED)
+        assert "starting" in runs.why_skipped
+
+
+def test_a_start_that_was_stopped_is_told_at_once() -> None:
+    stopped = replace(SERVICE.holder, doing="stopped")
+    (found,) = diagnosed(with_service(admin=NO_SOCKET, held_for=9.0, holder=stopped, control=Unseen("x"))).findings
+    assert found.commands == (f"kill -CONT {SERVICE.holder.pid}",)
 
 
 def test_a_process_that_was_stopped_is_to_go_on_and_not_to_be_killed() -> None:
@@ -280,7 +287,7 @@ BAD = {
     ),
     "nothing runs": (with_service(holder=Process(0), caddy=0, admin=NOT_UP("nothing answers")), NOT_UP),
     "it hangs": (with_service(admin=NOT_UP("nothing answers", Evidence("admin.sock", "timed out"))), NOT_ANSWERING),
-    "it has had no socket for long": (with_service(admin=NO_SOCKET, held_for=3600.0), NOT_ANSWERING),
+    "it has had no socket for long": (with_service(admin=NO_SOCKET, held_for=300.0), NOT_ANSWERING),
     "it has other settings than the file": (
         with_service(unlike=("session.memory: the file says 1, the service has 2",)),
         SETTINGS_UNLIKE,
