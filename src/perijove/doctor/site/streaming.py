@@ -18,6 +18,8 @@ AT_ONCE = 0.25
 """Seconds within which all events come where they were kept until the end."""
 SPREAD = 1.0
 """Seconds over which a build must have gone on for that to mean anything."""
+STALL = 1.75
+"""Seconds that packets may be held up by nobody's doing: one is lost, and sent again."""
 EVENTS = 3
 ENDS = {"ready", "failed"}
 
@@ -47,7 +49,8 @@ def _of_session(looked: SiteSeen, tried: Got) -> Iterator[Finding]:
     if tried.status == 404:
         raise NotSeen("the session's server is too old for the websocket that was tried")
     if tried.status in CUT:
-        yield _cut(looked, tried, Confidence.CERTAIN)
+        # Who answers 502 and the like may pass it on, and have nobody there.
+        yield _cut(looked, tried, Confidence.LIKELY if tried.status >= 500 else Confidence.CERTAIN)
 
 
 def _cut(looked: SiteSeen, tried: Got, sure: Confidence, *also: Got) -> Finding:
@@ -76,7 +79,8 @@ def streams(looked: SiteSeen) -> Iterator[Finding]:
         cause = f"{name} kept {len(came)} events until the end: they came within {came[-1] - came[0]:.1f} s"
         saw = f"the first came after {came[0]:.1f} s, the last after {came[-1]:.1f} s"
         saw += f"; they were written over {said[-1] - said[0]:.1f} s" if said else ""
-        yield _held(looked, cause, Confidence.CERTAIN if said else Confidence.LIKELY, where, saw)
+        held = said[-1] - said[0] - (came[-1] - came[0]) if said else 0
+        yield _held(looked, cause, Confidence.CERTAIN if held > STALL else Confidence.LIKELY, where, saw)
     elif build.frames and not ended and not build.waited:
         cause = f"the stream was cut after {build.ended:.0f} s, {build.ended - came[-1]:.0f} s after its last event"
         yield _held(looked, cause, Confidence.LIKELY, where, build.cut or "closed before its last event")

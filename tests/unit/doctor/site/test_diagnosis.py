@@ -225,6 +225,27 @@ def test_without_an_address_nothing_else_is_asked(statuses: tuple[str, str], cod
     assert {one.outcome for one in examination.results[1:]} == {Outcome.SKIPPED}
 
 
+def written(over: float) -> SiteSeen:
+    """Events that came together, and were written over so many seconds."""
+    phases = ("waiting", "building", "failed")
+    build = built(*((over, {"phase": phase, "at": NOW + over * n / 2}) for n, phase in enumerate(phases)))
+    return replace(SEEN, build=build)
+
+
+@pytest.mark.parametrize(
+    ("seen", "sure"),
+    [
+        (written(1.2), Confidence.LIKELY),
+        (written(6.0), Confidence.CERTAIN),
+        (replace(WELL, build=replace(WELL.build, socket=Got(SITE.url, 502))), Confidence.LIKELY),  # type: ignore[type-var]
+        (replace(WELL, build=replace(WELL.build, socket=Got(SITE.url, 400))), Confidence.CERTAIN),  # type: ignore[type-var]
+    ],
+)
+def test_what_a_lost_packet_or_a_dead_session_shows_too_is_not_certain(seen: SiteSeen, sure: Confidence) -> None:
+    ours = (front_failures.STREAM_HELD_BACK.code, front_failures.WEBSOCKET_CUT.code)
+    assert [one.confidence for one in diagnosed(seen).findings if one.code in ours] == [sure]
+
+
 @pytest.mark.parametrize(
     ("seen", "sure"),
     [
