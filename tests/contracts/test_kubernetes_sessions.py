@@ -266,7 +266,7 @@ async def test_what_no_waiting_helps_fails_at_once_and_leaves_nothing(
 async def test_a_pod_without_a_place_is_told_while_it_waits_and_runs_once_there_is_one(
     world: World, follower: Follower
 ) -> None:
-    words = "0/2 nodes are available: 2 Insufficient memory. preemption: 0/2 nodes are available."
+    words = "0/2 nodes are available: 2 Insufficient memory. no new claims to deallocate, preemption: 0/2 nodes …"
     placed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
     world.cluster.statuses["one"] = {"phase": "Pending", "conditions": [placed]}
     starting = asyncio.create_task(world.sessions.start(spec("one", HOME)))

@@ -38,6 +38,8 @@ emptyDir. A node that is low on `ephemeral-storage` ends those that kept their l
 """
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")
 TAINT = re.compile(r"taint \{([^}:]+)")
+"""Its name; newer schedulers say only `untolerated taint(s)`."""
+_ELSE = re.compile(r"(?: (?:no new claims to deallocate|still not schedulable),)? preemption:")
 SHORT_OF = {
     "memory": rows.POD_UNSCHEDULABLE_MEMORY,
     "cpu": rows.POD_UNSCHEDULABLE_CPU,
@@ -132,4 +134,9 @@ def why_unplaced(said: str) -> Kind | None:
         return rows.NODE_SELECTOR_MISMATCH
     if "Too many pods" in told:
         return rows.NODE_POD_LIMIT
-    return rows.TAINT_UNTOLERATED if TAINT.search(told) else None
+    return rows.TAINT_UNTOLERATED if TAINT.search(told) or "untolerated taint" in told else None
+
+
+def lacking(said: str) -> str:
+    """Of the scheduler's words what nodes lack, without why nothing else would have to go for it."""
+    return _ELSE.split(said, maxsplit=1)[0]

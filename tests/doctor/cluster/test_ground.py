@@ -188,6 +188,8 @@ def test_a_build_without_its_docker(socket: str, root: str) -> None:
 
 
 CORDONED = "0/2 nodes are available: 2 node(s) were unschedulable."
+NO_CLAIMS = "no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful."
+"""What newer schedulers end with."""
 CLOSED = tuple(node(name, spec={"unschedulable": True}) for name in ("node1", "node2"))
 
 
@@ -208,6 +210,14 @@ PLACES = [
     Case(
         Broken((unplaced(USER, "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: gpu}."),)),
         ("cluster.taint-untolerated",), "dedicated",
+    ),
+    Case(
+        Broken((
+            unplaced(USER, f"0/2 nodes are available: 2 node(s) had untolerated taint(s). {NO_CLAIMS}"),
+            *(node(name, spec={"taints": [{"key": "lab/dedicated", "value": "gpu", "effect": "NoSchedule"}]})
+              for name in ("node1", "node2")),
+        )),
+        ("cluster.taint-untolerated",), "lab/dedicated=gpu",
     ),
     Case(
         Broken((unplaced(USER, "0/2 nodes are available: 2 Too many pods."),)), ("cluster.node-pod-limit",), "110",

@@ -20,6 +20,7 @@ from perijove.domain.cluster_pods import (
     SHORT_OF,
     Ended,
     ended,
+    lacking,
     phase,
     quantity,
     unplaced,
@@ -194,7 +195,7 @@ def without_room(pod: Thing) -> str:
     condition = pod.condition("PodScheduled")
     if not unplaced(pod) or condition is None or not condition.message:
         return ""
-    return f"no node has a place for it: {shown(condition.message.partition(' preemption:')[0])}"
+    return f"no node has a place for it: {shown(lacking(condition.message))}"
 
 
 def _unpulled(pod: Thing, name: str, why: str, words: str, events: Sequence[Thing]) -> Waits:

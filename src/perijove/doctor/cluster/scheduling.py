@@ -275,11 +275,12 @@ def _values(rule: Mapping[str, Any]) -> str:
 
 def _tainted(cluster: Cluster, one: Waiting, told: str) -> Iterator[Finding]:
     """Lasting taints that it does not tolerate. Those of a node's state go with that state, and are never removed."""
-    taints = [name.strip() for name in TAINT.findall(told)]
+    there = (mapping(taint) for node in cluster.nodes for taint in repelling(one.pod, node, of_state=True))
+    taints = [name.strip() for name in TAINT.findall(told)] or [text(taint.get("key")) for taint in there]
     special = [name for name in taints if not name.startswith(_USUAL)]
     if not special and any(name in _LOST for name in taints):
         return
-    name = (special or [one for one in taints if not one.startswith(_CONTROL)] or taints)[0]
+    name = (special or [one for one in taints if not one.startswith(_CONTROL)] or taints or ["its nodes' taints"])[0]
     pairs = [(node, taint) for node in cluster.nodes for taint in listed(node.spec, "taints")]
     with_it = [(node, taint) for node, taint in pairs if taint.get("key") == name]
     evidence = [seen(f"{node.said} spec.taints", _said_taint(taint)) for node, taint in with_it[:3]]

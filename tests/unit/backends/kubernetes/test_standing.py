@@ -40,6 +40,7 @@ def event(message: str, reason: str = "Failed") -> Thing:
     return Thing({"kind": "Event", "reason": reason, "message": message})
 
 
+UNNAMED = "0/3 nodes are available: 3 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3"
 CORDONED = "0/1 nodes are available: 1 node(s) were unschedulable."
 OTHER = "0/1 nodes are available: 1 of another kind."
 DISK = 'Usage of EmptyDir volume "tmp" exceeds the limit "16Mi".'
@@ -70,6 +71,7 @@ LIMITED = (
 WAITS = {
     "full": (unplaced(FULL), [], "cluster.pod-unschedulable-full", False),
     "tainted": (unplaced(TAINTED), [], "cluster.taint-untolerated", False),
+    "tainted, unnamed": (unplaced(UNNAMED), [], "cluster.taint-untolerated", False),
     "cordoned": (unplaced(CORDONED), [], "cluster.nodes-cordoned", False),
     "no nodes": (unplaced("no nodes available to schedule pods"), [], "cluster.pod-unschedulable-full", False),
     "no rule": (unplaced(OTHER), [], "cluster.pod-unschedulable-resource", False),
