@@ -182,7 +182,7 @@ SAID = (
         pytest.param("x", id="short"),
         pytest.param("y" * 100_000, id="long"),
         pytest.param("☃" * 5000, id="wide"),
-        pytest.param("\x1b[2J\x00\r" * 1000, id="control characters"),
+        pytest.param("\x1b[2J\x00\b" * 1000, id="control characters"),
         pytest.param('"\\' * 1000, id="escaped"),
         pytest.param("\udc80" * 1000, id="no characters"),
     ],

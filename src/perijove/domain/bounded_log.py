@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Generic, TypeVar
+from typing import AnyStr, Generic, TypeVar
 
 from perijove.domain.sizes import size
 
@@ -38,6 +38,12 @@ Colours = tuple[tuple[int, str], ...]
 """From which character of a line on it looks how: `1` is bold, 30 to 37 and 90 to 97 colours (`1;31`), `` plain."""
 
 
+def overwritten(line: AnyStr) -> AnyStr:
+    """What a terminal shows in the end of a line that is written over again and again, as progress is."""
+    end = "\r" if isinstance(line, str) else b"\r"
+    return line.rstrip(end).rpartition(end)[2]
+
+
 def clean(line: str) -> str:
     """A stranger's line as it may be kept and shown in a terminal: bounded, no control characters."""
     return clean_colours(line)[0]
@@ -45,6 +51,7 @@ def clean(line: str) -> str:
 
 def clean_colours(line: str) -> tuple[str, Colours]:
     """The same, and the colours that a terminal would have shown of it."""
+    line = overwritten(line)
     kept = line if len(line) <= LINE else f"{line[: LINE - 1]}…"
     if kept.isprintable():
         return kept.rstrip(), ()

@@ -20,6 +20,7 @@ LINES = [
     pytest.param("\x1b]8;;https://x.test\x07\x1b[34mlink\x1b]8;;\x07\x1b[2K", "link", ((0, "34"),), id="links, moves"),
     pytest.param("x\x1b[31m   ", "x", (), id="nothing to be seen"),
     pytest.param("a\x1b[31m\x00\tb", "a \tb", ((1, "31"),), id="control characters"),
+    pytest.param("\x1b[31m10%\r\x1b[32m100% \r", "100%", ((0, "32"),), id="written over"),
     pytest.param("\x1b[31m\U0001f600\x1b[32mx", "\U0001f600x", ((0, "31"), (1, "32")), id="not halves of characters"),
 ]  # fmt: skip
 

@@ -10,6 +10,8 @@ import os
 from collections import deque
 from collections.abc import Callable
 
+from perijove.domain.bounded_log import overwritten
+
 LINE = 2000
 """Characters that are kept of a line."""
 RATE = 512 * 1024
@@ -75,6 +77,8 @@ class Lines:
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         for line in lines:
             self._line(line)
+        if len(self._buffer) > 4 * LINE and not self._skipping:
+            self._buffer = overwritten(self._buffer)
         if len(self._buffer) > 4 * LINE:
             if not self._skipping:
                 self._line(self._buffer)
@@ -85,7 +89,7 @@ class Lines:
         if self._skipping:  # the rest of a line whose beginning was told
             self._skipping = False
             return
-        line = raw[: 4 * LINE].decode(errors="replace").rstrip("\r")
+        line = overwritten(raw)[: 4 * LINE].decode(errors="replace")
         line = line if len(line) <= LINE else line[: LINE - 1] + "…"
         self.tail.append(line)
         if self._left > 0:

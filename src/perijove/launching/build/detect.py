@@ -29,7 +29,7 @@ from perijove.launching.build import apt_file, conda_file, conda_locks, tables
 from perijove.launching.build.groups import default_groups
 from perijove.launching.build.groups import requirements as of_groups
 from perijove.launching.build.leftovers import listed
-from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled
+from perijove.launching.build.near_misses import hidden_root, misplaced, misspelled, unnamed
 from perijove.launching.build.poetry_lock import poetry_python
 from perijove.launching.build.tables import unusable
 
@@ -108,7 +108,7 @@ def detect(
     elif names & {"pyproject.toml", "setup.py"}:
         notes.append(f"The repository's own package is not installed, because {folder} replaces the root")
     if all(isinstance(step, InstallSystem) for step in steps):
-        notes += misplaced(elsewhere)
+        notes += misplaced(folder, names, elsewhere)
     request = _python_request(folder, texts, requires_python, notes)
     return Detected(EnvironmentPlan(request, tuple(steps), *_scripts(folder, names)), tuple(notes))
 
@@ -210,6 +210,7 @@ def _project(
     if _is_package(names, table) or (isinstance(dynamic, list) and "dependencies" in dynamic):
         return [*steps, InstallProject(".")], requires_python
     if lock or not project:
+        notes += [] if lock or listed else unnamed(_table(table, "tool"))
         return steps, requires_python
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) and "\n" not in d for d in dependencies):

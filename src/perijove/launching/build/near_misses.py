@@ -22,6 +22,13 @@ MISPLACED = ("requirements.txt", "environment.yml", "environment.yaml", "apt.txt
 DESCRIBING = frozenset(
     (*SPELLINGS, "pylock.toml", "setup.cfg", "Pipfile.lock", "start", "DESCRIPTION", "JuliaProject.toml")
 )
+ELSEWHERE = (
+    *("requirements.in", "env.yml", "env.yaml", "conda.yml", "conda.yaml"),
+    *("flake.nix", "shell.nix", "Manifest.toml", "Containerfile"),
+)
+"""Names by which other programs than a Binder know an environment."""
+TOOLS = ("poetry", "pdm", "hatch", "flit")
+"""Programs whose tables of pyproject.toml name packages in a way of their own."""
 MOST = 5
 """Notes on files in other folders."""
 _SPELLED = {name.lower(): name for name in SPELLINGS}
@@ -56,7 +63,20 @@ def hidden_root(folder: str, names: frozenset[str]) -> list[str]:
     return [f"{folder} replaces the root and describes no environment: {', '.join(hidden)} in the root is not read"]
 
 
-def misplaced(paths: Iterable[str]) -> list[str]:
-    """Notes on files in folders that do not count, the uppermost first."""
-    found = sorted(paths, key=lambda path: (path.count("/"), path))
-    return [f"{path} is not read: only the root's and binder/'s are" for path in found[:MOST]]
+def unnamed(tools: Iterable[str]) -> list[str]:
+    """Notes on tables of a pyproject.toml that nothing is installed of."""
+    return [
+        f"pyproject.toml: packages that [tool.{tool}] names are not installed; those that [project] names would be"
+        for tool in TOOLS
+        if tool in tools
+    ]
+
+
+def misplaced(folder: str, names: frozenset[str], paths: Iterable[str]) -> list[str]:
+    """Notes on other programs' files, and on those in folders that do not count, the uppermost first."""
+    others = [folder + name for name in ELSEWHERE if folder + name in names]
+    found = sorted(paths, key=lambda path: (path.count("/"), path))[:MOST]
+    return [
+        *(f"{path} is not read, and nothing else names packages" for path in others),
+        *(f"{path} is not read: only the root's and binder/'s are" for path in found),
+    ]

@@ -34,13 +34,15 @@ async def said(data: bytes, most: int = 100) -> list[str]:
         (b"one\ntwo\n", ["one", "two"]),
         (b"no newline", ["no newline"]),
         (b"windows\r\n", ["windows"]),
+        (b"\r 10%\r100%\r\nnext\n", ["100%", "next"]),
+        (b"".join(b"\r%5d of 20000" % n for n in range(20_001)) + b"\nnext\n", ["20000 of 20000", "next"]),
         (b"\n\n", ["", ""]),
         (b"bad \xff\n", ["bad \N{REPLACEMENT CHARACTER}"]),
         (b"x" * 3000 + b"\nnext\n", ["x" * (LINE - 1) + "…", "next"]),
         (b"x" * 50_000 + b"\nnext\n", ["x" * (LINE - 1) + "…", "next"]),
         (b"", []),
     ],
-    ids=["two", "unfinished", "crlf", "empty-lines", "not-utf8", "long", "very-long", "nothing"],
+    ids=["two", "unfinished", "crlf", "bar", "long-bar", "empty-lines", "not-utf8", "long", "very-long", "nothing"],
 )
 async def test_lines_are_bounded(data: bytes, expected: list[str]) -> None:
     assert await said(data) == expected

@@ -159,6 +159,11 @@ def test_all_files_that_are_not_understood_are_named_at_once() -> None:
             id="binder/ with nothing in it",
         ),
         pytest.param(("requirements.txt", "Requirements.txt"), "", id="both"),
+        *(
+            pytest.param((name,), f"{name} is not read, and nothing else names packages", id=name)
+            for name in ("requirements.in", "binder/env.yml", "conda.yaml", "flake.nix", "Manifest.toml")
+        ),
+        pytest.param(("requirements.txt", "requirements.in", "shell.nix"), "", id="others beside what is read"),
         pytest.param(("setup.cfg", "setup.py"), "", id="setup.cfg beside setup.py"),
         pytest.param(("binder/README.md", "a.ipynb"), "", id="nothing in the root either"),
         pytest.param(
@@ -169,6 +174,24 @@ def test_all_files_that_are_not_understood_are_named_at_once() -> None:
 def test_what_is_nearly_read_is_told(names: tuple[str, ...], note: str) -> None:
     found = of(dict.fromkeys(names, ""))
     assert [note in said for said in found.notes] == ([True] if note else [])
+
+
+POETRY = "[tool.poetry.dependencies]\nsix = '*'\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        pytest.param({"pyproject.toml": POETRY}, True, id="alone"),
+        pytest.param({"pyproject.toml": POETRY + "[tool.uv]\npackage = false\n[build-system]"}, True, id="no package"),
+        pytest.param({"pyproject.toml": POETRY + "[build-system]"}, False, id="a package"),
+        pytest.param({"pyproject.toml": POETRY, "poetry.lock": ""}, False, id="beside a lock"),
+        pytest.param({"pyproject.toml": POETRY, "requirements.txt": "six"}, False, id="beside requirements"),
+        pytest.param({"pyproject.toml": "[tool.ruff]"}, False, id="no packages"),
+    ],
+)  # fmt: skip
+def test_packages_that_a_program_s_own_table_names_are_not_left_out_silently(files: dict[str, str], told: bool) -> None:
+    assert ["[tool.poetry] names are not installed" in note for note in of(files).notes] == [True] * told
 
 
 @pytest.mark.parametrize(
