@@ -1,4 +1,4 @@
-"""What of a control plane keeps the work of pods, in a process that may be killed before its nth change.
+"""What of a control plane keeps the work of pods and runs builds, in a process that is killed before its nth change.
 
 A change is what outlives it: something written to the disk, asked of the cluster, or appended to the journal.
 """
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -22,14 +22,16 @@ from perijove.backends.confined import ConfinedCalls
 from perijove.backends.kept import KeptOnDisk
 from perijove.backends.kubernetes import leftovers
 from perijove.backends.kubernetes.api import Cluster
-from perijove.backends.kubernetes.manifests import Terms, Work
+from perijove.backends.kubernetes.builds import ClusterBuilds
+from perijove.backends.kubernetes.manifests import Owner, Terms, Work
 from perijove.backends.kubernetes.refusals import Answer
 from perijove.backends.kubernetes.sessions import KubernetesSessions
 from perijove.backends.sqlite import SqliteLedger
 from perijove.domain.events import Ready
 from perijove.domain.keys import Keys
-from perijove.domain.nouns import EndReason, RepoAddress, ResolvedRepo, Room, SandboxSpec, Session
+from perijove.domain.nouns import EndReason, ForeignRun, RepoAddress, ResolvedRepo, Room, SandboxSpec, Session
 from perijove.domain.ports import Tell
+from perijove.domain.ran import Ran
 from perijove.domain.settings import Settings
 from perijove.domain.state import State
 from perijove.journal import Journal
@@ -37,6 +39,7 @@ from perijove.launching.start.keeping import Keeping
 from perijove.launching.start.sessions import SessionKeeper
 from perijove.wiring.given import SystemClock
 from tests.fakes.confined import do, spec, until
+from tests.fakes.foreign import UnconfinedForeignCode
 from tests.fakes.kept_pods import IMAGE, keeping_in
 from tests.fakes.session_cluster import NAMESPACE
 
@@ -160,17 +163,52 @@ async def plane(state: State, config: Path, changed: Changed = lambda: None) -> 
             await api.close()
 
 
-def _lived(state: State, config: Path, before: int, life: tuple[Any, ...]) -> None:
-    async def lived() -> None:
-        async with plane(state, config, killed_at(before, state.root)) as one:
-            await one.live(*life)
-
-    asyncio.run(lived())
-
-
 async def lived(state: State, config: Path, before: int, *life: Any) -> bool:
-    """`Plane.live` in a process of its own, killed before that change (0: not at all); whether it came to its end."""
-    process = PROCESSES.Process(target=_lived, args=(state, config, before, life))
+    """`Plane.live`, killed before that change (0: not at all); whether it came to its end."""
+    return await came_to_its_end(_lived, before, state.root, state, config, *life)
+
+
+async def _lived(changed: Changed, state: State, config: Path, *life: Any) -> None:
+    async with plane(state, config, changed) as one:
+        await one.live(*life)
+
+
+async def built(state: State, config: Path, before: int, run: ForeignRun, into: Path) -> bool:
+    """The same for a run as a Job."""
+    return await came_to_its_end(_built, before, state.root, config, run, into)
+
+
+async def _built(changed: Changed, config: Path, run: ForeignRun, into: Path) -> None:
+    async with builds(config, changed) as one:
+        assert await one.run(run, into, print) == Ran(0)
+
+
+@asynccontextmanager
+async def builds(config: Path, changed: Changed = lambda: None) -> AsyncIterator[ClusterBuilds]:
+    """Those of a control plane that runs."""
+
+    async def image(run: ForeignRun, tell: Tell) -> str:
+        return IMAGE
+
+    async def owner() -> Owner | None:
+        return None
+
+    api = CountedCluster(NAMESPACE, str(config))
+    api.changed = changed
+    with closing(ConfinedCalls()) as confined:
+        try:
+            yield ClusterBuilds(api, Terms(NAMESPACE), image, owner, confined, UnconfinedForeignCode())
+        finally:
+            await api.close()
+
+
+def _run(work: Callable[..., Coroutine[Any, Any, None]], before: int, root: Path, given: tuple[Any, ...]) -> None:
+    asyncio.run(work(killed_at(before, root), *given))
+
+
+async def came_to_its_end(work: Callable[..., Coroutine[Any, Any, None]], before: int, root: Path, *given: Any) -> bool:
+    """In a process of its own, which counts its changes below `root`."""
+    process = PROCESSES.Process(target=_run, args=(work, before, root, given))
     process.start()
     await asyncio.to_thread(process.join)
     assert process.exitcode in (0, -signal.SIGKILL)
