@@ -228,7 +228,7 @@ def test_what_is_given_back_is_a_file_that_the_master_can_read(
         archive = str(masters / "link")
     words = {"archive": archive, "opens": "00" * 32, "same_commit": True}
     answer = asked(module_state, ask="give_back", session=session.name, words=words)
-    assert answer["fail"]["code"] == "session.kept-unreadable"
+    assert answer["fail"]["kind"] == "session.kept-unreadable"
     service.cli("stop", session.name)
 
 
@@ -296,8 +296,8 @@ def test_a_home_is_made_of_the_masters_own_folders_alone(module_state: State, ma
         folder = masters / "link"
         folder.symlink_to("/etc")
     answer = asked(module_state, ask="start", order=order(folder))
-    assert answer["fail"]["code"] == "start.sandbox-failed"
-    assert answer["fail"]["evidence"][0][0] == str(folder)
+    assert answer["fail"]["kind"] == "start.sandbox-failed"
+    assert answer["fail"]["evidence"][0]["where"] == str(folder)
     assert not list(module_state.sessions.glob("evil*"))
 
 
@@ -311,7 +311,7 @@ def test_a_sandbox_owns_the_masters_own_folders_alone(
         folder.symlink_to("/root")
     overlay = {"layers": [str(masters), str(folder)], "target": "/shown"}
     answer = asked(module_state, ask="start", order={**order(None), "overlays": [overlay]})
-    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["fail"]["kind"] == "start.sandbox-failed"
     assert not list(module_state.sessions.glob("evil*"))
     assert f"{module_state.sessions}/evil" not in Path(f"/proc/{pad.process.pid}/mounts").read_text()
 
@@ -321,20 +321,20 @@ def test_a_home_holds_nothing_that_the_master_may_not_read(module_state: State, 
     (masters / "secret").write_text("root's")
     (masters / "secret").chmod(0o600)
     answer = asked(module_state, ask="run", order=order(masters), result="dist", timeout=20)
-    assert answer["fail"]["code"] == "start.sandbox-failed"
-    assert "secret" in answer["fail"]["evidence"][0][1]
+    assert answer["fail"]["kind"] == "start.sandbox-failed"
+    assert "secret" in answer["fail"]["evidence"][0]["saw"]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "", "a/b", "x" * 41])
 def test_a_name_is_no_path(module_state: State, pad: PadOfRoot, name: str) -> None:
     answer = asked(module_state, ask="start", order=order(None) | {"name": name})
-    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["fail"]["kind"] == "start.sandbox-failed"
 
 
 @pytest.mark.parametrize("result", ["../../../../../../etc", "/etc", "..", ""])
 def test_a_result_is_taken_from_the_home_alone(module_state: State, pad: PadOfRoot, result: str) -> None:
     answer = asked(module_state, ask="run", order=order(None), result=result, timeout=20)
-    assert answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["fail"]["kind"] == "start.sandbox-failed"
     assert list(module_state.handed.iterdir()) == []
 
 
@@ -351,7 +351,7 @@ def test_a_bind_of_what_only_root_reads_gives_a_sandbox_nothing(module_state: St
     told = order(None, "print(open('/shown').read())")
     told["mounts"] = [{"source": "/etc/shadow", "target": "/shown"}]
     answer = asked(module_state, ask="run", order=told, result="dist", timeout=20)
-    assert answer["ok"]["ran"]["status"] == 1 if "ok" in answer else answer["fail"]["code"] == "start.sandbox-failed"
+    assert answer["ok"]["ran"]["status"] == 1 if "ok" in answer else answer["fail"]["kind"] == "start.sandbox-failed"
 
 
 def test_no_user_but_the_master_and_root_is_answered(module_state: State, pad: PadOfRoot) -> None:
