@@ -16,7 +16,7 @@ import pytest
 from perijove.backends.confined import ConfinedCalls, landlock
 from perijove.backends.git import fetching
 from perijove.domain.confinement import MIB, READING, Beyond, Identity, Limit
-from perijove.domain.failures import BAD_FILE, BUG, KILLED, Evidence, Fail
+from perijove.domain.failures import BAD_FILE, BUG, HUNG, KILLED, Evidence, Fail
 from perijove.domain.nouns import EnvironmentPlan, InstallProject, InstallRequirements, PythonRequest, PythonSource
 from perijove.domain.ports import Confined
 from perijove.domain.state import State
@@ -174,7 +174,7 @@ async def test_a_process_that_hangs_is_not_waited_for_for_ever_nor_held_against_
     calls = (real.call(hostile.counted, {"a": str(number)}, frozenset()) for number in range(3))
     for answer in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(answer, Beyond), answer
-        assert answer.told(BAD_FILE, "a file").kind is KILLED
+        assert answer.told(BAD_FILE, "a file").kind is HUNG
     real.taken_within = 60
     assert await real.call(hostile.counted, {}, frozenset({"a"})) == {"a": 0}
     assert hung.returncode == -signal.SIGKILL

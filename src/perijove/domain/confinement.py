@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from perijove.domain.failures import KILLED, Evidence, Failure, Kind
+from perijove.domain.failures import HUNG, KILLED, Evidence, Failure, Kind
 
 MIB = 1024**2
 
@@ -61,6 +61,8 @@ class Limit(StrEnum):
     """None: it died of what it read (SIGSEGV and the like)."""
     KILLED = "killed"
     """None: somebody else ended it, as a machine does that runs out of memory."""
+    HUNG = "hung"
+    """None: the process that was to do it said nothing, and we ended it."""
 
 
 class Beyond(Exception):
@@ -72,6 +74,8 @@ class Beyond(Exception):
 
     def told(self, kind: Kind, what: str) -> Failure:
         """A failure of `what` was read: of this kind, unless what it read had no part in it."""
+        if self.limit is Limit.HUNG:
+            return HUNG(f"a process that was to read {what} said nothing", Evidence(what, str(self)))
         if self.limit is Limit.KILLED:
             return KILLED(f"a process that read {what} was ended by somebody else", Evidence(what, str(self)))
         return kind(f"{what} needs {self}", Evidence(what, f"limit of {self.limit}"))

@@ -353,6 +353,11 @@ KILLED = operator_row(
     "Most likely it ran out of memory: `dmesg` says so; give it more, or let fewer launches run at once.",
     Retry.BACKOFF,
 )  # fmt: skip
+HUNG = operator_row(
+    "platform.hung", "A process of the service hung, and was ended",
+    "Launch again: another takes its place. If it comes back, see what this machine waits for: `dmesg`, its disk.",
+    Retry.BACKOFF,
+)  # fmt: skip
 INTERRUPTED = operator_row(
     "platform.interrupted", "The service stopped during this launch",
     "Launch again; what was built is kept.", Retry.BACKOFF,

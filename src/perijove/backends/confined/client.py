@@ -214,7 +214,7 @@ class ConfinedCalls:
             log.error("the process that confined calls are forked from hangs, and is killed", limit=self.taken_within)  # noqa: TRY400
             if process is not None:
                 process.kill()
-            raise Beyond(Limit.KILLED, "a process that forks it") from error
+            raise Beyond(Limit.HUNG, f"a process that forks it within {self.taken_within:g} seconds") from error
 
     async def _summon(self, text: bytes, theirs: socket.socket) -> None:
         for again in (True, False):
