@@ -15,7 +15,7 @@ import pytest
 
 from perijove.backends.kubernetes import in_job
 from perijove.backends.kubernetes.manifests import RULES
-from perijove.backends.kubernetes.standing import LINE
+from perijove.backends.kubernetes.pod_status import LINE
 from perijove.domain.failures import Fail, Failure
 from perijove.domain.nouns import Mount
 from perijove.domain.ran import Ran

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from perijove.backends.environments import kernel, mistaken, pythons_with
+from perijove.backends.environments import kernel, mistaken_names, pythons_with
 from perijove.backends.environments.archives import Addressed
 from perijove.backends.environments.complaints import Meaning
 from perijove.backends.environments.conda.foundation import CondaBase
@@ -261,7 +261,7 @@ class Installation:
             if found is not failure:
                 return found
         if failure.kind in {failures.NO_SUCH_PACKAGE, failures.BUILD_BROKE}:
-            return mistaken.explained(failure, names, self.wanted.packages)
+            return mistaken_names.explained(failure, names, self.wanted.packages)
         return failure
 
     async def _empty(self) -> None:

@@ -19,7 +19,7 @@ from perijove.backends.environments.archives import Addressed, looked_into
 from perijove.backends.environments.complaints import Meaning
 from perijove.backends.environments.installer import Room, Run, ran, settle
 from perijove.backends.environments.interpreters import Interpreters, link_or_copy, passable, pick
-from perijove.backends.environments.standing_in import Described, stand_in, virtual_environment
+from perijove.backends.environments.stubbed_python import Described, stand_in, virtual_environment
 from perijove.domain import failures
 from perijove.domain.build_inputs import Interpreter
 from perijove.domain.confinement import Beyond, Bounds, Identity, Limit

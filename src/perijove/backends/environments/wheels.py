@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from perijove.backends.environments import beside as beside_
-from perijove.backends.environments import complaints
+from perijove.backends.environments import complaints, pip_wheels
 from perijove.backends.environments.contents import BUILT_AT
 from perijove.backends.environments.interpreters import Interpreters, Runs, Standing
 from perijove.backends.environments.uv import Complaint, Uv
@@ -35,7 +34,7 @@ INSIDE = Path("/run/perijove")
 """Where a build's sandbox is shown what is ours: what its programs say then names no path of this machine."""
 PYPI = "//pypi.org"
 """Where pip looks by itself."""
-BESIDE = Path(beside_.__file__).read_text()
+PIP_WHEELS = Path(pip_wheels.__file__).read_text()
 PIP = (
     "pip==26.3; python_version >= '3.10'",
     "pip==26.0.1; python_version == '3.9'",
@@ -60,7 +59,7 @@ class Builder:
 
     def command(self, words: Sequence[str]) -> tuple[str, ...]:
         """`pip wheel <words>`."""
-        pip = ("-c", BESIDE) if self.beside else ("-m", "pip", "wheel", "--wheel-dir")
+        pip = ("-c", PIP_WHEELS) if self.beside else ("-m", "pip", "wheel", "--wheel-dir")
         return (str(self.runs.executable), "-I", *pip, f"{HOME}/{RESULT}", *words)
 
 

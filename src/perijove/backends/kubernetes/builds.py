@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from perijove.backends.kubernetes import fetching, handed_over, jobs, policies, standing
+from perijove.backends.kubernetes import fetching, handed_over, jobs, pod_status, policies
 from perijove.backends.kubernetes.api import Cluster, Gone
 from perijove.backends.kubernetes.handed_over import AGAIN, RESULT, Ended
 from perijove.backends.kubernetes.jobs import BATCH, BUILD, FETCH, JOB
@@ -156,9 +156,9 @@ class _Run:
             await self._pods.change(EVENTS_EVERY)
             for event in await events_of(self._cluster, self._job.uid):
                 if text(event.raw.get("reason")) == "FailedCreate":
-                    raise Fail(refused(Answer(f"pods of {self._job.said}", FORBIDDEN, {}, standing.message(event))))
+                    raise Fail(refused(Answer(f"pods of {self._job.said}", FORBIDDEN, {}, pod_status.message(event))))
             if clock() > until:
-                raise Fail(standing.slow(self._job, (), self._terms.start_limit))
+                raise Fail(pod_status.slow(self._job, (), self._terms.start_limit))
         await Start(self._cluster, self._pods, self._terms, self._run.name, pod, self._progressed).until_it_runs()
         return self._pods.now.get(self._run.name, pod)
 
@@ -201,11 +201,11 @@ class _Run:
 
     def _lives(self) -> bool:
         pod = self._pods.now.get(self._run.name)
-        return pod is not None and standing.lives(pod)
+        return pod is not None and pod_status.lives(pod)
 
     def _without(self, pod: Thing | None) -> int:
         """What a pod's end means that has handed nothing over. Raises Fail."""
-        over = standing.end(pod) if pod is not None else None
+        over = pod_status.end(pod) if pod is not None else None
         if over is None:
             raise Fail(rows.SANDBOX_FAILED("somebody deleted its pod", Evidence("job", self._job.said), remedy=AGAIN))
         limits, seen = self._run.limits, Evidence(f"pod of {self._job.said}", over.detail)
@@ -234,7 +234,7 @@ class _Run:
                             seen += 1
                             if seen > told:
                                 told = seen
-                                self._tell(part[: standing.LINE])
+                                self._tell(part[: pod_status.LINE])
                 return
             except (Fail, Gone) as error:
                 log.warning("a build's log breaks off", pod=pod, message=str(error)[:300])

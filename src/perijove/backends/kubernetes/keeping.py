@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import httpx
 
 from perijove import durable, kept_files
-from perijove.backends.kubernetes import fetching, handed_out, standing
+from perijove.backends.kubernetes import fetching, handed_out, pod_status
 from perijove.backends.kubernetes.in_pod import MOST
 from perijove.backends.kubernetes.pods import Pods
 from perijove.domain import wire
@@ -157,7 +157,7 @@ class Keeping:
                 for name, kept in self._sessions.items():
                     pod = pods.now.get(name)
                     free = not kept.fetching.locked()
-                    if free and kept.due <= loop.time() and pod is not None and standing.runs(pod):
+                    if free and kept.due <= loop.time() and pod is not None and pod_status.runs(pod):
                         kept.due = float("inf")
                         tasks.create_task(self.snapshot(pod), name=f"what changed in {name}")
                 try:
@@ -168,8 +168,8 @@ class Keeping:
 
     async def snapshot(self, pod: Thing, *, final: bool = False) -> None:
         """Fetch what changed, in place of what was fetched before; what fails is logged, and that stands."""
-        name, kept = standing.session(pod), self._sessions.get(standing.session(pod))
-        if kept is None or kept.note.terms is None or not standing.runs(pod):
+        name, kept = pod_status.session(pod), self._sessions.get(pod_status.session(pod))
+        if kept is None or kept.note.terms is None or not pod_status.runs(pod):
             return
         try:
             async with asyncio.timeout(2 * LIMIT), kept.fetching, self._at_once:  # others may hold it up
@@ -231,14 +231,14 @@ class Keeping:
 
     @asynccontextmanager
     async def _asked(self, method: str, pod: Thing, query: str, **given: Any) -> AsyncIterator[httpx.Response]:
-        headers = {"Authorization": f"Bearer {self.token(standing.session(pod))}", **given.pop("headers", {})}
+        headers = {"Authorization": f"Bearer {self.token(pod_status.session(pod))}", **given.pop("headers", {})}
         url = f"http://{bracketed(text(pod.status.get('podIP')))}:{self._port}/?{query}"
         async with asyncio.timeout(self.limit), self._client.stream(method, url, headers=headers, **given) as answer:
             yield answer
 
     async def give_back(self, pod: Thing, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
         """Raises Fail: `session.kept-unreadable`."""
-        limits = standing.sandbox(pod).limits
+        limits = pod_status.sandbox(pod).limits
         query = f"room={limits.disk if limits else 0}&same_commit={same_commit:d}"
         try:
             # Nothing is given of what is not whole.

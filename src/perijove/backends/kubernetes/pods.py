@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 
 from perijove.backends.kubernetes.api import Cluster, Gone, Version
 from perijove.backends.kubernetes.manifests import SESSION
-from perijove.backends.kubernetes.standing import without_room
+from perijove.backends.kubernetes.pod_status import without_room
 from perijove.domain.cluster import Thing, text
 from perijove.domain.failures import Fail
 from perijove.domain.nouns import SessionName

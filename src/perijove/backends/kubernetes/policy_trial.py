@@ -13,8 +13,8 @@ from contextlib import suppress
 from perijove.backends.kubernetes import manifests
 from perijove.backends.kubernetes.api import Cluster, Gone
 from perijove.backends.kubernetes.manifests import EGRESS, SERVER, TRIAL, Json, Terms
+from perijove.backends.kubernetes.pod_status import OVER
 from perijove.backends.kubernetes.refusals import CREATED, OK, refused, unreachable
-from perijove.backends.kubernetes.standing import OVER
 from perijove.domain.cluster import Thing
 from perijove.domain.cluster_pods import ended, phase
 from perijove.domain.failures import Fail

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from perijove.asking import Connection, Servers
-from perijove.backends.kubernetes import manifests, policies, policy_trial, standing
+from perijove.backends.kubernetes import manifests, pod_status, policies, policy_trial
 from perijove.backends.kubernetes.api import Cluster, Gone
 from perijove.backends.kubernetes.keeping import Keeping, Note
 from perijove.backends.kubernetes.last_words import LastWords
@@ -171,9 +171,9 @@ class KubernetesSessions(Servers):
             await asyncio.wait({telling})
 
     async def _tell_log(self, session: SessionName) -> None:
-        while (pod := self._pods.now.get(session)) is not None and not standing.runs(pod) and standing.lives(pod):
+        while (pod := self._pods.now.get(session)) is not None and not pod_status.runs(pod) and pod_status.lives(pod):
             await self._pods.change(LOOK_EVERY)
-        if pod is None or not standing.lives(pod):
+        if pod is None or not pod_status.lives(pod):
             return
         self._words.begin(session)
         try:
@@ -182,7 +182,7 @@ class KubernetesSessions(Servers):
                     if pod.uid in self._told:  # its end was, with its last words
                         return
                     for part in filter(str.strip, line.splitlines()):
-                        self._put([SessionLogged(session, self._words.told(session, part[: standing.LINE]))])
+                        self._put([SessionLogged(session, self._words.told(session, part[: pod_status.LINE]))])
         except (Fail, Gone) as error:
             log.warning("a session's log is not told while it starts", session=session, message=str(error))
 
@@ -212,8 +212,8 @@ class KubernetesSessions(Servers):
         while (now := self._pods.now.get(session)) is not None and now.uid == uid:
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
-                log.warning("a session's pod does not end", session=session, pod=standing.told(now))
-                self._over(now, [standing.stopped(session, reason)])
+                log.warning("a session's pod does not end", session=session, pod=pod_status.told(now))
+                self._over(now, [pod_status.stopped(session, reason)])
                 return
             await self._pods.change(left)
 
@@ -251,24 +251,24 @@ class KubernetesSessions(Servers):
                 reader.put(event)
 
     def _changed(self, pod: Thing, *, gone: bool) -> None:
-        name = standing.session(pod)
+        name = pod_status.session(pod)
         self._lead_to(name, pod, gone=gone)
         reason = self._stopping.pop(name, None) if gone else self._stopping.get(name)
         if reason is not None:
             self._words.untold(name, ())
             if gone:
-                self._over(pod, [standing.stopped(name, reason)])
+                self._over(pod, [pod_status.stopped(name, reason)])
             return
-        over = standing.removed(pod) if gone or pod.deleting else standing.end(pod)
+        over = pod_status.removed(pod) if gone or pod.deleting else pod_status.end(pod)
         if over is not None:
             over = replace(over, lines=self._words.untold(name, over.lines))
             failed = name in self._starting and (over.failure is not None or pod.deleting)
-            self._over(pod, [] if failed else standing.events(name, over))
-        elif standing.silent(pod):  # once what its server left is fetched, its pod is over too
+            self._over(pod, [] if failed else pod_status.events(name, over))
+        elif pod_status.silent(pod):  # once what its server left is fetched, its pod is over too
             self._keeping.look(name)
 
     def _lead_to(self, name: SessionName, pod: Thing, *, gone: bool) -> None:
-        address = text(pod.status.get("podIP")) if not gone and standing.runs(pod) else ""
+        address = text(pod.status.get("podIP")) if not gone and pod_status.runs(pod) else ""
         try:
             host = bracketed(str(ip_address(address))) if address else ""
             self._lead(name, host and f"{host}:{self._terms.port}")
@@ -279,7 +279,7 @@ class KubernetesSessions(Servers):
         """Tell its end, once; with no events it is its starter's to tell."""
         if pod.uid not in self._told:
             self._note(pod.uid)
-            self._keeping.ended(standing.session(pod))
+            self._keeping.ended(pod_status.session(pod))
             self._end(pod, events)
 
     def _note(self, uid: str) -> None:
@@ -304,20 +304,20 @@ class KubernetesSessions(Servers):
             listed, _ = await self._cluster.pods(self._selector)
         except Gone as error:
             raise Fail(unreachable("GET pods", "a list that took too long")) from error
-        ours = [pod for pod in listed if standing.session(pod)]
+        ours = [pod for pod in listed if pod_status.session(pod)]
         for pod in ours:
             self._changed(pod, gone=False)  # what ended is told before the answer
-        return [standing.sandbox(pod) for pod in ours if standing.lives(pod)]
+        return [pod_status.sandbox(pod) for pod in ours if pod_status.lives(pod)]
 
     async def held(self, session: SessionName) -> RunningSandbox | None:
         """As the watch last told it."""
         pod = self._pods.now.get(session)
-        return standing.sandbox(pod) if pod is not None and standing.lives(pod) else None
+        return pod_status.sandbox(pod) if pod is not None and pod_status.lives(pod) else None
 
     async def activity(self, session: SessionName) -> Activity:
         """From outside nobody looks into a pod."""
         pod = self._pods.now.get(session)
-        return Activity(0, 0, queued=False, doing=standing.told(pod) if pod else "not there", seen=False)
+        return Activity(0, 0, queued=False, doing=pod_status.told(pod) if pod else "not there", seen=False)
 
     async def room(self) -> Room:
         """The disk of this machine, which builds; of the cluster nobody knows: a pod without a place waits and says so.
@@ -332,9 +332,9 @@ class KubernetesSessions(Servers):
 
     async def _reached(self, session: SessionName, limit: int) -> Connection:
         """Its pod, as soon as its container runs; it listens a moment later."""
-        while (pod := self._pods.now.get(session)) is not None and standing.lives(pod):
+        while (pod := self._pods.now.get(session)) is not None and pod_status.lives(pod):
             address = text(pod.status.get("podIP"))
-            if not standing.runs(pod) or not address:
+            if not pod_status.runs(pod) or not address:
                 await self._pods.change(LOOK_EVERY)
                 continue
             try:
@@ -358,7 +358,7 @@ class KubernetesSessions(Servers):
     async def give_back(self, session: SessionName, archive: Path, opens: bytes, *, same_commit: bool) -> GivenBack:
         """Raises Fail: `session.kept-unreadable`."""
         pod = self._pods.now.get(session)
-        if pod is None or not standing.runs(pod):
+        if pod is None or not pod_status.runs(pod):
             raise Fail(KEPT_UNREADABLE("its session is over", Evidence("session", session)))
         return await self._keeping.give_back(pod, archive, opens, same_commit=same_commit)
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from perijove.backends.kubernetes import standing
+from perijove.backends.kubernetes import pod_status
 from perijove.backends.kubernetes.api import Cluster
 from perijove.backends.kubernetes.manifests import Terms
 from perijove.backends.kubernetes.pods import Pods
@@ -39,7 +39,7 @@ class Start:
     _begun: float = field(init=False)
     _looked: float = field(init=False)
     _events: list[Thing] = field(default_factory=list)
-    _waits: standing.Waits | None = None
+    _waits: pod_status.Waits | None = None
     _position: int = 0
     _progress: set[str] = field(default_factory=set)
     """Events that were told, by their uids."""
@@ -69,25 +69,25 @@ class Start:
             await self.pods.change(min(left, EVENTS_EVERY))
 
     def _late(self, pod: Thing, now: float) -> Failure:
-        return self._waits.failure if self._waits else standing.slow(pod, self._events, now - self._begun)
+        return self._waits.failure if self._waits else pod_status.slow(pod, self._events, now - self._begun)
 
     def _is_up(self, pod: Thing) -> bool:
         """Whether its server runs, or has run. Raises Fail: why the cluster did not let it."""
-        over = standing.end(pod)
+        over = pod_status.end(pod)
         if over is not None and over.failure is not None:
             raise Fail(over.failure)
-        return over is not None or standing.runs(pod)
+        return over is not None or pod_status.runs(pod)
 
     def _tell(self, pod: Thing) -> None:
         """Why it waits and where in the line, when that changes. Raises Fail: where no waiting helps."""
-        before, self._waits = self._waits, standing.waits(pod, self._events)
+        before, self._waits = self._waits, pod_status.waits(pod, self._events)
         if self._waits is not None and self._waits.lasting:
             raise Fail(self._waits.failure)
         if self._waits is not None and (before is None or before.failure.kind is not self._waits.failure.kind):
             self.put([SessionTroubled(self.name, self._waits.failure)])
         if self._waits is not None and (position := self.pods.position(self.name)):
             if position != self._position:
-                self._progressed(Queued(position, standing.without_room(pod)))
+                self._progressed(Queued(position, pod_status.without_room(pod)))
             self._position = position
         elif self._position and not unplaced(pod):
             self._position = 0
@@ -103,7 +103,7 @@ class Start:
         for one in self._events:
             if one.uid not in self._progress and text(one.raw.get("reason")) in PROGRESS:
                 self._progress.add(one.uid)
-                self._progressed(Logged(Phase.LAUNCHING, standing.shown(standing.message(one))))
+                self._progressed(Logged(Phase.LAUNCHING, pod_status.shown(pod_status.message(one))))
 
 
 async def events_of(cluster: Cluster, uid: str) -> list[Thing]:

@@ -12,7 +12,7 @@ from perijove.backends.environments.conda.asked import Linked
 from perijove.backends.environments.conda.compiled import Compiling, keep, link_known
 from perijove.backends.environments.conda.conda import Conda
 from perijove.backends.environments.interpreters import HOST, Runs, Standing
-from perijove.backends.environments.standing_in import Described, stand_in
+from perijove.backends.environments.stubbed_python import Described, stand_in
 from perijove.backends.environments.uv import Uv
 from perijove.domain.build_inputs import CondaPackages, Interpreter
 from perijove.domain.nouns import Egress, ForeignRun, Limits, Mount

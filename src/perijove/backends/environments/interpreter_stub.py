@@ -1,6 +1,6 @@
 """Stands where uv looks for an interpreter, and describes one that never runs outside a sandbox: conda's, a base's.
 
-uv asks an interpreter about itself before it installs. `impostor.py ABOUT -I -B -c CODE` has a trusted interpreter
+uv asks an interpreter about itself before it installs. `interpreter_stub.py ABOUT -I -B -c CODE` has a trusted one
 answer, and puts the version and the paths of the environment into the answer; ABOUT is JSON of our own. The standard
 library only.
 """

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from perijove.backends.environments import impostor
+from perijove.backends.environments import interpreter_stub
 from perijove.domain.build_inputs import Interpreter
 
-SOURCE = Path(impostor.__file__).read_bytes()
+SOURCE = Path(interpreter_stub.__file__).read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Described:
 
 def stand_in(work: Path, described: Described, trusted: Path) -> Path:
     """Write it, in a folder beside the environment; its path."""
-    about, script, program = work / "about.json", work / "impostor.py", work / "python"
+    about, script, program = work / "about.json", work / "interpreter_stub.py", work / "python"
     interpreter, at = described.interpreter, str(described.at)
     told = {
         "version": interpreter.version,

@@ -1,6 +1,6 @@
 import pytest
 
-from perijove.backends.environments.mistaken import ON_INDEX, STANDARD, explained
+from perijove.backends.environments.mistaken_names import ON_INDEX, STANDARD, explained
 from perijove.domain import failures
 
 MISSING = failures.NO_SUCH_PACKAGE("it was not found")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perijove.backends.kubernetes.manifests import SESSION
-from perijove.backends.kubernetes.standing import end, removed, slow, waits
+from perijove.backends.kubernetes.pod_status import end, removed, slow, waits
 from perijove.domain.cluster import Thing
 from perijove.domain.nouns import EndReason
 

@@ -1,7 +1,7 @@
 """`pip wheel` for what is not installed yet. Runs inside the sandbox, by the environment's own Python: plain and old.
 
-`beside.py FOLDER WORDS…`: pip decides as if it installed the words into the environment that runs it, and wheels are
-made in FOLDER of just what it would have installed. What stands already stays as it is, where it will do.
+`pip_wheels.py FOLDER WORDS…`: pip decides as if it installed the words into the environment that runs it, and wheels
+are made in FOLDER of just what it would have installed. What stands already stays as it is, where it will do.
 """
 
 import json
