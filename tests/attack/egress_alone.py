@@ -39,7 +39,8 @@ ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 def door(name: str) -> int:
     """A sandbox's way out; its port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    rule = {"open": name, "public": False, "allowed": [f"good.test:{WEB}", f"127.0.0.1:{WEB}", f"127.0.0.1:{PATIENT}"]}
+    allowed = [f"good.test:{WEB}", f"127.0.0.1:{WEB}", f"127.0.0.1:{PATIENT}"]
+    rule = {"open": name, "public": False, "allowed": allowed, "way_out": {"http": "", "https": "", "direct": []}}
     socket.send_fds(ours, [json.dumps(rule).encode()], [listener.fileno()])
     return int(listener.getsockname()[1])
 
