@@ -33,7 +33,7 @@ IMAGE_WORDS: tuple[tuple[Kind, str], ...] = (
 )  # fmt: skip
 ANY_IMAGE_WORDS = "|".join(pattern for _, pattern in IMAGE_WORDS)
 OWN_LIMIT = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
-"""In an eviction for what the pod itself wrote (kubernetes 1.36 pkg/kubelet/eviction/helpers.go): pod, container and
+"""In an eviction for what the pod itself wrote (pkg/kubelet/eviction/helpers.go): pod, container and
 emptyDir. A node that is low on `ephemeral-storage` ends those that kept their limits too.
 """
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")

@@ -32,7 +32,7 @@ _RIGHTS = re.compile(r"cannot \w+ resource")
 """Of its RBAC authorizer; 403 is also what a LimitRange says, and a namespace that goes."""
 _QUOTA = re.compile(r"exceeded quota: |insufficient quota to ")
 _RECOUNTED = "cannot be fulfilled on resourcequotas"
-"""Others were counted meanwhile (kubernetes 1.36 apiserver pkg/admission/plugin/resourcequota/controller.go)."""
+"""Others were counted meanwhile (apiserver pkg/admission/plugin/resourcequota/controller.go)."""
 _POLICY = re.compile(r"violates PodSecurity|denied the request|disallowed|admission webhook|ValidatingAdmissionPolicy")
 
 
