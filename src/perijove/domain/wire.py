@@ -1,6 +1,7 @@
 """Values of this package as JSON and back, by their types alone. Pure.
 
-A value of a union (an event) carries its class's name under `is`; a failure's kind is its code.
+A value of a union (an event) carries its class's name under `is`; a failure's kind is its code. What a service's answer
+tells as its failure, or that there is none, is read here for all who ask it.
 """
 
 from __future__ import annotations
@@ -72,23 +73,6 @@ def decode_event(data: dict[str, Any]) -> events.Event:
 
 
 @cache
-def refusal(where: str, text: str) -> Failure:
-    """The failure that a service's answer tells."""
-    try:
-        failure: Failure = decode(Failure, json.loads(text)["failure"])
-    except (ValueError, LookupError, TypeError):
-        return NOT_UP("what answers there is another version of it", Evidence(where, text[:300]))
-    return failure
-
-
-def unanswered(socket: object, error: Exception, *, silent: bool) -> Failure:
-    """Why there is no answer at the operator's socket; `silent`: somebody has it, and says nothing in time."""
-    seen = Evidence(str(socket), str(error) or repr(error))
-    if silent:
-        return service_failures.NOT_ANSWERING("it says nothing at its admin socket", seen)
-    return NOT_UP("nothing answers at its admin socket", seen)
-
-
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
@@ -123,3 +107,20 @@ def decode(hint: Any, data: Any) -> Any:
     if hint in _SCALARS and not isinstance(data, _SCALARS[hint]):
         raise TypeError(f"{type(data).__name__} in the place of {hint.__name__}")
     return data
+
+
+def refusal(where: str, text: str) -> Failure:
+    """The failure that a service's answer tells."""
+    try:
+        failure: Failure = decode(Failure, json.loads(text)["failure"])
+    except (ValueError, LookupError, TypeError):
+        return NOT_UP("what answers there is another version of it", Evidence(where, text[:300]))
+    return failure
+
+
+def unanswered(socket: object, error: Exception, *, silent: bool) -> Failure:
+    """Why there is no answer at the operator's socket; `silent`: somebody has it, and says nothing in time."""
+    seen = Evidence(str(socket), str(error) or repr(error))
+    if silent:
+        return service_failures.NOT_ANSWERING("it says nothing at its admin socket", seen)
+    return NOT_UP("nothing answers at its admin socket", seen)

@@ -134,7 +134,7 @@ class PerijoveSpawner(LocalProcessSpawner):  # type: ignore[misc]
                 elif isinstance(event, e.Ready):
                     self.session, self._for_gate = event.session, {"PERIJOVE_SESSION_TOKEN": token}
                     return opens
-        raise Fail(BUG("the launch's events ended without e.Ready or e.Failed"))
+        raise Fail(BUG("the launch's events ended without Ready or Failed"))
 
     async def stop(self, now: bool = False) -> None:
         """Raises Fail: `platform.not-up`; the hub tries again."""

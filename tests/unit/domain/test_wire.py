@@ -126,3 +126,11 @@ def test_a_failure_of_a_kind_no_longer_known_is_still_read() -> None:
     event = wire.decode_event(data)
     assert isinstance(event, e.Failed)
     assert event.failure.cause == "a needs b<2"
+
+
+def test_a_type_is_read_once_and_no_answer_is_kept() -> None:
+    """Reading one takes longer than a value does; answers are as many as anybody gives."""
+    assert wire._hints(Evidence) is wire._hints(Evidence)
+    told = json.dumps({"failure": wire.encode(CONFLICT("x", Evidence("a", "b")))})
+    assert wire.refusal("/", told) == wire.refusal("/", told)
+    assert wire.refusal("/", told) is not wire.refusal("/", told)
