@@ -222,6 +222,26 @@ async def test_a_slow_pod_holds_a_place_of_others_less_and_less(world: World, st
         assert kept.due - clock() < EVERY * 2
 
 
+async def test_a_look_that_is_asked_for_while_files_are_fetched_comes_after_them(
+    world: World, state: State, repo: Path
+) -> None:
+    cluster, node, kubeconfig = world
+    async with control_plane(state, node, kubeconfig) as sessions:
+        await begun(sessions, state, repo)
+        keeping, asked = sessions._keeping, list[bool]()
+
+        def answer() -> bytes:
+            asked.append(keeping._sessions["one"].fetching.locked())
+            if len(asked) == 1:
+                keeping.look("one")
+            return HEAD + tar("a")
+
+        async with lying(cluster, answer) as address:
+            await until(lambda: sessions._pods.now["one"].status["podIP"] == address)
+            await keeping.snapshot(sessions._pods.now["one"])
+            await until(lambda: len(asked) == 2)
+
+
 async def test_a_pod_that_lies_about_what_it_was_given_is_told_as_one(
     world: World, state: State, repo: Path, works: KeptOnDisk
 ) -> None:
